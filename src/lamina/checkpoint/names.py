@@ -1,0 +1,58 @@
+"""The names of tensors: one table per family, read in both directions.
+
+A table maps our module path to the checkpoint's. Five marks make up the notation:
+
+`*`      the layer number, the same on both sides
+`{a,b}`  tensors stored apart that we hold joined along the first axis
+`^T`     a matrix stored transposed
+`^row`   a vector stored as one row
+`a | b`  an older spelling, read but never written
+
+A row may name a module (`.weight` and `.bias` follow) or one tensor. Where both exist, the tensor's row wins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Table = Mapping[str, str]
+
+NUMBER = re.compile(r"\.\d+\.|\.\d+$")
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """One way a checkpoint may spell a tensor of ours: the names to join and how they are stored."""
+
+    names: tuple[str, ...]
+    mark: str  # "" | "T" | "row"
+
+
+def under(ours: str, theirs: str, table: Table) -> dict[str, str]:
+    """The same table one level down on both sides."""
+    return {ours + left: " | ".join(theirs + way for way in right.split(" | ")) for left, right in table.items()}
+
+
+def spell(table: Table, key: str) -> list[Spelling]:
+    """Every way the checkpoint may spell our `key`, today's spelling first.
+
+    Raises KeyError where no row covers it: a gap in the family's table, never a user's mistake.
+    """
+    number = next((part for part in key.split(".") if part.isdigit()), "")
+    wildcard = NUMBER.sub(lambda m: ".*." if m.group().endswith(".") else ".*", key, count=1)
+    module, _, leaf = wildcard.rpartition(".")
+    exact_module = key.rpartition(".")[0]
+    for pattern, suffix in ((key, ""), (wildcard, ""), (exact_module, "." + leaf), (module, "." + leaf)):
+        if pattern in table:
+            return [_spelling(way, number, suffix) for way in table[pattern].split(" | ")]
+    raise KeyError(f"no name for {key!r}")
+
+
+def _spelling(way: str, number: str, suffix: str) -> Spelling:
+    name, _, mark = way.partition("^")
+    head, brace, rest = name.replace("*", number).partition("{")
+    middle, _, tail = rest.partition("}")
+    parts = [head + part + tail for part in middle.split(",")] if brace else [head]
+    return Spelling(tuple(part + suffix for part in parts), mark)

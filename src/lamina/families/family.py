@@ -1,0 +1,64 @@
+"""What a family is: data that turns a `config.json` into a spec and a checkpoint's names into ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..checkpoint.names import Table, under
+from ..spec import HeadSpec, ModelSpec, Pooler
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A head: how `config.json` calls it, what it is made of, what its tensors are called."""
+
+    architecture: str
+    kind: str  # "masked-lm", "sequence-classification", ...: decides loss and output, see nn/objectives.py
+    head: Callable[[Config], HeadSpec] | None = None
+    names: Table | Callable[[Config], Table] = field(default_factory=dict)
+    second_head: Callable[[Config], HeadSpec] | None = None
+    pooled: bool = False
+    body: str | None = None  # "encoder" | "decoder" where the task keeps one side of the family only
+    config: Mapping[str, Any] = field(default_factory=dict)  # what the task implies, such as is_decoder
+
+
+@dataclass(frozen=True)
+class Family:
+    """One `model_type`: everything the rest of the package knows about it."""
+
+    model_type: str
+    prefix: str  # stands before body names wherever a head is present
+    spec: Callable[[Config], ModelSpec]
+    names: Callable[[Config], Table]
+    tasks: tuple[Task, ...]
+    defaults: Mapping[str, Any]  # what a config.json may leave out
+    tokenizer: str  # a recipe of tokenizers/recipes.py
+    aliases: Mapping[str, str] = field(default_factory=dict)  # hidden_size -> n_embd: both spellings answer
+    ignored: tuple[str, ...] = ()  # checkpoint names that carry nothing
+    pooler: Callable[[Config], Pooler] | None = None
+    build: Callable[..., Any] | None = None  # Transformer-XL alone is no plain stack
+
+    def task(self, architecture: str) -> Task:
+        """The task that `config.json` calls `architecture`."""
+        return next(task for task in self.tasks if task.architecture == architecture)
+
+    def model_spec(self, config: Config, task: Task) -> ModelSpec:
+        """The whole model of one task."""
+        spec = self.spec(config)
+        return replace(
+            spec,
+            encoder=None if task.body == "decoder" and spec.encoder and spec.decoder else spec.encoder,
+            decoder=None if task.body == "encoder" else spec.decoder,
+            pooler=self.pooler(config) if task.pooled and self.pooler else None,
+            head=task.head(config) if task.head else None,
+            second_head=task.second_head(config) if task.second_head else None,
+        )
+
+    def table(self, config: Config, task: Task) -> Table:
+        """The names of one task's tensors, ours to theirs."""
+        head = task.names(config) if callable(task.names) else task.names
+        return {**under("", self.prefix if task.head else "", self.names(config)), **head}

@@ -1,0 +1,155 @@
+"""What a model is made of: frozen data that every family fills in and `nn` builds from.
+
+An option that excludes another is one field of a sum type, never two booleans, and a new option may only be a
+*value* that a published checkpoint needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LearnedPositions:
+    """A table of `size` learned positions, read from row `offset` on."""
+
+    size: int
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class PaddingAwarePositions:
+    """Learned positions counted over real tokens only, from `padding_id` + 1 on (RoBERTa, after fairseq)."""
+
+    size: int
+    padding_id: int
+
+
+@dataclass(frozen=True)
+class SinusoidalPositions:
+    """Fixed sines in the first half of the width and cosines in the second (Vaswani et al., 2017, section 3.5)."""
+
+    size: int
+    single_precision: bool = False
+
+
+@dataclass(frozen=True)
+class RelativeBuckets:
+    """One learned bias per head and per log-spaced bucket of distance (Raffel et al., 2019, section 2.1)."""
+
+    buckets: int
+    max_distance: int
+
+
+Positions = LearnedPositions | PaddingAwarePositions | SinusoidalPositions | None
+
+
+@dataclass(frozen=True)
+class EmbeddingSpec:
+    """Token ids to vectors: tokens + positions + token types, norm, dropout, projection."""
+
+    vocab_size: int
+    hidden_size: int
+    positions: Positions = None
+    embedding_size: int | None = None  # narrower table, projected up to hidden_size
+    projected: bool = False  # the projection exists even where the widths agree (ALBERT)
+    token_types: int = 0
+    token_types_from_tokens: bool = False  # GPT-2 and CTRL read token types from the token table
+    norm: bool = False
+    eps: float = 1e-12
+    scale: float = 1.0
+    dropout: float = 0.0
+    padding_id: int | None = None
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """One layer: self-attention, cross-attention where the stack has it, feed-forward."""
+
+    hidden_size: int
+    num_heads: int
+    intermediate_size: int
+    head_dim: int | None = None  # None: hidden_size / num_heads
+    activation: str = "gelu"
+    gated: bool = False
+    norm: str = "layer"  # "layer" | "rms"
+    eps: float = 1e-5
+    pre_norm: bool = False
+    bias: bool = True
+    scale: float | None = None  # None: 1 / sqrt(head_dim)
+    dropout: float = 0.0  # after attention and after the feed-forward
+    feedforward_dropout: float | None = None  # None: as `dropout`
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class StackSpec:
+    """Embeddings and a run of blocks."""
+
+    embedding: EmbeddingSpec
+    block: BlockSpec
+    num_layers: int
+    schedule: tuple[tuple[int, ...], ...] | None = None  # blocks that make up each layer, where blocks are shared
+    final_norm: bool = False
+    final_eps: float | None = None  # None: as the block's
+    final_dropout: float = 0.0
+    causal: bool = False
+    cross: bool = False
+    relative: RelativeBuckets | None = None
+    scale_by_layer: bool = False  # scores of layer i are divided by i + 1
+    layerdrop: float = 0.0
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """select -> dropout -> dense -> activation -> norm -> dropout -> scale -> project."""
+
+    hidden_size: int
+    outputs: int
+    select: str | None = None  # "first" | "last" | "eos" | "indexed" | "pooled"; None: every token
+    dense: str | None = None  # activation after an extra dense layer
+    dense_size: int | None = None  # its width where it is not hidden_size
+    norm: bool = False
+    eps: float = 1e-12
+    tied: bool = False
+    bias: bool = True
+    scale: float = 1.0
+    dropout_before: float = 0.0
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pooler:
+    """A dense layer and tanh over the first token, part of the body (BERT, RoBERTa, ALBERT)."""
+
+    hidden_size: int
+
+
+@dataclass(frozen=True)
+class NormalInit:
+    """Weights from N(0, std), biases zero, norms one; branch outputs narrowed where `residual_layers` is given."""
+
+    std: float = 0.02
+    residual_layers: int | None = None  # GPT-2 (Radford et al., 2019, section 2.3): std / sqrt(2 * layers)
+    sinusoidal_positions: bool = False  # DistilBERT's option: learned positions start as sines
+
+
+@dataclass(frozen=True)
+class FanInInit:
+    """T5's: each matrix scaled by its own fan-in, all of them by `factor`."""
+
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """An encoder, a decoder, or both, and what stands on top."""
+
+    encoder: StackSpec | None = None
+    decoder: StackSpec | None = None
+    pooler: Pooler | None = None
+    head: HeadSpec | None = None
+    second_head: HeadSpec | None = None  # sentence order of pre-training, choice of double heads
+    init: NormalInit | FanInInit = NormalInit()
+    shared_tokens: bool = True  # encoder and decoder read one token table
