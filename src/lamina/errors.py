@@ -1,0 +1,35 @@
+"""What can go wrong through a user's doing: one exception per concern, each also the builtin that callers already catch."""
+
+from __future__ import annotations
+
+
+class LaminaError(Exception):
+    """Everything Lamina raises on purpose. The message says what was wrong, where, and what to do."""
+
+
+class ConfigError(LaminaError, ValueError):
+    """A configuration is missing, malformed or contradicts itself."""
+
+
+class CheckpointError(LaminaError, OSError, ValueError):
+    """A weights file cannot be read, or does not fit the model."""
+
+
+class HubError(LaminaError, OSError):
+    """A model could not be found in the cache or fetched."""
+
+
+class TokenizerError(LaminaError, ValueError):
+    """A tokenizer's files or the arguments of a call make no sense."""
+
+
+class InputError(LaminaError, ValueError):
+    """What was passed to a model does not fit it."""
+
+
+class GenerationError(LaminaError, ValueError):
+    """Options of generation contradict each other, the model or the prompt."""
+
+
+class PipelineError(LaminaError, ValueError):
+    """A pipeline was asked for something it cannot do."""
