@@ -1,0 +1,19 @@
+"""What every test shares: the repository root on the path, one thread, repeatable examples."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+# The tiny models of the tests lose more time to handing work to threads than they gain.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("steady", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("steady")
