@@ -1,0 +1,65 @@
+"""Rules of the tree that no linter knows: room sizes, and nothing that ties it to one machine."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE_LINES = 300
+FUNCTION_LINES = 40
+
+# Written as character classes, so that this file does not break its own rule.
+MACHINE = re.compile(
+    r"[/]work[/]|[/]farm[/]|[/]root[/]|[.]library|package[-]lists|files[.]pythonhosted|registry[.]npmjs|deb[.]debian"
+)
+VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def function_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its signature and docstring: a long list of arguments is no long function."""
+    body = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
+    return (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def too_large(path: Path, text: str) -> Iterator[str]:
+    name = path.relative_to(ROOT)
+    if (count := len(text.splitlines())) > FILE_LINES:
+        yield f"{name}: {count} lines, over {FILE_LINES}: two jobs in one file?"
+    for node in ast.walk(ast.parse(text)):
+        if (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and (count := function_lines(node)) > FUNCTION_LINES
+        ):
+            yield f"{name}:{node.lineno}: {node.name} has {count} lines, over {FUNCTION_LINES}"
+
+
+def complaints() -> Iterator[str]:
+    for path in tracked():
+        name = path.relative_to(ROOT)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if MACHINE.search(line):
+                yield f"{name}:{number}: a path or host of one machine: {line.strip()[:100]}"
+        if path.suffix == ".py" and path.is_relative_to(ROOT / "src"):
+            if path.name in VAGUE_NAMES:
+                yield f"{name}: the name says nothing of what lives there"
+            yield from too_large(path, text)
+
+
+if __name__ == "__main__":
+    found = list(complaints())
+    print("\n".join(found) if found else "Tree: no complaints")
+    sys.exit(bool(found))
