@@ -1,0 +1,87 @@
+"""Batches by length: every row once, limits kept, results in input order, never read too far ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lamina.inference.batching import plan_batches, run_by_length, windows
+
+LENGTHS = st.lists(st.integers(0, 300), max_size=80)
+LIMITS = st.integers(1, 1024)
+
+
+@given(LENGTHS, LIMITS, st.none() | st.integers(1, 20))
+def test_every_row_is_in_exactly_one_batch(lengths: list[int], tokens: int, rows: int | None) -> None:
+    numbers = [number for batch in plan_batches(lengths, tokens, rows) for number in batch]
+    assert sorted(numbers) == list(range(len(lengths)))
+
+
+@given(LENGTHS, LIMITS, st.none() | st.integers(1, 20))
+def test_batches_keep_both_limits(lengths: list[int], tokens: int, rows: int | None) -> None:
+    for batch in plan_batches(lengths, tokens, rows):
+        assert batch
+        assert rows is None or len(batch) <= rows
+        assert len(batch) == 1 or len(batch) * max(lengths[number] for number in batch) <= tokens
+
+
+@given(LENGTHS, LIMITS)
+def test_no_batch_could_take_in_the_next_row(lengths: list[int], tokens: int) -> None:
+    batches = plan_batches(lengths, tokens)
+    for batch, following in pairwise(batches):
+        assert (len(batch) + 1) * lengths[following[0]] > tokens
+
+
+@given(LENGTHS, LIMITS)
+def test_batches_run_from_short_to_long(lengths: list[int], tokens: int) -> None:
+    ordered = [lengths[number] for batch in plan_batches(lengths, tokens) for number in batch]
+    assert ordered == sorted(lengths)
+
+
+@given(st.lists(st.text(max_size=30)), LIMITS, st.none() | st.integers(1, 5))
+def test_results_come_in_input_order(rows: list[str], tokens: int, batch_size: int | None) -> None:
+    def run(batch: list[str]) -> list[str]:
+        return [row.upper() for row in batch]
+
+    assert run_by_length(rows, run, len, tokens=tokens, batch_size=batch_size) == [row.upper() for row in rows]
+
+
+def test_a_batch_must_answer_every_row() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        run_by_length(["a", "b"], lambda batch: batch[:1], len)
+
+
+@given(st.integers(0, 200), st.integers(1, 50), st.none() | st.integers(1, 60))
+def test_windows_hold_every_item_in_order(count: int, size: int, first: int | None) -> None:
+    runs = list(windows(range(count), size, first))
+    assert [item for run in runs for item in run] == list(range(count))
+    assert all(0 < len(run) <= size for run in runs)
+
+
+@given(st.integers(1, 200), st.integers(1, 50), st.integers(1, 60))
+def test_windows_grow_by_doubling(count: int, size: int, first: int) -> None:
+    lengths = [len(run) for run in windows(range(count), size, first)]
+    expected = min(first, size)
+    for length in lengths[:-1]:
+        assert length == expected
+        expected = min(2 * expected, size)
+    assert lengths[-1] <= expected
+
+
+def test_windows_read_no_further_than_they_yield() -> None:
+    taken = 0
+
+    def source() -> Iterator[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    runs = windows(source(), size=8, first=1)
+    for expected in (1, 3, 7, 15, 23):
+        next(runs)
+        assert taken == expected
