@@ -1,1 +1,33 @@
-"""Lamina."""
+"""Lamina: the classic Transformer stack, whole and thin.
+
+Public names are imported on first use (PEP 562), so that `import lamina` needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+HOMES = {
+    "pipeline": "pipelines",
+    "Tokenizer": "tokenizers.tokenizer",
+    "BatchEncoding": "tokenizers.encoding",
+    "PretrainedConfig": "checkpoint.config",
+    "LaminaError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__all__":
+        return sorted([*HOMES, *import_module(".auto", __name__).names(), "__version__"])
+    if name.startswith("_"):
+        raise AttributeError(f"lamina has no {name!r}")
+    if name in HOMES:
+        return getattr(import_module(f".{HOMES[name]}", __name__), name)
+    return import_module(".auto", __name__).find(name)
+
+
+def __dir__() -> list[str]:
+    return list(__getattr__("__all__"))

@@ -58,6 +58,7 @@ class EmbeddingSpec:
     norm: bool = False
     eps: float = 1e-12
     scale: float = 1.0
+    scale_given: bool = False  # `inputs_embeds` are scaled too (CTRL)
     dropout: float = 0.0
     padding_id: int | None = None
 
@@ -117,6 +118,7 @@ class HeadSpec:
     scale: float = 1.0
     dropout_before: float = 0.0
     dropout: float = 0.0
+    fan_in: bool = False  # FanInInit reaches the projection too
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,15 @@ class FanInInit:
 
 
 @dataclass(frozen=True)
+class Shift:
+    """How targets become decoder inputs: moved right behind `start`, or the last real token wrapped to the front."""
+
+    padding_id: int
+    start: int | None = None  # None: the last token that is no padding (mBART's language code)
+    from_source: bool = False  # where a body is called without decoder inputs, shift its source
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """An encoder, a decoder, or both, and what stands on top."""
 
@@ -153,3 +164,4 @@ class ModelSpec:
     second_head: HeadSpec | None = None  # sentence order of pre-training, choice of double heads
     init: NormalInit | FanInInit = NormalInit()
     shared_tokens: bool = True  # encoder and decoder read one token table
+    shift: Shift | None = None

@@ -40,7 +40,8 @@ class Family:
     aliases: Mapping[str, str] = field(default_factory=dict)  # hidden_size -> n_embd: both spellings answer
     ignored: tuple[str, ...] = ()  # checkpoint names that carry nothing
     pooler: Callable[[Config], Pooler] | None = None
-    build: Callable[..., Any] | None = None  # Transformer-XL alone is no plain stack
+    paired: bool = False  # an encoder and a decoder
+    build: Callable[[], Any] | None = None  # returns the class of a network that is no plain stack (Transformer-XL)
 
     def task(self, architecture: str) -> Task:
         """The task that `config.json` calls `architecture`."""

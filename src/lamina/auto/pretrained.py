@@ -1,0 +1,192 @@
+"""What every model class adds to its network: loading, saving, and the small questions users ask a model."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import nn
+
+from ..checkpoint.config import PretrainedConfig
+from ..checkpoint.convert import check_plausible, export, load_into
+from ..checkpoint.files import open_weights, save_weights
+from ..checkpoint.hub import resolve
+from ..errors import ConfigError, InputError
+from ..families import Family, Task
+from ..nn.model import Model
+from .options import WEIGHT_PATTERNS, as_dtype, split_options
+
+logger = logging.getLogger("lamina")
+
+
+class PreTrainedModel(Model):
+    """A network of one family and task, with its config. Named classes such as BertForMaskedLM derive from it."""
+
+    family: ClassVar[Family]
+    task: ClassVar[Task]
+    config_class: ClassVar[type[PretrainedConfig]]
+    main_input_name: ClassVar[str] = "input_ids"
+
+    def __init__(self, config: PretrainedConfig):
+        if not isinstance(config, PretrainedConfig):
+            raise ConfigError(
+                f"{type(self).__name__}(config) wants a {self.config_class.__name__}, got {type(config).__name__}; "
+                f"to load weights use {type(self).__name__}.from_pretrained(name_or_folder)"
+            )
+        for key, value in self.task.config.items():
+            setattr(config, key, value)
+        values = config.values()
+        super().__init__(self.family.model_spec(values, self.task), self.task.kind, config)
+        self.name_or_path = ""
+        if not self._on_meta():
+            self.initialize()
+
+    def _on_meta(self) -> bool:
+        return any(parameter.is_meta for parameter in self.parameters())
+
+    @classmethod
+    def from_config(cls, config: PretrainedConfig, *, dtype: Any = None) -> PreTrainedModel:
+        """A model with random weights."""
+        return cls(config).to(as_dtype(dtype, config))
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, *, config: PretrainedConfig | None = None, **options: Any) -> Any:
+        """Weights of a folder, or of a name in the hub's cache or on the hub.
+
+        Takes the reference's options: revision, token, cache_dir, local_files_only, force_download, subfolder,
+        variant, dtype (or torch_dtype), use_safetensors, ignore_mismatched_sizes, output_loading_info; anything else
+        overrides the config. The model comes in evaluation mode, in float32 unless a dtype is asked for.
+        """
+        where, loading, overrides = split_options(options)
+        folder = resolve(name_or_path, WEIGHT_PATTERNS, **where)
+        if config is None:
+            config = cls.config_class.from_pretrained(folder, **overrides)
+        elif overrides:
+            raise ConfigError(f"unknown options {sorted(overrides)}: with config= given, set them on the config")
+        with open_weights(folder, variant=loading.variant, safetensors_only=loading.use_safetensors) as weights:
+            with torch.device("meta"):
+                model = cls(config)
+            parameters = sum(p.numel() for p in model.parameters())
+            check_plausible(config.to_dict(), weights.nbytes, parameters)
+            report = load_into(
+                model,
+                model.table(),
+                weights,
+                prefix=cls.family.prefix,
+                ignored=cls.family.ignored,
+                dtype=as_dtype(loading.dtype, config),
+                ignore_mismatched_sizes=loading.ignore_mismatched_sizes,
+                complete=cls.task.architecture in (config.architectures or ()),
+            )
+        fresh = set(report.missing)
+        if fresh:
+            model.initialize(fresh)
+        if str(report):
+            logger.warning("%s from %s: %s", cls.__name__, name_or_path, report)
+        model.name_or_path = str(name_or_path)
+        model.eval()
+        return (model, report.as_dict()) if loading.output_loading_info else model
+
+    def table(self) -> dict[str, str]:
+        """Our names of tensors to the checkpoint's, in the notation of checkpoint/names.py."""
+        return dict(self.family.table(self.config.values(), self.task))
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        safe_serialization: bool = True,
+        max_shard_size: int | str = "5GB",
+        variant: str | None = None,
+        is_main_process: bool = True,
+    ) -> None:
+        """Write config.json and the weights under the reference's names; either all is written or nothing changes."""
+        if not is_main_process:
+            return
+        self.config.architectures = [self.task.architecture]
+        dtype = str(self.dtype).removeprefix("torch.")
+        self.config.update({"dtype": dtype})
+        save_weights(
+            folder,
+            export(self, self.table()),
+            safe_serialization=safe_serialization,
+            max_shard_size=max_shard_size,
+            variant=variant,
+        )
+        self.config.save_pretrained(folder)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the weights."""
+        return next(p.dtype for p in self.parameters() if p.is_floating_point())
+
+    @property
+    def base_model_prefix(self) -> str:
+        """What stands before the body's names in a checkpoint, without its dot."""
+        return self.family.prefix.rstrip(".")
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """Count of weights, tied ones once."""
+        tables = {id(m.weight) for m in self.modules() if isinstance(m, nn.Embedding)} if exclude_embeddings else set()
+        return sum(
+            p.numel() for p in self.parameters() if id(p) not in tables and (p.requires_grad or not only_trainable)
+        )
+
+    def get_memory_footprint(self) -> int:
+        """Bytes of weights and buffers."""
+        return sum(t.nbytes for t in (*self.parameters(), *self.buffers()))
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The token table."""
+        stack = self.encoder or self.decoder
+        assert stack is not None
+        return cast(nn.Embedding, stack.embeddings.tokens)
+
+    def get_output_embeddings(self) -> nn.Linear | None:
+        """The projection to the vocabulary, where the task has one."""
+        vocabulary = self.get_input_embeddings().num_embeddings
+        return self.head.project if self.head is not None and self.head.project.out_features == vocabulary else None
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Trade time for memory: recompute each block in the backward pass."""
+        self._checkpoint(True)
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep every block's activations again."""
+        self._checkpoint(False)
+
+    def _checkpoint(self, on: bool) -> None:
+        for stack in (self.encoder, self.decoder):
+            if stack is not None:
+                stack.checkpointing = on
+
+    def resize_token_embeddings(self, size: int) -> nn.Embedding:
+        """Grow or cut the vocabulary; new rows are drawn as fresh ones are, tied projections follow."""
+        if size < 1:
+            raise InputError(f"a vocabulary of {size} tokens makes no sense")
+        old, output = self.get_input_embeddings(), self.get_output_embeddings()
+        kept = min(size, old.num_embeddings)
+        tables = [old.weight] if output is None or output.weight is old.weight else [old.weight, output.weight]
+        resized = {id(t): self._resized(t, size, kept) for t in tables}
+        if output is not None:
+            output.weight, output.out_features = resized.get(id(output.weight), output.weight), size
+            if output.bias is not None:
+                output.bias = self._resized(output.bias, size, kept, zero=True)
+        old.weight, old.num_embeddings = resized[id(old.weight)], size
+        if old.padding_idx is not None and old.padding_idx >= size:
+            old.padding_idx = None
+        self.config.vocab_size = size
+        return old
+
+    def _resized(self, table: nn.Parameter, size: int, kept: int, zero: bool = False) -> nn.Parameter:
+        std = 0.0 if zero else float(getattr(self.spec.init, "std", getattr(self.spec.init, "factor", 0.02)))
+        fresh = torch.randn(size, *table.shape[1:], dtype=table.dtype, device=table.device) * std
+        fresh[:kept] = table.detach()[:kept]
+        return nn.Parameter(fresh, requires_grad=table.requires_grad)

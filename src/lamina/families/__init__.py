@@ -1,0 +1,28 @@
+"""The families, one file of data each, imported when first asked for."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from ..errors import ConfigError
+from .family import Family, Task
+
+MODULES = {
+    "albert": "albert",
+    "bert": "bert",
+    "distilbert": "distilbert",
+    "electra": "electra",
+    "roberta": "roberta",
+}
+
+__all__ = ["MODULES", "Family", "Task", "family"]
+
+
+@cache
+def family(model_type: str) -> Family:
+    """The family that config.json calls `model_type`."""
+    if model_type not in MODULES:
+        raise ConfigError(f"unknown model_type {model_type!r}: the families here are {', '.join(sorted(MODULES))}")
+    found: Family = import_module(f".{MODULES[model_type]}", __name__).FAMILY
+    return found

@@ -1,0 +1,83 @@
+"""Ids to vectors, and where each token stands."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..spec import EmbeddingSpec, LearnedPositions, PaddingAwarePositions, Positions, SinusoidalPositions
+
+
+def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
+    """Sines, then cosines, of `size` positions: [size, width]. The device is named so that a meta build keeps it."""
+    dtype = torch.float32 if single_precision else torch.float64
+    exponents = torch.arange(0, width, 2, dtype=dtype, device="cpu") / width
+    angles = torch.arange(size, dtype=dtype, device="cpu")[:, None] * (1 / torch.pow(10000.0, exponents))
+    return torch.cat([angles.sin(), angles[:, : width // 2].cos()], -1).float()
+
+
+class Embeddings(nn.Module):
+    """Tokens + positions + token types, then norm, dropout and projection."""
+
+    def __init__(self, spec: EmbeddingSpec, tokens: nn.Embedding | None = None):
+        super().__init__()
+        self.spec = spec
+        width = spec.embedding_size or spec.hidden_size
+        self.tokens = tokens or nn.Embedding(spec.vocab_size, width, padding_idx=spec.padding_id)
+        match spec.positions:
+            case LearnedPositions(size, _):
+                self.positions = nn.Embedding(size, width)
+            case PaddingAwarePositions(size, padding_id):
+                self.positions = nn.Embedding(size, width, padding_idx=padding_id)
+            case SinusoidalPositions(size, single_precision):
+                self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=False)
+        self.types = nn.Embedding(spec.token_types, width) if spec.token_types else None
+        self.norm = nn.LayerNorm(width, spec.eps) if spec.norm else None
+        self.dropout = nn.Dropout(spec.dropout)
+        self.projection = nn.Linear(width, spec.hidden_size) if spec.projected else None
+
+    def forward(
+        self, input_ids: Tensor | None, positions: Tensor, token_types: Tensor | None, inputs_embeds: Tensor | None
+    ) -> Tensor:
+        """[batch, tokens] ids (or their vectors) and positions (rows of the table) to [batch, tokens, hidden]."""
+        if inputs_embeds is None:
+            x = self.tokens(input_ids) * self.spec.scale if self.spec.scale != 1 else self.tokens(input_ids)
+        else:
+            x = inputs_embeds * self.spec.scale if self.spec.scale_given else inputs_embeds
+        if self.types is not None:
+            x = x + (self.types.weight[0] if token_types is None else self.types(token_types))
+        elif self.spec.token_types_from_tokens and token_types is not None:
+            x = x + self.tokens(token_types) * self.spec.scale
+        if self.spec.positions is not None:
+            x = x + (self.waves[positions] if hasattr(self, "waves") else self.positions(positions))
+        if self.norm is not None:
+            x = self.norm(x)
+        x = self.dropout(x)
+        return x if self.projection is None else self.projection(x)
+
+
+def place(kind: Positions, shape: torch.Size, past: int, device: torch.device, input_ids: Tensor | None) -> Tensor:
+    """Rows of the position table for `shape` = [batch, tokens] after `past` tokens: [batch or 1, tokens].
+
+    The one place where positions are made. Raises InputError where the table is too short.
+    """
+    steps = torch.arange(past, past + shape[1], device=device)[None]
+    match kind:
+        case LearnedPositions(size, offset):
+            last, room, rows = past + shape[1], size - offset, steps + offset
+        case PaddingAwarePositions(size, padding_id):
+            last, room, rows = past + shape[1], size - padding_id - 1, steps + padding_id + 1
+            if input_ids is not None:
+                real = (input_ids != padding_id).int()
+                rows = (real.cumsum(1) + past) * real + padding_id
+        case SinusoidalPositions(size):
+            last, room, rows = past + shape[1], size, steps
+        case _:
+            return steps
+    if last > room:
+        raise InputError(
+            f"the input is {last} tokens long, the model has positions for {room}: "
+            "shorten it, or let the tokenizer do so with truncation=True"
+        )
+    return rows

@@ -1,0 +1,105 @@
+"""Random weights as each family's authors drew them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..spec import FanInInit, NormalInit
+from .attention import CrossAttention, SelfAttention
+from .embeddings import Embeddings
+from .feedforward import FeedForward
+from .heads import Head
+from .stack import Stack
+
+
+def initialize(model: nn.Module, init: NormalInit | FanInInit, only: set[str] | None = None) -> None:
+    """Draw every parameter anew, or those named in `only` (what a checkpoint did not hold)."""
+    kept = {} if only is None else {n: p.detach().clone() for n, p in model.named_parameters() if n not in only}
+    with torch.no_grad():
+        std = init.std if isinstance(init, NormalInit) else init.factor
+        for module in model.modules():
+            _plain(module, std)
+        for module in model.modules():  # after the linears: a tied projection must not refill the padding row
+            _table(module, std)
+        for module in model.modules():
+            if isinstance(init, FanInInit):
+                _by_fan_in(module, init.factor)
+            else:
+                _narrowed(module, init)
+        for name, parameter in model.named_parameters():
+            if name in kept:
+                parameter.copy_(kept[name])
+
+
+def _plain(module: nn.Module, std: float) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, 0.0, std)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
+        nn.init.ones_(module.weight)
+        if getattr(module, "bias", None) is not None:
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+
+def _table(module: nn.Module, std: float) -> None:
+    if isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, 0.0, std)
+        if module.padding_idx is not None:
+            module.weight[module.padding_idx].zero_()
+
+
+def _narrowed(module: nn.Module, init: NormalInit) -> None:
+    if init.residual_layers is not None:
+        std = init.std / (2 * init.residual_layers) ** 0.5
+        if isinstance(module, SelfAttention):
+            nn.init.normal_(module.out.weight, 0.0, std)
+        elif isinstance(module, FeedForward):
+            nn.init.normal_(module.down.weight, 0.0, std)
+    if init.sinusoidal_positions and isinstance(module, Embeddings) and isinstance(module.positions, nn.Embedding):
+        module.positions.weight.copy_(interleaved_sinusoids(*module.positions.weight.shape))
+
+
+def _by_fan_in(module: nn.Module, factor: float) -> None:
+    """T5 folds the missing 1/sqrt(head_dim) of its scores into the query's weights (Raffel et al., 2019)."""
+    if isinstance(module, SelfAttention):
+        inner = module.out.in_features
+        q, kv = module.qkv.weight.split([inner, 2 * inner])
+        _draw_query(q, factor, inner // module.num_heads)
+        _draw(kv, factor)
+        _draw(module.out.weight, factor)
+    elif isinstance(module, CrossAttention):
+        _draw_query(module.q.weight, factor, module.out.in_features // module.num_heads)
+        _draw(module.kv.weight, factor)
+        _draw(module.out.weight, factor)
+    elif isinstance(module, FeedForward):
+        _draw(module.up.weight, factor)
+        _draw(module.down.weight, factor)
+    elif isinstance(module, Stack) and module.relative is not None:
+        module.relative.table.weight.normal_(0.0, factor * module.spec.block.hidden_size**-0.5)
+    elif isinstance(module, Head):
+        _draw_head(module, factor)
+
+
+def _draw_head(head: Head, factor: float) -> None:
+    if head.dense is not None:
+        _draw(head.dense.weight, factor)
+    if head.spec.fan_in:
+        _draw(head.project.weight, factor)
+
+
+def _draw(weight: Tensor, factor: float) -> None:
+    weight.normal_(0.0, factor * weight.shape[1] ** -0.5)
+
+
+def _draw_query(weight: Tensor, factor: float, head_dim: int) -> None:
+    weight.normal_(0.0, factor * (weight.shape[1] * head_dim) ** -0.5)
+
+
+def interleaved_sinusoids(size: int, width: int) -> Tensor:
+    """Sine and cosine side by side, the other of the two common orders (Vaswani et al., 2017): [size, width]."""
+    rates = torch.pow(10000.0, -2 * (torch.arange(width) // 2).double() / width)
+    angles = torch.arange(size).double()[:, None] * rates
+    angles[:, 0::2], angles[:, 1::2] = angles[:, 0::2].sin(), angles[:, 1::2].cos()
+    return angles.float()

@@ -1,0 +1,122 @@
+"""How queries meet keys: one class per batch layout. Blocks call `attend` and never look inside.
+
+All of them take and return [batch, tokens, heads, head_dim].
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .cache import KeyValueCache
+
+
+class Layout(Protocol):
+    """What a block asks of a batch."""
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        """Mix the values of every key that each query may see."""
+        ...
+
+
+class DenseLayout:
+    """Rows of equal length, padded.
+
+    `visible` is boolean [batch or 1, 1, queries or 1, keys], true where a query may see a key; `bias` is added to the
+    scores. `causal` alone, with neither, takes the kernel's own triangle.
+    """
+
+    def __init__(self, visible: Tensor | None = None, bias: Tensor | None = None, causal: bool = False):
+        if causal and visible is None and bias is not None:
+            visible = triangle(bias.shape[-2], bias.shape[-1], bias.device)
+        self.causal = causal and visible is None
+        self.mask = visible if bias is None else bias
+        if bias is not None and visible is not None:
+            self.mask = bias.masked_fill(~visible, torch.finfo(bias.dtype).min)
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        """Scaled dot-product attention over the whole rectangle."""
+        q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+        mask = self.mask.to(q.dtype) if self.mask is not None and self.mask.is_floating_point() else self.mask
+        out = F.scaled_dot_product_attention(q, k, v, mask, dropout, self.causal and q.shape[2] > 1, scale=scale)
+        return out.transpose(1, 2)
+
+
+class PackedLayout:
+    """All sequences end to end in one row, so that no padding is ever computed."""
+
+    def __init__(self, lengths: list[int], causal: bool = False, bias: Tensor | None = None):
+        self.lengths, self.causal, self.bias = lengths, causal, bias
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        """Attention within each sequence; `bias` is [1, heads, longest, longest] and causal by itself."""
+        out = []
+        for parts in zip(*(t.split(self.lengths, 1) for t in (q, k, v)), strict=True):
+            n = parts[0].shape[1]
+            layout = DenseLayout(None, None if self.bias is None else self.bias[..., :n, :n], self.causal)
+            out.append(layout.attend(layer, *parts, scale, dropout))
+        return torch.cat(out, 1)
+
+
+class CachedLayout:
+    """Decoding: new keys join those of earlier steps before any query looks."""
+
+    def __init__(self, cache: KeyValueCache, inner: DenseLayout | RecordingLayout):
+        self.cache, self.inner = cache, inner
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        """Write the new keys and values, then attend to all."""
+        keys, values = self.cache.write(layer, k.transpose(1, 2), v.transpose(1, 2))
+        return self.inner.attend(layer, q, keys.transpose(1, 2), values.transpose(1, 2), scale, dropout)
+
+
+class RecordingLayout:
+    """As DenseLayout, and keeps each layer's attention map: the only layout that makes them."""
+
+    def __init__(self, visible: Tensor | None = None, bias: Tensor | None = None, causal: bool = False):
+        self.visible, self.bias, self.causal = visible, bias, causal
+        self.maps: list[Tensor] = []  # [batch, heads, queries, keys] per layer
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        """The same sum written out, with the map kept."""
+        scores = torch.einsum("bqhd,bkhd->bhqk", q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)
+        if self.bias is not None:
+            scores = scores + self.bias
+        visible = self.visible
+        if visible is None and self.causal:
+            visible = triangle(scores.shape[-2], scores.shape[-1], q.device)
+        if visible is not None:
+            scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
+        weights = F.dropout(scores.softmax(-1), dropout, training=dropout > 0)
+        self.maps.append(weights)
+        return torch.einsum("bhqk,bkhd->bqhd", weights, v)
+
+
+def visibility(
+    mask: Tensor | None, queries: int, causal: bool, past: int = 0, device: torch.device | None = None
+) -> Tensor | None:
+    """Which keys each query may see, boolean [batch or 1, 1, queries or 1, keys]; None where all of them.
+
+    `mask` is an attention mask over keys, [batch, keys], or over pairs, [batch, queries, keys] with any number of
+    inner axes of size one.
+    """
+    if mask is not None and mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all()):
+        mask = None
+    seen = None
+    if mask is not None:
+        seen = mask.bool()
+        if seen.dim() < 4:
+            seen = seen[:, None, None] if seen.dim() == 2 else seen[:, None]
+    if not causal or (queries == 1 and seen is None) or (seen is None and past == 0):
+        return seen
+    corner = triangle(queries, past + queries, mask.device if mask is not None else device)
+    return corner if seen is None else corner & seen
+
+
+def triangle(queries: int, keys: int, device: torch.device | None) -> Tensor:
+    """Each of the last `queries` tokens sees itself and what came before: boolean [1, 1, queries, keys]."""
+    past = keys - queries
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(past)[None, None]

@@ -1,0 +1,142 @@
+"""Stacks and heads put together: the models that any spec describes, with the calls users know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..spec import ModelSpec
+from .cache import KeyValueCache
+from .embeddings import place
+from .heads import Head, PoolerLayer
+from .initialization import initialize
+from .layouts import CachedLayout, DenseLayout, RecordingLayout, visibility
+from .objectives import OBJECTIVES, States
+from .outputs import ModelOutput, filled
+from .stack import Memory, Stack
+
+
+class Run:
+    """One pass through one stack: the past it continues, the source it reads, and what is asked of it on the way."""
+
+    def __init__(self, attentions: bool = False, hidden_states: bool = False, cache: KeyValueCache | None = None):
+        self.cache = cache
+        self.hidden: list[Tensor] | None = [] if hidden_states else None
+        self.layout_type = RecordingLayout if attentions else DenseLayout
+        self.layouts: list[Any] = []
+        self.source_layout: Any = None
+
+    def maps(self) -> tuple[Tensor, ...] | None:
+        """Attention maps of every layer, where they were asked for."""
+        return tuple(self.layouts[0].maps) if self.layout_type is RecordingLayout else None
+
+    def source_maps(self) -> tuple[Tensor, ...] | None:
+        """Cross-attention maps of every layer, where they were asked for and there is a source."""
+        return tuple(self.source_layout.maps) if isinstance(self.source_layout, RecordingLayout) else None
+
+    def hidden_states(self) -> tuple[Tensor, ...] | None:
+        """What entered each layer and left the last."""
+        return None if self.hidden is None else tuple(self.hidden)
+
+
+class Model(nn.Module):
+    """An encoder, a decoder or both, with a pooler and heads where the spec has them.
+
+    `config` is read live, since users set `pad_token_id` and `problem_type` on it after loading.
+    """
+
+    def __init__(self, spec: ModelSpec, kind: str, config: Any):
+        super().__init__()
+        self.spec, self.objective, self.config = spec, OBJECTIVES[kind], config
+        self.kind = kind
+        self.encoder = Stack(spec.encoder) if spec.encoder else None
+        shared = self.encoder.embeddings.tokens if self.encoder and spec.shared_tokens else None
+        self.decoder = Stack(spec.decoder, shared) if spec.decoder else None
+        self.pooler = PoolerLayer(spec.pooler) if spec.pooler else None
+        top = self.decoder or self.encoder
+        assert top is not None
+        self.head = Head(spec.head, top.embeddings.tokens) if spec.head else None
+        self.second_head = Head(spec.second_head, top.embeddings.tokens) if spec.second_head else None
+
+    def initialize(self, only: set[str] | None = None) -> None:
+        """Draw all parameters anew, or those named."""
+        initialize(self, self.spec.init, only)
+
+    def run_stack(
+        self,
+        stack: Stack,
+        run: Run,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        memory: Memory | None = None,
+        source_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Embed and run one stack: [batch, tokens] to [batch, tokens, hidden]."""
+        given = input_ids if input_ids is not None else inputs_embeds
+        if given is None or (input_ids is not None and inputs_embeds is not None):
+            raise InputError("pass either input_ids or inputs_embeds")
+        check_inputs(stack, input_ids, attention_mask, token_type_ids)
+        tokens, past, device = given.shape[1], run.cache.length if run.cache else 0, given.device
+        if position_ids is None:
+            position_ids = place(stack.spec.embedding.positions, given.shape[:2], past, device, input_ids)
+        bias = None
+        if stack.relative is not None:
+            steps = torch.arange(past + tokens, device=device)
+            bias = stack.relative(steps[past:], steps)[None]
+        causal = stack.spec.causal
+        seen = visibility(attention_mask, tokens, causal, past, device)
+        layout = run.layout_type(seen, bias, causal and past == 0)
+        run.layouts.append(layout)
+        if memory is not None:
+            run.source_layout = run.layout_type(visibility(source_mask, tokens, False))
+        x = stack.embeddings(input_ids, position_ids, token_type_ids, inputs_embeds)
+        outer = CachedLayout(run.cache, layout) if run.cache is not None else layout
+        x = stack(x, outer, run.source_layout, memory, run.hidden)
+        if run.cache is not None:
+            run.cache.advance(tokens)
+        return x  # type: ignore[no-any-return]
+
+    def wants(self, name: str, asked: bool | None) -> bool:
+        """An output switch of the call, or the config's where the call says nothing."""
+        return bool(getattr(self.config, name, False)) if asked is None else asked
+
+    def finish(self, states: States, targets: Mapping[str, Tensor | None], extra: dict[str, Any], both: bool) -> Any:
+        """Head, loss and output class of this model's task."""
+        foreign = [k for k, v in targets.items() if v is not None and k not in self.objective.targets]
+        if foreign:
+            raise InputError(f"a {self.kind} model takes {list(self.objective.targets) or 'no labels'}, not {foreign}")
+        taken = {name: targets.get(name) for name in self.objective.targets}
+        fields = self.objective.finish(self, states, taken)
+        return filled(self.objective.seq2seq_output if both else self.objective.output, fields | extra)
+
+
+def check_inputs(stack: Stack, ids: Tensor | None, mask: Tensor | None, types: Tensor | None) -> None:
+    """Refuse shapes and ids that would fail, or worse succeed, deep inside a kernel."""
+    if ids is None or torch.compiler.is_compiling():
+        return
+    if ids.dim() != 2:
+        raise InputError(f"input_ids must be [batch, tokens], got shape {tuple(ids.shape)}")
+    if ids.numel() == 0:
+        raise InputError(f"input_ids are empty: shape {tuple(ids.shape)}")
+    if ids.device.type == "cpu":
+        low, high = int(ids.min()), int(ids.max())
+        size = stack.embeddings.tokens.num_embeddings
+        if low < 0 or high >= size:
+            raise InputError(f"input_ids run from {low} to {high}, the vocabulary has ids 0 to {size - 1}")
+    if mask is not None and mask.shape[0] != ids.shape[0]:
+        raise InputError(f"attention_mask {tuple(mask.shape)} does not fit input_ids {tuple(ids.shape)}")
+    if types is not None and types.shape != ids.shape:
+        raise InputError(f"token_type_ids {tuple(types.shape)} do not fit input_ids {tuple(ids.shape)}")
+
+
+def as_asked(output: ModelOutput, return_dict: bool | None, config: Any) -> Any:
+    """The dataclass, or the tuple of its filled fields."""
+    keep = getattr(config, "return_dict", True) if return_dict is None else return_dict
+    return output if keep is None or keep else output.to_tuple()

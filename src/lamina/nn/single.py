@@ -1,0 +1,92 @@
+"""Models of one stack: encoders, and decoders that read nothing but their own past."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .cache import KeyValueCache
+from .model import Model, Run, as_asked
+from .objectives import States
+
+
+class SingleStackModel(Model):
+    """BERT and its kin, GPT and its kin, and one side of an encoder-decoder taken alone."""
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        *,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        next_sentence_label: Tensor | None = None,
+        sentence_order_label: Tensor | None = None,
+        mc_token_ids: Tensor | None = None,
+        mc_labels: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        past_key_values: KeyValueCache | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """Ids [batch, tokens], or [batch, choices, tokens] for choices, to the output class of the task.
+
+        `attention_mask` is one where a token counts. `encoder_hidden_states` [batch, source, hidden] are read by
+        stacks with cross-attention; `past_key_values` is the cache of an earlier call, which is filled further.
+        """
+        stack = self.decoder or self.encoder
+        assert stack is not None
+        given = input_ids if input_ids is not None else inputs_embeds
+        choices = given.shape[1] if given is not None and self.kind in ("multiple-choice", "double-heads") else 1
+        if self.kind in ("multiple-choice", "double-heads"):
+            flat = [None if t is None else t.flatten(0, 1) for t in (input_ids, attention_mask, token_type_ids)]
+            input_ids, attention_mask, token_type_ids = flat
+            position_ids = None if position_ids is None else position_ids.flatten(0, 1)
+            inputs_embeds = None if inputs_embeds is None else inputs_embeds.flatten(0, 1)
+            if self.kind == "double-heads" and labels is not None:
+                labels = labels.flatten(0, 1)
+        cache = past_key_values
+        if cache is None and stack.spec.causal and not self.training and self.wants("use_cache", use_cache):
+            cache = KeyValueCache(stack.spec.num_layers)
+        run = Run(self.wants("output_attentions", output_attentions), self.wants("output_hidden_states", output_hidden_states), cache)
+        memory = self._memory(encoder_hidden_states, cache)
+        x = self.run_stack(
+            stack, run, input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, memory, encoder_attention_mask
+        )
+        states = States(x, None if self.pooler is None else self.pooler(x), input_ids, attention_mask, choices)
+        targets = {
+            "labels": labels,
+            "start_positions": start_positions,
+            "end_positions": end_positions,
+            "next_sentence_label": next_sentence_label,
+            "sentence_order_label": sentence_order_label,
+            "mc_token_ids": mc_token_ids,
+            "mc_labels": mc_labels,
+        }
+        extra = {
+            "past_key_values": cache,
+            "hidden_states": run.hidden_states(),
+            "attentions": run.maps(),
+            "cross_attentions": run.source_maps(),
+        }
+        return as_asked(self.finish(states, targets, extra, both=False), return_dict, self.config)
+
+    def _memory(self, source: Tensor | None, cache: KeyValueCache | None) -> Any:
+        """Keys and values of the source, from the cache where an earlier step has left them."""
+        if cache is not None and cache.cross is not None:
+            return cache.cross
+        stack = self.decoder or self.encoder
+        if source is None or stack is None or not stack.spec.cross:
+            return None
+        memory = stack.remember(source)
+        if cache is not None:
+            cache.cross = memory
+        return memory
