@@ -1,0 +1,39 @@
+"""The command tree: which subcommands there are, and what `lamina` alone does."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from .info import info
+from .overview import show_overview
+from .run import run
+
+app = typer.Typer(
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(info)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and stop, where `--version` was given."""
+    if wanted:
+        typer.echo(f"lamina {installed_version('lamina')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """The classic Transformer stack, whole and thin."""
+    if context.invoked_subcommand is None:
+        show_overview()
