@@ -1,0 +1,176 @@
+"""Write `tests/families/golden`: what the reference library answers for every row of `tests/families/rows`.
+
+Run from the repository root, in an environment that has the reference, once per version of it:
+`python scripts/make_model_goldens.py [FAMILY ...]`. transformers 4.57.6 speaks for twelve families and 4.37.2, the
+last version in which it works, for Transformer-XL; each run writes the families its version speaks for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from safetensors.numpy import save_file
+from safetensors.torch import load_file
+from safetensors.torch import save_file as save_torch_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.families.rows import FAMILIES
+from tests.families.rows.row import Row
+from tests.families.weights import fill, probe
+
+GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "families" / "golden"
+SPEAKS_FOR = {"4.57.6": set(FAMILIES) - {"transfo-xl"}, "4.37.2": {"transfo-xl"}}
+LABELS = ("labels", "start_positions", "mc_labels")
+DRAWS = 16  # fresh models from which the statistics of initialization are taken
+
+
+def make_checkpoint(row: Row, folder: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """A checkpoint as the reference saves it, refilled by `fill`; the names and shapes in it, in its order."""
+    config = transformers.AutoConfig.for_model(row.family, **row.config)
+    getattr(transformers, row.architecture)(config).save_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    filled = {name: torch.from_numpy(fill(name, tuple(tensor.shape))) for name, tensor in tensors.items()}
+    save_torch_file(filled, folder / "model.safetensors", metadata={"format": "pt"})
+    return [(name, tuple(tensor.shape)) for name, tensor in sorted(tensors.items())]
+
+
+def load(row: Row, folder: Path) -> Any:
+    model, report = getattr(transformers, row.architecture).from_pretrained(
+        folder, output_loading_info=True, attn_implementation="eager"
+    )
+    unread = {problem: names for problem, names in report.items() if names}
+    if unread:
+        raise SystemExit(f"{row.id}: the reference does not read its own checkpoint: {unread}")
+    return model.eval()
+
+
+def call(row: Row, model: Any, inputs: dict[str, np.ndarray[Any, Any]]) -> tuple[list[Any], dict[str, Any]]:
+    """The outputs of each segment, and all of their tensors by name."""
+    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    # The reference cannot cache cross-attention in a lone BART decoder; nothing else depends on this.
+    options = {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
+    # Where there is a loss, the gradients of every tensor say more than the states in between.
+    hidden = True if not any(name in inputs for name in LABELS) else None
+    outputs: list[Any] = []
+    for segment in range(row.segments):
+        pieces = dict(tensors)
+        if row.segments > 1:
+            pieces = {name: tensor.chunk(row.segments, 1)[segment] for name, tensor in tensors.items()}
+        if segment:
+            pieces["mems"] = outputs[-1].mems
+        outputs.append(
+            model(
+                **pieces,
+                **options,
+                output_hidden_states=hidden,
+                output_attentions=row.attentions or None,
+                return_dict=True,
+            )
+        )
+    found = {}
+    for segment, output in enumerate(outputs):
+        for key, value in output.items():
+            parts = {key: value} if torch.is_tensor(value) else {f"{key}.{i}": part for i, part in enumerate(value)}
+            found.update({f"out{segment}.{name}": part.detach().numpy() for name, part in parts.items()})
+    return outputs, found
+
+
+def gradients(model: Any, loss: torch.Tensor, names: list[tuple[str, tuple[int, ...]]]) -> np.ndarray[Any, Any]:
+    """Norm and dot product with `probe` of the loss's gradient in each tensor; NaN for what takes none."""
+    loss.backward()
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    rows = []
+    for name, shape in names:
+        gradient = parameters[name].grad if name in parameters else None
+        if gradient is None:
+            rows.append((np.nan, np.nan) if name not in parameters else (0.0, 0.0))
+        else:
+            values = gradient.double().numpy()
+            rows.append((np.linalg.norm(values), float((values * probe(name, shape)).sum())))
+    return np.asarray(rows, dtype=np.float32)
+
+
+def initial(row: Row, names: list[tuple[str, tuple[int, ...]]]) -> np.ndarray[Any, Any]:
+    """Mean, standard deviation and share of zeros of each tensor of a fresh model, over several draws."""
+    drawn: dict[str, list[np.ndarray[Any, Any]]] = {name: [] for name, _ in names}
+    for seed in range(DRAWS):
+        torch.manual_seed(seed)
+        config = transformers.AutoConfig.for_model(row.family, **row.config)
+        state = getattr(transformers, row.architecture)(config).state_dict()
+        for name in drawn:
+            drawn[name].append(state[name].double().numpy().ravel())
+    values = [np.concatenate(parts) for parts in drawn.values()]
+    return np.asarray([(value.mean(), value.std(), (value == 0).mean()) for value in values], dtype=np.float32)
+
+
+def write(row: Row) -> None:
+    inputs = row.inputs()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        names = make_checkpoint(row, folder)
+        config = json.loads((folder / "config.json").read_text())
+        model = load(row, folder)
+    outputs, tensors = call(row, model, inputs)
+    tensors.update({f"in.{name}": array for name, array in inputs.items()})
+    losses = [outputs[-1][key] for key in ("loss", "mc_loss") if outputs[-1].get(key) is not None]
+    if losses:
+        tensors["gradients"] = gradients(model, sum(losses), names)
+    tensors["initial"] = initial(row, names)
+    meta = {
+        "family": row.family,
+        "architecture": row.architecture,
+        "changes": row.changes,
+        "reference": transformers.__version__,
+        "config": config,
+        "tensors": names,
+        "keys": [list(output) for output in outputs],
+    }
+    save_file(
+        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
+        GOLDEN / f"{row.id}.safetensors",
+        metadata={"golden": json.dumps(meta, separators=(",", ":"))},
+    )
+
+
+def write_defaults(families: list[str]) -> None:
+    """What each family's configuration says when nothing is asked for."""
+    path = GOLDEN / "defaults.json"
+    defaults = json.loads(path.read_text()) if path.exists() else {}
+    for family in families:
+        defaults[family] = transformers.AutoConfig.for_model(family).to_diff_dict()
+    path.write_text(json.dumps(defaults, indent=1, sort_keys=True) + "\n")
+
+
+def main() -> int:
+    families = [name for name in sys.argv[1:] or FAMILIES if name in SPEAKS_FOR[transformers.__version__]]
+    warnings.simplefilter("ignore")
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    for family in families:
+        wanted = {f"{row.id}.safetensors" for row in FAMILIES[family]}
+        for row in FAMILIES[family]:
+            write(row)
+        size = sum((GOLDEN / name).stat().st_size for name in wanted)
+        print(f"{family}: {len(wanted)} rows, {size // 1024} KiB")
+    write_defaults(families)
+    stale = {path.name for path in GOLDEN.glob("*.safetensors")} - {
+        f"{row.id}.safetensors" for rows in FAMILIES.values() for row in rows
+    }
+    for name in stale:
+        (GOLDEN / name).unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

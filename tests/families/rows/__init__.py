@@ -1,0 +1,27 @@
+"""The one table of tiny models: each row a family, a class, what is unusual about its config, and its inputs.
+
+Adding a family means adding its rows here and running `scripts/make_model_goldens.py`.
+"""
+
+from __future__ import annotations
+
+from . import decoders, encoders, seq2seq
+from .row import Row
+
+FAMILIES: dict[str, list[Row]] = {
+    "albert": encoders.ALBERT,
+    "bert": encoders.BERT,
+    "distilbert": encoders.DISTILBERT,
+    "electra": encoders.ELECTRA,
+    "roberta": encoders.ROBERTA,
+    "ctrl": decoders.CTRL,
+    "openai-gpt": decoders.GPT,
+    "gpt2": decoders.GPT2,
+    "transfo-xl": decoders.TRANSFO_XL,
+    "bart": seq2seq.BART,
+    "mbart": seq2seq.MBART,
+    "marian": seq2seq.MARIAN,
+    "t5": seq2seq.T5,
+}
+
+ROWS: list[Row] = [row for rows in FAMILIES.values() for row in rows]

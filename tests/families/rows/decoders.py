@@ -1,0 +1,114 @@
+"""CTRL, GPT, GPT-2, Transformer-XL."""
+
+from __future__ import annotations
+
+from ..inputs import choices, chosen_tokens, embeds, maskless, positions, row_label, source, text, token_labels, types
+from .row import Row, classifying, common_heads, named
+
+CTRL = [
+    *named(
+        "ctrl",
+        "CTRLModel",
+        plain=(text(), "attentions"),
+        right=(text("right"), types(90)),
+        left=(text("left"),),
+        holes=(text("holes"),),
+        positions=(text(), positions, {"layer_norm_epsilon": 1e-5}),
+        embeds=(text("right"), embeds()),
+    ),
+    *named(
+        "ctrl",
+        "CTRLLMHeadModel",
+        labels=(text("right"), token_labels()),
+        untied=(text(), token_labels(), {"tie_word_embeddings": False}),
+    ),
+    *classifying("ctrl", "CTRLForSequenceClassification"),
+]
+
+GPT = [
+    *named(
+        "openai-gpt",
+        "OpenAIGPTModel",
+        plain=(text(), "attentions"),
+        right=(text("right"), types(90)),
+        left=(text("left"),),
+        holes=(text("holes"),),
+        positions=(text(), positions, {"layer_norm_epsilon": 1e-4}),
+        embeds=(text("right"), embeds()),
+        relu=(text(), {"afn": "relu"}),
+        silu=(text(), {"afn": "silu"}),
+    ),
+    *named("openai-gpt", "OpenAIGPTLMHeadModel", labels=(text("right"), token_labels())),
+    *named(
+        "openai-gpt",
+        "OpenAIGPTDoubleHeadsModel",
+        labels=(choices(), maskless, chosen_tokens, token_labels(), row_label(3, "mc_labels")),
+        last=(choices(), maskless, row_label(3, "mc_labels")),
+    ),
+    *classifying("openai-gpt", "OpenAIGPTForSequenceClassification"),
+]
+
+GPT2 = [
+    *named(
+        "gpt2",
+        "GPT2Model",
+        plain=(text(), "attentions"),
+        right=(text("right"), types(90)),
+        left=(text("left"),),
+        holes=(text("holes"),),
+        positions=(text(), positions, {"layer_norm_epsilon": 1e-4}),
+        embeds=(text("right"), embeds()),
+        inner=(text(), {"n_inner": 45, "activation_function": "relu"}),
+        inverse_layer=(text("right"), {"scale_attn_by_inverse_layer_idx": True}),
+        unscaled=(text("right"), {"scale_attn_weights": False}),
+        upcast=(text("right"), {"reorder_and_upcast_attn": True, "scale_attn_by_inverse_layer_idx": True}),
+        cross=(text("right"), source, {"add_cross_attention": True}, "attentions"),
+    ),
+    *named(
+        "gpt2",
+        "GPT2LMHeadModel",
+        labels=(text("right"), token_labels()),
+        untied=(text(), token_labels(), {"tie_word_embeddings": False}),
+    ),
+    *named(
+        "gpt2",
+        "GPT2DoubleHeadsModel",
+        labels=(choices(), chosen_tokens, token_labels(), row_label(3, "mc_labels")),
+        last=(choices(), maskless, row_label(3, "mc_labels")),
+    ),
+    *classifying("gpt2", "GPT2ForSequenceClassification"),
+    *named("gpt2", "GPT2ForSequenceClassification", left=(text("left"), row_label(), {"num_labels": 3})),
+    *common_heads("gpt2", "GPT2", "TQ"),
+]
+
+_SEGMENTS = (text(batch=2, length=12),)
+
+TRANSFO_XL = [
+    Row("transfo-xl", "TransfoXLModel", "plain", (text(),), attentions=True),
+    Row("transfo-xl", "TransfoXLModel", "embeds", (text(), embeds())),
+    Row("transfo-xl", "TransfoXLModel", "segments", _SEGMENTS, segments=2),
+    Row("transfo-xl", "TransfoXLModel", "three_segments", (text(batch=2, length=12),), {"mem_len": 10}, segments=3),
+    Row("transfo-xl", "TransfoXLModel", "same_length", _SEGMENTS, {"same_length": False}, segments=2),
+    Row("transfo-xl", "TransfoXLModel", "clamp_short", _SEGMENTS, {"clamp_len": 3}, segments=2),
+    Row("transfo-xl", "TransfoXLModel", "unclamped", _SEGMENTS, {"clamp_len": -1}, segments=2),
+    Row("transfo-xl", "TransfoXLModel", "pre_norm", _SEGMENTS, {"pre_lnorm": True}, segments=2),
+    Row("transfo-xl", "TransfoXLModel", "shared_biases", _SEGMENTS, {"untie_r": False}, segments=2),
+    Row("transfo-xl", "TransfoXLModel", "short_memory", _SEGMENTS, {"mem_len": 4}, segments=2),
+    Row("transfo-xl", "TransfoXLModel", "no_memory", (text(),), {"mem_len": 0}),
+    Row("transfo-xl", "TransfoXLModel", "projected", _SEGMENTS, {"d_embed": 16, "div_val": 1}, segments=2),
+    Row("transfo-xl", "TransfoXLLMHeadModel", "scores", _SEGMENTS, segments=2),
+    Row("transfo-xl", "TransfoXLLMHeadModel", "labels", (*_SEGMENTS, token_labels()), segments=2),
+    *named(
+        "transfo-xl",
+        "TransfoXLLMHeadModel",
+        undivided=(text(), token_labels(), {"div_val": 1}),
+        undivided_scores=(text(), {"div_val": 1}),
+        projected=(text(), token_labels(), {"div_val": 1, "d_embed": 16}),
+        narrow=(text(), token_labels(), {"d_embed": 16}),
+        untied_projections=(text(), token_labels(), {"proj_share_all_but_first": False}),
+        untied=(text(), token_labels(), {"tie_word_embeddings": False}),
+        one_cluster=(text(), token_labels(), {"cutoffs": [], "div_val": 1}),
+        one_cluster_scores=(text(), {"cutoffs": [], "div_val": 1}),
+    ),
+    *classifying("transfo-xl", "TransfoXLForSequenceClassification", text("right"), maskless),
+]

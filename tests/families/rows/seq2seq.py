@@ -1,0 +1,121 @@
+"""BART, mBART, Marian, T5."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..inputs import embeds, ending, source, span, target_labels, text, token_labels
+from .row import Row, classifying, named
+
+
+def _seq2seq_body(family: str, architecture: str, **more: tuple[Any, ...]) -> list[Row]:
+    """Source and target, with and without padding on either side."""
+    return named(
+        family,
+        architecture,
+        plain=(text(), text(side="decoder_", length=6), "attentions"),
+        right=(text("right"), text("right", length=7, side="decoder_")),
+        left=(text("left"), text(length=6, side="decoder_")),
+        holes=(text("holes"), text(length=6, side="decoder_")),
+        embeds=(text("right"), embeds(), text(length=6, side="decoder_"), embeds("decoder_")),
+        **more,
+    )
+
+
+def _bart_kin(family: str, stem: str, **body: tuple[Any, ...]) -> list[Row]:
+    """The heads that BART and mBART share."""
+    answer = (text("right"), ending(2))
+    return [
+        *_seq2seq_body(
+            family,
+            f"{stem}Model",
+            shifted=(text("right"), ending(2)),
+            scaled=(text("right"), text(side="decoder_", length=6), {"scale_embedding": True}),
+            relu=(text(), text(side="decoder_", length=6), {"activation_function": "relu"}),
+            **body,
+        ),
+        *named(
+            family,
+            f"{stem}ForConditionalGeneration",
+            labels=(text("right"), target_labels(1)),
+            scaled=(text("right"), target_labels(1), {"scale_embedding": True}),
+        ),
+        *classifying(family, f"{stem}ForSequenceClassification", *answer),
+        *named(family, f"{stem}ForQuestionAnswering", span=(*answer, span)),
+        *named(
+            family,
+            f"{stem}ForCausalLM",
+            labels=(text("right"), token_labels()),
+            cross=(text("right"), source, token_labels(), {"scale_embedding": True}),
+        ),
+    ]
+
+
+BART = _bart_kin("bart", "Bart")
+
+MBART = _bart_kin("mbart", "MBart")
+
+_APART = {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 95, "tie_word_embeddings": False}
+
+MARIAN = [
+    *_seq2seq_body(
+        "marian",
+        "MarianModel",
+        scaled=(text("right"), text(side="decoder_", length=6), {"scale_embedding": True}),
+        swish=(text(), text(side="decoder_", length=6), {"activation_function": "swish"}),
+        apart=(text("right"), text(side="decoder_", length=6), {**_APART, "scale_embedding": True}),
+    ),
+    *named(
+        "marian",
+        "MarianMTModel",
+        labels=(text("right"), target_labels(98)),
+        published=(text("right"), target_labels(98), {"scale_embedding": True, "activation_function": "swish"}),
+        apart=(text("right"), target_labels(94), _APART),
+    ),
+    *named(
+        "marian",
+        "MarianForCausalLM",
+        labels=(text("right"), token_labels()),
+        cross=(text("right"), source, token_labels(), {"scale_embedding": True}),
+    ),
+]
+
+_FLAN = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+
+T5 = [
+    *_seq2seq_body(
+        "t5",
+        "T5Model",
+        buckets=(
+            text("right", batch=2, length=20),
+            text(side="decoder_", batch=2, length=18),
+            {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 20},
+        ),
+        far=(
+            text(batch=1, length=140),
+            text(side="decoder_", batch=1, length=140),
+            {"num_layers": 1, "num_decoder_layers": 1, "d_model": 8},
+        ),
+        gated=(text("right"), text(side="decoder_", length=6), {"feed_forward_proj": "gated-gelu"}),
+        gated_silu=(text(), text(side="decoder_", length=6), {"feed_forward_proj": "gated-silu"}),
+        gelu=(text(), text(side="decoder_", length=6), {"feed_forward_proj": "gelu", "layer_norm_epsilon": 1e-5}),
+    ),
+    *named(
+        "t5",
+        "T5ForConditionalGeneration",
+        labels=(text("right"), target_labels(0)),
+        untied=(text("right"), target_labels(0), {"tie_word_embeddings": False}),
+        flan=(text("right"), target_labels(0), _FLAN),
+    ),
+    *named(
+        "t5",
+        "T5EncoderModel",
+        plain=(text(), "attentions"),
+        right=(text("right"),),
+        left=(text("left"),),
+        holes=(text("holes"), _FLAN),
+    ),
+    *classifying("t5", "T5ForSequenceClassification", text("right"), ending(1)),
+    *named("t5", "T5ForTokenClassification", labels=(text("right"), token_labels(4), {"num_labels": 4})),
+    *named("t5", "T5ForQuestionAnswering", span=(text("right"), ending(1), span)),
+]
