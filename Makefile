@@ -4,8 +4,6 @@ VENV ?= .venv
 READY := $(VENV)/.ready
 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
-export PIP_CONSTRAINT := constraints.txt
-export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help install demo test check bench size clean
 
@@ -21,6 +19,8 @@ help:
 install: $(READY)
 
 # torch goes in first and alone, held to its tested version: resolved together with the rest it may come as its CUDA build.
+$(READY): export PIP_CONSTRAINT := constraints.txt
+$(READY): export PIP_DISABLE_PIP_VERSION_CHECK := 1
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (a minute or two)"
 	@$(PYTHON) -m venv $(VENV)
