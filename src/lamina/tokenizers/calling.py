@@ -1,0 +1,347 @@
+"""The call: text in, padded and cut rows of ids out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from tokenizers import Encoding
+
+from lamina.errors import TokenizerError
+from lamina.tokenizers.encoding import BatchEncoding
+from lamina.tokenizers.files import backend_errors
+from lamina.tokenizers.limits import (
+    LARGE,
+    UNLIMITED,
+    Limits,
+    Notices,
+    check_room,
+    check_side,
+    pad_row,
+    settle,
+)
+from lamina.tokenizers.pieces import split_at_added
+from lamina.tokenizers.recipe import Assembly, Options, Recipe
+from lamina.tokenizers.vocabulary import Vocabulary
+
+SHAPES = "Pass a string, a list of strings, or with is_split_into_words=True lists of words."
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Which columns a call returns."""
+
+    token_type_ids: bool
+    attention_mask: bool
+    overflow: bool = False
+    special_tokens_mask: bool = False
+    offsets: bool = False
+    length: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The texts of one call and how they are to be cut into tokens."""
+
+    texts: Sequence[Any]
+    limits: Limits
+    add_special_tokens: bool
+    presplit: bool
+    split_special_tokens: bool
+    single: bool
+
+
+class TextEncoder(Vocabulary):
+    """The part of a tokenizer that turns text into rows of ids."""
+
+    def __init__(self, recipe: Recipe, assembly: Assembly, options: Options) -> None:
+        super().__init__(recipe, assembly, options)
+        self.model_max_length: int = options.get("model_max_length") or options.get("max_len") or UNLIMITED
+        self.padding_side = check_side("padding_side", options.get("padding_side", "right"))
+        self.truncation_side = check_side("truncation_side", options.get("truncation_side", "right"))
+        self.model_input_names: list[str] = list(options.get("model_input_names") or recipe.model_input_names)
+        self.split_special_tokens: bool = bool(options.get("split_special_tokens", False))
+        self.pad_token_type_id: int = options.get("pad_token_type_id", 0)
+        self._notices = Notices()
+        self._lock = threading.RLock()
+        self._cut: tuple[Any, ...] | None = None
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self._backend.encode_special_tokens = False
+
+    def __call__(
+        self,
+        text: Any = None,
+        text_pair: Any = None,
+        text_target: Any = None,
+        text_pair_target: Any = None,
+        add_special_tokens: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: str | None = None,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        verbose: bool = True,
+        split_special_tokens: bool | None = None,
+    ) -> BatchEncoding:
+        """Turn a text, a pair or a batch of them into ids and masks, as a Transformers 4.57 tokenizer call does.
+
+        Returns lists, or tensors [batch, tokens] with `return_tensors`; `labels` hold the ids of `text_target`.
+        """
+        if text is None and text_target is None:
+            raise TokenizerError("There is nothing to tokenize: pass text or text_target.")
+        notices = self._notices if verbose else None
+        limits = settle(padding, truncation, max_length, stride, pad_to_multiple_of, self.model_max_length, notices)
+        names = self.model_input_names
+        fields = Fields(
+            "token_type_ids" in names if return_token_type_ids is None else return_token_type_ids,
+            "attention_mask" in names if return_attention_mask is None else return_attention_mask,
+            return_overflowing_tokens,
+            return_special_tokens_mask,
+            return_offsets_mapping,
+            return_length,
+        )
+        split_special = self.split_special_tokens if split_special_tokens is None else split_special_tokens
+        side = self.padding_side if padding_side is None else check_side("padding_side", padding_side)
+        run = partial(
+            self._run,
+            limits=limits,
+            fields=fields,
+            left=side == "left",
+            specials=add_special_tokens,
+            presplit=is_split_into_words,
+            split_special=split_special,
+            tensors=return_tensors,
+            notices=notices,
+        )
+        found = run(text, text_pair) if text is not None else BatchEncoding()
+        if text_target is None:
+            return found
+        with self._lock:
+            self._switch(target=True)
+            try:
+                labels = run(text_target, text_pair_target)
+            finally:
+                self._switch(target=self._targeting)
+        if text is None:
+            return labels
+        found["labels"] = labels["input_ids"]
+        return found
+
+    _targeting = False
+
+    def _switch(self, target: bool) -> None:
+        """Turn to the language, and for Marian the files, of sources or of targets."""
+        if self.recipe.switch is not None:
+            with self._lock:
+                self.recipe.switch(self._assembly, self.init_kwargs, target)
+
+    def _run(
+        self,
+        text: Any,
+        pair: Any,
+        *,
+        limits: Limits,
+        fields: Fields,
+        left: bool,
+        specials: bool,
+        presplit: bool,
+        split_special: bool,
+        tensors: str | None,
+        notices: Notices | None,
+    ) -> BatchEncoding:
+        single = isinstance(text, str) or (presplit and not (text and isinstance(text[0], list | tuple)))
+        texts = [(text, pair) if pair else text] if single else zip_pairs(text, pair)
+        job = Job(texts, limits, specials, presplit, split_special, single)
+        self._check(job, fields)
+        fast = not (single or presplit or fields.offsets or fields.overflow)
+        encodings = self._encode_rows(job, fast)
+        owners: list[int] = []
+        if fields.overflow:
+            groups = [[encoding, *encoding.overflowing] for encoding in encodings]
+            owners = [index for index, group in enumerate(groups) for _ in group]
+            encodings = list(chain.from_iterable(groups))
+        columns, length = self._columns(encodings, limits, fields, left)
+        if fields.overflow:
+            columns["overflow_to_sample_mapping"] = owners
+        if notices and limits.max_length is None and self.model_max_length < LARGE:
+            self._warn_long(columns["input_ids"], notices)
+        if single and tensors is None and not fields.overflow:
+            columns = {key: value[0] if isinstance(value[0], list) else value for key, value in columns.items()}
+        source = None
+        if self._assembly.splitter is None:
+            source = partial(self._finish, None if fast else encodings, job, length, "left" if left else "right")
+        return BatchEncoding(columns, source, tensors)
+
+    def _check(self, job: Job, fields: Fields) -> None:
+        if not job.texts:
+            raise TokenizerError("The batch is empty: there is nothing to tokenize.")
+        if job.limits.padding and self.pad_token_id is None:
+            raise TokenizerError(
+                "Padding needs a pad token, and this tokenizer has none. Choose one, such as tokenizer.pad_token = "
+                "tokenizer.eos_token, or add one: tokenizer.add_special_tokens({'pad_token': '[PAD]'})."
+            )
+        if job.limits.truncation:
+            paired = isinstance(job.texts[0], tuple) and not (job.presplit and isinstance(job.texts[0][0], str))
+            specials = self._backend.num_special_tokens_to_add(paired) if job.add_special_tokens else 0
+            check_room(job.limits, specials)
+        if job.presplit and not self.recipe.splits_words and not self.init_kwargs.get("add_prefix_space"):
+            raise TokenizerError("Words already split need a tokenizer made with add_prefix_space=True, for this kind.")
+        if fields.offsets and self._assembly.splitter is not None:
+            raise TokenizerError("return_offsets_mapping is not available: this kind keeps no alignment with the text.")
+
+    def _encode_rows(self, job: Job, fast: bool) -> list[Encoding]:
+        """The Rust library's encodings; `fast` ones know ids and masks only."""
+        texts, presplit = job.texts, job.presplit
+        try:
+            if self._assembly.splitter is not None:
+                texts, presplit = [self._pieces_of(text, job) for text in texts], True
+            with self._lock:
+                self._set_truncation(job.limits)
+                if self._backend.encode_special_tokens != job.split_special_tokens:
+                    self._backend.encode_special_tokens = job.split_special_tokens
+                if job.single:
+                    one = texts[0]
+                    text, pair = (
+                        one if isinstance(one, tuple) and len(one) == 2 and not is_words(one, presplit) else (one, None)
+                    )
+                    return [self._backend.encode(text, pair, presplit, job.add_special_tokens)]
+                encode = self._backend.encode_batch_fast if fast else self._backend.encode_batch
+                return encode(texts, presplit, job.add_special_tokens)
+        except TypeError as error:
+            raise TokenizerError(describe_bad_text(job)) from error
+        except TokenizerError:
+            raise
+        except BaseException as error:
+            with backend_errors("Tokenizing"):
+                raise
+            raise AssertionError from error
+
+    def _pieces_of(self, text: Any, job: Job) -> Any:
+        """The pieces of a text, of words, or of a pair, for kinds cut in Python."""
+        assert self._assembly.splitter is not None
+        if isinstance(text, tuple) and len(text) == 2 and not is_words(text, job.presplit):
+            return tuple(self._pieces_of(part, job) for part in text)
+        if job.presplit:
+            return [piece for word in text for piece in self._pieces(word, job.split_special_tokens)]
+        return self._pieces(text, job.split_special_tokens)
+
+    def _pieces(self, text: str, split_special: bool = False) -> list[str]:
+        if not isinstance(text, str):
+            raise TypeError
+        assert self._assembly.splitter is not None
+        added = {} if split_special else self._added
+        return split_at_added(text, added, self._assembly.splitter.split, self._lowercase)
+
+    @property
+    def _lowercase(self) -> bool:
+        return self._assembly.splitter is not None and bool(self.init_kwargs.get("lower_case"))
+
+    def _set_truncation(self, limits: Limits) -> None:
+        if limits.truncation is None or limits.max_length is None:
+            if self._cut is not None:
+                self._backend.no_truncation()
+                self._cut = None
+            return
+        wanted = (limits.max_length, limits.stride, limits.truncation, self.truncation_side)
+        if self._cut != wanted:
+            length, stride, strategy, direction = wanted
+            self._backend.enable_truncation(length, stride=stride, strategy=strategy, direction=direction)
+            self._cut = wanted
+
+    def _columns(
+        self, encodings: Sequence[Encoding], limits: Limits, fields: Fields, left: bool
+    ) -> tuple[dict[str, Any], int | None]:
+        """The lists a call returns, and the length they were padded to."""
+        ids = [encoding.ids for encoding in encodings]
+        columns: dict[str, Any] = {"input_ids": ids}
+        fills: dict[str, Any] = {"input_ids": self.pad_token_id}
+        if fields.token_type_ids:
+            columns["token_type_ids"] = [encoding.type_ids for encoding in encodings]
+            fills["token_type_ids"] = self.pad_token_type_id
+        if fields.attention_mask:
+            columns["attention_mask"] = [[1] * len(row) for row in ids]
+            fills["attention_mask"] = 0
+        if fields.special_tokens_mask:
+            columns["special_tokens_mask"] = [encoding.special_tokens_mask for encoding in encodings]
+            fills["special_tokens_mask"] = 1
+        if fields.offsets:
+            columns["offset_mapping"] = [encoding.offsets for encoding in encodings]
+            fills["offset_mapping"] = (0, 0)
+        length = None
+        if limits.padding:
+            length = limits.padded_length([len(row) for row in ids])
+            for key, value in fills.items():
+                columns[key] = [pad_row(row, length, value, left) for row in columns[key]]
+        if fields.length:
+            columns["length"] = [len(row) for row in columns["input_ids"]]
+        return columns, length
+
+    def _finish(self, encodings: list[Encoding] | None, job: Job, length: int | None, side: str) -> list[Encoding]:
+        """Encodings for questions about words and characters, made or padded when first asked for."""
+        if encodings is None:
+            encodings = self._encode_rows(job, fast=False)
+        if length is not None:
+            for encoding in encodings:
+                encoding.pad(
+                    length,
+                    direction=side,
+                    pad_id=self.pad_token_id or 0,
+                    pad_type_id=self.pad_token_type_id,
+                    pad_token=self.pad_token or "",
+                )
+        return encodings
+
+    def _warn_long(self, rows: list[list[int]], notices: Notices) -> None:
+        longest = max(map(len, rows))
+        if longest > self.model_max_length > 0:
+            notices.once(
+                "long",
+                f"A text of {longest} tokens is longer than the {self.model_max_length} this model takes. "
+                "Pass truncation=True, or the model will fail.",
+            )
+
+
+def zip_pairs(texts: Any, pairs: Any) -> list[Any]:
+    """The rows of a batch: texts, or texts with their second texts."""
+    if not isinstance(texts, list | tuple):
+        raise TokenizerError(f"Cannot tokenize a {type(texts).__name__}. {SHAPES}")
+    if pairs is None:
+        return list(texts)
+    if isinstance(pairs, str) or not isinstance(pairs, list | tuple):
+        raise TokenizerError("A batch of texts needs a batch of second texts: text_pair should be a list too.")
+    if len(texts) != len(pairs):
+        raise TokenizerError(
+            f"{len(texts)} texts, but {len(pairs)} second texts: a batch of pairs needs as many of both."
+        )
+    return list(zip(texts, pairs, strict=True))
+
+
+def is_words(value: tuple[Any, ...], presplit: bool) -> bool:
+    """Whether a tuple is one text split into words rather than a pair of texts."""
+    return presplit and isinstance(value[0], str)
+
+
+def describe_bad_text(job: Job) -> str:
+    """Say which row of a batch is no text."""
+    good = (list, tuple) if job.presplit else (str,)
+    for index, row in enumerate(job.texts):
+        parts = row if isinstance(row, tuple) and not is_words(row, job.presplit) else (row,)
+        for part in parts:
+            words = part if job.presplit and isinstance(part, list | tuple) else ()
+            if not isinstance(part, good) or not all(isinstance(word, str) for word in words):
+                return f"Row {index} of the batch is {str(part)[:60]!r} ({type(part).__name__}), not text. {SHAPES}"
+    return f"These are no texts. {SHAPES}"

@@ -1,0 +1,51 @@
+"""From tokens back to text, for kinds that cut text in Python, and the spaces that English does not want."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lamina.tokenizers.tokenizer import Tokenizer
+
+UNWANTED = (
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+)
+
+
+def clean_up(text: str) -> str:
+    """Remove the spaces before punctuation and English contractions."""
+    for spaced, wanted in UNWANTED:
+        text = text.replace(spaced, wanted)
+    return text
+
+
+def join_pieces(tokenizer: Tokenizer, ids: list[int], skip_special: bool, spaces: bool, source: bool) -> str:
+    """The text of ids, with tokens added later set apart as they stand."""
+    splitter = tokenizer._assembly.splitter
+    assert splitter is not None
+    special = set(tokenizer.all_special_tokens)
+    size = tokenizer.vocab_size
+    apart = {token for token, index in tokenizer.added_tokens_encoder.items() if index >= size and token not in special}
+    apart |= {token for token in tokenizer.additional_special_tokens if (tokenizer._id(token) or 0) >= size}
+    texts: list[str] = []
+    run: list[str] = []
+    for token in tokenizer.convert_ids_to_tokens(ids, skip_special_tokens=skip_special):
+        token = token if token is not None else tokenizer.unk_token or ""
+        if token in apart:
+            texts += [splitter.join(run, special)] if run else []
+            texts.append(token)
+            run = []
+        else:
+            run.append(token)
+    if run:
+        texts.append(splitter.join(run, special))
+    return (" " if spaces else "").join(texts)

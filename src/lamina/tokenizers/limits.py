@@ -1,0 +1,166 @@
+"""How long a row may be and how rows are made equally long: the padding and truncation of one call."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lamina.errors import TokenizerError
+
+logger = logging.getLogger("lamina.tokenizers")
+
+UNLIMITED = int(1e30)  # model_max_length where the checkpoint names none
+LARGE = int(1e20)
+
+PADDING = {
+    False: None,
+    None: None,
+    "do_not_pad": None,
+    True: "longest",
+    "longest": "longest",
+    "max_length": "max_length",
+}
+TRUNCATION = {
+    False: None,
+    None: None,
+    "do_not_truncate": None,
+    True: "longest_first",
+    "longest_first": "longest_first",
+    "only_first": "only_first",
+    "only_second": "only_second",
+}
+SIDES = ("right", "left")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Padding and truncation settled: what to do, up to which length, in which direction."""
+
+    padding: str | None = None
+    truncation: str | None = None
+    max_length: int | None = None
+    stride: int = 0
+    multiple: int | None = None
+
+    def padded_length(self, lengths: Sequence[int]) -> int:
+        """The length that rows of these lengths are padded to."""
+        longest = self.max_length if self.padding == "max_length" and self.max_length else max(lengths, default=0)
+        if self.multiple:
+            longest += -longest % self.multiple
+        return longest
+
+
+FREE = Limits()
+
+
+class Notices:
+    """Warnings that one tokenizer gives once and no more."""
+
+    def __init__(self) -> None:
+        self.given: set[str] = set()
+
+    def once(self, name: str, message: str) -> None:
+        """Log the message unless one of this name was logged before."""
+        if name not in self.given:
+            self.given.add(name)
+            logger.warning(message)
+
+
+def choose(argument: str, value: Any, table: dict[Any, str | None]) -> str | None:
+    """The meaning of an argument that takes booleans and names."""
+    value = getattr(value, "value", value)
+    try:
+        return table[value]
+    except (KeyError, TypeError):
+        names = ", ".join(repr(key) for key in table if key is not None)
+        raise TokenizerError(f"{argument}={value!r} is unknown: use one of {names}.") from None
+
+
+def settle(
+    padding: Any,
+    truncation: Any,
+    max_length: int | None,
+    stride: int,
+    multiple: int | None,
+    model_max_length: int,
+    notices: Notices | None,
+) -> Limits:
+    """Settle the padding and truncation arguments of a call as Transformers 4.57 understands them."""
+    if max_length is None and not padding and not truncation and not stride and not multiple:
+        return FREE
+    cut = choose("truncation", truncation, TRUNCATION)
+    fill = choose("padding", padding, PADDING)
+    check_numbers(max_length, stride, multiple)
+    if max_length is not None and padding is False and truncation is None:
+        if notices:
+            notices.once(
+                "truncation",
+                "max_length was given without truncation: texts are cut to it, as with truncation='longest_first'. "
+                "Say truncation=True (or False) to silence this.",
+            )
+        cut = "longest_first"
+    if padding is True and max_length is not None and cut is None and notices:
+        warnings.warn(
+            "max_length has no effect with padding=True and no truncation: use padding='max_length'.", stacklevel=4
+        )
+    if max_length is None and (fill == "max_length" or cut):
+        if model_max_length > LARGE:
+            if notices:
+                notices.once(
+                    "maximum",
+                    "No max_length was given and the model names none: texts are neither padded to it nor cut.",
+                )
+            fill = None if fill == "max_length" else fill
+            cut = None
+        else:
+            max_length = model_max_length
+    if cut and fill and multiple and max_length is not None and max_length % multiple:
+        raise TokenizerError(f"max_length={max_length} is not a multiple of pad_to_multiple_of={multiple}.")
+    return Limits(fill, cut, max_length, stride, multiple)
+
+
+def check_numbers(max_length: Any, stride: Any, multiple: Any) -> None:
+    """Refuse lengths that are no whole numbers or negative."""
+    for name, value, least in (
+        ("max_length", max_length, 0),
+        ("stride", stride, 0),
+        ("pad_to_multiple_of", multiple, 1),
+    ):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+            raise TokenizerError(f"{name}={value!r} should be a whole number of at least {least}.")
+
+
+def check_room(limits: Limits, specials: int) -> None:
+    """Refuse a length that the special tokens fill, or that the stride leaves no step in."""
+    if limits.truncation is None or limits.max_length is None:
+        return
+    room = limits.max_length - specials
+    if room < 0:
+        raise TokenizerError(
+            f"max_length={limits.max_length} leaves no room for the {specials} special tokens of a row."
+        )
+    if limits.stride and limits.stride >= room:
+        raise TokenizerError(
+            f"stride={limits.stride} should be smaller than the {room} tokens of text that fit in a row "
+            f"(max_length={limits.max_length} less {specials} special tokens)."
+        )
+
+
+def check_side(name: str, side: Any) -> str:
+    """Refuse sides other than left and right."""
+    if side not in SIDES:
+        raise TokenizerError(f"{name}={side!r} should be 'right' or 'left'.")
+    return str(side)
+
+
+def pad_row(row: list[Any], length: int, value: Any, left: bool) -> list[Any]:
+    """The row filled up to a length."""
+    missing = length - len(row)
+    if missing <= 0:
+        return row
+    return [value] * missing + row if left else row + [value] * missing

@@ -1,0 +1,70 @@
+"""What a tokenizer recipe is: everything one kind of tokenizer needs to know about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from tokenizers import AddedToken
+from tokenizers import Tokenizer as Backend
+
+from lamina.errors import TokenizerError
+from lamina.tokenizers.files import TokenizerFolder
+
+Options = dict[str, Any]
+
+BERT_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
+PLAIN_INPUTS = ("input_ids", "attention_mask")
+
+
+class Splitter(Protocol):
+    """Cuts text into pieces and joins them again, for the kinds whose rules the Rust library cannot express."""
+
+    def split(self, text: str) -> list[str]:
+        """The pieces of a text that holds no added token."""
+
+    def join(self, tokens: list[str], special_tokens: set[str]) -> str:
+        """The text that these tokens stand for."""
+
+    def save(self, folder: Path, prefix: str) -> list[Path]:
+        """Write the original files and name them."""
+
+
+@dataclass
+class Assembly:
+    """A tokenizer put together: the Rust object, and where needed the splitter that feeds it pieces."""
+
+    backend: Backend
+    splitter: Splitter | None = None
+    originals: list[Path] = field(default_factory=list)  # files that save_vocabulary copies as they are
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One kind of tokenizer: which files it is built from, how, and what its calls return."""
+
+    name: str
+    class_name: str
+    files: tuple[str, ...]
+    build: Callable[[TokenizerFolder, Options], Assembly]
+    special_tokens: Mapping[str, str | AddedToken | list[str]]
+    model_input_names: tuple[str, ...] = BERT_INPUTS
+    options: Mapping[str, Any] = field(default_factory=dict)
+    # Components of a tokenizer.json that the options override, as the reference's classes do.
+    adjust: Callable[[Backend, Options], None] | None = None
+    # Called with the assembly, the options and whether the text is a target: languages and Marian's second file.
+    switch: Callable[[Assembly, Options, bool], None] | None = None
+    template: Callable[[Assembly, Options], None] | None = None  # set after the special tokens have ids
+    complete: Callable[[Options], None] | None = None  # fills in options that depend on others
+    reads_json: bool = True  # whether a tokenizer.json wins over the original files
+    splits_words: bool = True  # False: pre-split words need add_prefix_space=True
+
+
+def token_id(backend: Backend, token: str) -> int:
+    """The id of a token that must be there."""
+    index = backend.token_to_id(token)
+    if index is None:
+        raise TokenizerError(f"The vocabulary has no {token!r}, which this kind of tokenizer needs.")
+    return int(index)

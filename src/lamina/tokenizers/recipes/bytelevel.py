@@ -1,0 +1,119 @@
+"""Byte-level BPE: GPT-2, and RoBERTa and BART which add brackets around it."""
+
+from __future__ import annotations
+
+import json
+
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
+from tokenizers import Tokenizer as Backend
+
+from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_merges, read_vocab_json
+from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, token_id
+
+FILES = ("vocab.json", "merges.txt")
+# `encoder.json` and `vocab.bpe` are the names in OpenAI's own release.
+VOCAB_NAMES, MERGES_NAMES = ("vocab.json", "encoder.json"), ("merges.txt", "vocab.bpe")
+
+BRACKETED = {
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+    "unk_token": "<unk>",
+    "sep_token": "</s>",
+    "pad_token": "<pad>",
+    "cls_token": "<s>",
+}
+ROBERTA_MASK = AddedToken("<mask>", lstrip=True, rstrip=False, normalized=False, special=True)
+BART_MASK = AddedToken("<mask>", lstrip=True, rstrip=False, normalized=True, special=True)
+END = "<|endoftext|>"
+
+
+def byte_level(folder: TokenizerFolder, options: Options) -> Backend:
+    vocab_path, merges_path = folder.require(*VOCAB_NAMES), folder.require(*MERGES_NAMES)
+    vocab, merges = read_vocab_json(vocab_path), read_merges(merges_path)
+    with backend_errors(f"Building byte-level BPE from {vocab_path} and {merges_path}"):
+        backend = Backend(models.BPE(vocab, merges, continuing_subword_prefix="", end_of_word_suffix=""))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=options["add_prefix_space"])
+    backend.decoder = decoders.ByteLevel()
+    return backend
+
+
+def build_gpt2(folder: TokenizerFolder, options: Options) -> Assembly:
+    """Build GPT-2's BPE: nothing is put around the text, unless `add_bos_token` is set."""
+    backend = byte_level(folder, options)
+    backend.post_processor = processors.ByteLevel(trim_offsets=False)
+    if options["add_bos_token"]:
+        bos = str(options["bos_token"])
+        backend.post_processor = processors.TemplateProcessing(
+            single=f"{bos}:0 $A:0", pair=f"{bos}:0 $A:0 $B:1", special_tokens=[(bos, token_id(backend, bos))]
+        )
+    return Assembly(backend)
+
+
+def build_roberta(folder: TokenizerFolder, options: Options) -> Assembly:
+    """Build RoBERTa's BPE: `<s> A </s></s> B </s>`, without token types."""
+    backend = byte_level(folder, options)
+    sep, cls = str(options["sep_token"]), str(options["cls_token"])
+    backend.post_processor = processors.RobertaProcessing(
+        sep=(sep, token_id(backend, sep)),
+        cls=(cls, token_id(backend, cls)),
+        add_prefix_space=options["add_prefix_space"],
+        trim_offsets=options["trim_offsets"],
+    )
+    return Assembly(backend)
+
+
+def adjust_prefix(backend: Backend, options: Options) -> None:
+    """Let `add_prefix_space` decide, whatever the tokenizer.json says."""
+    before = backend.pre_tokenizer
+    if isinstance(before, pre_tokenizers.ByteLevel) and before.add_prefix_space != options["add_prefix_space"]:
+        before.add_prefix_space = options["add_prefix_space"]
+        backend.pre_tokenizer = before
+
+
+def adjust_roberta(backend: Backend, options: Options) -> None:
+    """Let `add_prefix_space` and `trim_offsets` decide, whatever the tokenizer.json says."""
+    adjust_prefix(backend, options)
+    after = backend.post_processor
+    if isinstance(after, processors.RobertaProcessing):
+        state = json.loads(after.__getstate__())
+        backend.post_processor = processors.RobertaProcessing(
+            sep=tuple(state["sep"]),
+            cls=tuple(state["cls"]),
+            add_prefix_space=options["add_prefix_space"],
+            trim_offsets=options["trim_offsets"],
+        )
+
+
+GPT2 = Recipe(
+    name="gpt2",
+    class_name="GPT2Tokenizer",
+    files=FILES,
+    build=build_gpt2,
+    special_tokens={"bos_token": END, "eos_token": END, "unk_token": END},
+    model_input_names=PLAIN_INPUTS,
+    options={"add_prefix_space": False, "add_bos_token": False},
+    adjust=adjust_prefix,
+    splits_words=False,
+)
+ROBERTA = Recipe(
+    name="roberta",
+    class_name="RobertaTokenizer",
+    files=FILES,
+    build=build_roberta,
+    special_tokens={**BRACKETED, "mask_token": ROBERTA_MASK},
+    model_input_names=PLAIN_INPUTS,
+    options={"add_prefix_space": False, "trim_offsets": True},
+    adjust=adjust_roberta,
+    splits_words=False,
+)
+BART = Recipe(
+    name="bart",
+    class_name="BartTokenizer",
+    files=FILES,
+    build=build_roberta,
+    special_tokens={**BRACKETED, "mask_token": BART_MASK},
+    model_input_names=PLAIN_INPUTS,
+    options={"add_prefix_space": False, "trim_offsets": True},
+    adjust=adjust_roberta,
+    splits_words=False,
+)

@@ -1,0 +1,70 @@
+"""BERT's WordPiece, also of DistilBERT and ELECTRA: `##` pieces of words cut at spaces, punctuation and CJK characters."""
+
+from __future__ import annotations
+
+import json
+
+from tokenizers import Tokenizer as Backend
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+
+from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_vocab_txt
+from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe, token_id
+
+SPECIAL = {
+    "unk_token": "[UNK]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
+OPTIONS = {"do_lower_case": True, "tokenize_chinese_chars": True, "strip_accents": None}
+
+
+def build(folder: TokenizerFolder, options: Options) -> Assembly:
+    """Build WordPiece from `vocab.txt`."""
+    path = folder.require("vocab.txt")
+    vocab = read_vocab_txt(path)
+    with backend_errors(f"Building WordPiece from {path}"):
+        backend = Backend(models.WordPiece(vocab, unk_token=str(options["unk_token"])))
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=options["tokenize_chinese_chars"],
+        strip_accents=options["strip_accents"],
+        lowercase=options["do_lower_case"],
+    )
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece(prefix="##")
+    bracket(backend, str(options["cls_token"]), str(options["sep_token"]))
+    return Assembly(backend)
+
+
+def bracket(backend: Backend, cls: str, sep: str) -> None:
+    """Put `[CLS] A [SEP] B [SEP]` around texts, with token types 0 and 1."""
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{cls}:0 $A:0 {sep}:0",
+        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
+        special_tokens=[(cls, token_id(backend, cls)), (sep, token_id(backend, sep))],
+    )
+
+
+def adjust(backend: Backend, options: Options) -> None:
+    """Let the options decide case, accents and Chinese characters, whatever the tokenizer.json says."""
+    if not isinstance(backend.normalizer, normalizers.BertNormalizer):
+        return
+    state = json.loads(backend.normalizer.__getstate__())
+    wanted = {
+        "lowercase": options["do_lower_case"],
+        "strip_accents": options["strip_accents"],
+        "handle_chinese_chars": options["tokenize_chinese_chars"],
+    }
+    if any(state.get(key) != value for key, value in wanted.items()):
+        backend.normalizer = normalizers.BertNormalizer(clean_text=state.get("clean_text", True), **wanted)
+
+
+def recipe(name: str, class_name: str, inputs: tuple[str, ...]) -> Recipe:
+    return Recipe(name, class_name, ("vocab.txt",), build, SPECIAL, inputs, OPTIONS, adjust)
+
+
+BERT = recipe("bert", "BertTokenizer", BERT_INPUTS)
+DISTILBERT = recipe("distilbert", "DistilBertTokenizer", PLAIN_INPUTS)
+ELECTRA = recipe("electra", "ElectraTokenizer", BERT_INPUTS)

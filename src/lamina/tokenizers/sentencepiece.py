@@ -1,0 +1,127 @@
+"""Read a SentencePiece model: the few fields of its protobuf that tokenization needs, so that no protobuf library is."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lamina.errors import TokenizerError
+from lamina.tokenizers.files import MAX_VOCAB, read_bytes
+
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+UNIGRAM, BPE = 1, 2
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+MAX_PIECE_BYTES = 10_000
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One entry of the vocabulary; its id is its place in the list."""
+
+    text: str
+    score: float
+    kind: int
+
+
+@dataclass
+class SentencePieceModel:
+    """What a `.model` or `.spm` file says: pieces, the kind of algorithm, and how text is normalized before."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    algorithm: int = UNIGRAM
+    unk_id: int = 0
+    charsmap: bytes = b""
+    add_dummy_prefix: bool = True
+    remove_extra_whitespaces: bool = True
+    escape_whitespaces: bool = True
+
+
+def read_sentencepiece(path: Path) -> SentencePieceModel:
+    """Parse a SentencePiece file, refusing anything that does not add up.
+
+    Format: github.com/google/sentencepiece, sentencepiece_model.proto (1 pieces, 2 trainer_spec, 3 normalizer_spec).
+    """
+    model = SentencePieceModel()
+    try:
+        for number, value in fields(read_bytes(path)):
+            if number == 1 and isinstance(value, bytes):
+                model.pieces.append(parse_piece(value))
+            elif number == 2 and isinstance(value, bytes):
+                trainer = dict(fields(value))
+                model.algorithm = integer(trainer.get(3, UNIGRAM))
+                model.unk_id = integer(trainer.get(40, 0))
+            elif number == 3 and isinstance(value, bytes):
+                read_normalizer(model, dict(fields(value)))
+    except (ValueError, struct.error) as error:
+        raise TokenizerError(f"{path} is not a SentencePiece model: {error}.") from error
+    if not 0 < len(model.pieces) <= MAX_VOCAB:
+        raise TokenizerError(f"{path} is not a SentencePiece model: it holds {len(model.pieces)} pieces.")
+    if not 0 <= model.unk_id < len(model.pieces):
+        raise TokenizerError(f"{path}: its unknown piece {model.unk_id} is not one of the {len(model.pieces)} pieces.")
+    return model
+
+
+def read_normalizer(model: SentencePieceModel, spec: dict[int, int | bytes]) -> None:
+    charsmap = spec.get(2, b"")
+    if not isinstance(charsmap, bytes):
+        raise ValueError("its character map is not a byte string")
+    model.charsmap = charsmap
+    model.add_dummy_prefix = bool(integer(spec.get(3, 1)))
+    model.remove_extra_whitespaces = bool(integer(spec.get(4, 1)))
+    model.escape_whitespaces = bool(integer(spec.get(5, 1)))
+
+
+def parse_piece(data: bytes) -> Piece:
+    values = dict(fields(data))
+    text, score = values.get(1, b""), values.get(2, b"\0\0\0\0")
+    if not isinstance(text, bytes) or not isinstance(score, bytes):
+        raise ValueError("a piece has no text or score")
+    if not 0 < len(text) <= MAX_PIECE_BYTES:
+        raise ValueError(f"a piece of {len(text)} bytes")
+    number = struct.unpack("<f", score)[0]
+    if not abs(number) < 1e30:
+        raise ValueError(f"the score of a piece is {number}")
+    return Piece(text.decode("utf-8"), number, integer(values.get(3, NORMAL)))
+
+
+def integer(value: int | bytes) -> int:
+    if isinstance(value, bytes):
+        raise ValueError("a number is stored as text")
+    return value
+
+
+def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Every field of a protobuf message: its number and an integer or raw bytes."""
+    position = 0
+    while position < len(data):
+        key, position = varint(data, position)
+        kind = key & 7
+        if kind == VARINT:
+            value, position = varint(data, position)
+            yield key >> 3, value
+            continue
+        if kind == BYTES:
+            size, position = varint(data, position)
+        elif kind in (FIXED32, FIXED64):
+            size = 4 if kind == FIXED32 else 8
+        else:
+            raise ValueError(f"unknown field type {kind} at byte {position}")
+        if position + size > len(data):
+            raise ValueError(f"it ends in the middle of a field at byte {position}")
+        yield key >> 3, data[position : position + size]
+        position += size
+
+
+def varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < len(data) and shift < 64:
+        byte = data[position]
+        position += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, position
+        shift += 7
+    raise ValueError(f"it ends in the middle of a number at byte {position}")

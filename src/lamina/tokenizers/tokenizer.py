@@ -1,0 +1,220 @@
+"""The one public tokenizer class: what Transformers 4.57's tokenizers do, for every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer as Backend
+
+from lamina.errors import TokenizerError
+from lamina.tokenizers.decoding import clean_up, join_pieces
+from lamina.tokenizers.encoding import BatchEncoding
+from lamina.tokenizers.files import backend_errors
+from lamina.tokenizers.manual import IdRows
+from lamina.tokenizers.recipe import Assembly, Options, Recipe
+from lamina.tokenizers.template import fill_template, read_template
+
+
+class Tokenizer(IdRows):
+    """Turns text into the ids a model reads, and ids back into text.
+
+    Made by `Tokenizer.from_folder`, `Tokenizer.train`, or `AutoTokenizer.from_pretrained`.
+    """
+
+    def __init__(self, recipe: Recipe, assembly: Assembly, options: Options) -> None:
+        super().__init__(recipe, assembly, options)
+        self.clean_up_tokenization_spaces: bool = bool(options.get("clean_up_tokenization_spaces", False))
+        self.name_or_path: str = options.get("name_or_path", "")
+
+    @classmethod
+    def from_folder(cls, folder: str | Path, recipe: str | None = None, **overrides: Any) -> Tokenizer:
+        """Load from a folder of original files or of a saved tokenizer; without `recipe` the files say which kind it is.
+
+        `overrides` take the place of what tokenizer_config.json says, such as `do_lower_case` or `model_max_length`.
+        """
+        from lamina.tokenizers.loading import load
+
+        return cls(*load(folder, recipe, overrides))
+
+    @classmethod
+    def train(
+        cls,
+        files: str | Path | Iterable[Any],
+        kind: str = "wordpiece",
+        vocab_size: int = 30_000,
+        special_tokens: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Tokenizer:
+        """Learn a new vocabulary from text files, or from an iterator of texts.
+
+        `kind` is "wordpiece", "bpe", "unigram", "word" or "char".
+        """
+        from lamina.tokenizers.training import train
+
+        return cls(*train(files, kind, vocab_size, special_tokens, options))
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether calls know offsets, words and characters."""
+        return self._assembly.splitter is None
+
+    @property
+    def backend_tokenizer(self) -> Backend:
+        """The Rust library's object."""
+        return self._backend
+
+    def encode(self, text: Any, text_pair: Any = None, **options: Any) -> Any:
+        """The ids alone; the options are those of a call."""
+        return self(text, text_pair, **options)["input_ids"]
+
+    def encode_plus(self, text: Any, text_pair: Any = None, **options: Any) -> BatchEncoding:
+        """A call with one text or pair."""
+        return self(text, text_pair, **options)
+
+    def batch_encode_plus(self, batch_text_or_text_pairs: Sequence[Any], **options: Any) -> BatchEncoding:
+        """A call with a batch of texts, or of (text, second text) tuples."""
+        if isinstance(batch_text_or_text_pairs, str):
+            raise TokenizerError("batch_encode_plus takes a list of texts; for one text use the tokenizer itself.")
+        return self(batch_text_or_text_pairs, **options)
+
+    def tokenize(
+        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
+    ) -> list[str]:
+        """The tokens of a text."""
+        if self._assembly.splitter is not None and not add_special_tokens and not options:
+            return self._pieces_checked(text) + (self._pieces_checked(pair) if pair else [])
+        found = self(text, pair, add_special_tokens=add_special_tokens, **options)
+        if found.encodings is None:
+            return [token or "" for token in self.convert_ids_to_tokens(found["input_ids"])]
+        return found.tokens()
+
+    def _pieces_checked(self, text: Any) -> list[str]:
+        if not isinstance(text, str):
+            raise TokenizerError(f"Cannot tokenize a {type(text).__name__}: pass a string.")
+        return self._pieces(text)
+
+    def decode(
+        self,
+        token_ids: Any,
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+        spaces_between_special_tokens: bool = True,
+        use_source_tokenizer: bool = False,
+    ) -> str:
+        """The text of one row of ids (a number, list, array or tensor [tokens])."""
+        ids = self._ids_with(token_ids)
+        if ids and not isinstance(ids[0], int):
+            if isinstance(ids[0], list | tuple):
+                raise TokenizerError("decode takes one row of ids; for several rows use batch_decode.")
+            ids = [int(index) for index in ids]
+        if self._assembly.splitter is not None:
+            text = join_pieces(self, ids, skip_special_tokens, spaces_between_special_tokens, use_source_tokenizer)
+        else:
+            with backend_errors("Decoding"):
+                text = self._backend.decode(ids, skip_special_tokens=skip_special_tokens)
+        clean = (
+            self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
+        )
+        return clean_up(text) if clean else text
+
+    def batch_decode(self, sequences: Any, **options: Any) -> list[str]:
+        """The texts of several rows of ids; the options are those of `decode`."""
+        return [self.decode(row, **options) for row in sequences]
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text that tokens stand for."""
+        if self._assembly.splitter is not None:
+            return self._assembly.splitter.join(tokens, set(self.all_special_tokens))
+        return self._backend.decoder.decode(tokens) if self._backend.decoder is not None else " ".join(tokens)
+
+    def num_special_tokens_to_add(self, pair: bool = False) -> int:
+        """How many special tokens a call puts around a text, or a pair."""
+        return self._backend.num_special_tokens_to_add(pair)
+
+    @property
+    def max_len_single_sentence(self) -> int:
+        """How many tokens of one text fit in the model."""
+        return self.model_max_length - self.num_special_tokens_to_add(pair=False)
+
+    @property
+    def max_len_sentences_pair(self) -> int:
+        """How many tokens of a pair of texts fit in the model."""
+        return self.model_max_length - self.num_special_tokens_to_add(pair=True)
+
+    @contextmanager
+    def as_target_tokenizer(self) -> Iterator[None]:
+        """Within this, texts are read as targets: in the target language, with the target's files."""
+        with self._lock:
+            self._targeting = True
+            self._switch(target=True)
+            try:
+                yield
+            finally:
+                self._targeting = False
+                self._switch(target=False)
+
+    @property
+    def src_lang(self) -> str | None:
+        """The language that texts are in, for the kinds that mark it."""
+        return self.init_kwargs.get("src_lang")
+
+    @src_lang.setter
+    def src_lang(self, value: str | None) -> None:
+        self.init_kwargs["src_lang"] = value
+        self._switch(target=self._targeting)
+
+    @property
+    def tgt_lang(self) -> str | None:
+        """The language that targets are in."""
+        return self.init_kwargs.get("tgt_lang")
+
+    @tgt_lang.setter
+    def tgt_lang(self, value: str | None) -> None:
+        self.init_kwargs["tgt_lang"] = value
+        self._switch(target=self._targeting)
+
+    @property
+    def lang_code_to_id(self) -> dict[str, int | None]:
+        """The languages' codes and their ids, for the kinds that have some."""
+        codes = self.additional_special_tokens if "src_lang" in self.recipe.options else []
+        return {code: self._id(code) for code in codes}
+
+    def apply_chat_template(self, *_: Any, **__: Any) -> str:
+        """Not offered: the models here were made before chat."""
+        raise TokenizerError(
+            "Chat templates are not supported: none of these models is a chat model. Write the prompt out."
+        )
+
+    def save_pretrained(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str, ...]:
+        """Write the files that Transformers 4.57 writes, and name them."""
+        from lamina.tokenizers.saving import save
+
+        return save(self, Path(save_directory), filename_prefix or "")
+
+    def save_vocabulary(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str, ...]:
+        """Write the original vocabulary files alone, and name them."""
+        from lamina.tokenizers.saving import save_vocabulary
+
+        return save_vocabulary(self, Path(save_directory), filename_prefix or "")
+
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """Ids with the special tokens around them."""
+        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[0]
+
+    def create_token_type_ids_from_sequences(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """The token types of the same row."""
+        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[1]
+
+    def __repr__(self) -> str:
+        return (
+            f"Tokenizer(kind={self.recipe.name!r}, name_or_path={self.name_or_path!r}, vocab_size={self.vocab_size}, "
+            f"model_max_length={self.model_max_length}, padding_side={self.padding_side!r}, "
+            f"truncation_side={self.truncation_side!r}, special_tokens={self.special_tokens_map})"
+        )

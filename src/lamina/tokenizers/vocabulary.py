@@ -1,0 +1,231 @@
+"""Tokens and ids: the vocabulary of a tokenizer, its special tokens, and tokens added later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
+
+from tokenizers import AddedToken
+
+from lamina.errors import TokenizerError
+from lamina.tokenizers.files import backend_errors
+from lamina.tokenizers.recipe import Assembly, Options, Recipe
+
+ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+
+class SpecialToken:
+    """An attribute such as `pad_token`: the token's text, or None where the tokenizer has none."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.role = name
+
+    def __get__(self, instance: Vocabulary, owner: type) -> str | None:
+        token = instance._special.get(self.role)
+        return None if token is None else str(token)
+
+    def __set__(self, instance: Vocabulary, value: str | AddedToken | None) -> None:
+        instance._set_role(self.role, value)
+
+
+class SpecialTokenId:
+    """An attribute such as `pad_token_id`: the id of that special token, or None."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.role = name.removesuffix("_id")
+
+    def __get__(self, instance: Vocabulary, owner: type) -> int | None:
+        return instance._role_ids.get(self.role)
+
+    def __set__(self, instance: Vocabulary, value: int | None) -> None:
+        instance._set_role(self.role, None if value is None else instance._token(value))
+
+
+class Vocabulary:
+    """The part of a tokenizer that maps tokens to ids and back."""
+
+    bos_token, eos_token, unk_token = SpecialToken(), SpecialToken(), SpecialToken()
+    sep_token, pad_token, cls_token, mask_token = SpecialToken(), SpecialToken(), SpecialToken(), SpecialToken()
+    bos_token_id, eos_token_id, unk_token_id = SpecialTokenId(), SpecialTokenId(), SpecialTokenId()
+    sep_token_id, pad_token_id = SpecialTokenId(), SpecialTokenId()
+    cls_token_id, mask_token_id = SpecialTokenId(), SpecialTokenId()
+
+    def __init__(self, recipe: Recipe, assembly: Assembly, options: Options) -> None:
+        self.recipe = recipe
+        self.init_kwargs = options
+        self._assembly = assembly
+        self._backend = assembly.backend
+        self._special: dict[str, str | AddedToken] = {r: options[r] for r in ROLES if options.get(r) is not None}
+        self._additional: list[str | AddedToken] = list(options.get("additional_special_tokens") or [])
+        self._role_ids: dict[str, int | None] = {}
+        self._refresh()
+
+    def _set_role(self, role: str, value: str | AddedToken | None) -> None:
+        if value is None:
+            self._special.pop(role, None)
+        elif isinstance(value, str | AddedToken):
+            self._special[role] = value
+        else:
+            raise TokenizerError(f"{role} should be a string or None, not {type(value).__name__}.")
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Look special tokens up again after any of them, or the vocabulary, changed."""
+        self._role_ids = {role: self._id(str(token)) for role, token in self._special.items()}
+        self._added = {token.content: token for token in self._backend.get_added_tokens_decoder().values()}
+
+    def _id(self, token: str) -> int | None:
+        index = self._backend.token_to_id(token)
+        return self._role_ids.get("unk_token") if index is None else index
+
+    def _token(self, index: int) -> str | None:
+        if not 0 <= index < 2**32:
+            return None
+        return self._backend.id_to_token(index)
+
+    @property
+    def additional_special_tokens(self) -> list[str]:
+        """Special tokens that have no role of their own."""
+        return [str(token) for token in self._additional]
+
+    @additional_special_tokens.setter
+    def additional_special_tokens(self, value: Sequence[str | AddedToken] | None) -> None:
+        self._additional = list(value or [])
+
+    @property
+    def additional_special_tokens_ids(self) -> list[int | None]:
+        """The ids of `additional_special_tokens`."""
+        return [self._id(token) for token in self.additional_special_tokens]
+
+    @property
+    def special_tokens_map(self) -> dict[str, str | list[str]]:
+        """Every special token by its role."""
+        found: dict[str, str | list[str]] = {r: str(self._special[r]) for r in ROLES if r in self._special}
+        if self._additional:
+            found["additional_special_tokens"] = self.additional_special_tokens
+        return found
+
+    @property
+    def all_special_tokens_extended(self) -> list[str | AddedToken]:
+        """Every special token once, with its flags where it has some."""
+        found: dict[str, str | AddedToken] = {}
+        for token in [*(self._special[role] for role in ROLES if role in self._special), *self._additional]:
+            found.setdefault(str(token), token)
+        return list(found.values())
+
+    @property
+    def all_special_tokens(self) -> list[str]:
+        """Every special token once."""
+        return [str(token) for token in self.all_special_tokens_extended]
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """The ids of `all_special_tokens`."""
+        ids = (self._id(token) for token in self.all_special_tokens)
+        return [index for index in ids if index is not None]
+
+    @property
+    def vocab_size(self) -> int:
+        """The size of the vocabulary without the tokens added to it."""
+        return self._backend.get_vocab_size(with_added_tokens=False)
+
+    def __len__(self) -> int:
+        """The size of the vocabulary with the tokens added to it."""
+        return self._backend.get_vocab_size(with_added_tokens=True)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get_vocab(self) -> dict[str, int]:
+        """Every token and its id."""
+        return self._backend.get_vocab(with_added_tokens=True)
+
+    @property
+    def vocab(self) -> dict[str, int]:
+        """The same as `get_vocab()`."""
+        return self.get_vocab()
+
+    @property
+    def added_tokens_decoder(self) -> dict[int, AddedToken]:
+        """The tokens that are looked for in the text before it is cut, by id."""
+        return self._backend.get_added_tokens_decoder()
+
+    @property
+    def added_tokens_encoder(self) -> dict[str, int]:
+        """The ids of those tokens, in order."""
+        return {token.content: index for index, token in sorted(self.added_tokens_decoder.items())}
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """The same as `added_tokens_encoder`."""
+        return self.added_tokens_encoder
+
+    @overload
+    def convert_tokens_to_ids(self, tokens: str) -> int | None: ...
+    @overload
+    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int | None]: ...
+    def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int | None] | None:
+        """The id of a token, or of each; unknown ones get the unknown token's id, or None where there is none."""
+        if isinstance(tokens, str):
+            return self._id(tokens)
+        return [self._id(token) for token in tokens]
+
+    @overload
+    def convert_ids_to_tokens(self, ids: int, skip_special_tokens: bool = False) -> str | None: ...
+    @overload
+    def convert_ids_to_tokens(self, ids: Iterable[int], skip_special_tokens: bool = False) -> list[str | None]: ...
+    def convert_ids_to_tokens(
+        self, ids: int | Iterable[int], skip_special_tokens: bool = False
+    ) -> str | list[str | None] | None:
+        """The token of an id, or of each."""
+        if isinstance(ids, int):
+            return self._token(ids)
+        skipped = set(self.all_special_ids) if skip_special_tokens else set()
+        return [self._token(index) for index in map(int, ids) if index not in skipped]
+
+    def add_tokens(
+        self, new_tokens: str | AddedToken | Sequence[str | AddedToken], special_tokens: bool = False
+    ) -> int:
+        """Add tokens to the vocabulary and say how many were new. Resize the model's embeddings afterwards."""
+        if isinstance(new_tokens, str | AddedToken):
+            new_tokens = [new_tokens]
+        if not all(isinstance(token, str | AddedToken) and str(token) for token in new_tokens):
+            raise TokenizerError("add_tokens takes strings that are not empty.")
+        add = self._backend.add_special_tokens if special_tokens else self._backend.add_tokens
+        with backend_errors("Adding tokens"):
+            count = add(list(new_tokens))
+        self._refresh()
+        return int(count)
+
+    def add_special_tokens(
+        self,
+        special_tokens_dict: Mapping[str, str | AddedToken | Sequence[str | AddedToken]],
+        replace_additional_special_tokens: bool = True,
+    ) -> int:
+        """Give tokens a role, such as {"pad_token": "[PAD]"}, adding those that are missing; says how many were new."""
+        tokens: list[str | AddedToken] = []
+        for role, value in special_tokens_dict.items():
+            if role == "additional_special_tokens" and not isinstance(value, str | AddedToken):
+                new = [flagged(token) for token in value]
+                kept = [] if replace_additional_special_tokens else self._additional
+                known = {str(token) for token in kept}
+                self._additional = [*kept, *(token for token in new if str(token) not in known)]
+                tokens += new
+            elif role in ROLES and isinstance(value, str | AddedToken):
+                self._special[role] = flagged(value)
+                tokens.append(self._special[role])
+            else:
+                raise TokenizerError(f"{role!r}: {value!r} is no special token. Roles: {', '.join(ROLES)}.")
+        return self.add_tokens(tokens, special_tokens=True)
+
+    def _ids_with(self, ids: Any) -> list[int]:
+        """Ids out of a number, a list, an array or a tensor."""
+        if hasattr(ids, "tolist"):
+            ids = ids.tolist()
+        return [ids] if isinstance(ids, int) else list(ids)
+
+
+def flagged(token: str | AddedToken) -> AddedToken:
+    """A token that is found in text as it stands."""
+    if isinstance(token, AddedToken):
+        return token
+    return AddedToken(token, lstrip=False, rstrip=False, normalized=False, special=True)
