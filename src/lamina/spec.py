@@ -115,6 +115,7 @@ class HeadSpec:
     eps: float = 1e-12
     tied: bool = False
     bias: bool = True
+    frozen_bias: bool = False  # kept and loaded, never trained (final_logits_bias)
     scale: float = 1.0
     dropout_before: float = 0.0
     dropout: float = 0.0

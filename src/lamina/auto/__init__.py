@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from .classes import CONFIG_NAMES, TOKENIZER_NAMES, architectures, config_class, model_class, tokenizer_class
+from .classes import CONFIG_NAMES, TOKENIZERS, architectures, config_class, model_class, tokenizer_class
 
 PLAIN = {
     "AutoConfig": "factories",
@@ -19,7 +19,7 @@ def names() -> list[str]:
     """Everything `find` answers to."""
     from .factories import KINDS
 
-    tokenizers = [name + suffix for name in TOKENIZER_NAMES.values() for suffix in ("", "Fast")]
+    tokenizers = [name + suffix for name in TOKENIZERS for suffix in ("", "Fast")]
     return sorted([*PLAIN, *KINDS, *CONFIG_NAMES.values(), *tokenizers, *architectures()])
 
 
@@ -30,7 +30,7 @@ def find(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(f".{PLAIN[name]}", __name__), name)
-    if name.removesuffix("Fast") in TOKENIZER_NAMES.values():
+    if name.removesuffix("Fast") in TOKENIZERS:
         return tokenizer_class(name)
     for model_type, config in CONFIG_NAMES.items():
         if config == name:

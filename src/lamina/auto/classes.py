@@ -7,19 +7,24 @@ from typing import Any
 
 from ..families import MODULES, Family, Task, family
 
-CONFIG_NAMES = {
-    "albert": "AlbertConfig",
-    "bert": "BertConfig",
-    "distilbert": "DistilBertConfig",
-    "electra": "ElectraConfig",
-    "roberta": "RobertaConfig",
+STEMS = {  # what the reference calls each family's config and tokenizer classes
+    "albert": ("Albert", "Albert"),
+    "bart": ("Bart", "Bart"),
+    "bert": ("Bert", "Bert"),
+    "ctrl": ("CTRL", "CTRL"),
+    "distilbert": ("DistilBert", "DistilBert"),
+    "electra": ("Electra", "Electra"),
+    "gpt2": ("GPT2", "GPT2"),
+    "marian": ("Marian", "Marian"),
+    "mbart": ("MBart", "MBart"),
+    "openai-gpt": ("OpenAIGPT", "OpenAIGPT"),
+    "roberta": ("Roberta", "Roberta"),
+    "t5": ("T5", "T5"),
 }
-TOKENIZER_NAMES = {
-    "albert": "AlbertTokenizer",
-    "bert": "BertTokenizer",
-    "distilbert": "DistilBertTokenizer",
-    "electra": "ElectraTokenizer",
-    "roberta": "RobertaTokenizer",
+CONFIG_NAMES = {model_type: stems[0] + "Config" for model_type, stems in STEMS.items()}
+TOKENIZERS = {stems[1] + "Tokenizer": family(model_type).tokenizer for model_type, stems in STEMS.items()} | {
+    "MBart50Tokenizer": "mbart50",
+    "ByT5Tokenizer": "byt5",
 }
 
 
@@ -68,7 +73,6 @@ def tokenizer_class(name: str) -> Any:
     """BertTokenizer, BertTokenizerFast and their kin: the one tokenizer, told its recipe."""
     from .tokenizer import NamedTokenizer
 
-    model_type = next(key for key, value in TOKENIZER_NAMES.items() if value == name.removesuffix("Fast"))
-    recipe = family(model_type).tokenizer
-    doc = f"The tokenizer of {model_type} checkpoints."
+    recipe = TOKENIZERS[name.removesuffix("Fast")]
+    doc = f"The tokenizer of {recipe} checkpoints."
     return type(name, (NamedTokenizer,), {"recipe_name": recipe, "__doc__": doc, "__module__": "lamina"})

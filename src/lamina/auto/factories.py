@@ -76,7 +76,7 @@ KINDS = {
         "causal-lm",
     ),
     "AutoModelForMaskedLM": ("masked-lm", "seq2seq-lm"),
-    "AutoModelForCausalLM": ("causal-lm",),
+    "AutoModelForCausalLM": ("causal-lm", "aligned-lm"),
     "AutoModelForSeq2SeqLM": ("seq2seq-lm",),
     "AutoModelForSequenceClassification": ("sequence-classification",),
     "AutoModelForTokenClassification": ("token-classification",),

@@ -10,10 +10,17 @@ from .family import Family, Task
 
 MODULES = {
     "albert": "albert",
+    "bart": "bart",
     "bert": "bert",
+    "ctrl": "ctrl",
     "distilbert": "distilbert",
     "electra": "electra",
+    "gpt2": "gpt2",
+    "marian": "marian",
+    "mbart": "mbart",
+    "openai-gpt": "gpt",
     "roberta": "roberta",
+    "t5": "t5",
 }
 
 __all__ = ["MODULES", "Family", "Task", "family"]

@@ -22,6 +22,7 @@ class Task:
     names: Table | Callable[[Config], Table] = field(default_factory=dict)
     second_head: Callable[[Config], HeadSpec] | None = None
     pooled: bool = False
+    prefix: str | None = None  # where it is not the family's
     body: str | None = None  # "encoder" | "decoder" where the task keeps one side of the family only
     config: Mapping[str, Any] = field(default_factory=dict)  # what the task implies, such as is_decoder
 
@@ -62,4 +63,5 @@ class Family:
     def table(self, config: Config, task: Task) -> Table:
         """The names of one task's tensors, ours to theirs."""
         head = task.names(config) if callable(task.names) else task.names
-        return {**under("", self.prefix if task.head else "", self.names(config)), **head}
+        prefix = task.prefix if task.prefix is not None else self.prefix if task.head else ""
+        return {**under("", prefix, self.names(config)), **head}

@@ -35,6 +35,8 @@ class Head(nn.Module):
         self.norm = nn.LayerNorm(size, spec.eps) if spec.norm else None
         self.dropout = nn.Dropout(spec.dropout)
         self.project = nn.Linear(size, spec.outputs, spec.bias)
+        if spec.frozen_bias:
+            self.project.bias.requires_grad_(False)
         if spec.tied:
             self.project.weight = tokens.weight
 

@@ -199,9 +199,11 @@ def body(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> 
 
 OBJECTIVES = {
     "body": Objective(body, (), outputs.BaseModelOutput, outputs.Seq2SeqModelOutput),
+    "encoder-body": Objective(body, (), outputs.BaseModelOutput),
     "pooled-body": Objective(body, (), outputs.BaseModelOutputWithPooling),
     "masked-lm": Objective(token_logits, ("labels",), outputs.MaskedLMOutput),
     "seq2seq-lm": Objective(token_logits, ("labels",), outputs.MaskedLMOutput),
+    "aligned-lm": Objective(token_logits, ("labels",), outputs.CausalLMOutput),  # labels are shifted already
     "causal-lm": Objective(next_token, ("labels",), outputs.CausalLMOutput),
     "token-classification": Objective(token_logits, ("labels",), outputs.TokenClassifierOutput),
     "sequence-classification": Objective(

@@ -1,0 +1,170 @@
+"""BART (Lewis et al., 2019): post-norm encoder-decoder, learned positions from row 2 on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..checkpoint.names import under
+from ..spec import BlockSpec, EmbeddingSpec, HeadSpec, LearnedPositions, ModelSpec, NormalInit, Shift, StackSpec
+from .family import Config, Family, Task
+
+
+def stack(c: Config, side: str, embedding: EmbeddingSpec, pre_norm: bool, **more: Any) -> StackSpec:
+    """One side of the model."""
+    block = BlockSpec(
+        c["d_model"],
+        c[f"{side}_attention_heads"],
+        c[f"{side}_ffn_dim"],
+        activation=c["activation_function"],
+        pre_norm=pre_norm,
+        dropout=c["dropout"],
+        attention_dropout=c["attention_dropout"],
+        activation_dropout=c["activation_dropout"],
+    )
+    drop = c[f"{side}_layerdrop"]
+    return StackSpec(embedding, block, c[f"{side}_layers"], final_norm=pre_norm, layerdrop=drop, **more)
+
+
+def spec(c: Config, *, pre_norm: bool = False, shift: Shift | None = None, **changes: Any) -> ModelSpec:
+    """Both sides; mBART and Marian change the norms, the positions and the shift."""
+    fields = {
+        "positions": LearnedPositions(c["max_position_embeddings"] + 2, offset=2),
+        "norm": True,
+        "eps": 1e-5,
+        "scale": c["d_model"] ** 0.5 if c["scale_embedding"] else 1.0,
+        "dropout": c["dropout"],
+        "padding_id": c["pad_token_id"],
+    }
+    embedding = EmbeddingSpec(c["vocab_size"], c["d_model"], **fields | changes)
+    size = c.get("decoder_vocab_size") or c["vocab_size"]
+    target = EmbeddingSpec(size, c["d_model"], **fields | changes)
+    return ModelSpec(
+        encoder=stack(c, "encoder", embedding, pre_norm),
+        decoder=stack(c, "decoder", target, pre_norm, causal=True, cross=True),
+        init=NormalInit(c["init_std"]),
+        shared_tokens=c.get("share_encoder_decoder_embeddings", True),
+        shift=shift or Shift(c["pad_token_id"], c["decoder_start_token_id"], from_source=True),
+    )
+
+
+def lm(c: Config) -> HeadSpec:
+    """The token table read backwards, and a bias that is kept but never trained."""
+    size = c.get("decoder_vocab_size") or c["vocab_size"]
+    return HeadSpec(c["d_model"], size, tied=c["tie_word_embeddings"], frozen_bias=True)
+
+
+def causal_lm(c: Config) -> HeadSpec:
+    """The decoder alone has no bias."""
+    size = c.get("decoder_vocab_size") or c["vocab_size"]
+    return HeadSpec(c["d_model"], size, tied=c["tie_word_embeddings"], bias=False)
+
+
+def sentence(c: Config) -> HeadSpec:
+    """A dense layer and tanh over the decoder's state at the last end of sentence."""
+    rate = c["classifier_dropout"]
+    return HeadSpec(c["d_model"], c["num_labels"], select="eos", dense="tanh", dropout_before=rate, dropout=rate)
+
+
+def spans(c: Config) -> HeadSpec:
+    """Two scores per token."""
+    return HeadSpec(c["d_model"], c["num_labels"])
+
+
+LAYER = {
+    "attn.qkv": "self_attn.{q_proj,k_proj,v_proj}",
+    "attn.out": "self_attn.out_proj",
+    "attn_norm": "self_attn_layer_norm",
+    "cross.q": "encoder_attn.q_proj",
+    "cross.kv": "encoder_attn.{k_proj,v_proj}",
+    "cross.out": "encoder_attn.out_proj",
+    "cross_norm": "encoder_attn_layer_norm",
+    "ffn.up": "fc1",
+    "ffn.down": "fc2",
+    "ffn_norm": "final_layer_norm",
+}
+SIDE = {
+    "embeddings.positions": "embed_positions",
+    "embeddings.norm": "layernorm_embedding",
+    **under("layers.*.", "layers.*.", LAYER),
+    "norm": "layer_norm",
+}
+
+
+def names(c: Config) -> dict[str, str]:
+    """One shared token table, or one for each side."""
+    tokens = {"encoder.embeddings.tokens": "shared | encoder.embed_tokens | decoder.embed_tokens"}
+    if not c.get("share_encoder_decoder_embeddings", True):
+        tokens = {f"{side}.embeddings.tokens": f"{side}.embed_tokens" for side in ("encoder", "decoder")}
+    alone = {"decoder.embeddings.tokens": "decoder.embed_tokens | shared"}
+    return {**alone, **tokens, **under("encoder.", "encoder.", SIDE), **under("decoder.", "decoder.", SIDE)}
+
+
+LM = {"head.project.bias": "final_logits_bias^row", "head.project": "lm_head"}
+SENTENCE = {"head.dense": "classification_head.dense", "head.project": "classification_head.out_proj"}
+
+
+def tasks(prefix: str) -> tuple[Task, ...]:
+    """The heads that BART and mBART share."""
+    return (
+        Task(f"{prefix}Model", "body"),
+        Task(f"{prefix}ForConditionalGeneration", "seq2seq-lm", lm, LM),
+        Task(
+            f"{prefix}ForCausalLM",
+            "aligned-lm",
+            causal_lm,
+            {"head.project": "lm_head"},
+            body="decoder",
+            config={"is_decoder": True, "is_encoder_decoder": False},
+        ),
+        Task(f"{prefix}ForSequenceClassification", "sequence-classification", sentence, SENTENCE),
+        Task(f"{prefix}ForQuestionAnswering", "question-answering", spans, {"head.project": "qa_outputs"}),
+    )
+
+
+DEFAULTS = {
+    "vocab_size": 50265,
+    "max_position_embeddings": 1024,
+    "encoder_layers": 12,
+    "encoder_ffn_dim": 4096,
+    "encoder_attention_heads": 16,
+    "decoder_layers": 12,
+    "decoder_ffn_dim": 4096,
+    "decoder_attention_heads": 16,
+    "encoder_layerdrop": 0.0,
+    "decoder_layerdrop": 0.0,
+    "activation_function": "gelu",
+    "d_model": 1024,
+    "dropout": 0.1,
+    "attention_dropout": 0.0,
+    "activation_dropout": 0.0,
+    "init_std": 0.02,
+    "classifier_dropout": 0.0,
+    "scale_embedding": False,
+    "use_cache": True,
+    "num_labels": 3,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "is_encoder_decoder": True,
+    "decoder_start_token_id": 2,
+    "forced_eos_token_id": 2,
+    "tie_word_embeddings": True,
+}
+ALIASES = {
+    "hidden_size": "d_model",
+    "num_attention_heads": "encoder_attention_heads",
+    "num_hidden_layers": "encoder_layers",
+}
+IGNORED = ("encoder.version", "decoder.version", "encoder.embed_positions.weight", "decoder.embed_positions.weight")
+FAMILY = Family(
+    "bart",
+    "model.",
+    spec,
+    names,
+    tasks("Bart"),
+    DEFAULTS,
+    tokenizer="bart",
+    aliases=ALIASES,
+    ignored=IGNORED[:2],
+    paired=True,
+)

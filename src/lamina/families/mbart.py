@@ -1,0 +1,26 @@
+"""mBART (Liu et al., 2020): BART with the norms before each branch, targets that carry their language code."""
+
+from __future__ import annotations
+
+from ..spec import ModelSpec, Shift
+from . import bart
+from .family import Config, Family
+
+
+def spec(c: Config) -> ModelSpec:
+    """The last real token of the targets, the language code, is wrapped to the front."""
+    return bart.spec(c, pre_norm=True, shift=Shift(c["pad_token_id"], from_source=True))
+
+
+FAMILY = Family(
+    "mbart",
+    "model.",
+    spec,
+    bart.names,
+    bart.tasks("MBart"),
+    {**bart.DEFAULTS, "decoder_start_token_id": None, "num_labels": 2},
+    tokenizer="mbart",
+    aliases=bart.ALIASES,
+    ignored=bart.IGNORED[:2],
+    paired=True,
+)
