@@ -56,7 +56,7 @@ def load(row: Row, folder: Path) -> Any:
 
 def call(row: Row, model: Any, inputs: dict[str, np.ndarray[Any, Any]]) -> tuple[list[Any], dict[str, Any]]:
     """The outputs of each segment, and all of their tensors by name."""
-    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in inputs.items()}
     # The reference cannot cache cross-attention in a lone BART decoder; nothing else depends on this.
     options = {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
     # Where there is a loss, the gradients of every tensor say more than the states in between.

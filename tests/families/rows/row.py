@@ -82,7 +82,7 @@ TINY: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One tiny model and one call of it."""
 

@@ -1,0 +1,58 @@
+"""What we write is what the reference writes: the same names, shapes and bits, in both formats."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+import lamina
+
+from .goldens import ACTIVE, call, flatten, golden, load
+from .weights import fill
+
+# What a config.json says about the library that wrote it, and what the reference writes although it says nothing.
+INCIDENTAL = {"transformers_version", "dtype", "torch_dtype"}
+
+each = pytest.mark.parametrize("row", ACTIVE, ids=lambda row: row.id)
+
+
+@each
+def test_round_trip_is_exact(row, checkpoint, tmp_path):
+    answer = golden(row)
+    load(row, checkpoint(row)).save_pretrained(tmp_path)
+    saved = load_file(tmp_path / "model.safetensors")
+    assert {name: array.shape for name, array in saved.items()} == answer.shapes
+    for name, array in saved.items():
+        np.testing.assert_array_equal(array, fill(name, array.shape), err_msg=name)
+    with safe_open(tmp_path / "model.safetensors", "numpy") as file:
+        assert file.metadata() == {"format": "pt"}
+
+
+@each
+def test_config_keeps_every_key(row, checkpoint, tmp_path):
+    theirs = golden(row).config
+    load(row, checkpoint(row)).save_pretrained(tmp_path)
+    ours = json.loads((tmp_path / "config.json").read_text())
+    assert {key: ours.get(key) for key in theirs if key not in INCIDENTAL} == {
+        key: value for key, value in theirs.items() if key not in INCIDENTAL
+    }
+
+
+@each
+def test_bin_holds_the_same(row, checkpoint, tmp_path):
+    answer = golden(row)
+    model = load(row, checkpoint(row))
+    model.save_pretrained(tmp_path, safe_serialization=False)
+    assert not (tmp_path / "model.safetensors").exists()
+    saved = torch.load(tmp_path / "pytorch_model.bin", weights_only=True)
+    assert {name: tuple(tensor.shape) for name, tensor in saved.items()} == answer.shapes
+    again = getattr(lamina, row.architecture).from_pretrained(tmp_path)
+    with torch.no_grad():
+        before, after = (flatten(call(row, one, answer.inputs)[-1]) for one in (model, again))
+    for key, array in before.items():
+        np.testing.assert_array_equal(after[key], array, err_msg=key)
