@@ -1,0 +1,29 @@
+"""Texts in, answers out: one pipeline for each task, made by `pipeline(task, model)`."""
+
+from .base import Pipeline
+from .create import pipeline
+from .feature_extraction import FeatureExtractionPipeline
+from .fill_mask import FillMaskPipeline
+from .question_answering import QuestionAnsweringPipeline
+from .sentence_similarity import SentenceSimilarityPipeline
+from .sources import KeyDataset, KeyPairDataset
+from .text_classification import TextClassificationPipeline
+from .token_classification import TokenClassificationPipeline
+from .zero_shot_classification import ZeroShotClassificationPipeline
+
+NerPipeline = TokenClassificationPipeline
+
+__all__ = [
+    "FeatureExtractionPipeline",
+    "FillMaskPipeline",
+    "KeyDataset",
+    "KeyPairDataset",
+    "NerPipeline",
+    "Pipeline",
+    "QuestionAnsweringPipeline",
+    "SentenceSimilarityPipeline",
+    "TextClassificationPipeline",
+    "TokenClassificationPipeline",
+    "ZeroShotClassificationPipeline",
+    "pipeline",
+]

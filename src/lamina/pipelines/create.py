@@ -1,0 +1,140 @@
+"""`pipeline(task, model)`: from a name to something that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..auto import find
+from ..auto.options import WHERE
+from ..checkpoint.hub import resolve
+from ..errors import PipelineError
+from ..tokenizers.tokenizer import Tokenizer
+from .base import Pipeline
+from .catalog import find_task, infer_task
+from .defaults import choose_default
+from .pooling import read_pooling
+from .sentence_similarity import SentenceSimilarityPipeline
+
+SENTENCE_FILES = ("config.json", "modules.json", "sentence_bert_config.json", "*/config.json")
+
+
+def pipeline(
+    task: str | None = None,
+    model: Any = None,
+    config: Any = None,
+    tokenizer: Any = None,
+    feature_extractor: Any = None,
+    image_processor: Any = None,
+    processor: Any = None,
+    framework: str | None = None,
+    revision: str | None = None,
+    use_fast: bool = True,
+    token: str | bool | None = None,
+    device: Any = None,
+    device_map: Any = None,
+    dtype: Any = "auto",
+    trust_remote_code: bool | None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
+    pipeline_class: type[Pipeline[Any]] | None = None,
+    *,
+    torch_dtype: Any = None,
+    **options: Any,
+) -> Any:
+    """A pipeline for `task`, ready to be called with texts.
+
+    `model` is a folder, a name on the Hub (the local cache is asked first) or a model; without it the task's usual one
+    is taken. Without `task` the model's own is. `tokenizer` and `config` are found with the model unless given;
+    `options` are the task's, and every call may override them. There is one tokenizer: `use_fast` changes nothing.
+    """
+    if trust_remote_code:
+        raise PipelineError("trust_remote_code=True: Lamina never runs code that comes with a checkpoint; leave it out")
+    if task is None and model is None:
+        raise PipelineError("pipeline() needs a task, a model, or both")
+    if model is None and tokenizer is not None:
+        raise PipelineError("a tokenizer without a model: the usual model has its own; pass model= too")
+    loading = dict(model_kwargs or {})
+    where = {name: loading.pop(name) for name in WHERE if name in loading}
+    where |= {name: value for name, value in (("revision", revision), ("token", token)) if value is not None}
+    if model is None:
+        model, where = choose_default(str(task), find_task(str(task)), where)
+    name = str(model) if isinstance(model, str | Path) else None
+    if task is None:
+        task = infer_task(model.kind, type(model).__name__) if name is None else _task_of(name, where)
+    made = pipeline_class or find_task(task).pipeline
+    if name is not None:
+        precision = _precision(dtype, torch_dtype, loading)
+        model = _load_model(made, name, config, {**where, **loading, "dtype": precision})
+        if made is SentenceSimilarityPipeline and "pooling" not in options:
+            options["pooling"] = read_pooling(resolve(name, SENTENCE_FILES, **where))
+    return made(
+        model=model,
+        tokenizer=_load_tokenizer(tokenizer, name or config, where),
+        task=task,
+        framework=framework,
+        device=_device(device, device_map),
+        feature_extractor=feature_extractor,
+        image_processor=image_processor,
+        processor=processor,
+        **options,
+    )
+
+
+def _task_of(name: str, where: Mapping[str, Any]) -> str:
+    """What the checkpoint's own config says it was made for."""
+    if (resolve(name, SENTENCE_FILES, **where) / "modules.json").is_file():
+        return "sentence-similarity"
+    architectures = find("AutoConfig").from_pretrained(name, **where).architectures or ["?"]
+    try:
+        kind = find(architectures[0]).task.kind
+    except AttributeError:
+        kind = "unknown"
+    return infer_task(kind, f"{name} ({architectures[0]})")
+
+
+def _load_model(made: type[Pipeline[Any]], name: str, config: Any, options: Mapping[str, Any]) -> Any:
+    """The model that the pipeline wants, with the caller's config where there is one."""
+    if isinstance(config, str | Path):
+        where = {key: value for key, value in options.items() if key in WHERE}
+        config = find("AutoConfig").from_pretrained(config, **where)
+    return find(made.loader).from_pretrained(name, config=config, **options)
+
+
+def _load_tokenizer(given: Any, name: Any, where: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer that was given, by name, with options or as it is, or the model's own."""
+    source: Any = name if given is None else given
+    options: dict[str, Any] = {}
+    if isinstance(source, tuple):
+        source, options = source
+    if isinstance(source, str | Path):
+        loaded: Tokenizer = find("AutoTokenizer").from_pretrained(source, **where, **options)
+        return loaded
+    if not isinstance(source, Tokenizer):
+        found = "there is none" if given is None else f"this is a {type(given).__name__}"
+        raise PipelineError(
+            f"a model that is already loaded needs its tokenizer beside it, and {found}; pass tokenizer="
+        )
+    return source
+
+
+def _precision(dtype: Any, torch_dtype: Any, loading: dict[str, Any]) -> Any:
+    """The precision that was asked for, under whichever of its names."""
+    inner = loading.pop("dtype", loading.pop("torch_dtype", None))
+    outer = torch_dtype if torch_dtype is not None and dtype == "auto" else dtype
+    if inner is None:
+        return outer
+    if outer not in (None, "auto"):
+        raise PipelineError("dtype is given twice, by itself and in model_kwargs; give it once")
+    return inner
+
+
+def _device(device: Any, device_map: Any) -> Any:
+    """`device`, or what a `device_map` of one place means."""
+    if device_map is None or device is not None:
+        return device
+    if isinstance(device_map, dict) and len(set(device_map.values())) == 1:
+        device_map = next(iter(device_map.values()))
+    if isinstance(device_map, dict):
+        raise PipelineError("device_map spreads a model over devices, which is not supported; pass device=")
+    return None if device_map == "auto" else device_map

@@ -1,0 +1,50 @@
+"""What runs where nobody names a model: the usual one of the Hub, or the small one inside this package."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..auto import find
+from ..errors import HubError, PipelineError
+from .catalog import ALIASES, CatalogEntry
+
+logger = logging.getLogger(__name__)
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+EMBEDDED = {"text-classification": ASSETS / "sentiment"}
+
+
+def choose_default(task: str, entry: CatalogEntry, where: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The usual model of `task` and where to read it, or the embedded folder where the Hub is out of reach.
+
+    `where` are the hub's options. Raises PipelineError where neither is there.
+    """
+    failure: HubError | None = None
+    # A cache filled by name alone knows the newest commit and not the pinned one.
+    for revision in dict.fromkeys((where.get("revision") or entry.revision, where.get("revision"))):
+        place = {**where, "revision": revision or "main"}
+        try:
+            find("AutoConfig").from_pretrained(entry.model, **place)
+        except HubError as error:
+            failure = error
+        else:
+            announce(f"No model was given; {entry.model} (revision {place['revision']}) is used.")
+            return entry.model, place
+    embedded = EMBEDDED.get(ALIASES.get(task, task))
+    if embedded is None or not (embedded / "config.json").is_file():
+        raise PipelineError(
+            f"{task}: no model was given, and the usual one, {entry.model}, is neither cached nor reachable; "
+            "pass model= with the name of a cached model or a local folder"
+        ) from failure
+    announce(f"No model was given and {entry.model} is out of reach; the small model inside Lamina is used.")
+    return str(embedded), {}
+
+
+@cache
+def announce(message: str) -> None:
+    """Says it once in a process, on standard error unless logging is set up otherwise."""
+    logger.warning(message)

@@ -1,0 +1,147 @@
+"""The most likely tokens for the masks of a text."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from ..errors import PipelineError
+from .base import Pipeline
+from .checks import checked_count, checked_text
+from .encoding import check_tokenizer_arguments, encode_texts, tokenizer_call
+from .rows import Batch, Row
+
+logger = logging.getLogger(__name__)
+
+Guesses = list[tuple[list[float], list[int]]]  # for each mask of a text: scores, token ids
+
+
+@dataclass(frozen=True)
+class FillMaskSettings:
+    """What a caller may ask of mask filling."""
+
+    top_k: int = 5
+    targets: tuple[int, ...] | None = None
+    tokenizer: Mapping[str, Any] = field(default_factory=dict)
+
+
+class FillMaskPipeline(Pipeline[FillMaskSettings]):
+    """Guesses for a masked token, `[{"score", "token", "token_str", "sequence"}]`; several masks give a list of these.
+
+    `top_k` says how many; `targets` limits the guesses to these words (a word outside of the vocabulary stands for its
+    first token); `tokenizer_kwargs` go to the tokenizer. With several masks each is guessed as if the others stayed.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("masked-lm", "seq2seq-lm")
+    loader: ClassVar[str] = "AutoModelForMaskedLM"
+
+    def defaults(self) -> FillMaskSettings:
+        """Five guesses from the whole vocabulary."""
+        if self.tokenizer.mask_token_id is None:
+            raise PipelineError(f"{self.task}: the tokenizer has no mask token; set tokenizer.mask_token")
+        return FillMaskSettings()
+
+    def settle(
+        self,
+        top_k: int | None = None,
+        targets: str | Sequence[str] | None = None,
+        tokenizer_kwargs: Mapping[str, Any] | None = None,
+    ) -> FillMaskSettings:
+        """The settings with these options."""
+        settings = self.settings
+        if tokenizer_kwargs is not None:
+            check_tokenizer_arguments(self.task, tokenizer_kwargs)
+            settings = replace(settings, tokenizer=tokenizer_kwargs)
+        if targets is not None:
+            settings = replace(settings, targets=self._target_ids([targets] if isinstance(targets, str) else targets))
+        if top_k is not None:
+            most = self.model.config.vocab_size
+            if checked_count(self.task, "top_k", top_k) > most:
+                raise PipelineError(f"{self.task}: top_k is {top_k} and the vocabulary has only {most} tokens")
+            settings = replace(settings, top_k=top_k)
+        return settings
+
+    def __call__(
+        self, inputs: Any, *, batch_size: int | None = None, num_workers: int | None = None, **options: Any
+    ) -> Any:
+        """Guesses for a text, a list of texts (of one: as for the text itself) or a stream."""
+        answer = super().__call__(inputs, batch_size=batch_size, num_workers=num_workers, **options)
+        return answer[0] if isinstance(inputs, list) and len(inputs) == 1 else answer
+
+    def _target_ids(self, targets: Sequence[str]) -> tuple[int, ...]:
+        """Token ids of the target words, each once."""
+        vocabulary = self.tokenizer.get_vocab()
+        found: dict[int, None] = {}
+        for target in targets:
+            if checked_text(target, f"{self.task}: a target") in vocabulary:
+                found[vocabulary[target]] = None
+                continue
+            pieces = self.tokenizer(target, add_special_tokens=False)["input_ids"]
+            if not pieces:
+                logger.warning("the target %r has no tokens in this vocabulary and is left out", target)
+                continue
+            name = self.tokenizer.convert_ids_to_tokens(pieces[0])
+            logger.warning("the target %r is no token of this vocabulary; its first token %r is used", target, name)
+            found[pieces[0]] = None
+        if not found:
+            raise PipelineError(f"{self.task}: none of the targets has a token; pass at least one word")
+        return tuple(found)
+
+    def parse(self, item: Any, settings: FillMaskSettings) -> str:
+        """A text."""
+        return checked_text(item)
+
+    def encode(self, items: Sequence[str], settings: FillMaskSettings) -> list[list[Row]]:
+        """One row for each text."""
+        call = tokenizer_call(self.tokenizer, self.model, settings.tokenizer)
+        rows = encode_texts(self.tokenizer, items, None, call)
+        for item, row in zip(items, rows, strict=True):
+            if not self._masks(row):
+                shown = item if len(item) <= 80 else f"{item[:80]}..."
+                raise PipelineError(f"{self.task}: no mask token ({self.tokenizer.mask_token}) in {shown!r}")
+        return [[row] for row in rows]
+
+    def _masks(self, row: Row) -> list[int]:
+        """Where the masks stand in a row."""
+        return [place for place, token in enumerate(row.inputs["input_ids"]) if token == self.tokenizer.mask_token_id]
+
+    def select(self, output: Any, batch: Batch, settings: FillMaskSettings) -> list[Guesses]:
+        """The best tokens of each mask of each row; whole vocabularies of scores never leave the device."""
+        found: list[Guesses] = []
+        for number, (row, span) in enumerate(zip(batch.rows, batch.spans, strict=True)):
+            scores = output.logits[number, span][self._masks(row)].float().softmax(-1)  # [masks, vocabulary]
+            if settings.targets is not None:
+                scores = scores[:, list(settings.targets)]
+            best = scores.topk(min(settings.top_k, scores.shape[-1]))
+            found.append(list(zip(best.values.tolist(), best.indices.tolist(), strict=True)))
+        return found
+
+    def postprocess(
+        self, item: str, rows: list[Row], found: list[Guesses], settings: FillMaskSettings
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+        """The text with each guess put in."""
+        masks = self._masks(rows[0])
+        answers = []
+        for place, (scores, numbers) in zip(masks, found[0], strict=True):
+            tokens = [settings.targets[number] for number in numbers] if settings.targets else numbers
+            answers.append(
+                [
+                    {
+                        "score": score,
+                        "token": token,
+                        "token_str": self.tokenizer.decode([token]),
+                        "sequence": self._filled(rows[0], place, token, len(masks) == 1),
+                    }
+                    for score, token in zip(scores, tokens, strict=True)
+                ]
+            )
+        return answers[0] if len(masks) == 1 else answers
+
+    def _filled(self, row: Row, place: int, token: int, alone: bool) -> str:
+        """The text with `token` at `place`; special tokens are shown where other masks are left."""
+        ids = list(row.inputs["input_ids"])
+        ids[place] = token
+        ids = [number for number in ids if number != self.tokenizer.pad_token_id]
+        return self.tokenizer.decode(ids, skip_special_tokens=alone)

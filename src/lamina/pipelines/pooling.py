@@ -1,0 +1,98 @@
+"""Token states to one vector for a text, as the folder of a sentence model says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import PipelineError
+
+Pool = Callable[[Tensor], Tensor]  # [tokens, hidden] of one text without padding to [hidden]
+
+MODES: dict[str, Pool] = {  # in the order in which a folder that names several joins them
+    "cls": lambda states: states[0],
+    "max": lambda states: states.max(0).values,
+    "mean": lambda states: states.mean(0),
+    "mean_sqrt_len_tokens": lambda states: states.sum(0) / len(states) ** 0.5,
+    "weightedmean": lambda states: _weights(states) @ states,
+    "lasttoken": lambda states: states[-1],
+}
+KEYS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+
+
+def _weights(states: Tensor) -> Tensor:
+    """Shares that grow with the position, [tokens]."""
+    positions = torch.arange(1, len(states) + 1, device=states.device, dtype=states.dtype)
+    return positions / positions.sum()
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """How token states become the vector of a text."""
+
+    modes: tuple[str, ...] = ("mean",)
+    normalized: bool = False
+    max_length: int | None = None  # tokens that are read of a text; None: as many as the tokenizer says
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """[tokens, hidden] of one text to [hidden], or that times the number of modes."""
+        vector = torch.cat([MODES[mode](states) for mode in self.modes])
+        return torch.nn.functional.normalize(vector, dim=0) if self.normalized else vector
+
+
+MEAN = Pooling()
+
+
+def read_pooling(folder: Path) -> Pooling:
+    """What `modules.json` and the folders it names say; mean pooling where there is no such file.
+
+    Raises PipelineError for a module that would change the vectors and is not known here.
+    """
+    listing = folder / "modules.json"
+    if not listing.is_file():
+        return MEAN
+    modes, normalized = MEAN.modes, False
+    for module in _read(listing):
+        kind = str(module.get("type", "")).rsplit(".", 1)[-1]
+        if kind == "Pooling":
+            modes = _modes(folder / str(module.get("path", "")) / "config.json")
+        elif kind == "Normalize":
+            normalized = True
+        elif kind != "Transformer":
+            raise PipelineError(f"{listing} asks for a module {kind!r}; known are Transformer, Pooling and Normalize")
+    settings = folder / "sentence_bert_config.json"
+    length = _read(settings).get("max_seq_length") if settings.is_file() else None
+    return Pooling(modes, normalized, length)
+
+
+def _modes(file: Path) -> tuple[str, ...]:
+    """The pooling modes that a config file switches on."""
+    config = _read(file)
+    named = config.get("pooling_mode")
+    if named is not None:
+        modes: Sequence[str] = [named] if isinstance(named, str) else named
+    else:
+        modes = [mode for key, mode in KEYS.items() if config.get(key)]
+    if not modes or any(mode not in MODES for mode in modes):
+        raise PipelineError(f"{file} names no pooling that is known here: {', '.join(MODES)}")
+    return tuple(modes)
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PipelineError(f"{file} cannot be read: {error}") from error

@@ -1,0 +1,148 @@
+"""Any labels for a text, judged by a model that knows what follows from what."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import PipelineError, TokenizerError
+from .base import Pipeline
+from .checks import checked_text
+from .encoding import TOKENIZER_ARGUMENTS, encode_texts
+from .limits import truncation_length
+from .rows import Batch, Row
+from .scores import Scores, softmax
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ZeroShotSettings:
+    """What a caller may ask of zero-shot classification."""
+
+    candidate_labels: tuple[str, ...] | None = None
+    hypothesis_template: str = "This example is {}."
+    multi_label: bool = False
+
+
+class ZeroShotClassificationPipeline(Pipeline[ZeroShotSettings]):
+    """Candidate labels sorted by score: `{"sequence": ..., "labels": [...], "scores": [...]}`.
+
+    Each label, put into `hypothesis_template`, is a hypothesis that the text may entail. Scores are shares of one over
+    the labels, or with `multi_label` each label's own chance against contradiction. A text too long is cut, the
+    hypothesis never.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("sequence-classification",)
+    loader: ClassVar[str] = "AutoModelForSequenceClassification"
+    ignored: ClassVar[tuple[str, ...]] = TOKENIZER_ARGUMENTS
+    window: ClassVar[int] = 32  # texts; each is as many rows as there are labels
+
+    def defaults(self) -> ZeroShotSettings:
+        """No labels yet; says so where the model names no entailment."""
+        if self.entailment_id == -1:
+            logger.warning(
+                "no label of this model's config starts with 'entail'; its last class is taken for entailment"
+            )
+        return ZeroShotSettings()
+
+    @property
+    def entailment_id(self) -> int:
+        """The class that stands for "this follows", by its name; -1 where no name says so."""
+        for label, number in self.model.config.label2id.items():
+            if label.lower().startswith("entail"):
+                return int(number)
+        return -1
+
+    def settle(
+        self,
+        candidate_labels: str | Sequence[str] | None = None,
+        hypothesis_template: str | None = None,
+        multi_label: bool | None = None,
+        multi_class: bool | None = None,
+    ) -> ZeroShotSettings:
+        """The settings with these options; `multi_class` is the older name of `multi_label`."""
+        settings = self.settings
+        if candidate_labels is not None:
+            settings = replace(settings, candidate_labels=self._labels(candidate_labels))
+        if hypothesis_template is not None:
+            settings = replace(settings, hypothesis_template=self._template(hypothesis_template))
+        several = multi_label if multi_class is None else multi_class
+        return settings if several is None else replace(settings, multi_label=bool(several))
+
+    def _labels(self, labels: str | Sequence[str]) -> tuple[str, ...]:
+        if isinstance(labels, str):
+            labels = [label.strip() for label in labels.split(",") if label.strip()]
+        if not labels:
+            raise PipelineError(f"{self.task}: candidate_labels is empty; pass at least one label")
+        return tuple(checked_text(label, f"{self.task}: a candidate label") for label in labels)
+
+    def _template(self, template: str) -> str:
+        try:
+            filled = template.format("label")
+        except (IndexError, KeyError, ValueError, AttributeError):
+            filled = template
+        if filled == template:
+            raise PipelineError(f"{self.task}: hypothesis_template {template!r} needs one {{}} where the label goes")
+        return template
+
+    def __call__(  # type: ignore[override]  # the reference calls its inputs `sequences`, and callers name them
+        self, sequences: Any, *args: Any, batch_size: int | None = None, num_workers: int | None = None, **options: Any
+    ) -> Any:
+        """Sorted labels for a text, a list or a stream; `candidate_labels` may be the second argument."""
+        if len(args) > 1 or (args and "candidate_labels" in options):
+            raise PipelineError(
+                f"{self.task} takes the texts and their candidate_labels, and nothing further by position"
+            )
+        if args:
+            options["candidate_labels"] = args[0]
+        settings = self._settled(options)
+        if settings.candidate_labels is None:
+            raise PipelineError(f"{self.task} needs candidate_labels, as a list or as one string with commas")
+        return self._answer(sequences, settings, batch_size)
+
+    def parse(self, item: Any, settings: ZeroShotSettings) -> str:
+        """A text."""
+        return checked_text(item)
+
+    def encode(self, items: Sequence[str], settings: ZeroShotSettings) -> list[list[Row]]:
+        """One row for each text and label."""
+        labels = settings.candidate_labels or ()
+        hypotheses = [settings.hypothesis_template.format(label) for label in labels]
+        rows = self._pairs([item for item in items for _ in labels], hypotheses * len(items))
+        return [rows[first : first + len(labels)] for first in range(0, len(rows), len(labels))]
+
+    def _pairs(self, premises: list[str], hypotheses: list[str]) -> list[Row]:
+        limit = truncation_length(self.tokenizer, self.model)
+        if limit is None:
+            return encode_texts(self.tokenizer, premises, hypotheses, {})
+        try:
+            return encode_texts(self.tokenizer, premises, hypotheses, {"truncation": "only_first", "max_length": limit})
+        except TokenizerError as error:
+            raise PipelineError(
+                f"{self.task}: a hypothesis leaves no room for the text within {limit} tokens; shorten the "
+                "candidate labels or the hypothesis_template"
+            ) from error
+
+    def select(self, output: Any, batch: Batch, settings: ZeroShotSettings) -> list[Scores]:
+        """The logits of each row: [classes]."""
+        return list(output.logits.float().cpu().numpy())
+
+    def postprocess(
+        self, item: str, rows: list[Row], found: list[Scores], settings: ZeroShotSettings
+    ) -> dict[str, Any]:
+        """Labels from the likeliest down."""
+        labels = settings.candidate_labels or ()
+        logits: Scores = np.stack(found)  # [labels, classes]
+        entailment = self.entailment_id
+        if settings.multi_label or len(labels) == 1:
+            contradiction = -1 if entailment == 0 else 0
+            scores = softmax(logits[:, [contradiction, entailment]])[:, 1]
+        else:
+            scores = softmax(logits[:, entailment])
+        order = scores.argsort()[::-1]
+        return {"sequence": item, "labels": [labels[number] for number in order], "scores": scores[order].tolist()}
