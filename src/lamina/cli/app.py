@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version as installed_version
 from typing import Annotated
 
 import typer
 
+from .. import __version__
 from .info import info
 from .overview import show_overview
 from .run import run
@@ -23,7 +23,7 @@ app.command()(info)
 def show_version(wanted: bool) -> None:
     """Print the version and stop, where `--version` was given."""
     if wanted:
-        typer.echo(f"lamina {installed_version('lamina')}")
+        typer.echo(f"lamina {__version__}")
         raise typer.Exit
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from ..auto import find
 from ..auto.classes import architectures
 from ..checkpoint.files import open_weights
+from ..pipelines.defaults import EMBEDDED
 
 BYTES = {"float32": 4, "bfloat16": 2}
 
@@ -18,9 +19,7 @@ BYTES = {"float32": 4, "bfloat16": 2}
 def describe(name: str | None) -> dict[str, Any]:
     """Names, spec and sizes of a model; the built-in one where no name is given."""
     if name is None:
-        from ..assets import SENTIMENT
-
-        name = str(SENTIMENT)
+        name = str(EMBEDDED["text-classification"])
     config = find("AutoConfig").from_pretrained(name)
     named = next((each for each in config.architectures or [] if each in architectures()), None)
     model_type = find(named) if named else find("AutoModel").class_for(config)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from .. import __version__
 from .tasks import TASKS
 
 FIRST_COMMANDS = (
@@ -26,7 +25,7 @@ FIRST_COMMANDS = (
 def show_overview() -> None:
     """Print the title, first commands and the table of tasks."""
     console = Console(highlight=False)
-    title = Text.assemble(("Lamina ", "bold"), version("lamina"), "  the classic Transformer stack, whole and thin")
+    title = Text.assemble(("Lamina ", "bold"), __version__, "  the classic Transformer stack, whole and thin")
     console.print("\n ", title)
     heading(console, "Start here")
     for purpose, command in FIRST_COMMANDS:
