@@ -1,0 +1,26 @@
+"""`import lamina` is instant: under a tenth of a second, and no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+LIMIT = 0.100
+CODE = """
+import time
+start = time.perf_counter()
+import lamina
+print(time.perf_counter() - start)
+import sys
+assert "torch" not in sys.modules and "numpy" not in sys.modules and "tokenizers" not in sys.modules
+"""
+
+
+def test_import_takes_under_a_tenth_of_a_second():
+    times = []
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        times.append(float(done.stdout))
+    # The best of five says what importing costs; the others say how busy the machine was.
+    assert min(times) < LIMIT, times
