@@ -1,0 +1,256 @@
+"""Between a checkpoint's tensors and a model's parameters, in both directions, through the family's name table."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError
+from .names import Spelling, Table, spell
+from .report import LoadReport, few
+from .storage import Weights
+
+NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
+LARGE = 500_000_000  # bytes from which loading shows a progress bar
+SPARE = 1 << 24  # parameters that a model may have beyond the bytes of its file: fresh heads
+
+
+@dataclass
+class _Plan:
+    """One tensor of ours: every place it is held at, how the file spells it, what it must look like."""
+
+    key: str
+    current: Tensor
+    places: list[tuple[nn.Module, str]]
+    spellings: list[Spelling] = field(default_factory=list)
+    found: Spelling | None = None
+
+
+def load_into(
+    model: nn.Module,
+    table: Table,
+    weights: Weights,
+    *,
+    prefix: str = "",
+    ignored: Sequence[str] = (),
+    dtype: torch.dtype | None = None,
+    ignore_mismatched_sizes: bool = False,
+    complete: bool = False,
+) -> LoadReport:
+    """Give a model built on the meta device the tensors of a checkpoint.
+
+    Names and shapes are all checked before anything changes. A tensor stored as we hold it stays mapped; joined,
+    transposed and cast ones are read straight into their parameter. `prefix` is the part of the body's names that
+    files have or lack. What the file lacks becomes zeros and is listed under `fresh` of the report, for the caller to
+    draw; frozen tensors, such as BART's final bias, may be absent without a word. `complete` says that the file
+    claims to hold this very architecture, so that anything missing is a CheckpointError. `dtype` is that of floating
+    parameters, by default their own.
+    """
+    plans = _plans(model, table, prefix)
+    report = _check(plans, weights, ignored, ignore_mismatched_sizes)
+    _refuse_gaps(report, plans, weights, complete)
+    total = sum(_nbytes(plan, dtype) for plan in plans)
+    with _progress(total if weights.nbytes > LARGE else 0) as advance:
+        for plan in plans:
+            _place(plan, weights, _target(plan, dtype))
+            advance(_nbytes(plan, dtype))
+    return report
+
+
+def export(model: nn.Module | Mapping[str, Tensor], table: Table) -> Iterator[tuple[str, Tensor]]:
+    """A model's parameters under the checkpoint's names, tied ones once; views wherever that is possible."""
+    tensors = _tensors(model, table) if isinstance(model, nn.Module) else model.items()
+    for key, tensor in tensors:
+        spelling = spell(table, key)[0]
+        tensor = tensor.detach()
+        if spelling.mark == "row":
+            tensor = tensor[None]
+        if spelling.mark == "T" and tensor.dim() == 2:
+            tensor = tensor.T
+        yield from zip(spelling.names, tensor.chunk(len(spelling.names)), strict=True)
+
+
+def check_plausible(config: Mapping[str, Any], weights_nbytes: int, parameter_count: int) -> None:
+    """Refuse a config that asks for far more parameters than the file has bytes, before any memory is taken."""
+    if parameter_count > weights_nbytes + SPARE:
+        raise CheckpointError(
+            f"the config of this {config.get('model_type', '')} model asks for {parameter_count:,} parameters, "
+            f"its weights have {weights_nbytes:,} bytes: config.json and weights do not belong together"
+        )
+
+
+def _tensors(model: nn.Module, table: Table) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    for key, buffer in model.named_buffers():
+        if _persistent(model, key) and _spelled(table, key):
+            yield key, buffer
+
+
+def _persistent(model: nn.Module, key: str) -> bool:
+    path, _, name = key.rpartition(".")
+    return name not in model.get_submodule(path)._non_persistent_buffers_set
+
+
+def _plans(model: nn.Module, table: Table, prefix: str) -> list[_Plan]:
+    plans: dict[int, _Plan] = {}
+    for path, module in model.named_modules():
+        held = {**module._parameters, **{k: b for k, b in module._buffers.items() if _spelled(table, f"{path}.{k}")}}
+        for name, tensor in held.items():
+            if tensor is None or name in module._non_persistent_buffers_set:
+                continue
+            key = f"{path}.{name}".lstrip(".")
+            plan = plans.setdefault(id(tensor), _Plan(key, tensor, []))
+            plan.places.append((module, name))
+            plan.spellings += _spelled(table, key)
+    for plan in plans.values():
+        if not plan.spellings:
+            spell(table, plan.key)  # a gap in the family's table: raises
+        plan.spellings = [other for spelling in plan.spellings for other in _variants(spelling, prefix)]
+    return list(plans.values())
+
+
+def _spelled(table: Table, key: str) -> list[Spelling]:
+    try:
+        return spell(table, key.lstrip("."))
+    except KeyError:
+        return []
+
+
+def _variants(spelling: Spelling, prefix: str) -> Iterator[Spelling]:
+    """The same tensor as other files have it: without the body's prefix, with it, with TensorFlow's norm names."""
+    ways = [spelling.names]
+    if prefix and all(name.startswith(prefix) for name in spelling.names):
+        ways.append(tuple(name.removeprefix(prefix) for name in spelling.names))
+    elif prefix:
+        ways.append(tuple(prefix + name for name in spelling.names))
+    for names in ways:
+        yield Spelling(names, spelling.mark)
+        old = tuple(
+            name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+            for name in names
+        )
+        if old != names:
+            yield Spelling(old, spelling.mark)
+
+
+def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], tolerant: bool) -> LoadReport:
+    missing: dict[str, str] = {}
+    mismatched: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
+    known: set[str] = set()
+    for plan in plans:
+        known.update(name for spelling in plan.spellings for name in spelling.names)
+        plan.found = next((way for way in plan.spellings if all(name in weights for name in way.names)), None)
+        if plan.found is None:
+            if plan.current.requires_grad or not isinstance(plan.current, nn.Parameter):
+                missing[plan.key] = _lacking(plan, weights)
+            continue
+        wanted = _part_shape(plan.current.shape, plan.found)
+        for name in plan.found.names:
+            if weights.shape(name) != wanted:
+                mismatched[plan.key] = (name, weights.shape(name), wanted)
+                plan.found = None
+                break
+    if mismatched and not tolerant:
+        texts = [
+            f"{name} is {list(has)} in {weights.path(name)}, the model wants {list(wants)} for its {key}"
+            for key, (name, has, wants) in mismatched.items()
+        ]
+        raise CheckpointError(
+            f"{few(texts, 2)}. If the model is meant to differ, pass ignore_mismatched_sizes=True to start these anew"
+        )
+    silent = {NUMBER.sub("*", pattern) for pattern in ignored}
+    unexpected = tuple(name for name in weights if name not in known and not _matches(name, silent))
+    return LoadReport(missing, unexpected, mismatched)
+
+
+def _refuse_gaps(report: LoadReport, plans: list[_Plan], weights: Weights, complete: bool) -> None:
+    if not any(plan.found for plan in plans) and not report.mismatched:
+        raise CheckpointError(
+            f"{weights.folder} holds none of this model's tensors: it wants names such as "
+            f"{few([theirs for theirs in report.missing.values()], 2)}, the file has {few(list(weights), 2)}"
+        )
+    if complete and report.missing:
+        texts = [f"{theirs} (our {ours})" for ours, theirs in report.missing.items()]
+        raise CheckpointError(
+            f"{weights.folder} claims to hold this architecture, but these tensors are missing: {few(texts, 4)}. "
+            "The file is damaged, or config.json belongs to another"
+        )
+
+
+def _lacking(plan: _Plan, weights: Weights) -> str:
+    """The file's name for a missing tensor: of several to join, those that are not there."""
+    nearest = max(plan.spellings, key=lambda way: sum(name in weights for name in way.names))
+    return ", ".join(name for name in nearest.names if name not in weights)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    plain = NUMBER.sub("*", name)
+    return any(plain == pattern or plain.endswith("." + pattern) for pattern in patterns)
+
+
+def _part_shape(shape: Sequence[int], spelling: Spelling) -> tuple[int, ...]:
+    """What one of the tensors to join must look like on disk; the impossible where ours cannot be cut evenly."""
+    parts, sizes = len(spelling.names), tuple(shape)
+    if parts > 1:
+        sizes = (sizes[0] // parts if sizes[0] % parts == 0 else -1, *sizes[1:])
+    if spelling.mark == "row":
+        return (1, *sizes)
+    return sizes[::-1] if spelling.mark == "T" and len(sizes) == 2 else sizes
+
+
+def _target(plan: _Plan, dtype: torch.dtype | None) -> torch.dtype:
+    current = plan.current.dtype
+    return dtype if dtype is not None and current.is_floating_point else current
+
+
+def _nbytes(plan: _Plan, dtype: torch.dtype | None) -> int:
+    return plan.current.numel() * _target(plan, dtype).itemsize
+
+
+def _place(plan: _Plan, weights: Weights, dtype: torch.dtype) -> None:
+    if not plan.current.is_meta:
+        with torch.no_grad():
+            plan.current.copy_(_tensor(plan, weights, plan.current.dtype))
+        return
+    tensor = _tensor(plan, weights, dtype)
+    if isinstance(plan.current, nn.Parameter):
+        tensor = nn.Parameter(tensor, requires_grad=plan.current.requires_grad)
+    for module, name in plan.places:
+        held: dict[str, Any] = module._parameters if name in module._parameters else module._buffers
+        held[name] = tensor
+
+
+def _tensor(plan: _Plan, weights: Weights, dtype: torch.dtype) -> Tensor:
+    shape, spelling = plan.current.shape, plan.found
+    if spelling is None:
+        return torch.zeros(shape, dtype=dtype)
+    first, transposed = spelling.names[0], spelling.mark == "T" and len(shape) == 2
+    if len(spelling.names) == 1 and not transposed and weights.dtype(first) == dtype:
+        return weights[first].reshape(shape)
+    out = torch.empty(shape, dtype=dtype)
+    for name, part in zip(spelling.names, out.chunk(len(spelling.names)), strict=True):
+        view = part[None] if spelling.mark == "row" else part.T if transposed else part
+        weights.read_into(name, view)
+    return out
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """A bar on the terminal for large files, nothing for small ones or into a pipe."""
+    if not total or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("Loading weights"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda amount: bar.advance(task, amount)

@@ -1,0 +1,115 @@
+"""What values config.json may hold: types as the family's defaults have them, sizes within reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ConfigError
+
+COMMON: dict[str, Any] = {  # what any family's config.json may leave out
+    "architectures": None,
+    "dtype": None,
+    "return_dict": True,
+    "output_attentions": False,
+    "output_hidden_states": False,
+    "is_encoder_decoder": False,
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "tie_word_embeddings": True,
+    "problem_type": None,
+    "finetuning_task": None,
+    "task_specific_params": None,
+    "tokenizer_class": None,
+    "prefix": None,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "pad_token_id": None,
+    "sep_token_id": None,
+    "decoder_start_token_id": None,
+}
+LIMITS: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(("vocab_size", "decoder_vocab_size"), (1, 1_000_000)),
+    **dict.fromkeys(("hidden_size", "embedding_size", "n_embd", "d_model", "dim", "d_embed"), (1, 16_384)),
+    **dict.fromkeys(("intermediate_size", "hidden_dim", "n_inner", "dff", "d_ff", "d_inner"), (1, 131_072)),
+    **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), (1, 131_072)),
+    **dict.fromkeys(("num_hidden_layers", "n_layers", "n_layer", "num_layers", "num_decoder_layers"), (0, 256)),
+    **dict.fromkeys(("encoder_layers", "decoder_layers"), (0, 256)),
+    **dict.fromkeys(("num_hidden_groups", "inner_group_num"), (1, 256)),
+    **dict.fromkeys(("num_attention_heads", "n_heads", "n_head", "num_heads", "d_kv", "d_head"), (1, 16_384)),
+    **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), (1, 16_384)),
+    **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx"), (1, 1_000_000)),
+    **dict.fromkeys(("mem_len", "tgt_len", "ext_len"), (0, 1_000_000)),
+    "type_vocab_size": (0, 10_000),
+    "relative_attention_num_buckets": (1, 100_000),
+    "div_val": (1, 16_384),
+}
+DIVIDED = (  # widths that are cut into heads
+    ("hidden_size", "num_attention_heads"),
+    ("n_embd", "n_head"),
+    ("dim", "n_heads"),
+    ("d_model", "encoder_attention_heads"),
+    ("d_model", "decoder_attention_heads"),
+)
+PROBLEM_TYPES = (None, "regression", "single_label_classification", "multi_label_classification")
+DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "uint8")
+NUMBERS = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+
+
+def check_field(key: str, value: Any, default: Any, source: str) -> None:
+    """Refuse a value of another type than the default's, or a size out of all proportion."""
+    if not isinstance(key, str):
+        raise ConfigError(f"{source}: keys must be text, not {key!r:.60}")
+    if key in LIMITS:
+        _check_size(key, value, default, source)
+    elif key.endswith("_token_id"):
+        ids = value if isinstance(value, list) else [value]
+        if not all(number is None or (type(number) is int and abs(number) < 2**31) for number in ids):
+            raise ConfigError(f"{source}: {key} must be a token's number, not {value!r:.60}")
+    elif key == "problem_type" and value not in PROBLEM_TYPES:
+        raise ConfigError(f"{source}: problem_type must be one of {PROBLEM_TYPES[1:]}, not {value!r:.60}")
+    elif key == "architectures":
+        if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+            raise ConfigError(f"{source}: architectures must be a list of names, not {value!r:.60}")
+    elif default is not None and value is not None:
+        _check_type(key, value, default, source)
+
+
+def _check_size(key: str, value: Any, default: Any, source: str) -> None:
+    low, high = LIMITS[key]
+    if value is None and default is None:
+        return
+    if type(value) is not int:
+        raise ConfigError(f"{source}: {key} must be a whole number, not {value!r:.60}")
+    if not low <= value <= high:
+        raise ConfigError(f"{source}: {key} is {value!r:.40}; only {low:,} to {high:,} makes sense")
+
+
+def _check_type(key: str, value: Any, default: Any, source: str) -> None:
+    wanted = type(default)
+    right = type(value) in (int, float) if wanted is float else type(value) is wanted
+    if wanted in (list, tuple):
+        right = isinstance(value, (list, tuple))
+    if not right:
+        raise ConfigError(f"{source}: {key} must be {NUMBERS.get(wanted, 'a ' + wanted.__name__)}, not {value!r:.60}")
+    if wanted is float and not -1e6 < value < 1e6:
+        raise ConfigError(f"{source}: {key} is {value!r:.40}, which is out of range")
+    if ("dropout" in key or key.endswith(("_pdrop", "layerdrop"))) and wanted is float and not 0 <= value <= 1:
+        raise ConfigError(f"{source}: {key} is {value!r}, a share between 0 and 1 is wanted")
+
+
+def check_together(values: Mapping[str, Any], source: str) -> None:
+    """Refuse values that contradict each other."""
+    for width, heads in DIVIDED:
+        if isinstance(values.get(width), int) and isinstance(values.get(heads), int) and values[width] % values[heads]:
+            raise ConfigError(f"{source}: {width} {values[width]} cannot be cut into {heads} {values[heads]}")
+
+
+def dtype_name(value: Any, source: str) -> str | None:
+    """A dtype as config.json spells it, from that spelling or from a torch.dtype."""
+    if value is None or value == "auto":
+        return None
+    name = str(value).removeprefix("torch.")
+    if name not in DTYPES:
+        raise ConfigError(f"{source}: dtype {value!r:.60} is none of {', '.join(DTYPES)}")
+    return name

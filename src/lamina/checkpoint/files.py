@@ -1,0 +1,106 @@
+"""Checkpoint folders: which files make one up, and opening them without reading a tensor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from .jsonfile import INDEX_BYTES, read_json_object
+from .paths import SHARD_NAME, inside, present
+from .safetensors import read_safetensors
+from .saving import save_weights
+from .storage import MappedFile, StoredTensor, Weights
+from .torchfile import read_torch
+
+__all__ = ["WEIGHT_PATTERNS", "Weights", "candidates", "find_weights", "open_file", "open_weights", "save_weights"]
+
+WEIGHT_PATTERNS = (
+    "model*.safetensors",
+    "model.safetensors.index*.json",
+    "pytorch_model*.bin",
+    "pytorch_model.bin*.json",
+)
+VARIANT = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
+
+
+def candidates(variant: str | None = None, safetensors_only: bool | None = None) -> list[str]:
+    """The names weights may have in a folder, best first; False asks for `.bin` only."""
+    if variant is not None and not VARIANT.fullmatch(variant):
+        raise CheckpointError(f"{variant!r} is no variant of weights, such as 'fp16'")
+    infix = f".{variant}" if variant else ""
+    safe = [f"model{infix}.safetensors", f"model.safetensors.index{infix}.json"]
+    pickled = [f"pytorch_model{infix}.bin", f"pytorch_model.bin.index{infix}.json"]
+    return {None: [*safe, *pickled], True: safe, False: pickled}[safetensors_only]
+
+
+def find_weights(folder: str | Path, *, variant: str | None = None, safetensors_only: bool | None = None) -> Path:
+    """The file that a checkpoint starts from: its weights, or the index of its shards."""
+    folder = Path(folder)
+    names = candidates(variant, safetensors_only)
+    for name in names:
+        if present(folder, name):
+            return inside(folder, name)
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder")
+    known = sorted(file.name for file in folder.iterdir() if file.suffix in (".safetensors", ".bin", ".h5", ".msgpack"))
+    hint = f" It has {', '.join(known[:6])}." if known else ""
+    if any(name.endswith((".h5", ".msgpack")) for name in known):
+        hint += " TensorFlow and Flax weights are not read: save them as safetensors first."
+    raise CheckpointError(f"{folder} holds no weights: looked for {', '.join(names)}.{hint}")
+
+
+def open_weights(folder: str | Path, *, variant: str | None = None, safetensors_only: bool | None = None) -> Weights:
+    """Open the checkpoint in a folder: names, shapes and types at once, tensors when asked for.
+
+    Looks for model.safetensors, its index, pytorch_model.bin, its index, in that order; `variant` asks for
+    model.fp16.safetensors and the like. Every file is checked whole before any tensor is handed out.
+    """
+    path = find_weights(folder, variant=variant, safetensors_only=safetensors_only)
+    return _open_shards(path) if path.suffix == ".json" else open_file(path)
+
+
+def open_file(path: str | Path) -> Weights:
+    """Open one weights file by its path, whatever its name."""
+    path = Path(path)
+    file, tensors = open_mapped(path, read_safetensors if path.suffix == ".safetensors" else read_torch)
+    return Weights(path.parent, {name: (file, stored) for name, stored in tensors.items()})
+
+
+def open_mapped(path: Path, read: Callable[[MappedFile], Any]) -> tuple[MappedFile, Any]:
+    """A mapped file and what `read` makes of it; closed where that fails."""
+    file = MappedFile(path)
+    try:
+        return file, read(file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open_shards(index: Path) -> Weights:
+    mapping = read_json_object(index, INDEX_BYTES, CheckpointError).get("weight_map")
+    if not isinstance(mapping, dict) or not mapping:
+        raise CheckpointError(f"{index} has no weight_map from tensors to files")
+    shards: dict[str, tuple[MappedFile, dict[str, StoredTensor]]] = {}
+    for shard in mapping.values():
+        if not isinstance(shard, str) or not SHARD_NAME.fullmatch(shard):
+            raise CheckpointError(
+                f"{index} sends to {str(shard)[:100]!r}, which is not the plain name of a weights file"
+            )
+    try:
+        for shard in sorted(set(mapping.values())):
+            read = read_safetensors if shard.endswith(".safetensors") else read_torch
+            shards[shard] = open_mapped(inside(index.parent, shard), read)
+        tensors = {}
+        for name, shard in mapping.items():
+            file, found = shards[shard]
+            if name not in found:
+                raise CheckpointError(f"{file.path} has no tensor {name!r}, although {index.name} says so")
+            tensors[name] = (file, found[name])
+    except BaseException:
+        for file, _ in shards.values():
+            file.close()
+        raise
+    return Weights(index.parent, tensors)

@@ -1,0 +1,53 @@
+"""What loading a checkpoint found and did not find, told in a line per kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Mismatch = tuple[str, tuple[int, ...], tuple[int, ...]]  # their name, shape in the file, shape wanted
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """Names in both spellings: `missing` and `mismatched` map ours to theirs, `unexpected` lists theirs."""
+
+    missing: Mapping[str, str] = field(default_factory=dict)
+    unexpected: tuple[str, ...] = ()
+    mismatched: Mapping[str, Mismatch] = field(default_factory=dict)
+
+    @property
+    def fresh(self) -> set[str]:
+        """Our names of the parameters that hold nothing yet and are to be drawn at random."""
+        return {*self.missing, *self.mismatched}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form `output_loading_info=True` gives, in the checkpoint's names."""
+        return {
+            "missing_keys": sorted(name for names in self.missing.values() for name in names.split(", ")),
+            "unexpected_keys": sorted(self.unexpected),
+            "mismatched_keys": sorted((name, list(has), list(wants)) for name, has, wants in self.mismatched.values()),
+            "error_msgs": [],
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.mismatched)
+
+    def __str__(self) -> str:
+        lines = []
+        if self.missing:
+            fresh = [f"{theirs} (our {ours})" for ours, theirs in self.missing.items()]
+            lines.append(f"newly initialized, train before use: {few(fresh, 4)}")
+        if self.mismatched:
+            texts = [f"{name} {list(has)} -> {list(wants)}" for name, has, wants in self.mismatched.values()]
+            lines.append(f"newly initialized, since the shapes differ: {few(texts, 4)}")
+        if self.unexpected:
+            lines.append(f"not used: {few(self.unexpected, 4)}")
+        return "\n".join(lines)
+
+
+def few(texts: Sequence[str], most: int) -> str:
+    """The first few of a list, and how many more there are."""
+    shown = ", ".join(text if len(text) <= 200 else text[:197] + "..." for text in texts[:most])
+    return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown

@@ -1,0 +1,121 @@
+"""Writing a checkpoint, as safetensors or `.bin`, whole or in shards: a failed save leaves the old one intact."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError
+from .atomic import staged
+from .safetensors import write_safetensors
+
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+SHARD_SIZE = re.compile(r"(\d{1,12}) ?([A-Za-z]{2,3})", re.ASCII)
+
+
+def save_weights(
+    folder: str | Path,
+    tensors: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]],
+    *,
+    safe_serialization: bool = True,
+    max_shard_size: int | str = "5GB",
+    metadata: Mapping[str, str] | None = None,
+    variant: str | None = None,
+) -> list[Path]:
+    """Write a checkpoint into a folder and give the files written, index last.
+
+    Everything is written aside and renamed when it is complete; shards of an earlier save go after that. Tensors may
+    be views, as long as no two share memory: tied ones are stored once, under one name.
+    """
+    folder = Path(folder)
+    items = dict(tensors)
+    _check(items)
+    stem, suffix = ("model", "safetensors") if safe_serialization else ("pytorch_model", "bin")
+    infix = f".{variant}" if variant else ""
+    shards = _split(items, shard_bytes(max_shard_size))
+    single = f"{stem}{infix}.{suffix}"
+    names = [f"{stem}{infix}-{i:05d}-of-{len(shards):05d}.{suffix}" for i in range(1, len(shards) + 1)]
+    names = [single] if len(shards) == 1 else names
+    with staged(folder, CheckpointError) as new:
+        for name, shard in zip(names, shards, strict=True):
+            with open(new(name), "wb") as file:
+                if safe_serialization:
+                    write_safetensors(file, shard, {"format": "pt"} if metadata is None else metadata)
+                else:
+                    torch.save({key: _own(tensor) for key, tensor in shard.items()}, file)
+        if len(shards) > 1:
+            total = sum(tensor.numel() * tensor.element_size() for tensor in items.values())
+            weight_map = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
+            index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+            names.append(f"{stem}.{suffix}.index{infix}.json")
+            new(names[-1]).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    _remove_stale(folder, names, infix, safe_serialization)
+    return [folder / name for name in names]
+
+
+def shard_bytes(size: int | str) -> int:
+    """A shard's size in bytes, from a number or text such as "5GB" or "512MiB"."""
+    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
+        return size
+    match = SHARD_SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
+    if match is None or match[2].upper() not in UNITS or int(match[1]) == 0:
+        raise CheckpointError(f"max_shard_size must be a number of bytes or text such as '5GB', not {size!r}")
+    return int(match[1]) * UNITS[match[2].upper()]
+
+
+def _check(tensors: Mapping[str, Tensor]) -> None:
+    if not tensors:
+        raise CheckpointError("there are no tensors to save")
+    extents = []
+    for name, tensor in tensors.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise CheckpointError(f"{name!r} is not the name of a tensor: {type(tensor).__name__}")
+        if tensor.is_meta or tensor.layout is not torch.strided:
+            raise CheckpointError(
+                f"tensor {name!r} has no plain data to save (device {tensor.device}, {tensor.layout})"
+            )
+        if tensor.numel():
+            span = 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+            begin = tensor.data_ptr()
+            extents.append((str(tensor.device), begin, begin + span * tensor.element_size(), name))
+    extents.sort()
+    for (device, _, end, name), (other_device, begin, _, other) in pairwise(extents):
+        if device == other_device and begin < end:
+            raise CheckpointError(f"tensors {name!r} and {other!r} share memory: save one of them, or a clone")
+
+
+def _split(tensors: Mapping[str, Tensor], limit: int) -> list[dict[str, Tensor]]:
+    shards: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        nbytes = tensor.numel() * tensor.element_size()
+        if shards[-1] and size + nbytes > limit:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensor
+        size += nbytes
+    return shards
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A tensor that fills its storage, since torch.save writes the storage whole."""
+    plain = tensor.detach().cpu().contiguous()
+    whole = plain.untyped_storage().nbytes() == plain.numel() * plain.element_size()
+    return plain if whole else plain.clone()
+
+
+def _remove_stale(folder: Path, written: list[str], infix: str, safe: bool) -> None:
+    """Remove what would be mistaken for part of this save: older shards, and safetensors that would be read before."""
+    kinds = [("model", "safetensors")] if safe else [("pytorch_model", "bin"), ("model", "safetensors")]
+    for stem, suffix in kinds:
+        shard = re.compile(rf"{stem}{re.escape(infix)}-\d{{5}}-of-\d{{5}}\.{suffix}", re.ASCII)
+        stale = [file.name for file in folder.iterdir() if shard.fullmatch(file.name)]
+        for name in (*stale, f"{stem}{infix}.{suffix}", f"{stem}.{suffix}.index{infix}.json"):
+            if name not in written:
+                (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,292 @@
+"""Files written by `torch.save`, read without `torch.load`: zip archives, and the format older than them.
+
+The pickle inside is walked, never run (see pickles.py). What it says of tensors becomes `StoredTensor`s, so `.bin`
+files are mapped just as safetensors files are.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import CheckpointError
+from .pickles import Global, Persistent, Record, read_pickle
+from .storage import MOST_TENSORS, MappedFile, StoredTensor, check_name, check_shape
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LARGEST_PICKLE = 256 << 20
+STORAGES = {
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+    "UntypedStorage": torch.uint8,
+}
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (*STORAGES.values(), torch.uint16, torch.uint32, torch.uint64, torch.float8_e4m3fn, torch.float8_e5m2)
+}
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """Numbers in the file: `count` of them from byte `offset` on."""
+
+    offset: int
+    dtype: torch.dtype
+    count: int
+
+
+def read_torch(file: MappedFile) -> dict[str, StoredTensor]:
+    """Where each tensor of a state dict lies; values that are no tensors are passed over."""
+    path, tree = file.path, read_torch_tree(file)
+    if not isinstance(tree, dict):
+        raise CheckpointError(f"{path} does not hold a state dict (names mapped to tensors)")
+    tensors = {check_name(name, path): value for name, value in tree.items() if isinstance(value, StoredTensor)}
+    if not tensors:
+        inner = [key for key, value in tree.items() if isinstance(value, dict)]
+        raise CheckpointError(f"{path} holds no tensors at its top level, only {inner[:5]}: see `lamina convert`")
+    return tensors
+
+
+def read_torch_tree(file: MappedFile) -> Any:
+    """The value in a file of `torch.save`, with `StoredTensor`s for tensors and `Record`s for other objects."""
+    if file.map[:4] == b"PK\x03\x04":
+        root, storages = _read_zip(file)
+    elif file.map[:1] == b"\x80":
+        root, storages = _read_legacy(file)
+    else:
+        raise CheckpointError(f"{file.path} is not a file written by torch.save")
+    return _Resolver(file.path, storages).resolve(root)
+
+
+def _read_zip(file: MappedFile) -> tuple[Any, Callable[[tuple[Any, ...]], _Storage]]:
+    entries = _entries(file)
+    pickles = [name for name in entries if name.endswith("/data.pkl") or name == "data.pkl"]
+    if len(pickles) != 1:
+        raise CheckpointError(f"{file.path} is a zip archive but no checkpoint: it has {len(pickles)} data.pkl")
+    root = pickles[0].removesuffix("data.pkl")
+    if any(name.startswith(root + "code/") or name == root + "constants.pkl" for name in entries):
+        raise CheckpointError(f"{file.path} is a TorchScript program, not a checkpoint")
+    order = entries.get(root + "byteorder")
+    if order and file.map[order[0] : sum(order)] != b"little":
+        raise CheckpointError(f"{file.path} was written on a big-endian machine, which is not supported")
+    start, size = entries[pickles[0]]
+    if size > LARGEST_PICKLE:
+        raise CheckpointError(f"{file.path}: its pickle of {size:,} bytes is larger than any checkpoint needs")
+    value = read_pickle(file.map[start : start + size], str(file.path))
+
+    def storage(reference: tuple[Any, ...]) -> _Storage:
+        dtype, key, count = _reference(reference, file.path)
+        entry = entries.get(f"{root}data/{key}")
+        if entry is None:
+            raise CheckpointError(f"{file.path} is damaged: the numbers of storage {key[:40]!r} are not in it")
+        if count * dtype.itemsize > entry[1]:
+            raise CheckpointError(
+                f"{file.path} is damaged: storage {key!r} has {entry[1]:,} bytes, not {count * dtype.itemsize:,}"
+            )
+        return _Storage(entry[0], dtype, count)
+
+    return value, storage
+
+
+def _entries(file: MappedFile) -> dict[str, tuple[int, int]]:
+    """The archive's entries: name -> (first byte, size). Refuses compressed, overlapping and cut-off ones."""
+    path = file.path
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        ValueError,
+        OSError,
+        EOFError,
+        struct.error,
+        IndexError,
+    ) as problem:
+        raise CheckpointError(f"{path} is a damaged or cut off archive: {problem}") from None
+    if len(infos) > MOST_TENSORS:
+        raise CheckpointError(f"{path} has {len(infos):,} entries; at most {MOST_TENSORS:,} are read")
+    entries: dict[str, tuple[int, int]] = {}
+    for info in infos:
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or info.flag_bits & 1:
+            raise CheckpointError(
+                f"{path}: entry {info.filename[:80]!r} is compressed or encrypted; torch.save does neither"
+            )
+        at = info.header_offset
+        header = file.map[at : at + 30]
+        if len(header) < 30 or not header.startswith(b"PK\x03\x04"):
+            raise CheckpointError(f"{path} is a damaged or cut off archive at {info.filename[:80]!r}")
+        start = at + 30 + sum(struct.unpack("<HH", header[26:30]))
+        if info.filename in entries:
+            raise CheckpointError(f"{path}: entry {info.filename[:80]!r} stands there twice")
+        entries[info.filename] = (start, info.file_size)
+    reached = 0
+    for start, size in sorted(entries.values()):
+        if start < reached or start + size > file.size:
+            raise CheckpointError(f"{path} is damaged: its entries overlap or reach past its end")
+        reached = start + size
+    return entries
+
+
+def _read_legacy(file: MappedFile) -> tuple[Any, Callable[[tuple[Any, ...]], _Storage]]:
+    path, where = file.path, str(file.path)
+    stream = file.map
+    stream.seek(0)
+    if read_pickle(_Bounded(stream), where) != LEGACY_MAGIC:
+        raise CheckpointError(f"{path} is a pickle, but not one that torch.save wrote")
+    version, system = read_pickle(_Bounded(stream), where), read_pickle(_Bounded(stream), where)
+    if version != 1001 or not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise CheckpointError(f"{path} was written by an unknown version of torch.save or on a big-endian machine")
+    value = read_pickle(_Bounded(stream), where)
+    keys = read_pickle(_Bounded(stream), where)
+    if not isinstance(keys, list) or not all(isinstance(key, (str, int)) for key in keys):
+        raise CheckpointError(f"{path} is damaged: its list of storages is none")
+    types: dict[str, tuple[torch.dtype, int]] = {}
+    _visit(value, lambda found: _note(found, types, path))
+    places: dict[str, _Storage] = {}
+    at = stream.tell()
+    for key in map(str, keys):
+        if key not in types:
+            raise CheckpointError(f"{path} is damaged: storage {key[:40]!r} belongs to no tensor")
+        dtype, count = types[key]
+        stored = file.map[at : at + 8]
+        if len(stored) < 8 or struct.unpack("<q", stored)[0] != count or at + 8 + count * dtype.itemsize > file.size:
+            raise CheckpointError(f"{path} is damaged or cut off at storage {key[:40]!r}. Fetch it again")
+        places[key] = _Storage(at + 8, dtype, count)
+        at += 8 + count * dtype.itemsize
+
+    def storage(reference: tuple[Any, ...]) -> _Storage:
+        dtype, key, count = _reference(reference, path)
+        if places.get(key) is None or (places[key].dtype, places[key].count) != (dtype, count):
+            raise CheckpointError(f"{path} is damaged: the numbers of storage {key[:40]!r} are not in it")
+        return places[key]
+
+    return value, storage
+
+
+class _Bounded:
+    """A mapped file as the pickle walk reads it: never more bytes at once than a pickle may have."""
+
+    def __init__(self, stream: Any):
+        self.stream, self.start = stream, stream.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or self.stream.tell() + size - self.start > LARGEST_PICKLE:
+            raise ValueError("it is larger than any checkpoint needs")
+        return bytes(self.stream.read(size))
+
+    def readline(self, size: int | None = -1) -> bytes:
+        return bytes(self.stream.readline())
+
+    def tell(self) -> int:
+        return int(self.stream.tell())
+
+
+def _note(found: Any, types: dict[str, tuple[torch.dtype, int]], path: Path) -> None:
+    if isinstance(found, Persistent):
+        dtype, key, count = _reference(found.key, path)
+        if types.setdefault(key, (dtype, count)) != (dtype, count):
+            raise CheckpointError(f"{path} is damaged: storage {key[:40]!r} has two sizes")
+
+
+def _reference(reference: Any, path: Path) -> tuple[torch.dtype, str, int]:
+    """A storage as the pickle refers to it: ("storage", its type, its key, its device, its length, ...)."""
+    if isinstance(reference, tuple) and len(reference) >= 5 and reference[0] == "storage":
+        _, kind, key, _, count = reference[:5]
+        dtype = STORAGES.get(kind.name) if isinstance(kind, Global) and kind.module.startswith("torch") else None
+        view = reference[5] if len(reference) > 5 else None
+        if dtype and isinstance(key, (str, int)) and type(count) is int and 0 <= count < 2**48 and view is None:
+            return dtype, str(key), count
+    raise CheckpointError(f"{path} refers to numbers in a way torch.save does not: {str(reference)[:120]}")
+
+
+def _visit(value: Any, note: Callable[[Any], None]) -> None:
+    """Show `note` every object of a tree; shared ones once, so that loops end."""
+    stack, seen = [value], set()
+    while stack:
+        found = stack.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        note(found)
+        if isinstance(found, dict):
+            stack.extend(found.values())
+        elif isinstance(found, (list, tuple, set)):
+            stack.extend(found)
+        elif isinstance(found, Record):
+            stack.extend((found.args, found.state, found.items))
+
+
+class _Resolver:
+    """Turns the pickle's tensor records into StoredTensors, in place, through containers of the usual depth."""
+
+    def __init__(self, path: Path, storage: Callable[[tuple[Any, ...]], _Storage]):
+        self.path, self.storage = path, storage
+        self.done: dict[int, Any] = {}  # objects met before, so that sharing costs nothing and loops end
+
+    def resolve(self, value: Any, depth: int = 0) -> Any:
+        if id(value) in self.done:
+            return self.done[id(value)]
+        if isinstance(value, Record):
+            self.done[id(value)] = value
+            self.done[id(value)] = self.tensor(value, depth)
+            return self.done[id(value)]
+        if depth < 8 and isinstance(value, dict):
+            copy = self.done[id(value)] = {}
+            copy.update((key, self.resolve(item, depth + 1)) for key, item in value.items())
+            return copy
+        return value
+
+    def tensor(self, record: Record, depth: int) -> Any:
+        kind, args = record.what.name, record.args
+        if kind in ("_rebuild_parameter", "_rebuild_parameter_with_state") and args and depth < 16:
+            return self.resolve(args[0], depth + 1)
+        if kind == "_rebuild_tensor_v2" and len(args) >= 4:
+            return self.stored(args[0], args[1], args[2], args[3], None)
+        if kind == "_rebuild_tensor" and len(args) >= 4:
+            return self.stored(args[0], args[1], args[2], args[3], None)
+        if kind == "_rebuild_tensor_v3" and len(args) >= 7:
+            return self.stored(args[0], args[1], args[2], args[3], args[6])
+        return record
+
+    def stored(self, storage: Any, start: Any, shape: Any, strides: Any, dtype: Any) -> StoredTensor:
+        shape, strides = (item.args[0] if isinstance(item, Record) and item.args else item for item in (shape, strides))
+        sizes, steps = check_shape(shape, "of a pickle", self.path), check_shape(strides, "of a pickle", self.path)
+        if not isinstance(storage, Persistent) or type(start) is not int or start < 0 or len(sizes) != len(steps):
+            raise CheckpointError(f"{self.path} describes a tensor in a way torch.save does not")
+        source = self.storage(storage.key)
+        if dtype is not None:
+            named = DTYPES.get(dtype.name) if isinstance(dtype, Global) else None
+            if named is None:
+                raise CheckpointError(f"{self.path} has a tensor of the unknown type {dtype!s:.40}")
+            source = _Storage(source.offset, named, source.count // named.itemsize)
+        stored = StoredTensor(source.offset + start * source.dtype.itemsize, source.dtype, sizes, steps)
+        if stored.count == 0:
+            return StoredTensor(source.offset, source.dtype, sizes)
+        last = start + sum((size - 1) * step for size, step in zip(sizes, steps, strict=True))
+        if last >= source.count or stored.count > source.count:
+            raise CheckpointError(f"{self.path} is damaged: a tensor of shape {list(sizes)} reaches past its storage")
+        plain = StoredTensor(stored.offset, stored.dtype, sizes)
+        return plain if steps == _plain_strides(sizes) else stored
+
+
+def _plain_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))
