@@ -80,7 +80,7 @@ class PreTrainedModel(Model):
                 ignore_mismatched_sizes=loading.ignore_mismatched_sizes,
                 complete=cls.task.architecture in (config.architectures or ()),
             )
-        fresh = set(report.missing)
+        fresh = set(report.fresh)
         if fresh:
             model.initialize(fresh)
         if str(report):

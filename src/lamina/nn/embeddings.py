@@ -63,21 +63,40 @@ def place(kind: Positions, shape: torch.Size, past: int, device: torch.device, i
     The one place where positions are made. Raises InputError where the table is too short.
     """
     steps = torch.arange(past, past + shape[1], device=device)[None]
+    check_room(kind, past + shape[1])
+    if isinstance(kind, PaddingAwarePositions) and input_ids is not None:
+        real = (input_ids != kind.padding_id).int()
+        return (real.cumsum(1) + past) * real + kind.padding_id
+    return table_rows(kind, steps)
+
+
+def table_rows(kind: Positions, steps: Tensor) -> Tensor:
+    """Rows of the position table for tokens counted from zero."""
+    match kind:
+        case LearnedPositions(_, offset):
+            return steps + offset
+        case PaddingAwarePositions(_, padding_id):
+            return steps + padding_id + 1
+    return steps
+
+
+def room(kind: Positions) -> int | None:
+    """How many tokens the table has positions for; None where there is no end."""
     match kind:
         case LearnedPositions(size, offset):
-            last, room, rows = past + shape[1], size - offset, steps + offset
+            return size - offset
         case PaddingAwarePositions(size, padding_id):
-            last, room, rows = past + shape[1], size - padding_id - 1, steps + padding_id + 1
-            if input_ids is not None:
-                real = (input_ids != padding_id).int()
-                rows = (real.cumsum(1) + past) * real + padding_id
+            return size - padding_id - 1
         case SinusoidalPositions(size):
-            last, room, rows = past + shape[1], size, steps
-        case _:
-            return steps
-    if last > room:
+            return size
+    return None
+
+
+def check_room(kind: Positions, tokens: int) -> None:
+    """Raise InputError where the table is too short."""
+    most = room(kind)
+    if most is not None and tokens > most:
         raise InputError(
-            f"the input is {last} tokens long, the model has positions for {room}: "
+            f"the input is {tokens} tokens long, the model has positions for {most}: "
             "shorten it, or let the tokenizer do so with truncation=True"
         )
-    return rows

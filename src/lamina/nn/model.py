@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..spec import ModelSpec
 from .cache import KeyValueCache
-from .embeddings import place
+from .decoding import DecodingLayout, DecodingState, SourceLayout, StepOutput, slot_places
+from .embeddings import check_room, place, table_rows
 from .heads import Head, PoolerLayer
 from .initialization import initialize
 from .layouts import CachedLayout, DenseLayout, RecordingLayout, visibility
@@ -102,6 +103,35 @@ class Model(nn.Module):
         if run.cache is not None:
             run.cache.advance(tokens)
         return x  # type: ignore[no-any-return]
+
+    def step(
+        self, ids: Tensor, state: DecodingState, lengths: Tensor | None = None, *, every: bool = False, hidden: bool = False
+    ) -> StepOutput:
+        """Append `ids` [rows, tokens] to the rows of `state` and score what follows.
+
+        `lengths` [rows] says how many of each row's tokens are real, the rest being padding on the right. `every`
+        scores what follows each token and not only the last; `hidden` returns what the head read as well.
+        """
+        stack = self.decoder or self.encoder
+        assert stack is not None and self.head is not None
+        if lengths is not None and bool((lengths == ids.shape[1]).all()):
+            lengths = None
+        steps = state.lengths[:, None] + torch.arange(ids.shape[1], device=ids.device)
+        check_room(stack.spec.embedding.positions, state.longest + ids.shape[1])
+        bias = None
+        if stack.relative is not None:
+            plain = state.places is None and state.width == 1
+            state.reserve(ids.shape[1] * state.width)
+            places = slot_places(state, ids.shape[1])
+            bias = stack.relative(steps[:1] if plain else steps, (places[:1] if plain else places)[:, None])
+        layout = DecodingLayout(state, ids.shape[1], bias)
+        source = SourceLayout(state) if state.memory is not None else None
+        x = stack.embeddings(ids, table_rows(stack.spec.embedding.positions, steps), None, None)
+        x = stack(x, layout, source, state.memory)
+        state.advance(ids.shape[1], lengths)
+        if not every:
+            x = x[:, -1] if lengths is None else x[torch.arange(len(x), device=x.device), lengths - 1]
+        return StepOutput(self.head(x), x if hidden else None)
 
     def wants(self, name: str, asked: bool | None) -> bool:
         """An output switch of the call, or the config's where the call says nothing."""

@@ -10,6 +10,8 @@ from torch import Tensor
 from ..errors import InputError
 from ..spec import Shift
 from .cache import KeyValueCache
+from .decoding import DecodingState
+from .layouts import visibility
 from .model import Model, Run, as_asked
 from .objectives import IGNORED, States
 from .outputs import BaseModelOutput
@@ -110,6 +112,20 @@ class EncoderDecoderModel(Model):
         x = self.run_stack(self.encoder, run, input_ids, attention_mask, inputs_embeds=inputs_embeds)
         return BaseModelOutput(x, hidden_states=run.hidden_states(), attentions=run.maps())
 
+    @torch.no_grad()
+    def start(self, batch: dict[str, Any], max_length: int) -> DecodingState:
+        """Read the sources of `batch` once, and make room for one row each of up to `max_length` tokens."""
+        encoded, mask = batch.get("encoder_outputs"), batch.get("attention_mask")
+        if encoded is None:
+            encoded = self.encode(batch.get("input_ids"), mask, batch.get("inputs_embeds"))
+        source = encoded[0]
+        assert self.decoder is not None
+        state = DecodingState(len(self.decoder.layers), len(source), max_length, source.device)
+        pairs = self.decoder.remember(source)
+        state.memory = [(_by_head(k), _by_head(v)) for k, v in pairs]
+        state.source_visible = visibility(mask, 1, False)
+        return state
+
     def _decode(
         self,
         run: Run,
@@ -128,6 +144,11 @@ class EncoderDecoderModel(Model):
         return self.run_stack(
             self.decoder, run, ids, mask, inputs_embeds=embeds, memory=memory, source_mask=source_mask
         )
+
+
+def _by_head(x: Tensor) -> Tensor:
+    """The same [groups, source, heads, head_dim], laid out as attention reads it."""
+    return x.transpose(1, 2).contiguous().transpose(1, 2)
 
 
 def _from_tuple(values: Any) -> BaseModelOutput:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .cache import KeyValueCache
+from .decoding import DecodingState
+from .layouts import visibility
 from .model import Model, Run, as_asked
 from .objectives import States
 
@@ -78,6 +81,19 @@ class SingleStackModel(Model):
             "cross_attentions": run.source_maps(),
         }
         return as_asked(self.finish(states, targets, extra, both=False), return_dict, self.config)
+
+    @torch.no_grad()
+    def start(self, batch: dict[str, Any], max_length: int) -> DecodingState:
+        """Make room for one row of up to `max_length` tokens per row of `batch`; nothing is read yet."""
+        stack = self.decoder or self.encoder
+        assert stack is not None
+        given = batch["input_ids"]
+        state = DecodingState(len(stack.layers), len(given), max_length, given.device)
+        source = batch.get("encoder_hidden_states")
+        if source is not None and stack.spec.cross:
+            state.memory = stack.remember(source)
+            state.source_visible = visibility(batch.get("encoder_attention_mask"), 1, False)
+        return state
 
     def _memory(self, source: Tensor | None, cache: KeyValueCache | None) -> Any:
         """Keys and values of the source, from the cache where an earlier step has left them."""
