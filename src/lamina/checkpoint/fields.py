@@ -51,7 +51,10 @@ DIVIDED = (  # widths that are cut into heads
     ("d_model", "encoder_attention_heads"),
     ("d_model", "decoder_attention_heads"),
 )
-PROBLEM_TYPES = (None, "regression", "single_label_classification", "multi_label_classification")
+CHOICES = {
+    "problem_type": (None, "regression", "single_label_classification", "multi_label_classification"),
+    "position_embedding_type": (None, "absolute"),  # relative keys were an experiment that no published model kept
+}
 DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "uint8")
 NUMBERS = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
 
@@ -66,8 +69,8 @@ def check_field(key: str, value: Any, default: Any, source: str) -> None:
         ids = value if isinstance(value, list) else [value]
         if not all(number is None or (type(number) is int and abs(number) < 2**31) for number in ids):
             raise ConfigError(f"{source}: {key} must be a token's number, not {value!r:.60}")
-    elif key == "problem_type" and value not in PROBLEM_TYPES:
-        raise ConfigError(f"{source}: problem_type must be one of {PROBLEM_TYPES[1:]}, not {value!r:.60}")
+    elif key in CHOICES and value not in CHOICES[key]:
+        raise ConfigError(f"{source}: {key} must be one of {', '.join(map(str, CHOICES[key]))}, not {value!r:.60}")
     elif key == "architectures":
         if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
             raise ConfigError(f"{source}: architectures must be a list of names, not {value!r:.60}")

@@ -150,7 +150,11 @@ class Weights(Mapping[str, Tensor]):
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors together, those that share memory counted once."""
-        return sum({self.location(name): self._tensors[name][1].nbytes for name in self}.values())
+        sizes: dict[tuple[Path, int], int] = {}
+        for name, (_, stored) in self._tensors.items():
+            at = self.location(name)
+            sizes[at] = max(stored.nbytes, sizes.get(at, 0))
+        return sum(sizes.values())
 
     @property
     def floating_dtype(self) -> torch.dtype:
