@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.checkpoint.compact import CompactWeights, pack, unpack, unpacked
-from lamina.checkpoint.files import open_file, save_weights
+from lamina.checkpoint.files import open_file, open_weights, save_weights
 
 
 @given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 2**32), st.sampled_from([1e-6, 1.0, 1e4]))
@@ -67,3 +67,8 @@ def test_an_ordinary_checkpoint_is_left_alone(tmp_path: Path) -> None:
     save_weights(tmp_path, tensors)
     with open_file(tmp_path / "model.safetensors") as weights:
         assert not isinstance(unpacked(weights), CompactWeights)
+
+
+def test_opening_a_folder_unpacks(stored: Path) -> None:
+    with open_weights(stored.parent) as weights:
+        assert isinstance(weights, CompactWeights)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from .compact import unpacked
 from .jsonfile import INDEX_BYTES, read_json_object
 from .paths import SHARD_NAME, inside, present
 from .safetensors import read_safetensors
@@ -56,10 +57,11 @@ def open_weights(folder: str | Path, *, variant: str | None = None, safetensors_
     """Open the checkpoint in a folder: names, shapes and types at once, tensors when asked for.
 
     Looks for model.safetensors, its index, pytorch_model.bin, its index, in that order; `variant` asks for
-    model.fp16.safetensors and the like. Every file is checked whole before any tensor is handed out.
+    model.fp16.safetensors and the like. Every file is checked whole before any tensor is handed out. Matrices in our
+    compact form (`compact.py`) come out as the float32 tensors they stand for.
     """
     path = find_weights(folder, variant=variant, safetensors_only=safetensors_only)
-    return _open_shards(path) if path.suffix == ".json" else open_file(path)
+    return unpacked(_open_shards(path) if path.suffix == ".json" else open_file(path))
 
 
 def open_file(path: str | Path) -> Weights:
