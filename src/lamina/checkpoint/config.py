@@ -154,7 +154,7 @@ class PretrainedConfig:
         cls: type[Config],
         name_or_path: str | Path,
         *,
-        revision: str = "main",
+        revision: str | None = None,
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,

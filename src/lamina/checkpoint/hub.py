@@ -1,26 +1,186 @@
-"""Models by name: the folder of a cached snapshot."""
+"""Models by name: from the hub's cache where they are in it, fetched once where they are not."""
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import HubError
+from .hubcache import any_match, cache_root, cached_commit, check_name, choose, complete, repository
+
+ENDPOINT = "https://huggingface.co"
+NETWORK_ERRORS = {  # base classes of the HTTP libraries that huggingface_hub has used over the years, by name
+    "ConnectionError",
+    "ConnectError",
+    "NetworkError",
+    "ProtocolError",
+    "ProxyError",
+    "RemoteProtocolError",
+    "Timeout",
+    "TimeoutError",
+    "TimeoutException",
+    "TransportError",
+    "ChunkedEncodingError",
+}
 
 
 def resolve(
     name_or_path: str | Path,
     patterns: Sequence[str],
     *,
-    revision: str = "main",
+    revision: str | None = None,
     cache_dir: str | Path | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
     subfolder: str = "",
 ) -> Path:
-    """The local folder of a model."""
-    folder = Path(name_or_path) / subfolder
-    if not folder.is_dir():
-        raise HubError(f"{folder} is not a folder")
-    return folder
+    """The local folder that holds a model's files.
+
+    A folder is taken as it is. A name is looked up in the hub's cache first, and where the revision asked for is there
+    no network is touched: pass a 40-digit commit to pin one, force_download=True to follow a branch that has moved.
+    Otherwise the files that match `patterns` (names or globs, such as "*.safetensors") are fetched, all of one commit.
+    HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE are honored. Raises HubError.
+    """
+    local = Path(name_or_path).expanduser()
+    if any(part in ("..", "") for part in subfolder.split("/")) and subfolder:
+        raise HubError(f"subfolder {subfolder!r} must be a plain relative path")
+    if local.is_dir():
+        return _existing(local, subfolder)
+    name, revision = str(name_or_path), revision or "main"
+    if local.is_file():
+        raise HubError(f"{local} is a file: pass the folder that holds it")
+    check_name(name, revision)
+    repo = repository(name, cache_dir)
+    commit = cached_commit(repo, revision)
+    snapshot = repo / "snapshots" / commit if commit else None
+    if commit and snapshot and not force_download and complete(repo, commit, patterns, subfolder):
+        return _existing(snapshot, subfolder)
+    partial = snapshot is not None and any_match(snapshot / subfolder, patterns)
+    if local_files_only or _offline():
+        if snapshot and partial:
+            return _existing(snapshot, subfolder)
+        why = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set"
+        raise HubError(f"{name!r} ({revision}) is not in the cache at {cache_root(cache_dir)}, and {why}")
+    try:
+        return _existing(_fetch(name, patterns, revision, cache_dir, token, force_download, subfolder), subfolder)
+    except _Unreachable as problem:
+        if snapshot and partial and not force_download:
+            return _existing(snapshot, subfolder)
+        raise HubError(str(problem)) from problem.__cause__
+
+
+class _Unreachable(HubError):
+    """The hub did not answer at all."""
+
+
+def _existing(folder: Path, subfolder: str) -> Path:
+    found = folder / subfolder
+    if not found.is_dir():
+        raise HubError(f"{folder} has no folder {subfolder!r}")
+    return found
+
+
+def _offline() -> bool:
+    values = (os.environ.get(key, "") for key in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    return any(value.upper() in ("1", "ON", "YES", "TRUE") for value in values)
+
+
+def _fetch(
+    name: str,
+    patterns: Sequence[str],
+    revision: str,
+    cache_dir: str | Path | None,
+    token: str | bool | None,
+    force_download: bool,
+    subfolder: str,
+) -> Path:
+    from huggingface_hub import HfApi, snapshot_download  # here: a second of imports that cached models do not need
+
+    endpoint = os.environ.get("HF_ENDPOINT") or ENDPOINT
+    try:
+        info = HfApi(endpoint=endpoint, token=token).model_info(name, revision=revision)
+        listed = [file.rfilename for file in info.siblings or ()]
+        chosen = choose(listed, patterns, subfolder)
+        if not chosen or info.sha is None:
+            raise HubError(f"{name!r} ({revision}) has none of the files wanted: {', '.join(patterns)}")
+        folder = snapshot_download(
+            name,
+            revision=info.sha,
+            cache_dir=cache_root(cache_dir),
+            token=token,
+            endpoint=endpoint,
+            force_download=force_download,
+            allow_patterns=chosen,
+        )
+    except HubError:
+        raise
+    except Exception as problem:  # the library's and its HTTP client's errors share no base class
+        raise explain(problem, name, revision, endpoint) from problem
+    _note_commit(repository(name, cache_dir), revision, info.sha)
+    return Path(folder)
+
+
+def _note_commit(repo: Path, revision: str, commit: str) -> None:
+    """Remember which commit a branch stood for, once all its files are here."""
+    path = repo / "refs" / revision
+    if revision == commit:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    fresh.write_text(commit, encoding="ascii")
+    fresh.replace(path)
+
+
+def explain(problem: BaseException, name: str, revision: str, endpoint: str = ENDPOINT) -> HubError:
+    """What went wrong between us and the hub, and what to do about it."""
+    chain: list[BaseException] = []
+    link: BaseException | None = problem
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    for found in chain:
+        status = _status(found)
+        if status is not None:
+            return HubError(_by_status(status, found, name, revision, endpoint))
+    if any("Consistency check failed" in str(found) for found in chain):
+        return HubError(f"a file of {name!r} came with the wrong size: {problem}. Nothing of it was kept; try again")
+    kinds = {base.__name__ for found in chain for base in type(found).__mro__}
+    if kinds & NETWORK_ERRORS:
+        return _Unreachable(
+            f"{endpoint} cannot be reached for {name!r}: {_short(problem)}. It is not in the cache either"
+        )
+    return HubError(f"{name!r} ({revision}) could not be fetched: {_short(problem)}")
+
+
+def _status(problem: BaseException) -> int | None:
+    status = getattr(getattr(problem, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def _by_status(status: int, problem: BaseException, name: str, revision: str, endpoint: str) -> str:
+    kinds = {base.__name__ for base in type(problem).__mro__}
+    headers: Any = getattr(getattr(problem, "response", None), "headers", {})
+    if "GatedRepoError" in kinds or status == 403:
+        return f"{name!r} is gated ({status}): ask for access at {endpoint}/{name} and pass token=... or set HF_TOKEN"
+    if "RevisionNotFoundError" in kinds:
+        return f"{name!r} has no revision {revision!r}: pass a branch, a tag or a commit of it"
+    if "EntryNotFoundError" in kinds:
+        return f"a file of {name!r} ({revision}) is not on the hub: {_short(problem)}"
+    if status in (401, 404):
+        return (
+            f"{name!r} is neither a folder here nor a public model at {endpoint} ({status}): check the spelling; "
+            "for a private one pass token=... or set HF_TOKEN"
+        )
+    if status == 429:
+        wait = headers.get("Retry-After")
+        return f"{endpoint} asks to slow down (429){f', for {wait} s' if wait else ''}: wait, or pass a token"
+    return f"{endpoint} failed with status {status} for {name!r} ({revision}): {_short(problem)}"
+
+
+def _short(problem: BaseException) -> str:
+    text = " ".join(str(problem).split())
+    return f"{type(problem).__name__}: {text[:200]}" if text else type(problem).__name__

@@ -17,7 +17,7 @@ def inside(folder: str | Path, name: str, error: type[LaminaError] = CheckpointE
     """The path of one file of a model folder.
 
     `name` is judged as text, since snapshots of the hub cache are links whose real path lies elsewhere; a link is
-    followed only to inside the folder or to the `blobs` of the same cached repository.
+    followed only to inside the folder or to the blobs of the hub cache it is part of.
     """
     folder = Path(folder)
     if not PLAIN_NAME.fullmatch(name):
@@ -31,7 +31,7 @@ def inside(folder: str | Path, name: str, error: type[LaminaError] = CheckpointE
     if not stat.S_ISREG(mode):
         raise error(f"{path} is not a regular file")
     home = Path(os.path.realpath(folder))
-    if path.is_symlink() and not real.is_relative_to(home) and real.parent != _blobs(home):
+    if path.is_symlink() and not real.is_relative_to(home) and not _cached(real, home):
         raise error(f"{path} is a link to {real}, outside its folder; links may lead into the hub cache's blobs only")
     return path
 
@@ -41,8 +41,11 @@ def present(folder: str | Path, name: str) -> bool:
     return os.path.lexists(Path(folder) / name)
 
 
-def _blobs(folder: Path) -> Path | None:
+def _cached(real: Path, folder: Path) -> bool:
+    """Whether a file is a blob of the repository whose snapshot the folder is, or of the store all of a cache share."""
     for parent in folder.parents:
         if parent.name == "snapshots":
-            return parent.parent / "blobs"
-    return None
+            repository = parent.parent
+            shared = repository.name.startswith("models--") and real.parent.parent == repository.parent / "blobs"
+            return real.parent == repository / "blobs" or shared
+    return False
