@@ -1,0 +1,216 @@
+"""Beam search and beam sampling: the best few sequences of every source, kept side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from .choosing import best_tokens, log_normalizer, to_log_probabilities
+from .job import Job, Record, require_sound
+from .outputs import GenerateOutput
+
+NEVER = -1.0e9  # score of what is not to be chosen; finite, so that a beam with nothing else goes on
+
+
+@dataclass
+class Candidates:
+    """The best continuations of each source, in order: [sources, candidates] each."""
+
+    scores: Tensor
+    parents: Tensor  # beam they continue, 0 to beams - 1
+    tokens: Tensor
+
+
+@dataclass
+class Beams:
+    """The sources still being searched. All tensors are [sources, beams, ...]."""
+
+    running: Tensor  # [.., tokens]
+    running_scores: Tensor
+    origins: Tensor  # [.., steps]: row that each token of `running` came from
+    done: Tensor  # [.., tokens]: finished sequences, best first
+    done_scores: Tensor  # with the length penalty
+    done_origins: Tensor
+    filled: Tensor  # whether `done` holds a sequence there
+    improvable: Tensor  # [sources]: whether a running beam may still beat a finished one
+
+    def select(self, sources: Tensor) -> Beams:
+        """Some of the sources."""
+        return Beams(**{field.name: getattr(self, field.name).index_select(0, sources) for field in fields(self)})
+
+    def put(self, sources: Tensor, other: Beams) -> None:
+        """Write back what became of these sources."""
+        for field in fields(self):
+            getattr(self, field.name)[sources] = getattr(other, field.name)
+
+
+class BeamSearch:
+    """One search; `run` is all there is to call."""
+
+    def __init__(self, job: Job):
+        self.job, self.record = job, Record(job.config)
+        self.beams = job.config.num_beams
+        self.candidates = max(2, 1 + len(job.eos)) * self.beams
+        self.prompt_length = self.length = job.prompt.length
+        self.all = self._empty()
+        self.now = self.all  # the sources still in the batch ..
+        self.live = torch.arange(job.prompt.size, device=self.all.running.device)  # .. and their numbers
+        self.leaving = not (job.config.do_sample or self.record.wanted)
+        self.leaving = self.leaving and job.processors.let_rows_leave and job.stopping.let_rows_leave
+
+    def _empty(self) -> Beams:
+        size, beams, room = self.job.prompt.size, self.beams, self.job.buffer(1)
+        running = room[:, None].repeat(1, beams, 1)
+        scores = torch.full((size, beams), NEVER, device=room.device)
+        running_scores = scores.clone()
+        running_scores[:, 0] = 0  # the first step continues one beam only: the others are its copies
+        steps = self.job.max_length - self.prompt_length
+        origins = torch.full((size, beams, steps), -1, dtype=torch.int32, device=room.device)
+        filled = torch.zeros_like(scores, dtype=torch.bool)
+        improvable = torch.ones(size, dtype=torch.bool, device=room.device)
+        return Beams(running, running_scores, origins, running.clone(), scores, origins.clone(), filled, improvable)
+
+    def run(self) -> Tensor | GenerateOutput:
+        """Search; the sequences [sources * num_return_sequences, tokens], best first, or an output."""
+        state, logits = self.job.begin(self.beams)
+        while True:
+            candidates = self._continue(logits)
+            stopped = self._stopped(candidates)
+            self._finish(candidates, stopped)
+            rows = self._advance(candidates, stopped)
+            self.length += 1
+            self._judge_improvable()
+            settled = self._settled()
+            if bool((settled.all() | stopped.all()).item()):
+                break
+            if self.leaving and bool(settled.any()):
+                rows = self._drop(settled, rows)
+            state.reorder(rows)
+            self.job.processors.reorder(rows)
+            self.job.stopping.reorder(rows)
+            logits = self.job.step(self.now.running[:, :, self.length - 1].reshape(-1), state)
+        self._write_back()
+        return self._answer()
+
+    def _continue(self, logits: Tensor) -> Candidates:
+        """The best, or sampled, continuations of every source among those of all its beams."""
+        self.record.before(logits)
+        normalizer = None
+        if len(self.job.processors) or self.record.scores is not None or self.job.config.do_sample:
+            scores = self._processed(to_log_probabilities(logits))
+        else:
+            scores, normalizer = logits, log_normalizer(logits)
+        if self.job.config.do_sample:
+            return self._sampled(scores)
+        values, tokens = best_tokens(scores, self.candidates)
+        require_sound(values[:, 0])
+        if normalizer is not None:
+            values = values - normalizer
+        size, width = len(self.now.running), values.shape[1]
+        sums = values.view(size, self.beams, width) + self.now.running_scores[:, :, None]
+        best, places = sums.view(size, -1).topk(min(self.candidates, self.beams * width))
+        return Candidates(best, places // width, tokens.view(size, -1).gather(1, places))
+
+    def _processed(self, scores: Tensor) -> Tensor:
+        if len(self.job.processors):
+            sources = self.live.repeat_interleave(self.beams)
+            ids = self.now.running[:, :, : self.length].flatten(0, 1)
+            scores = self.job.processors(ids, scores, sources, self.beams)
+        self.record.after(scores)
+        return scores
+
+    def _sampled(self, scores: Tensor) -> Candidates:
+        size, vocab = len(self.now.running), scores.shape[1]
+        sums = (scores.view(size, self.beams, vocab) + self.now.running_scores[:, :, None]).view(size, -1)
+        require_sound(sums.amax(-1))
+        places = torch.multinomial(sums.softmax(-1), num_samples=self.candidates)
+        return Candidates(sums.gather(1, places), places // vocab, places % vocab)
+
+    def _stopped(self, candidates: Candidates) -> Tensor:
+        """Which candidates are finished sequences: [sources, candidates]."""
+        stopping = self.job.stopping
+        if self.length + 1 >= self.job.max_length:
+            return torch.ones_like(candidates.tokens, dtype=torch.bool)
+        if stopping.by_token_only:
+            return stopping.ends(candidates.tokens)
+        ids = self._sequences(candidates)[:, :, : self.length + 1]
+        return stopping(ids.flatten(0, 1), self.record.scores).view_as(candidates.tokens)
+
+    def _sequences(self, candidates: Candidates) -> Tensor:
+        ids = _gather(self.now.running, candidates.parents)
+        ids[:, :, self.length] = candidates.tokens
+        return ids
+
+    def _origins(self, candidates: Candidates) -> Tensor:
+        origins = _gather(self.now.origins, candidates.parents)
+        rows = candidates.parents + self.beams * self.live[:, None]
+        origins[:, :, self.length - self.prompt_length] = rows.to(origins.dtype)
+        return origins
+
+    def _finish(self, candidates: Candidates, stopped: Tensor) -> None:
+        """Put sequences that ended among the finished ones where they are better than the worst of these."""
+        ended = stopped.clone()
+        ended[:, self.beams :] = False  # a source's candidates beyond its beams only stand by
+        if not bool(ended.any()):
+            return
+        now, config = self.now, self.job.config
+        scores = candidates.scores / ((self.length + 1 - self.prompt_length) ** config.length_penalty)
+        scores = scores + (~ended | self._settled()[:, None]) * NEVER
+        now.done_scores, order = torch.cat([now.done_scores, scores], 1).topk(self.beams)
+        now.done = _gather(torch.cat([now.done, self._sequences(candidates)], 1), order)
+        now.done_origins = _gather(torch.cat([now.done_origins, self._origins(candidates)], 1), order)
+        now.filled = torch.cat([now.filled, ended], 1).gather(1, order)
+
+    def _advance(self, candidates: Candidates, stopped: Tensor) -> Tensor:
+        """Let the best unfinished candidates be the running beams; the rows of the state that these continue."""
+        scores, chosen = (candidates.scores + stopped * NEVER).topk(self.beams)
+        kept = Candidates(scores, candidates.parents.gather(1, chosen), candidates.tokens.gather(1, chosen))
+        now = self.now
+        now.running, now.origins = self._sequences(kept), self._origins(kept)
+        now.running_scores = scores
+        first = torch.arange(len(scores), device=scores.device)[:, None] * self.beams
+        return (kept.parents + first).view(-1)
+
+    def _judge_improvable(self) -> None:
+        """Whether the best running beam could still beat the worst finished one: a guess that early_stopping steers."""
+        now, config = self.now, self.job.config
+        hopeful = config.early_stopping == "never" and config.length_penalty > 0
+        length = (self.job.max_length if hopeful else self.length) - self.prompt_length
+        best = now.running_scores[:, :1] / (length**config.length_penalty)
+        worst = torch.where(now.filled, now.done_scores.amin(1, keepdim=True), NEVER)
+        now.improvable = now.improvable & (best > worst).any(1)
+
+    def _settled(self) -> Tensor:
+        """Which sources cannot change any more: [sources]."""
+        settled = ~self.now.improvable
+        if self.job.config.early_stopping is True:
+            settled = settled | self.now.filled.all(1)
+        return settled
+
+    def _drop(self, settled: Tensor, rows: Tensor) -> Tensor:
+        """Take settled sources out of the batch; the rows of the state that stay."""
+        self._write_back()
+        stay = (~settled).nonzero()[:, 0]
+        self.now, self.live = self.now.select(stay), self.live.index_select(0, stay)
+        return rows.view(-1, self.beams).index_select(0, stay).view(-1)
+
+    def _write_back(self) -> None:
+        if len(self.live) == self.job.prompt.size:
+            self.all = self.now
+        else:
+            self.all.put(self.live, self.now)
+
+    def _answer(self) -> Tensor | GenerateOutput:
+        count = self.job.config.num_return_sequences
+        origins = self.all.done_origins[:, :count].flatten(0, 1)
+        steps = int((origins >= 0).sum(1).max())
+        sequences = self.all.done[:, :count].flatten(0, 1)[:, : self.prompt_length + steps]
+        scores = self.all.done_scores[:, :count].flatten()
+        return self.job.beam_answer(sequences, scores, origins[:, :steps], self.record)
+
+
+def _gather(values: Tensor, places: Tensor) -> Tensor:
+    """`values` [sources, beams, n] at `places` [sources, m]: a new tensor [sources, m, n]."""
+    return values.gather(1, places[:, :, None].expand(-1, -1, values.shape[2]))

@@ -1,0 +1,254 @@
+"""How to write: every option of generation, where its value came from, and where it is kept."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from ..errors import ConfigError, GenerationError
+from .validation import check
+from .watermark import WatermarkingConfig
+
+FILE_NAME = "generation_config.json"
+WRITTEN_BY = "4.57.6"  # the contract these files follow; readers decide by it how defaults are inherited
+MAX_FILE_BYTES = 16 * 2**20
+TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+
+
+class GenerationConfig:
+    """Options of `generate`. What is not set has the default of the class, which is Transformers' 4.57.
+
+    `set_options` tells the two apart, so that a default never overrides what someone chose. Unknown keys are kept as
+    attributes and written back.
+    """
+
+    max_length: int = 20
+    max_new_tokens: int | None = None
+    min_length: int = 0
+    min_new_tokens: int | None = None
+    early_stopping: bool | str = False
+    max_time: float | None = None
+    stop_strings: str | list[str] | None = None
+    do_sample: bool = False
+    num_beams: int = 1
+    use_cache: bool = True
+    temperature: float | None = 1.0
+    top_k: int | None = 50
+    top_p: float | None = 1.0
+    min_p: float | None = None
+    typical_p: float | None = 1.0
+    epsilon_cutoff: float | None = 0.0
+    eta_cutoff: float | None = 0.0
+    repetition_penalty: float | None = 1.0
+    encoder_repetition_penalty: float | None = 1.0
+    length_penalty: float = 1.0
+    no_repeat_ngram_size: int | None = 0
+    encoder_no_repeat_ngram_size: int | None = 0
+    bad_words_ids: list[list[int]] | None = None
+    force_words_ids: list[Any] | None = None
+    constraints: list[Any] | None = None
+    renormalize_logits: bool = False
+    forced_bos_token_id: int | None = None
+    forced_eos_token_id: int | list[int] | None = None
+    remove_invalid_values: bool = False
+    exponential_decay_length_penalty: tuple[int, float] | None = None
+    suppress_tokens: list[int] | None = None
+    begin_suppress_tokens: list[int] | None = None
+    sequence_bias: Any = None
+    token_healing: bool = False
+    guidance_scale: float | None = None
+    watermarking_config: WatermarkingConfig | None = None
+    num_return_sequences: int = 1
+    output_attentions: bool = False
+    output_hidden_states: bool = False
+    output_scores: bool = False
+    output_logits: bool | None = None
+    return_dict_in_generate: bool = False
+    pad_token_id: int | None = None
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+    decoder_start_token_id: int | list[int] | None = None
+    num_beam_groups: int = 1
+    diversity_penalty: float = 0.0
+    penalty_alpha: float | None = None
+    num_assistant_tokens: int = 20
+    num_assistant_tokens_schedule: str = "constant"
+    assistant_confidence_threshold: float | None = 0.4
+    prompt_lookup_num_tokens: int | None = None
+    max_matching_ngram_size: int | None = None
+    assistant_early_exit: int | None = None
+    transformers_version: str = WRITTEN_BY
+
+    def __init__(self, **options: Any):
+        """Set `options`, known or not; `GenerationError` where they cannot be."""
+        for name, value in options.items():
+            self._assign(name, value)
+        check(self)
+
+    def _assign(self, name: str, value: Any) -> None:
+        if name == "watermarking_config" and isinstance(value, Mapping):
+            value = WatermarkingConfig.from_dict(value)
+        if callable(getattr(type(self), name, None)) or name.startswith("__"):
+            raise GenerationError(f"{name!r} cannot be an option of generation: it is the name of a method.")
+        setattr(self, name, value)
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Every known option with its default."""
+        return {name: getattr(cls, name) for name in get_type_hints(cls)}
+
+    @property
+    def set_options(self) -> dict[str, Any]:
+        """What was set, by a file or by hand."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def update(self, **options: Any) -> dict[str, Any]:
+        """Set those of `options` that are options of generation or are already attributes; return the others."""
+        known = {name: value for name, value in options.items() if hasattr(self, name)}
+        for name, value in known.items():
+            self._assign(name, value)
+        check(self)
+        return {name: value for name, value in options.items() if name not in known}
+
+    def copy(self) -> GenerationConfig:
+        """A copy that can be changed alone."""
+        return copy.deepcopy(self)
+
+    def with_defaults_of(self, other: GenerationConfig, every: bool | None = None) -> GenerationConfig:
+        """A copy that takes from `other`, the model's own options, what is not set here.
+
+        `every` False takes its special tokens only; None does so where `other` was written before 4.50, as the
+        reference does.
+        """
+        if every is None:
+            every = _version(other.transformers_version) >= (4, 50)
+        taken = copy.deepcopy(other.set_options)
+        if not every:
+            taken = {name: taken[name] for name in TOKENS if taken.get(name) is not None}
+        taken.pop("transformers_version", None)
+        result = self.copy()
+        for name, value in taken.items():
+            if name not in vars(result) or (name in TOKENS and getattr(result, name) is None):
+                result._assign(name, value)
+        if result.temperature == 0.0:
+            result.do_sample = False
+        check(result)
+        return result
+
+    def for_task(self, task: str, task_specific_params: Mapping[str, Any] | None) -> GenerationConfig:
+        """A copy under what `config.json` says of one task; keys that are not options (`prefix`) stay outside."""
+        result = self.copy()
+        params = (task_specific_params or {}).get(task) or {}
+        result.update(**{name: value for name, value in params.items() if name in self.defaults()})
+        return result
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every option, set or not."""
+        every = copy.deepcopy({**self.defaults(), **self.set_options})
+        if self.watermarking_config is not None:
+            every["watermarking_config"] = self.watermarking_config.to_dict()
+        return every
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """The options that differ from the defaults."""
+        defaults, version = self.defaults(), {"transformers_version": self.transformers_version}
+        every = self.to_dict().items()
+        return {name: value for name, value in every if name not in defaults or value != defaults[name]} | version
+
+    def to_json_string(self, use_diff: bool = True) -> str:
+        """JSON, of the options that differ from the defaults unless told otherwise."""
+        options = self.to_diff_dict() if use_diff else self.to_dict()
+        try:
+            return json.dumps(options, indent=2, sort_keys=True, default=_json) + "\n"
+        except TypeError as error:
+            raise GenerationError(f"These options cannot be written as JSON: {error}.") from None
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], config_file_name: str = FILE_NAME) -> None:
+        """Write `generation_config.json` into a folder, whole or not at all."""
+        folder = Path(save_directory)
+        if folder.is_file():
+            raise ConfigError(f"{folder} is a file; generation options are saved into a folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+        text, target = self.to_json_string(), folder / config_file_name
+        partial = target.with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], **options: Any) -> GenerationConfig:
+        """The options of one JSON file, under `options`."""
+        path = Path(path)
+        try:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes: no file of generation options.")
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{path} is not valid JSON: {error}.") from None
+        if not isinstance(found, dict):
+            raise ConfigError(f"{path} holds a {type(found).__name__}; generation options are a JSON object.")
+        try:
+            return cls.from_dict(found, **options)
+        except GenerationError as error:
+            raise GenerationError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_dict(cls, config_dict: Mapping[str, Any], **options: Any) -> GenerationConfig:
+        """The options of a mapping, under `options`."""
+        private = {name for name in config_dict if name.startswith("_")}
+        return cls(**{name: value for name, value in config_dict.items() if name not in private}, **options)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name: str | os.PathLike[str],
+        config_file_name: str = FILE_NAME,
+        resolve: Callable[..., Path] | None = None,
+        **options: Any,
+    ) -> GenerationConfig:
+        """The options kept in a model's folder, or on the Hub where `resolve` (checkpoint.hub's) finds it."""
+        folder = Path(pretrained_model_name)
+        if resolve is not None and not folder.is_dir():
+            return cls.from_file(resolve(str(pretrained_model_name), config_file_name), **options)
+        return cls.from_file(folder / config_file_name, **options)
+
+    @classmethod
+    def from_model_config(cls, model_config: Any) -> GenerationConfig:
+        """The options that older checkpoints keep in `config.json` itself."""
+        config = model_config if isinstance(model_config, Mapping) else model_config.to_dict()
+        known = cls.defaults().keys() - {"transformers_version"}
+        options = {name: value for name, value in config.items() if name in known and value is not None}
+        if config.get("force_bos_token_to_be_generated") and "forced_bos_token_id" not in options:
+            options["forced_bos_token_id"] = config.get("bos_token_id")
+        if any(options.get(name) for name in ("output_scores", "output_attentions", "output_hidden_states")):
+            options.setdefault("return_dict_in_generate", True)
+        return cls(**options)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, GenerationConfig):
+            return NotImplemented
+        ours, theirs = self.to_dict(), other.to_dict()
+        return ours | {"transformers_version": None} == theirs | {"transformers_version": None}
+
+    __hash__ = None  # type: ignore[assignment]  # options change
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.to_json_string()}"
+
+
+def _version(text: str) -> tuple[int, ...]:
+    numbers = [part for part in str(text).split(".")[:2] if part.isdigit()]
+    return tuple(map(int, numbers))
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, WatermarkingConfig):
+        return value.to_dict()
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r}")

@@ -1,0 +1,243 @@
+"""`generate`: options resolved, the prompt prepared, one search run."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import GenerationError
+from .assisted import assisted_search
+from .bans import AllowedTokens
+from .beams import BeamSearch
+from .config import GenerationConfig
+from .constrained import ConstrainedSearch
+from .contrastive import contrastive_search
+from .groups import GroupSearch
+from .inputs import Prompt, eos_tokens, prepare
+from .job import Job, Streamer
+from .logits import Processor
+from .outputs import GenerateOutput
+from .processing import build_processors
+from .protocol import Decodable, Decodes
+from .search import search
+from .stopping import Criterion, MaxTime, Stopping, StopStrings
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_LENGTH = 20
+MODEL_INPUTS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask")
+UNREAD_INPUTS = ("token_type_ids",)  # tokenizers of decoders return them, the reference drops them here too
+EXTRAS = ("tokenizer", "negative_prompt_ids", "negative_prompt_attention_mask", "use_model_defaults")
+UNSUPPORTED = {
+    "encoder_outputs": "pass input_ids; the encoder runs once by itself",
+    "inputs_embeds": "pass input_ids",
+    "past_key_values": "pass the whole input_ids, or keep a state of model.start() yourself",
+    "custom_generate": "code is never loaded from a checkpoint; use model.start() and model.step()",
+    "assistant_tokenizer": "the assistant must share the model's vocabulary",
+}
+
+
+@dataclasses.dataclass
+class _Call:
+    """Keyword arguments of one call, sorted by what they are for."""
+
+    config: GenerationConfig
+    inputs: dict[str, Any]
+    extras: dict[str, Any]
+    named: frozenset[str]  # options given in the call itself
+
+
+def generate(
+    model: Decodes,
+    inputs: Tensor | None = None,
+    generation_config: GenerationConfig | None = None,
+    logits_processor: Iterable[Processor] | None = None,
+    stopping_criteria: Iterable[Criterion] | None = None,
+    prefix_allowed_tokens_fn: AllowedTokens | None = None,
+    assistant_model: Decodes | None = None,
+    streamer: Streamer | None = None,
+    **options: Any,
+) -> Tensor | GenerateOutput:
+    """Write on from `inputs`; the contract of `generate` in Transformers 4.57.
+
+    `options` are model inputs (`input_ids`, `attention_mask`, `decoder_input_ids`, `decoder_attention_mask`), fields of
+    `GenerationConfig`, `tokenizer` (for stop strings), `negative_prompt_ids` and `negative_prompt_attention_mask` (for
+    guidance). They go before `generation_config`, which goes before the model's own. Returns ids
+    [rows, tokens], the prompt included, or an output of `generation.outputs` where `return_dict_in_generate` is set.
+    Raises `GenerationError` before any step where the options make no sense together.
+    """
+    call = _sort_options(model, inputs, generation_config, options)
+    with torch.inference_mode():
+        prompt = prepare(model, call.config, call.inputs)
+        _settle_lengths(model, call, prompt)
+        run = _mode(call.config, assistant_model, streamer)
+        job = _job(model, call, prompt, streamer)
+        job.processors = build_processors(job, call.extras, prefix_allowed_tokens_fn, logits_processor or ())
+        job.stopping.add_custom(stopping_criteria or ())
+        try:
+            result = run(job)
+        except BaseException as error:
+            _tell(streamer, error)
+            raise
+    return _outside_inference(result)
+
+
+def _sort_options(
+    model: Decodes, inputs: Tensor | None, given: GenerationConfig | None, options: dict[str, Any]
+) -> _Call:
+    options = dict(options)
+    extras = {name: options.pop(name, None) for name in EXTRAS}
+    if given is None:
+        config = model.generation_config.copy()
+    else:
+        config = given.with_defaults_of(model.generation_config, extras["use_model_defaults"])
+    rest = config.update(**options)
+    named = frozenset(options.keys() - rest.keys())
+    passed = {name: rest.pop(name, None) for name in MODEL_INPUTS}
+    for name in [*UNREAD_INPUTS, "synced_gpus", "trust_remote_code"]:
+        rest.pop(name, None)
+    rest = {name: value for name, value in rest.items() if value is not None}
+    for name in rest:
+        if name in UNSUPPORTED:
+            raise GenerationError(f"{name} is not an argument of generate() here: {UNSUPPORTED[name]}.")
+        known = [*GenerationConfig.defaults(), *MODEL_INPUTS, *EXTRAS]
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise GenerationError(f"generate() has no argument {name!r}.{hint}")
+    if inputs is not None:
+        if passed["input_ids"] is not None:
+            raise GenerationError("Both inputs and input_ids were passed; they are the same thing, pass one.")
+        passed["input_ids"] = inputs
+    return _Call(config, passed, extras, named)
+
+
+def _settle_lengths(model: Decodes, call: _Call, prompt: Prompt) -> None:
+    """Resolve max_length and min_length, which count the prompt. `max_new_tokens` goes before `max_length`."""
+    config, named = call.config, call.named
+    room = _positions(model)
+    if room is not None and prompt.tokens.shape[1] >= room:
+        raise GenerationError(
+            f"The prompt has {prompt.tokens.shape[1]} tokens, but the model has positions for {room} in all, "
+            "prompt and answer together; shorten the prompt."
+        )
+    if config.max_new_tokens is not None:
+        if "max_length" in named:
+            logger.debug("max_new_tokens (%s) goes before max_length (%s)", config.max_new_tokens, config.max_length)
+        config.max_length = prompt.length + config.max_new_tokens
+    elif "max_length" not in named and config.max_length in (None, DEFAULT_LENGTH):
+        config.max_length = DEFAULT_LENGTH + prompt.length
+    if prompt.length >= config.max_length:
+        raise GenerationError(
+            f"The prompt has {prompt.length} tokens, but max_length is {config.max_length}, which counts the prompt; "
+            "raise it, or set max_new_tokens."
+        )
+    if config.min_new_tokens is not None:
+        config.min_length = prompt.length + config.min_new_tokens
+    if config.min_length > config.max_length:
+        if named & {"min_length", "min_new_tokens"} and named & {"max_length", "max_new_tokens"}:
+            raise GenerationError(
+                f"The shortest sequence allowed ({config.min_length} tokens with the prompt) is longer than the "
+                f"longest ({config.max_length})."
+            )
+        logger.debug("min_length (%s) exceeds max_length (%s)", config.min_length, config.max_length)
+    padding = prompt.length - prompt.tokens.shape[1]
+    if room is not None and config.max_length - padding > room:
+        logger.info("Sequences end at the model's %s positions instead of %s tokens", room, config.max_length - padding)
+        config.max_length = room + padding
+
+
+def _positions(model: Decodes) -> int | None:
+    """How many tokens the decoder has positions for; None where they do not end."""
+    room = getattr(model.config, "max_position_embeddings", None)
+    return int(room) if room else None
+
+
+Run = Callable[[Job], "Tensor | GenerateOutput"]
+
+
+def _mode(config: GenerationConfig, assistant: Decodes | None, streamer: Streamer | None) -> Run:
+    """The search that the options ask for, in the reference's order of precedence."""
+    assisted = assistant is not None or config.prompt_lookup_num_tokens is not None
+    run: Run = search
+    if config.constraints is not None or config.force_words_ids is not None:
+        run = _constrained
+    elif config.num_beams > 1:
+        run = _groups if config.num_beam_groups > 1 else _beams
+    elif config.penalty_alpha and config.top_k and config.top_k > 1 and not config.do_sample:
+        run = contrastive_search
+    if config.num_beams > 1 and streamer is not None:
+        raise GenerationError("A streamer cannot follow several beams; set num_beams=1.")
+    if not assisted:
+        return run
+    if run is not search:
+        raise GenerationError(
+            "assistant_model and prompt_lookup_num_tokens speed up greedy search and sampling only; "
+            "leave them out, or set num_beams=1 and no penalty_alpha."
+        )
+    if config.num_return_sequences > 1:
+        raise GenerationError(
+            f"num_return_sequences must be 1 with an assistant, but is {config.num_return_sequences}."
+        )
+    return lambda job: assisted_search(job, assistant)
+
+
+def _beams(job: Job) -> Tensor | GenerateOutput:
+    return BeamSearch(job).run()
+
+
+def _groups(job: Job) -> Tensor | GenerateOutput:
+    return GroupSearch(job).run()
+
+
+def _constrained(job: Job) -> Tensor | GenerateOutput:
+    return ConstrainedSearch(job).run()
+
+
+def _job(model: Decodes, call: _Call, prompt: Prompt, streamer: Streamer | None) -> Job:
+    config, device = call.config, prompt.input_ids.device
+    if config.return_dict_in_generate and (config.output_attentions or config.output_hidden_states):
+        raise GenerationError(
+            "generate() returns no attentions or hidden states; call the model on the finished sequences for them."
+        )
+    eos = eos_tokens(config)
+    stopping = Stopping(config.max_length, eos, device)
+    if config.max_time is not None:
+        stopping.add(MaxTime(config.max_time))
+    if config.stop_strings:
+        _add_stop_strings(stopping, config.stop_strings, call.extras["tokenizer"], streamer)
+    pad = config.pad_token_id if config.pad_token_id is not None else next(iter(eos), None)
+    return Job(model, config, prompt, stopping, config.max_length, eos, pad, streamer)
+
+
+def _add_stop_strings(
+    stopping: Stopping, strings: str | list[str], tokenizer: Decodable | None, streamer: Streamer | None
+) -> None:
+    if tokenizer is None:
+        raise GenerationError("stop_strings needs the model's tokenizer: pass tokenizer=... to generate().")
+    strings = [strings] if isinstance(strings, str) else list(strings)
+    stopping.add(StopStrings(strings, tokenizer))
+    hold_back = getattr(streamer, "hold_back", None)
+    if hold_back is not None:
+        hold_back(strings)
+
+
+def _tell(streamer: Streamer | None, error: BaseException) -> None:
+    """Whoever waits for a streamer's next text must learn that none will come."""
+    fail = getattr(streamer, "fail", None)
+    if fail is not None:
+        fail(error)
+
+
+def _outside_inference(result: Tensor | GenerateOutput) -> Tensor | GenerateOutput:
+    """Tensors that autograd accepts: those made in inference mode cannot be trained on."""
+    if isinstance(result, Tensor):
+        return result.clone()
+    for name, value in result.items():
+        setattr(result, name, tuple(map(torch.clone, value)) if isinstance(value, tuple) else value.clone())
+    return result

@@ -1,0 +1,36 @@
+"""Processors about when a sequence may, or should, end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class MinLength:
+    """Bans the end of a sequence before it is `length` tokens long, the prompt counted."""
+
+    def __init__(self, length: int, eos: Sequence[int]):
+        self.length, self.eos = length, list(eos)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Ban the end while the rows are too short."""
+        if input_ids.shape[1] < self.length:
+            scores[:, self.eos] = -torch.inf
+        return scores
+
+
+class ExponentialDecay:
+    """Raises the score of the end ever faster once a row is longer than `start` tokens."""
+
+    def __init__(self, start: int, factor: float, eos: Sequence[int]):
+        self.start, self.factor, self.eos = start, factor, list(eos)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Raise the end's score by its size times factor ** (tokens beyond the start) - 1."""
+        beyond = input_ids.shape[1] - self.start
+        if beyond > 0:
+            ends = scores[:, self.eos]
+            scores[:, self.eos] = ends + ends.abs() * (self.factor**beyond - 1)
+        return scores
