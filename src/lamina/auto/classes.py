@@ -57,7 +57,13 @@ def _make(found: Family, task: Task) -> Any:
     from ..nn.single import SingleStackModel
     from .pretrained import PreTrainedModel
 
-    network = found.build() if found.build else EncoderDecoderModel if found.paired and task.body is None else SingleStackModel
+    network = (
+        found.build()
+        if found.build
+        else EncoderDecoderModel
+        if found.paired and task.body is None
+        else SingleStackModel
+    )
     members = {
         "family": found,
         "task": task,

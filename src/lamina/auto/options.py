@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-
 from ..checkpoint.config import PretrainedConfig
 from ..errors import ConfigError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -52,7 +52,9 @@ class PreTrainedModel(Model):
         return cls(config).to(as_dtype(dtype, config))
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, *, config: PretrainedConfig | None = None, **options: Any) -> Any:
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, config: PretrainedConfig | None = None, **options: Any
+    ) -> Any:
         """Weights of a folder, or of a name in the hub's cache or on the hub.
 
         Takes the reference's options: revision, token, cache_dir, local_files_only, force_download, subfolder,
@@ -147,7 +149,7 @@ class PreTrainedModel(Model):
         """The token table."""
         stack = self.encoder or self.decoder
         assert stack is not None
-        return cast(nn.Embedding, stack.embeddings.tokens)
+        return stack.embeddings.tokens
 
     def get_output_embeddings(self) -> nn.Linear | None:
         """The projection to the vocabulary, where the task has one."""
@@ -185,7 +187,7 @@ class PreTrainedModel(Model):
         self.config.vocab_size = size
         return old
 
-    def _resized(self, table: nn.Parameter, size: int, kept: int, zero: bool = False) -> nn.Parameter:
+    def _resized(self, table: torch.Tensor, size: int, kept: int, zero: bool = False) -> nn.Parameter:
         std = 0.0 if zero else float(getattr(self.spec.init, "std", getattr(self.spec.init, "factor", 0.02)))
         fresh = torch.randn(size, *table.shape[1:], dtype=table.dtype, device=table.device) * std
         fresh[:kept] = table.detach()[:kept]

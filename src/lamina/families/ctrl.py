@@ -23,9 +23,7 @@ def spec(c: Config) -> ModelSpec:
     block = BlockSpec(
         width, c["n_head"], c["dff"], activation="relu", eps=1e-6, pre_norm=True, dropout=c["resid_pdrop"]
     )
-    stack = StackSpec(
-        embedding, block, c["n_layer"], final_norm=True, final_eps=c["layer_norm_epsilon"], causal=True
-    )
+    stack = StackSpec(embedding, block, c["n_layer"], final_norm=True, final_eps=c["layer_norm_epsilon"], causal=True)
     return ModelSpec(decoder=stack, init=NormalInit(c["initializer_range"]))
 
 
@@ -50,9 +48,7 @@ NAMES = {
 TASKS = (
     Task("CTRLModel", "body"),
     Task("CTRLLMHeadModel", "causal-lm", lm, gpt2.LM),
-    Task(
-        "CTRLForSequenceClassification", "sequence-classification", gpt2.sentence, {"head.project": "classifier"}
-    ),
+    Task("CTRLForSequenceClassification", "sequence-classification", gpt2.sentence, {"head.project": "classifier"}),
 )
 FAMILY = Family(
     "ctrl",

@@ -10,9 +10,7 @@ from .family import Config, Family, Task
 
 def spec(c: Config) -> ModelSpec:
     """The body; embeddings are projected where their width differs."""
-    embedding = bert.embedding(
-        c, embedding_size=c["embedding_size"], projected=c["embedding_size"] != c["hidden_size"]
-    )
+    embedding = bert.embedding(c, embedding_size=c["embedding_size"], projected=c["embedding_size"] != c["hidden_size"])
     return bert.single(c, embedding, bert.block(c))
 
 

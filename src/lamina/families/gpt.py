@@ -23,7 +23,7 @@ def spec(c: Config) -> ModelSpec:
         c["n_embd"],
         c["n_head"],
         4 * c["n_embd"],
-        activation=ACTIVATIONS.get(c["afn"], c["afn"]),
+        activation=str(ACTIVATIONS.get(c["afn"], c["afn"])),
         eps=c["layer_norm_epsilon"],
         dropout=c["resid_pdrop"],
         attention_dropout=c["attn_pdrop"],

@@ -29,9 +29,7 @@ def spec(c: Config) -> ModelSpec:
     )
     scaled = c["scale_attn_by_inverse_layer_idx"]
     cross = c["add_cross_attention"]
-    stack = StackSpec(
-        embedding, block, c["n_layer"], final_norm=True, causal=True, cross=cross, scale_by_layer=scaled
-    )
+    stack = StackSpec(embedding, block, c["n_layer"], final_norm=True, causal=True, cross=cross, scale_by_layer=scaled)
     return ModelSpec(decoder=stack, init=NormalInit(c["initializer_range"], residual_layers=c["n_layer"]))
 
 

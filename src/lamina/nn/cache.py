@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 BUCKET = 64  # tokens; a buffer grows by this much, then by half its size

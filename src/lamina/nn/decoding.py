@@ -72,7 +72,7 @@ class DecodingState:
             self.places = torch.cat([self.places, more], 1)
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> Pair:
-        """Put [rows, tokens, heads, head_dim] into the next slots; everything held, [groups, heads, slots, head_dim]."""
+        """Put [rows, tokens, heads, head_dim] into the next slots and return all: [groups, heads, slots, head_dim]."""
         k, v = (_grouped(t, self.groups) for t in (k, v))
         end = self.used + k.shape[2]
         keys, values = self.keys[layer], self.values[layer]

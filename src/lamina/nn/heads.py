@@ -48,7 +48,7 @@ class Head(nn.Module):
         if self.norm is not None:
             x = self.norm(x)
         x = self.dropout(x)
-        return self.project(x * self.spec.scale if self.spec.scale != 1 else x)  # type: ignore[no-any-return]
+        return self.project(x * self.spec.scale if self.spec.scale != 1 else x)
 
 
 def last_tokens(input_ids: Tensor | None, batch: int, tokens: int, padding_id: int | None) -> Tensor:

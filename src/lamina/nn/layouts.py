@@ -57,7 +57,7 @@ class PackedLayout:
         for parts in zip(*(t.split(self.lengths, 1) for t in (q, k, v)), strict=True):
             n = parts[0].shape[1]
             layout = DenseLayout(None, None if self.bias is None else self.bias[..., :n, :n], self.causal)
-            out.append(layout.attend(layer, *parts, scale, dropout))
+            out.append(layout.attend(layer, parts[0], parts[1], parts[2], scale, dropout))
         return torch.cat(out, 1)
 
 

@@ -102,10 +102,16 @@ class Model(nn.Module):
         x = stack(x, outer, run.source_layout, memory, run.hidden)
         if run.cache is not None:
             run.cache.advance(tokens)
-        return x  # type: ignore[no-any-return]
+        return x
 
     def step(
-        self, ids: Tensor, state: DecodingState, lengths: Tensor | None = None, *, every: bool = False, hidden: bool = False
+        self,
+        ids: Tensor,
+        state: DecodingState,
+        lengths: Tensor | None = None,
+        *,
+        every: bool = False,
+        hidden: bool = False,
     ) -> StepOutput:
         """Append `ids` [rows, tokens] to the rows of `state` and score what follows.
 

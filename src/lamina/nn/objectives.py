@@ -80,7 +80,7 @@ def select(model: Model, states: States, how: str | None, index: Tensor | None =
 def head(model: Model, states: States) -> Tensor:
     """Logits of the model's (first) head."""
     assert model.head is not None
-    return model.head(select(model, states, model.head.spec.select))  # type: ignore[no-any-return]
+    return model.head(select(model, states, model.head.spec.select))
 
 
 def token_logits(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:

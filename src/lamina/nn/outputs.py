@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor
 
@@ -218,4 +218,4 @@ class Seq2SeqQuestionAnsweringModelOutput(ModelOutput):
 def filled(kind: type[ModelOutput], values: dict[str, Any]) -> ModelOutput:
     """An output of class `kind` from those of `values` that it has a field for."""
     names = {field.name for field in fields(kind)}
-    return cast(ModelOutput, kind(**{key: value for key, value in values.items() if key in names}))
+    return kind(**{key: value for key, value in values.items() if key in names})

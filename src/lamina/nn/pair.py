@@ -153,4 +153,4 @@ def _by_head(x: Tensor) -> Tensor:
 
 def _from_tuple(values: Any) -> BaseModelOutput:
     parts = list(values.to_tuple() if hasattr(values, "to_tuple") else values)
-    return BaseModelOutput(parts[0], None, *(parts[1:3] + [None, None])[:2])
+    return BaseModelOutput(parts[0], None, *[*parts[1:3], None, None][:2])

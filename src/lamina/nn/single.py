@@ -59,10 +59,22 @@ class SingleStackModel(Model):
         cache = past_key_values
         if cache is None and stack.spec.causal and not self.training and self.wants("use_cache", use_cache):
             cache = KeyValueCache(stack.spec.num_layers)
-        run = Run(self.wants("output_attentions", output_attentions), self.wants("output_hidden_states", output_hidden_states), cache)
+        run = Run(
+            self.wants("output_attentions", output_attentions),
+            self.wants("output_hidden_states", output_hidden_states),
+            cache,
+        )
         memory = self._memory(encoder_hidden_states, cache)
         x = self.run_stack(
-            stack, run, input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, memory, encoder_attention_mask
+            stack,
+            run,
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            inputs_embeds,
+            memory,
+            encoder_attention_mask,
         )
         states = States(x, None if self.pooler is None else self.pooler(x), input_ids, attention_mask, choices)
         targets = {

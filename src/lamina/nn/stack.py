@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +85,7 @@ class Stack(nn.Module):
                 continue
             for block in blocks:
                 recall = partial(source_layout.attend, block) if source_layout is not None else None
-                x = self._apply(block, x, partial(layout.attend, layer), recall, memory)
+                x = self._run(block, x, partial(layout.attend, layer), recall, memory)
         if self.norm is not None:
             x = self.norm(x)
         x = self.dropout(x)
@@ -92,13 +93,13 @@ class Stack(nn.Module):
             hidden_states.append(x)
         return x
 
-    def _apply(self, index: int, x: Tensor, attend: Attend, recall: Attend | None, memory: Memory | None) -> Tensor:
+    def _run(self, index: int, x: Tensor, attend: Attend, recall: Attend | None, memory: Memory | None) -> Tensor:
         block = self.layers[index]
         source = memory[index] if memory is not None else None
         if self.checkpointing and self.training:
-            return checkpoint(block, x, attend, recall, source, use_reentrant=False)  # type: ignore[no-any-return]
-        return block(x, attend, recall, source)  # type: ignore[no-any-return]
+            return checkpoint(block, x, attend, recall, source, use_reentrant=False)
+        return block(x, attend, recall, source)
 
     def remember(self, source: Tensor) -> Memory:
         """Keys and values of an encoded source for every layer, once for all decoding steps."""
-        return [block.cross.remember(source) for block in self.layers]
+        return [cast(Block, block).cross.remember(source) for block in self.layers]
