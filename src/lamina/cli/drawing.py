@@ -79,20 +79,20 @@ def aligned(lines: list[Line]) -> Table:
 def embedding_lines(spec: EmbeddingSpec) -> list[Line]:
     """Every table that a token's vector is made of."""
     width = spec.embedding_size or spec.hidden_size
-    lines = [("tokens", f"{spec.vocab_size:,} x {width}" + (f", times {spec.scale:.4g}" if spec.scale != 1 else ""))]
+    lines = [("tokens", f"{spec.vocab_size:,} × {width}" + (f", times {spec.scale:.4g}" if spec.scale != 1 else ""))]
     match spec.positions:
         case LearnedPositions(size, offset):
-            lines.append(("positions", f"{size:,} x {width}, learned" + (f", from row {offset}" if offset else "")))
+            lines.append(("positions", f"{size:,} × {width}, learned" + (f", from row {offset}" if offset else "")))
         case PaddingAwarePositions(size, padding_id):
-            lines.append(("positions", f"{size:,} x {width}, learned, from row {padding_id + 1}"))
+            lines.append(("positions", f"{size:,} × {width}, learned, from row {padding_id + 1}"))
         case SinusoidalPositions(size):
-            lines.append(("positions", f"{size:,} x {width}, sines and cosines"))
+            lines.append(("positions", f"{size:,} × {width}, sines and cosines"))
     if spec.token_types:
-        lines.append(("token types", f"{spec.token_types} x {width}"))
+        lines.append(("token types", f"{spec.token_types} × {width}"))
     if spec.norm:
         lines.append(("norm", f"layer norm, eps {spec.eps:g}"))
     if spec.projected:
-        lines.append(("projection", f"{width} -> {spec.hidden_size}"))
+        lines.append(("projection", f"{width} → {spec.hidden_size}"))
     return lines
 
 
@@ -101,10 +101,8 @@ def block_lines(stack: StackSpec) -> list[Line]:
     spec = stack.block
     attention = [("self-attention", attention_facts(stack, spec))]
     if stack.cross:
-        attention.append(
-            ("cross-attention", "reads the encoder" if stack.relative is None else "reads the encoder, no distances")
-        )
-    inner = f"{spec.hidden_size} -> {spec.intermediate_size} -> {spec.hidden_size}, {spec.activation}"
+        attention.append(("cross-attention", "reads the encoder"))
+    inner = f"{spec.hidden_size} → {spec.intermediate_size} → {spec.hidden_size}, {spec.activation}"
     parts = [*attention, ("feed-forward", inner + (", gated" if spec.gated else ""))]
     norm = f"{spec.norm} norm"
     lines: list[Line] = []
@@ -120,13 +118,13 @@ def attention_facts(stack: StackSpec, spec: BlockSpec) -> str:
     if stack.causal:
         facts.append("causal")
     if stack.relative is not None:
-        facts.append(f"{stack.relative.buckets} distances up to {stack.relative.max_distance}")
+        facts.append(f"{stack.relative.buckets} buckets up to {stack.relative.max_distance}")
     return ", ".join(facts)
 
 
 def pooler_lines(spec: Pooler | None) -> list[Line]:
     """The dense layer over the first token."""
-    return [("pooler", f"first token, {spec.hidden_size} -> {spec.hidden_size}, tanh")] if spec else []
+    return [("pooler", f"first token, {spec.hidden_size} → {spec.hidden_size}, tanh")] if spec else []
 
 
 def head_lines(name: str, spec: HeadSpec | None) -> list[Line]:
@@ -136,8 +134,8 @@ def head_lines(name: str, spec: HeadSpec | None) -> list[Line]:
     size = spec.dense_size or spec.hidden_size
     steps = [SELECTED[spec.select] if spec.select else "every token"]
     if spec.dense:
-        steps.append(f"{spec.hidden_size} -> {size}, {spec.dense}")
+        steps.append(f"{spec.hidden_size} → {size}, {spec.dense}")
     if spec.norm:
         steps.append("layer norm")
-    steps.append(f"{size} -> {spec.outputs:,}" + (", the token table again" if spec.tied else ""))
+    steps.append(f"{size} → {spec.outputs:,}" + (", tied" if spec.tied else ""))
     return [(name, "; ".join(steps))]

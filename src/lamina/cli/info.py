@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Annotated, Any
 
 import typer
+from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -47,15 +48,22 @@ def family_tasks() -> dict[str, list[str]]:
 
 
 def show_families(console: Console, found: dict[str, list[str]]) -> None:
-    """Families down, tasks across, a dot where they meet."""
+    """Families down, tasks across under their initials, a dot where they meet."""
     kinds = list(dict.fromkeys(kind for tasks in found.values() for kind in tasks if not kind.endswith("body")))
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    table.add_column("task")
-    for name in found:
-        table.add_column(name, justify="center")
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table.add_column("family", style="cyan")
     for kind in kinds:
-        table.add_row(kind, *(Text("●", style="cyan") if kind in tasks else "" for tasks in found.values()))
+        table.add_column(initials(kind), justify="center", no_wrap=True)
+    for name, tasks in found.items():
+        table.add_row(name, *("●" if kind in tasks else "" for kind in kinds))
     console.print(table)
+    console.print()
+    console.print(Columns([Text.assemble((initials(kind), "bold"), f" {kind}") for kind in kinds], padding=(0, 2)))
+
+
+def initials(kind: str) -> str:
+    """The short form of a task's name: MLM for masked-lm, QA for question-answering."""
+    return "".join("LM" if word == "lm" else word[0].upper() for word in kind.split("-"))
 
 
 def show_description(console: Console, found: dict[str, Any]) -> None:
@@ -75,25 +83,24 @@ def show_description(console: Console, found: dict[str, Any]) -> None:
 
 def parts_table(parts: list[dict[str, Any]]) -> Table:
     """Parameters and memory of every part, and of the whole."""
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    table.add_column("part")
-    table.add_column("parameters", justify="right")
-    for dtype in parts[0]["bytes"]:
-        table.add_column(dtype, justify="right")
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table.add_column("part", no_wrap=True)
+    for heading in ("parameters", "share", *parts[0]["bytes"]):
+        table.add_column(heading, justify="right", no_wrap=True)
     total = sum(part["parameters"] for part in parts)
     for part in parts:
         share = part["parameters"] / total if total else 0
-        size = [megabytes(count) for count in part["bytes"].values()]
-        table.add_row(part["name"], f"{part['parameters']:,}  {share:4.0%}", *size)
-    whole = [megabytes(sum(part["bytes"][dtype] for part in parts)) for dtype in parts[0]["bytes"]]
+        size = [readable_size(count) for count in part["bytes"].values()]
+        table.add_row(part["name"], f"{part['parameters']:,}", f"{share:.0%}", *size)
+    whole = [readable_size(sum(part["bytes"][dtype] for part in parts)) for dtype in parts[0]["bytes"]]
     table.add_section()
-    table.add_row("all", f"{total:,}  100%", *whole, style="bold")
+    table.add_row("all", f"{total:,}", "100%", *whole, style="bold")
     return table
 
 
-def megabytes(count: int) -> str:
+def readable_size(count: int) -> str:
     """Bytes as people say them."""
-    return f"{count / 1e6:,.1f} MB"
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 
 def readable(value: Any) -> str:

@@ -119,7 +119,7 @@ def known_task(name: str) -> CommandTask:
     if task := find_task(name):
         return task
     names = [each for task in TASKS for each in (task.name, task.alias) if each]
-    near = get_close_matches(name, names, n=2)
+    near = [each for each in names if each.startswith(name)] or get_close_matches(name, names, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
     raise typer.BadParameter(f"no task {name!r}; {hint}", param_hint="TASK")
 
