@@ -153,6 +153,8 @@ def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], toleran
             continue
         wanted = _part_shape(plan.current.shape, plan.found)
         for name in plan.found.names:
+            if plan.current.is_floating_point() and not weights.dtype(name).is_floating_point:
+                raise CheckpointError(f"{name} in {weights.path(name)} holds {weights.dtype(name)}, not weights")
             if weights.shape(name) != wanted:
                 mismatched[plan.key] = (name, weights.shape(name), wanted)
                 plan.found = None

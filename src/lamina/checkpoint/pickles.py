@@ -9,62 +9,13 @@ from __future__ import annotations
 
 import pickletools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import CheckpointError
+from .records import INERT_BUILTINS, INERT_MODULES, MAKERS, Global, Persistent, Record, dictionary, plain_key, plain_set
 
 MOST_OPCODES = 50_000_000
 MOST_COPIED = 512 << 20  # bytes, roughly, that calls may copy: a small file could else ask for the same copy forever
-
-# Roots of modules whose objects appear in published checkpoints and vocabularies; they are named, never imported.
-INERT_MODULES = {"argparse", "collections", "copy_reg", "copyreg", "enum", "fairseq", "numpy", "omegaconf", "pathlib"}
-INERT_MODULES |= {"re", "sacremoses", "tokenizers", "torch", "transformers", "typing"}
-INERT_BUILTINS = frozenset(
-    (
-        "bool",
-        "bytearray",
-        "bytes",
-        "complex",
-        "dict",
-        "float",
-        "frozenset",
-        "int",
-        "list",
-        "object",
-        "set",
-        "slice",
-        "str",
-    )
-)
-
-
-@dataclass(frozen=True)
-class Global:
-    """A name a pickle refers to, as text."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
-@dataclass
-class Record:
-    """What a pickle wanted to build by calling `what` with `args`, and the attributes it wanted to set."""
-
-    what: Global
-    args: tuple[Any, ...] = ()
-    state: Any = None
-    items: dict[Any, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Persistent:
-    """A reference out of the pickle: for checkpoints, a storage of numbers."""
-
-    key: Any
 
 
 def read_pickle(file: Any, where: str) -> Any:
@@ -233,42 +184,6 @@ class _Walk:
         self.push(make(values))
 
 
-def plain_key(key: Any) -> Any:
-    """Keys are scalars or names: hashing a tuple nested a million deep would overflow the C stack."""
-    if key is None or isinstance(key, (str, bytes, int, float, Global)):
-        return key
-    raise TypeError(f"a key of type {type(key).__name__}")
-
-
-def _dictionary(values: list[Any]) -> dict[Any, Any]:
-    return {plain_key(key): value for key, value in zip(values[::2], values[1::2], strict=True)}
-
-
-def _ordered(pairs: Any = ()) -> dict[Any, Any]:
-    pairs = list(pairs.items()) if isinstance(pairs, dict) else pairs
-    return {plain_key(key): value for key, value in pairs}
-
-
-def _default(_factory: Any = None, pairs: Any = ()) -> dict[Any, Any]:
-    return _ordered(pairs)
-
-
-def _set(values: Any = ()) -> set[Any]:
-    return {plain_key(value) for value in values}
-
-
-def _encoded(text: str, _encoding: str = "latin1") -> bytes:
-    return text.encode("latin1")
-
-
-MAKERS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("collections", "OrderedDict"): _ordered,
-    ("collections", "Counter"): _ordered,
-    ("collections", "defaultdict"): _default,
-    ("_codecs", "encode"): _encoded,
-    **{(module, name): _set for module in ("builtins", "__builtin__") for name in ("set", "frozenset")},
-}
-
 Handler = Callable[[_Walk, Any], None]
 _VALUES = (
     "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING BINBYTES "
@@ -290,8 +205,8 @@ HANDLERS: dict[str, Handler] = {
     "EMPTY_SET": lambda walk, arg: walk.push(set()),
     "EMPTY_TUPLE": lambda walk, arg: walk.push(()),
     "LIST": lambda walk, arg: walk.push(walk.pop_to_mark()),
-    "DICT": lambda walk, arg: walk.push(_dictionary(walk.pop_to_mark())),
-    "FROZENSET": lambda walk, arg: walk.push(_set(walk.pop_to_mark())),
+    "DICT": lambda walk, arg: walk.push(dictionary(walk.pop_to_mark())),
+    "FROZENSET": lambda walk, arg: walk.push(plain_set(walk.pop_to_mark())),
     "TUPLE": lambda walk, arg: walk.push(tuple(walk.pop_to_mark())),
     "TUPLE1": lambda walk, arg: walk.collect(1, tuple),
     "TUPLE2": lambda walk, arg: walk.collect(2, tuple),

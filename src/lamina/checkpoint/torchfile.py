@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError
-from .pickles import Global, Persistent, Record, read_pickle
+from .pickles import read_pickle
+from .records import Global, Persistent, Record
 from .storage import MOST_TENSORS, MappedFile, StoredTensor, check_name, check_shape
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
