@@ -13,7 +13,7 @@ from ..checkpoint.config import PretrainedConfig
 from ..checkpoint.convert import check_plausible, export, load_into
 from ..checkpoint.files import open_weights, save_weights
 from ..checkpoint.hub import resolve
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError
 from ..families import Family, Task
 from ..nn.model import Model
 from .options import WEIGHT_PATTERNS, as_dtype, split_options
@@ -144,51 +144,3 @@ class PreTrainedModel(Model):
     def get_memory_footprint(self) -> int:
         """Bytes of weights and buffers."""
         return sum(t.nbytes for t in (*self.parameters(), *self.buffers()))
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """The token table."""
-        stack = self.encoder or self.decoder
-        assert stack is not None
-        return stack.embeddings.tokens
-
-    def get_output_embeddings(self) -> nn.Linear | None:
-        """The projection to the vocabulary, where the task has one."""
-        vocabulary = self.get_input_embeddings().num_embeddings
-        return self.head.project if self.head is not None and self.head.project.out_features == vocabulary else None
-
-    def gradient_checkpointing_enable(self) -> None:
-        """Trade time for memory: recompute each block in the backward pass."""
-        self._checkpoint(True)
-
-    def gradient_checkpointing_disable(self) -> None:
-        """Keep every block's activations again."""
-        self._checkpoint(False)
-
-    def _checkpoint(self, on: bool) -> None:
-        for stack in (self.encoder, self.decoder):
-            if stack is not None:
-                stack.checkpointing = on
-
-    def resize_token_embeddings(self, size: int) -> nn.Embedding:
-        """Grow or cut the vocabulary; new rows are drawn as fresh ones are, tied projections follow."""
-        if size < 1:
-            raise InputError(f"a vocabulary of {size} tokens makes no sense")
-        old, output = self.get_input_embeddings(), self.get_output_embeddings()
-        kept = min(size, old.num_embeddings)
-        tables = [old.weight] if output is None or output.weight is old.weight else [old.weight, output.weight]
-        resized = {id(t): self._resized(t, size, kept) for t in tables}
-        if output is not None:
-            output.weight, output.out_features = resized.get(id(output.weight), output.weight), size
-            if output.bias is not None:
-                output.bias = self._resized(output.bias, size, kept, zero=True)
-        old.weight, old.num_embeddings = resized[id(old.weight)], size
-        if old.padding_idx is not None and old.padding_idx >= size:
-            old.padding_idx = None
-        self.config.vocab_size = size
-        return old
-
-    def _resized(self, table: torch.Tensor, size: int, kept: int, zero: bool = False) -> nn.Parameter:
-        std = 0.0 if zero else float(getattr(self.spec.init, "std", getattr(self.spec.init, "factor", 0.02)))
-        fresh = torch.randn(size, *table.shape[1:], dtype=table.dtype, device=table.device) * std
-        fresh[:kept] = table.detach()[:kept]
-        return nn.Parameter(fresh, requires_grad=table.requires_grad)

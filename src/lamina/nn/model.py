@@ -54,6 +54,10 @@ class Model(nn.Module):
         super().__init__()
         self.spec, self.objective, self.config = spec, OBJECTIVES[kind], config
         self.kind = kind
+        self.assemble(spec)
+
+    def assemble(self, spec: ModelSpec) -> None:
+        """Make the stacks and what stands on them; a network that is no plain stack makes parts of its own."""
         self.encoder = Stack(spec.encoder) if spec.encoder else None
         shared = self.encoder.embeddings.tokens if self.encoder and spec.shared_tokens else None
         self.decoder = Stack(spec.decoder, shared) if spec.decoder else None
@@ -83,7 +87,7 @@ class Model(nn.Module):
         given = input_ids if input_ids is not None else inputs_embeds
         if given is None or (input_ids is not None and inputs_embeds is not None):
             raise InputError("pass either input_ids or inputs_embeds")
-        check_inputs(stack, input_ids, attention_mask, token_type_ids)
+        check_inputs(stack.embeddings.tokens.num_embeddings, input_ids, attention_mask, token_type_ids)
         tokens, past, device = given.shape[1], run.cache.length if run.cache else 0, given.device
         if position_ids is None:
             position_ids = place(stack.spec.embedding.positions, given.shape[:2], past, device, input_ids)
@@ -152,8 +156,56 @@ class Model(nn.Module):
         fields = self.objective.finish(self, states, taken)
         return filled(self.objective.seq2seq_output if both else self.objective.output, fields | extra)
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The token table."""
+        stack = self.encoder or self.decoder
+        assert stack is not None
+        return stack.embeddings.tokens
 
-def check_inputs(stack: Stack, ids: Tensor | None, mask: Tensor | None, types: Tensor | None) -> None:
+    def get_output_embeddings(self) -> nn.Linear | None:
+        """The projection to the vocabulary, where the task has one."""
+        vocabulary = self.get_input_embeddings().num_embeddings
+        return self.head.project if self.head is not None and self.head.project.out_features == vocabulary else None
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Trade time for memory: recompute each block in the backward pass."""
+        self._checkpoint(True)
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep every block's activations again."""
+        self._checkpoint(False)
+
+    def _checkpoint(self, on: bool) -> None:
+        for stack in (self.encoder, self.decoder):
+            if stack is not None:
+                stack.checkpointing = on
+
+    def resize_token_embeddings(self, size: int) -> nn.Embedding:
+        """Grow or cut the vocabulary; new rows are drawn as fresh ones are, tied projections follow."""
+        if size < 1:
+            raise InputError(f"a vocabulary of {size} tokens makes no sense")
+        old, output = self.get_input_embeddings(), self.get_output_embeddings()
+        kept = min(size, old.num_embeddings)
+        tables = [old.weight] if output is None or output.weight is old.weight else [old.weight, output.weight]
+        resized = {id(t): self._resized(t, size, kept) for t in tables}
+        if output is not None:
+            output.weight, output.out_features = resized.get(id(output.weight), output.weight), size
+            if output.bias is not None:
+                output.bias = self._resized(output.bias, size, kept, zero=True)
+        old.weight, old.num_embeddings = resized[id(old.weight)], size
+        if old.padding_idx is not None and old.padding_idx >= size:
+            old.padding_idx = None
+        self.config.vocab_size = size
+        return old
+
+    def _resized(self, table: Tensor, size: int, kept: int, zero: bool = False) -> nn.Parameter:
+        std = 0.0 if zero else float(getattr(self.spec.init, "std", getattr(self.spec.init, "factor", 0.02)))
+        fresh = torch.randn(size, *table.shape[1:], dtype=table.dtype, device=table.device) * std
+        fresh[:kept] = table.detach()[:kept]
+        return nn.Parameter(fresh, requires_grad=table.requires_grad)
+
+
+def check_inputs(size: int, ids: Tensor | None, mask: Tensor | None, types: Tensor | None) -> None:
     """Refuse shapes and ids that would fail, or worse succeed, deep inside a kernel."""
     if ids is None or torch.compiler.is_compiling():
         return
@@ -163,7 +215,6 @@ def check_inputs(stack: Stack, ids: Tensor | None, mask: Tensor | None, types: T
         raise InputError(f"input_ids are empty: shape {tuple(ids.shape)}")
     if ids.device.type == "cpu":
         low, high = int(ids.min()), int(ids.max())
-        size = stack.embeddings.tokens.num_embeddings
         if low < 0 or high >= size:
             raise InputError(f"input_ids run from {low} to {high}, the vocabulary has ids 0 to {size - 1}")
     if mask is not None and mask.shape[0] != ids.shape[0]:
