@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..auto import find
+from ..auto.options import WEIGHT_PATTERNS
+from ..checkpoint.hub import resolve
 from ..errors import HubError, PipelineError
 from .catalog import ALIASES, CatalogEntry
 
@@ -23,23 +24,29 @@ def choose_default(task: str, entry: CatalogEntry, where: Mapping[str, Any]) -> 
 
     `where` are the hub's options. Raises PipelineError where neither is there.
     """
+    pinned = where.get("revision") or entry.revision
+    # A cache filled by name alone knows the newest commit and not the pinned one; it comes before any network.
+    places: list[dict[str, Any]] = [
+        {**where, "revision": pinned, "local_files_only": True},
+        {**where, "revision": where.get("revision"), "local_files_only": True},
+        {**where, "revision": pinned},
+    ]
     failure: HubError | None = None
-    # A cache filled by name alone knows the newest commit and not the pinned one.
-    for revision in dict.fromkeys((where.get("revision") or entry.revision, where.get("revision"))):
-        place = {**where, "revision": revision or "main"}
+    for place in places:
         try:
-            find("AutoConfig").from_pretrained(entry.model, **place)
+            folder = resolve(entry.model, WEIGHT_PATTERNS, **place)
         except HubError as error:
             failure = error
-        else:
-            announce(f"No model was given; {entry.model} (revision {place['revision']}) is used.")
+            continue
+        if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")):
+            announce(f"No model was given; {entry.model} (revision {place['revision'] or 'main'}) is used.")
             return entry.model, place
     embedded = EMBEDDED.get(ALIASES.get(task, task))
     if embedded is None or not (embedded / "config.json").is_file():
         raise PipelineError(
-            f"{task}: no model was given, and the usual one, {entry.model}, is neither cached nor reachable; "
+            f"{task}: no model was given, and the usual one, {entry.model}, is neither cached nor reachable ({failure}); "
             "pass model= with the name of a cached model or a local folder"
-        ) from failure
+        )
     announce(f"No model was given and {entry.model} is out of reach; the small model inside Lamina is used.")
     return str(embedded), {}
 

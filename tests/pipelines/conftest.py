@@ -1,0 +1,24 @@
+"""Checkpoints shared by the tests of this folder, each written once a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.assets import asset
+from tests.pipelines.checkpoints import write_checkpoint
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny checkpoint, by its name in checkpoints.py."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    @cache
+    def written(name: str) -> Path:
+        return write_checkpoint(name, folder, asset("minilm") / "vocab.txt")
+
+    return written
