@@ -116,7 +116,7 @@ def show_vectors(item: Any, answer: Any) -> RenderableType:
     """How many vectors of what width, and where the first begins; `--json` gives them whole."""
     vectors = answer[0]
     start = ", ".join(f"{number:.4f}" for number in vectors[0][:4])
-    return under_text(item, Text(f"{len(vectors)} tokens x {len(vectors[0])} numbers: [[{start}, …], …]"))
+    return under_text(item, Text(f"{len(vectors)} tokens × {len(vectors[0])} numbers: [[{start}, …], …]"))
 
 
 def show_similarities(item: Any, answer: Any) -> RenderableType:

@@ -101,7 +101,7 @@ TASKS = (
     ),
     CommandTask(
         "zero-shot-classification",
-        "which of your --labels fit a text, without training",
+        "which of your own --labels fit a text",
         answers.show_choices,
         ("candidate_labels", "hypothesis_template", "multi_label"),
         required=("candidate_labels",),
