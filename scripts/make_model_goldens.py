@@ -136,7 +136,7 @@ def write(row: Row) -> None:
         "keys": [list(output) for output in outputs],
     }
     save_file(
-        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
+        {name: np.ascontiguousarray(tensor).reshape(tensor.shape) for name, tensor in tensors.items()},
         GOLDEN / f"{row.id}.safetensors",
         metadata={"golden": json.dumps(meta, separators=(",", ":"))},
     )

@@ -62,6 +62,8 @@ def test_batch_equals_one_by_one(row, checkpoint):
         for at in range(len(inputs["attention_mask"])):
             alone = flatten(call(row, model, _alone(inputs, at), output_hidden_states=True)[-1])
             assert sorted(alone) == sorted(together)
+            if inputs["attention_mask"][at, 0] == 0:
+                alone.pop("pooler_output", None)  # the reference pools the first column, padding or not
             for key, array in alone.items():
                 assert_near(_kept(key, together[key], inputs, at), array, f"row {at}: {key}")
 
