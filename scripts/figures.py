@@ -1,0 +1,214 @@
+"""Write docs/figures.md: lines per folder, parity per family and head, cold start. Every figure comes from a run.
+
+python scripts/figures.py                 write the page; cold start from benchmarks/results/cold_start.json
+python scripts/figures.py --size          print the lines alone
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import tokenize
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+PAGE = ROOT / "docs" / "figures.md"
+COLD_START = ROOT / "benchmarks" / "results" / "cold_start.json"
+REFERENCE_LINES = {  # Transformers 5.23.0, all .py files of the folder; Transformer-XL: 4.57.6, PyTorch files only
+    "albert": 1230,
+    "bert": 2086,
+    "distilbert": 1072,
+    "electra": 1472,
+    "roberta": 2289,
+    "ctrl": 958,
+    "gpt": 952,
+    "gpt2": 1401,
+    "bart": 1463,
+    "mbart": 2054,
+    "marian": 1660,
+    "t5": 2070,
+    "transfo_xl": 2597,
+}
+
+Table = list[tuple[Any, ...]]
+
+
+def markdown(heading: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table; all columns but the first are numbers."""
+    lines = [heading, ["---", *["---:"] * (len(heading) - 1)], *rows]
+    return "\n".join(
+        "| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row) + " |" for row in lines
+    )
+
+
+def code_lines(text: str) -> int:
+    """Lines that hold code: neither blank, nor comment, nor docstring."""
+    idle = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    held: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in idle:
+            held.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
+            held -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return len(held)
+
+
+def sizes() -> Table:
+    """Files, lines and lines of code: the package folder by folder, then what stands around it."""
+    names = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    found: dict[str, list[tuple[int, int]]] = {}
+    for name in names.split():
+        path = ROOT / name
+        if not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8")
+        parts = Path(name).parts
+        folder = "/".join(
+            parts[:3] if parts[0] == "src" and len(parts) > 3 else parts[:2] if parts[0] == "src" else parts[:1]
+        )
+        found.setdefault(folder, []).append((len(text.splitlines()), code_lines(text)))
+    rows = [
+        (name, len(files), sum(a for a, _ in files), sum(b for _, b in files)) for name, files in sorted(found.items())
+    ]
+    package = [row for row in rows if row[0].startswith("src/")]
+    whole = ("**src, all**", *(sum(row[column] for row in package) for column in (1, 2, 3)))
+    return [*package, whole, *(row for row in rows if not row[0].startswith("src/"))]
+
+
+def family_sizes() -> Table:
+    """Lines of each family's own file beside the reference's folder for it."""
+    files = {path.stem: len(path.read_text().splitlines()) for path in (ROOT / "src/lamina/families").glob("*.py")}
+    rows: Table = [(name, files[name], lines) for name, lines in REFERENCE_LINES.items() if name in files]
+    return [*rows, ("**all**", sum(row[1] for row in rows), sum(row[2] for row in rows))]
+
+
+@dataclass
+class Parity:
+    """How far one head is from the reference, over all of its rows."""
+
+    rows: int = 0
+    states: float = 0.0
+    loss: float = 0.0
+    relative: float = 0.0
+
+
+def parity() -> Table:
+    """Largest differences to the stored answers of the reference, per family and head, in float32."""
+    import numpy as np
+    import torch
+
+    from tests.families.goldens import ACTIVE, call, flatten, golden, load, real, write_checkpoint
+
+    torch.set_num_threads(1)
+    found: dict[tuple[str, str], Parity] = {}
+    for row in ACTIVE:
+        answer, here = golden(row), found.setdefault((row.family, row.architecture), Parity())
+        here.rows += 1
+        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+            model = load(row, write_checkpoint(answer, Path(folder) / "model"))
+            outputs = call(
+                row, model, answer.inputs, output_hidden_states=answer.hidden, output_attentions=row.attentions
+            )
+        for ours, theirs in zip(map(flatten, outputs), answer.outputs, strict=True):
+            for key in theirs:
+                expected = real(key, theirs[key], answer.inputs)
+                difference = np.abs(real(key, ours[key], answer.inputs) - expected)
+                worst = float(difference.max(initial=0.0))
+                if "loss" in key:
+                    here.loss = max(here.loss, worst)
+                else:
+                    here.states = max(here.states, worst)
+                here.relative = max(
+                    here.relative, float((difference / np.maximum(1, np.abs(expected))).max(initial=0.0))
+                )
+    return [
+        (
+            f"{family} · {head}",
+            each.rows,
+            f"{each.states:.0e}",
+            f"{each.loss:.0e}" if each.loss else "-",
+            f"{each.relative:.0e}",
+        )
+        for (family, head), each in found.items()
+    ]
+
+
+def cold_start() -> str:
+    """The last run of benchmarks/cold_start.py."""
+    if not COLD_START.is_file():
+        return "Not measured yet: run `python benchmarks/cold_start.py --reference PYTHON`."
+    found = json.loads(COLD_START.read_text(encoding="utf-8"))
+    rows = [
+        (name, f"{row['median_s']:.2f}", f"{row['min_s']:.2f} - {row['max_s']:.2f}", f"{row['median_cpu_s']:.2f}")
+        for name, row in found["rows"].items()
+    ]
+    versions = {**found["versions"], **{f"reference {k}": v for k, v in found.get("reference_versions", {}).items()}}
+    ratio = f" Lamina answers {found['times_faster']:.1f} times sooner." if "times_faster" in found else ""
+    return (
+        f'"{found["sentence"]}" classified by a fresh process on {found["machine"]["cores"]} cores '
+        f"({found['machine']['cpu']}), {found['checkpoint']}; "
+        f"{found['rounds']} rounds, the sides taking turns.{ratio}\n\n"
+        + markdown(("process", "median s", "min - max s", "CPU s"), rows)
+        + "\n\n"
+        + ", ".join(f"{name} {version}" for name, version in versions.items())
+        + "."
+    )
+
+
+def page() -> str:
+    """The whole page."""
+    return f"""# Figures
+
+Written by `python scripts/figures.py`; nothing here is typed by hand.
+
+## Lines
+
+Physical lines, and lines of code without blanks, comments and docstrings.
+
+{markdown(("folder", "files", "lines", "code"), sizes())}
+
+A family's own file, and the folder of the same family in Transformers 5.23.0 (Transformer-XL: 4.57.6). Ours stands on
+the one block of `nn`, theirs repeats it.
+
+{markdown(("family", "Lamina", "Transformers"), family_sizes())}
+
+## Parity
+
+Largest absolute difference to Transformers 4.57.6 (Transformer-XL: 4.37.2) over all rows of `tests/families/rows`,
+float32, tiny random models: outputs with hidden states and attention maps, then the loss, then the largest difference
+relative to max(1, |value|). The tests also hold gradients, saving and loading to the reference.
+
+{markdown(("family and head", "rows", "outputs", "loss", "relative"), parity())}
+
+## Cold start
+
+{cold_start()}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", action="store_true", help="print the lines per folder and stop")
+    if parser.parse_args().size:
+        for name, files, lines, code in sizes():
+            print(f"{name.strip('*'):28} {files:4} files {lines:7,} lines {code:7,} of code")
+        return
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"written: {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
