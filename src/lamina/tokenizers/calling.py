@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -14,6 +13,7 @@ from tokenizers import Encoding
 from lamina.errors import TokenizerError
 from lamina.tokenizers.encoding import BatchEncoding
 from lamina.tokenizers.files import backend_errors
+from lamina.tokenizers.jobs import Fields, Job, describe_bad_text, is_words, zip_pairs
 from lamina.tokenizers.limits import (
     LARGE,
     UNLIMITED,
@@ -24,38 +24,11 @@ from lamina.tokenizers.limits import (
     pad_row,
     settle,
 )
-from lamina.tokenizers.pieces import split_at_added
+from lamina.tokenizers.pieces import PieceCutting
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
-from lamina.tokenizers.vocabulary import Vocabulary
-
-SHAPES = "Pass a string, a list of strings, or with is_split_into_words=True lists of words."
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Which columns a call returns."""
-
-    token_type_ids: bool
-    attention_mask: bool
-    overflow: bool = False
-    special_tokens_mask: bool = False
-    offsets: bool = False
-    length: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """The texts of one call and how they are to be cut into tokens."""
-
-    texts: Sequence[Any]
-    limits: Limits
-    add_special_tokens: bool
-    presplit: bool
-    split_special_tokens: bool
-    single: bool
-
-
-class TextEncoder(Vocabulary):
+class TextEncoder(PieceCutting):
     """The part of a tokenizer that turns text into rows of ids."""
 
     def __init__(self, recipe: Recipe, assembly: Assembly, options: Options) -> None:
@@ -143,6 +116,11 @@ class TextEncoder(Vocabulary):
 
     _targeting = False
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether calls know offsets, words and characters."""
+        return self._assembly.splitter is None
+
     def _switch(self, target: bool) -> None:
         """Turn to the language, and for Marian the files, of sources or of targets."""
         if self.recipe.switch is not None:
@@ -167,7 +145,8 @@ class TextEncoder(Vocabulary):
         texts = [(text, pair) if pair else text] if single else zip_pairs(text, pair)
         job = Job(texts, limits, specials, presplit, split_special, single)
         self._check(job, fields)
-        fast = not (single or presplit or fields.offsets or fields.overflow)
+        # Without a post-processor, the faster call forgets the token types of pairs.
+        fast = not (single or presplit or fields.offsets or fields.overflow or self._backend.post_processor is None)
         encodings = self._encode_rows(job, fast)
         owners: list[int] = []
         if fields.overflow:
@@ -179,8 +158,11 @@ class TextEncoder(Vocabulary):
             columns["overflow_to_sample_mapping"] = owners
         if notices and limits.max_length is None and self.model_max_length < LARGE:
             self._warn_long(columns["input_ids"], notices)
+        if self._assembly.splitter is not None:
+            self._follow_python(columns, job)
         if single and tensors is None and not fields.overflow:
-            columns = {key: value[0] if isinstance(value[0], list) else value for key, value in columns.items()}
+            whole = "length" if self.is_fast else ""  # a list even here, but for the Python kinds
+            columns = {key: value if key == whole else value[0] for key, value in columns.items()}
         source = None
         if self._assembly.splitter is None:
             source = partial(self._finish, None if fast else encodings, job, length, "left" if left else "right")
@@ -229,26 +211,6 @@ class TextEncoder(Vocabulary):
             with backend_errors("Tokenizing"):
                 raise
             raise AssertionError from error
-
-    def _pieces_of(self, text: Any, job: Job) -> Any:
-        """The pieces of a text, of words, or of a pair, for kinds cut in Python."""
-        assert self._assembly.splitter is not None
-        if isinstance(text, tuple) and len(text) == 2 and not is_words(text, job.presplit):
-            return tuple(self._pieces_of(part, job) for part in text)
-        if job.presplit:
-            return [piece for word in text for piece in self._pieces(word, job.split_special_tokens)]
-        return self._pieces(text, job.split_special_tokens)
-
-    def _pieces(self, text: str, split_special: bool = False) -> list[str]:
-        if not isinstance(text, str):
-            raise TypeError
-        assert self._assembly.splitter is not None
-        added = {} if split_special else self._added
-        return split_at_added(text, added, self._assembly.splitter.split, self._lowercase)
-
-    @property
-    def _lowercase(self) -> bool:
-        return self._assembly.splitter is not None and bool(self.init_kwargs.get("lower_case"))
 
     def _set_truncation(self, limits: Limits) -> None:
         if limits.truncation is None or limits.max_length is None:
@@ -313,35 +275,3 @@ class TextEncoder(Vocabulary):
                 f"A text of {longest} tokens is longer than the {self.model_max_length} this model takes. "
                 "Pass truncation=True, or the model will fail.",
             )
-
-
-def zip_pairs(texts: Any, pairs: Any) -> list[Any]:
-    """The rows of a batch: texts, or texts with their second texts."""
-    if not isinstance(texts, list | tuple):
-        raise TokenizerError(f"Cannot tokenize a {type(texts).__name__}. {SHAPES}")
-    if pairs is None:
-        return list(texts)
-    if isinstance(pairs, str) or not isinstance(pairs, list | tuple):
-        raise TokenizerError("A batch of texts needs a batch of second texts: text_pair should be a list too.")
-    if len(texts) != len(pairs):
-        raise TokenizerError(
-            f"{len(texts)} texts, but {len(pairs)} second texts: a batch of pairs needs as many of both."
-        )
-    return list(zip(texts, pairs, strict=True))
-
-
-def is_words(value: tuple[Any, ...], presplit: bool) -> bool:
-    """Whether a tuple is one text split into words rather than a pair of texts."""
-    return presplit and isinstance(value[0], str)
-
-
-def describe_bad_text(job: Job) -> str:
-    """Say which row of a batch is no text."""
-    good = (list, tuple) if job.presplit else (str,)
-    for index, row in enumerate(job.texts):
-        parts = row if isinstance(row, tuple) and not is_words(row, job.presplit) else (row,)
-        for part in parts:
-            words = part if job.presplit and isinstance(part, list | tuple) else ()
-            if not isinstance(part, good) or not all(isinstance(word, str) for word in words):
-                return f"Row {index} of the batch is {str(part)[:60]!r} ({type(part).__name__}), not text. {SHAPES}"
-    return f"These are no texts. {SHAPES}"

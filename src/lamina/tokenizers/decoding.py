@@ -40,6 +40,8 @@ def join_pieces(tokenizer: Tokenizer, ids: list[int], skip_special: bool, spaces
     run: list[str] = []
     for token in tokenizer.convert_ids_to_tokens(ids, skip_special_tokens=skip_special):
         token = token if token is not None else tokenizer.unk_token or ""
+        if skip_special and token in special:
+            continue
         if token in apart:
             texts += [splitter.join(run, special)] if run else []
             texts.append(token)

@@ -1,4 +1,4 @@
-"""Read the files a tokenizer is stored in, without trusting them: bounded sizes, no duplicate keys, no foreign regex."""
+"""Read a tokenizer's files without trusting them: bounded sizes, no duplicate keys, no foreign regex."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KNOWN_PATTERNS = frozenset(
 
 @contextmanager
 def backend_errors(doing: str) -> Iterator[None]:
-    """Turn whatever the Rust library raises, its panics included, into a TokenizerError that says what was being done."""
+    """Turn whatever the Rust library raises, panics included, into a TokenizerError that says what was being done."""
     try:
         yield
     except TokenizerError:
@@ -115,7 +115,7 @@ def check_vocab(vocab: dict[str, Any], where: object) -> None:
 
 
 def read_vocab_txt(path: Path) -> dict[str, int]:
-    """A `vocab.txt`: one token a line, its id being the line's number from 0; of a repeated token the last line counts."""
+    """A `vocab.txt`: one token a line, its id the line's number from 0; of a repeated token the last line counts."""
     lines = read_text(path).split("\n")
     if lines[-1] == "":
         lines.pop()

@@ -6,12 +6,13 @@ import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from lamina.errors import TokenizerError
 
 logger = logging.getLogger("lamina.tokenizers")
 
+Item = TypeVar("Item")
 UNLIMITED = int(1e30)  # model_max_length where the checkpoint names none
 LARGE = int(1e20)
 
@@ -164,3 +165,17 @@ def pad_row(row: list[Any], length: int, value: Any, left: bool) -> list[Any]:
     if missing <= 0:
         return row
     return [value] * missing + row if left else row + [value] * missing
+
+
+def share(first: int, second: int, count: int) -> tuple[int, int]:
+    """How many tokens each of a pair loses when the longer one is cut first."""
+    uneven = min(abs(first - second), count)
+    even = count - uneven
+    if first > second:
+        return uneven + even // 2, even - even // 2
+    return even // 2, uneven + even - even // 2
+
+
+def shorten(row: list[Item], count: int, left: bool) -> list[Item]:
+    """The row without `count` tokens of one end."""
+    return row[count:] if left else row[: max(len(row) - count, 0)]

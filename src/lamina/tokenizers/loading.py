@@ -110,7 +110,7 @@ def merge_options(
     added: Mapping[int, AddedToken],
     overrides: Options,
 ) -> Options:
-    """Everything that can be set, the later winning: the kind's own, tokenizer.json, the configuration, the caller's."""
+    """Everything that can be set, the later winning: of the kind, tokenizer.json, the configuration, the caller."""
     options: Options = {**recipe.options, **recipe.special_tokens}
     padding, truncation = data.get("padding") or {}, data.get("truncation") or {}
     if padding:

@@ -8,7 +8,7 @@ from typing import Any
 from lamina.errors import TokenizerError
 from lamina.tokenizers.calling import TextEncoder
 from lamina.tokenizers.encoding import BatchEncoding
-from lamina.tokenizers.limits import Limits, check_room, check_side, pad_row, settle
+from lamina.tokenizers.limits import Limits, check_room, check_side, pad_row, settle, share, shorten
 from lamina.tokenizers.template import fill_template, read_template
 
 FILLS = {"attention_mask": 0, "special_tokens_mask": 1, "offset_mapping": (0, 0)}
@@ -138,7 +138,7 @@ class IdRows(TextEncoder):
         truncation_strategy: str = "longest_first",
         stride: int = 0,
     ) -> tuple[list[int], list[int] | None, list[int]]:
-        """Cut ids by so many tokens; returns both rows and, where one row was cut, what was removed plus `stride` more."""
+        """Cut ids by so many tokens; returns both rows and, where one was cut, what was removed plus `stride` more."""
         count = num_tokens_to_remove
         if count <= 0:
             return ids, pair_ids, []
@@ -167,20 +167,6 @@ class IdRows(TextEncoder):
             special = set(self.all_special_ids)
             return [int(index in special) for index in token_ids_0]
         return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[2]
-
-
-def share(first: int, second: int, count: int) -> tuple[int, int]:
-    """How many tokens each of a pair loses when the longer one is cut first."""
-    uneven = min(abs(first - second), count)
-    even = count - uneven
-    if first > second:
-        return uneven + even // 2, even - even // 2
-    return even // 2, uneven + even - even // 2
-
-
-def shorten(row: list[int], count: int, left: bool) -> list[int]:
-    """The row without `count` tokens of one end."""
-    return row[count:] if left else row[: max(len(row) - count, 0)]
 
 
 def as_columns(encoded: Any) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Assembly:
     backend: Backend
     splitter: Splitter | None = None
     originals: list[Path] = field(default_factory=list)  # files that save_vocabulary copies as they are
+    target_tokens: dict[int, str] = field(default_factory=dict)  # what ids stand for, where targets have their own
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Recipe:
     template: Callable[[Assembly, Options], None] | None = None  # set after the special tokens have ids
     complete: Callable[[Options], None] | None = None  # fills in options that depend on others
     reads_json: bool = True  # whether a tokenizer.json wins over the original files
+    ends_once: bool = False  # a text that ends in the end token gets no second one
+    vocab_size: int | None = None  # where the reference counts otherwise
     splits_words: bool = True  # False: pre-split words need add_prefix_space=True
 
 

@@ -74,8 +74,8 @@ def configuration(tokenizer: Tokenizer) -> dict[str, Any]:
     """The contents of tokenizer_config.json."""
     config = {key: plain(value) for key, value in tokenizer.init_kwargs.items() if key not in UNSAVED}
     for role in ROLES:
-        if role in config or role in tokenizer._special:
-            config[role] = getattr(tokenizer, role)
+        if role in config or role in tokenizer._special or role in tokenizer.recipe.special_tokens:
+            config[role] = getattr(tokenizer, role)  # None where the kind's usual token is not wanted
     config |= {
         "additional_special_tokens": tokenizer.additional_special_tokens,
         "model_max_length": tokenizer.model_max_length,
@@ -94,10 +94,11 @@ def configuration(tokenizer: Tokenizer) -> dict[str, Any]:
 
 def special_tokens(tokenizer: Tokenizer) -> dict[str, Any]:
     """The contents of special_tokens_map.json."""
-    found = {role: flags(t) if isinstance(t, AddedToken) else t for role, t in tokenizer._special.items()}
-    for token in found.values():
-        if isinstance(token, dict):
-            token.pop("special")
+    found: dict[str, Any] = {}
+    for role, token in tokenizer._special.items():
+        found[role] = flags(token) if isinstance(token, AddedToken) else token
+        if isinstance(token, AddedToken):
+            del found[role]["special"]
     if tokenizer.additional_special_tokens:
         found["additional_special_tokens"] = tokenizer.additional_special_tokens
     return found

@@ -1,4 +1,4 @@
-"""Read a SentencePiece model: the few fields of its protobuf that tokenization needs, so that no protobuf library is."""
+"""Read a SentencePiece model: the few fields of its protobuf that matter here, without a protobuf library."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
 
 
 def read_normalizer(model: SentencePieceModel, spec: dict[int, int | bytes]) -> None:
+    """Take over what a NormalizerSpec message says."""
     charsmap = spec.get(2, b"")
     if not isinstance(charsmap, bytes):
         raise ValueError("its character map is not a byte string")
@@ -75,6 +76,7 @@ def read_normalizer(model: SentencePieceModel, spec: dict[int, int | bytes]) -> 
 
 
 def parse_piece(data: bytes) -> Piece:
+    """One SentencePiece message: text, score, kind."""
     values = dict(fields(data))
     text, score = values.get(1, b""), values.get(2, b"\0\0\0\0")
     if not isinstance(text, bytes) or not isinstance(score, bytes):
@@ -88,6 +90,7 @@ def parse_piece(data: bytes) -> Piece:
 
 
 def integer(value: int | bytes) -> int:
+    """A field that should be a number."""
     if isinstance(value, bytes):
         raise ValueError("a number is stored as text")
     return value
@@ -116,6 +119,7 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def varint(data: bytes, position: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and where it ends."""
     value = shift = 0
     while position < len(data) and shift < 64:
         byte = data[position]

@@ -27,6 +27,7 @@ def read_template(backend: Backend, pair: bool) -> list[Part]:
 
 
 def parts_of(state: dict[str, Any], pair: bool) -> list[Part]:
+    """The parts that a post-processor's state describes."""
     kind = state["type"]
     if kind == "TemplateProcessing":
         return [part_of(item, state["special_tokens"]) for item in state["pair" if pair else "single"]]
@@ -47,6 +48,7 @@ def parts_of(state: dict[str, Any], pair: bool) -> list[Part]:
 
 
 def part_of(item: dict[str, Any], specials: dict[str, Any]) -> Part:
+    """One item of a TemplateProcessing."""
     if "SpecialToken" in item:
         token = item["SpecialToken"]
         return Part(tuple(specials[token["id"]]["ids"]), token["type_id"])

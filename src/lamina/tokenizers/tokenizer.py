@@ -31,7 +31,7 @@ class Tokenizer(IdRows):
 
     @classmethod
     def from_folder(cls, folder: str | Path, recipe: str | None = None, **overrides: Any) -> Tokenizer:
-        """Load from a folder of original files or of a saved tokenizer; without `recipe` the files say which kind it is.
+        """Load a folder of original files or a saved tokenizer; without `recipe` the files say which kind it is.
 
         `overrides` take the place of what tokenizer_config.json says, such as `do_lower_case` or `model_max_length`.
         """
@@ -55,11 +55,6 @@ class Tokenizer(IdRows):
         from lamina.tokenizers.training import train
 
         return cls(*train(files, kind, vocab_size, special_tokens, options))
-
-    @property
-    def is_fast(self) -> bool:
-        """Whether calls know offsets, words and characters."""
-        return self._assembly.splitter is None
 
     @property
     def backend_tokenizer(self) -> Backend:

@@ -72,7 +72,9 @@ class Vocabulary:
     def _refresh(self) -> None:
         """Look special tokens up again after any of them, or the vocabulary, changed."""
         self._role_ids = {role: self._id(str(token)) for role, token in self._special.items()}
-        self._added = {token.content: token for token in self._backend.get_added_tokens_decoder().values()}
+        added = self._backend.get_added_tokens_decoder()
+        self._added_ids = set(added)
+        self._added = {token.content: token for token in added.values()}
 
     def _id(self, token: str) -> int | None:
         index = self._backend.token_to_id(token)
@@ -81,6 +83,8 @@ class Vocabulary:
     def _token(self, index: int) -> str | None:
         if not 0 <= index < 2**32:
             return None
+        if index not in self._added_ids and index in self._assembly.target_tokens:
+            return self._assembly.target_tokens[index]
         return self._backend.id_to_token(index)
 
     @property
@@ -127,7 +131,7 @@ class Vocabulary:
     @property
     def vocab_size(self) -> int:
         """The size of the vocabulary without the tokens added to it."""
-        return self._backend.get_vocab_size(with_added_tokens=False)
+        return self.recipe.vocab_size or self._backend.get_vocab_size(with_added_tokens=False)
 
     def __len__(self) -> int:
         """The size of the vocabulary with the tokens added to it."""
@@ -160,7 +164,7 @@ class Vocabulary:
         return self.added_tokens_encoder
 
     @overload
-    def convert_tokens_to_ids(self, tokens: str) -> int | None: ...
+    def convert_tokens_to_ids(self, tokens: str) -> int | None: ...  # type: ignore[overload-overlap]
     @overload
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int | None]: ...
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int | None] | None:

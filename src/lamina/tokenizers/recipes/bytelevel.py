@@ -14,20 +14,27 @@ FILES = ("vocab.json", "merges.txt")
 # `encoder.json` and `vocab.bpe` are the names in OpenAI's own release.
 VOCAB_NAMES, MERGES_NAMES = ("vocab.json", "encoder.json"), ("merges.txt", "vocab.bpe")
 
+
+def plain(content: str) -> AddedToken:
+    """A special token as the byte-level kinds keep it: found after normalization, which here changes nothing."""
+    return AddedToken(content, lstrip=False, rstrip=False, normalized=True, special=True)
+
+
 BRACKETED = {
-    "bos_token": "<s>",
-    "eos_token": "</s>",
-    "unk_token": "<unk>",
-    "sep_token": "</s>",
-    "pad_token": "<pad>",
-    "cls_token": "<s>",
+    "bos_token": plain("<s>"),
+    "eos_token": plain("</s>"),
+    "unk_token": plain("<unk>"),
+    "sep_token": plain("</s>"),
+    "pad_token": plain("<pad>"),
+    "cls_token": plain("<s>"),
 }
 ROBERTA_MASK = AddedToken("<mask>", lstrip=True, rstrip=False, normalized=False, special=True)
 BART_MASK = AddedToken("<mask>", lstrip=True, rstrip=False, normalized=True, special=True)
-END = "<|endoftext|>"
+END = plain("<|endoftext|>")
 
 
 def byte_level(folder: TokenizerFolder, options: Options) -> Backend:
+    """The BPE itself, from `vocab.json` and `merges.txt`."""
     vocab_path, merges_path = folder.require(*VOCAB_NAMES), folder.require(*MERGES_NAMES)
     vocab, merges = read_vocab_json(vocab_path), read_merges(merges_path)
     with backend_errors(f"Building byte-level BPE from {vocab_path} and {merges_path}"):
@@ -54,8 +61,8 @@ def build_roberta(folder: TokenizerFolder, options: Options) -> Assembly:
     backend = byte_level(folder, options)
     sep, cls = str(options["sep_token"]), str(options["cls_token"])
     backend.post_processor = processors.RobertaProcessing(
-        sep=(sep, token_id(backend, sep)),
-        cls=(cls, token_id(backend, cls)),
+        (sep, token_id(backend, sep)),
+        (cls, token_id(backend, cls)),
         add_prefix_space=options["add_prefix_space"],
         trim_offsets=options["trim_offsets"],
     )
@@ -77,8 +84,8 @@ def adjust_roberta(backend: Backend, options: Options) -> None:
     if isinstance(after, processors.RobertaProcessing):
         state = json.loads(after.__getstate__())
         backend.post_processor = processors.RobertaProcessing(
-            sep=tuple(state["sep"]),
-            cls=tuple(state["cls"]),
+            tuple(state["sep"]),
+            tuple(state["cls"]),
             add_prefix_space=options["add_prefix_space"],
             trim_offsets=options["trim_offsets"],
         )

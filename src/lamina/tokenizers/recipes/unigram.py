@@ -1,4 +1,4 @@
-"""The Unigram kinds: ALBERT, T5, mBART and mBART-50, built from their SentencePiece files as the reference's fast ones."""
+"""The Unigram kinds: ALBERT, T5, mBART and mBART-50, built from SentencePiece files as the reference's fast ones."""
 
 from __future__ import annotations
 
@@ -42,12 +42,14 @@ def charsmap(model: SentencePieceModel) -> list[normalizers.Normalizer]:
 
 
 def mark_spaces(backend: Backend, add_prefix_space: bool = True) -> None:
+    """Write spaces as marks at the start of words, and back."""
     scheme = "always" if add_prefix_space else "never"
     backend.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme=scheme)
     backend.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme=scheme)
 
 
 def plain_normalizer(model: SentencePieceModel) -> normalizers.Normalizer:
+    """The file's rules, no spaces at the end, and one mark for several spaces."""
     return normalizers.Sequence(
         [
             *charsmap(model),
@@ -75,10 +77,12 @@ def build_albert(folder: TokenizerFolder, options: Options) -> Assembly:
 
 
 def digit_comma(piece: str) -> bool:
+    """Whether a piece ends in a digit and a comma."""
     return len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
 
 
 def bracket_albert(assembly: Assembly, options: Options) -> None:
+    """Put `[CLS] A [SEP] B [SEP]` around texts, with token types 0 and 1."""
     backend = assembly.backend
     cls, sep = str(options["cls_token"]), str(options["sep_token"])
     backend.post_processor = processors.TemplateProcessing(
@@ -118,6 +122,7 @@ def complete_codes(codes: tuple[str, ...], options: Options) -> None:
 
 
 def end_t5(assembly: Assembly, options: Options) -> None:
+    """Put `</s>` after every text."""
     eos = str(options["eos_token"])
     assembly.backend.post_processor = processors.TemplateProcessing(
         single=["$A", eos], pair=["$A", eos, "$B", eos], special_tokens=[(eos, token_id(assembly.backend, eos))]
@@ -153,23 +158,27 @@ def speak(assembly: Assembly, options: Options, target: bool, before: bool) -> N
 
 
 def speak_after(assembly: Assembly, options: Options, target: bool) -> None:
+    """Write the language of mBART."""
     speak(assembly, options, target, before=False)
 
 
 def speak_before(assembly: Assembly, options: Options, target: bool) -> None:
+    """Write the language of mBART-50."""
     speak(assembly, options, target, before=True)
 
 
 FIFTY = (*TWENTY_FIVE, *MBART50_NEW)
-MBART_SPECIAL = {
+MBART_SPECIAL: dict[str, str | AddedToken] = {
     "bos_token": "<s>",
     "eos_token": "</s>",
     "unk_token": "<unk>",
     "sep_token": "</s>",
     "pad_token": "<pad>",
     "cls_token": "<s>",
-    "mask_token": AddedToken("<mask>", lstrip=True, rstrip=False, special=True, normalized=True),
+    "mask_token": AddedToken("<mask>", lstrip=True, rstrip=False, special=True, normalized=False),
 }
+MBART50_SPECIAL = {role: token for role, token in MBART_SPECIAL.items() if role != "bos_token"}
+MBART50_SPECIAL["mask_token"] = AddedToken("<mask>", lstrip=True, rstrip=False, special=True, normalized=True)
 
 ALBERT = Recipe(
     name="albert",
@@ -216,7 +225,7 @@ MBART50 = Recipe(
     class_name="MBart50Tokenizer",
     files=("sentencepiece.bpe.model",),
     build=partial(build_mbart, FIFTY),
-    special_tokens={role: token for role, token in MBART_SPECIAL.items() if role != "bos_token"},
+    special_tokens=MBART50_SPECIAL,
     complete=partial(complete_codes, FIFTY),
     model_input_names=PLAIN_INPUTS,
     options={"src_lang": None, "tgt_lang": None},

@@ -1,4 +1,4 @@
-"""BERT's WordPiece, also of DistilBERT and ELECTRA: `##` pieces of words cut at spaces, punctuation and CJK characters."""
+"""BERT's WordPiece, also of DistilBERT and ELECTRA: `##` pieces of words cut at spaces, signs and CJK characters."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ def build(folder: TokenizerFolder, options: Options) -> Assembly:
     )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix="##")
+    # The reference's classes tidy decoded text only when they start from vocab.txt.
+    options.setdefault("clean_up_tokenization_spaces", True)
     bracket(backend, str(options["cls_token"]), str(options["sep_token"]))
     return Assembly(backend)
 
@@ -62,6 +64,7 @@ def adjust(backend: Backend, options: Options) -> None:
 
 
 def recipe(name: str, class_name: str, inputs: tuple[str, ...]) -> Recipe:
+    """One of the three families' recipes, which differ in little but their names."""
     return Recipe(name, class_name, ("vocab.txt",), build, SPECIAL, inputs, OPTIONS, adjust)
 
 

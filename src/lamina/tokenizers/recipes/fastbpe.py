@@ -1,0 +1,132 @@
+"""BPE over characters with an end-of-word mark: GPT, and CTRL in fastBPE's `@@` spelling."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+from tokenizers import Tokenizer as Backend
+from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_merges, read_vocab_json
+from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe
+
+FILES = ("vocab.json", "merges.txt")
+END = "</w>"
+CACHED_WORDS = 50_000
+
+
+def build_gpt(folder: TokenizerFolder, options: Options) -> Assembly:
+    """Build GPT's: lower-cased as BERT's text, words ending in `</w>`."""
+    vocab_path, merges_path = folder.require("vocab.json"), folder.require("merges.txt")
+    unknown = str(options["unk_token"])
+    with backend_errors(f"Building BPE from {vocab_path} and {merges_path}"):
+        model = models.BPE(
+            read_vocab_json(vocab_path), read_merges(merges_path), unk_token=unknown, end_of_word_suffix=END
+        )
+        backend = Backend(model)
+    if backend.token_to_id(unknown) is not None:
+        backend.add_special_tokens([unknown])
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.BPEDecoder(suffix=END)
+    return Assembly(backend)
+
+
+class FastBPE:
+    """Merges the characters of words by rank, and spells pieces that go on with `@@`."""
+
+    def __init__(self, vocab: dict[str, int], merges: Sequence[tuple[str, str]]) -> None:
+        self.vocab = vocab
+        self.merges = merges
+        self.ranks = {pair: rank for rank, pair in enumerate(merges)}
+        self.pieces = lru_cache(CACHED_WORDS)(self._pieces)
+
+    def split(self, text: str) -> list[str]:
+        """The pieces of a text, each word with the line end that follows it."""
+        return [piece for word in re.findall(r"\S+\n?", text) for piece in self.pieces(word)]
+
+    def _pieces(self, word: str) -> list[str]:
+        if len(word) == 1:
+            return [word]
+        symbols = merge([*word[:-1], word[-1] + END], self.ranks)
+        return [symbol + "@@" for symbol in symbols[:-1]] + [symbols[-1].removesuffix(END)]
+
+    def join(self, tokens: list[str], special_tokens: set[str]) -> str:
+        """The text of pieces."""
+        return " ".join(tokens).replace("@@ ", "").strip()
+
+    def save(self, folder: Path, prefix: str) -> list[Path]:
+        """Write `vocab.json` and `merges.txt`."""
+        vocab, merges = folder / f"{prefix}vocab.json", folder / f"{prefix}merges.txt"
+        vocab.write_text(json.dumps(self.vocab, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        lines = "".join(f"{left} {right}\n" for left, right in self.merges)
+        merges.write_text("#version: 0.2\n" + lines, encoding="utf-8")
+        return [vocab, merges]
+
+
+def merge(symbols: list[str], ranks: dict[tuple[str, str], int]) -> list[str]:
+    """Merge the best pair, everywhere from left to right, again and again, in n log n steps.
+
+    Pairs of equal rank are merged before the pairs this makes are looked at, as fastBPE's loop over words does.
+    """
+    size = len(symbols)
+    following = [*range(1, size), -1]
+    previous = list(range(-1, size - 1))
+    queue = [(ranks[pair], i) for i, pair in enumerate(pairwise(symbols)) if pair in ranks]
+    heapq.heapify(queue)
+    alive = [True] * size
+    while queue:
+        best = queue[0][0]
+        changed = []
+        while queue and queue[0][0] == best:
+            _, left = heapq.heappop(queue)
+            right = following[left] if alive[left] else -1
+            if right < 0 or ranks.get((symbols[left], symbols[right])) != best:
+                continue
+            symbols[left] += symbols[right]
+            alive[right] = False
+            following[left] = following[right]
+            if following[left] >= 0:
+                previous[following[left]] = left
+            changed.append(left)
+        for index in changed:
+            for start in (previous[index], index):
+                stop = following[start] if start >= 0 and alive[start] else -1
+                rank = ranks.get((symbols[start], symbols[stop])) if stop >= 0 else None
+                if rank is not None:
+                    heapq.heappush(queue, (rank, start))
+    return [symbol for symbol, kept in zip(symbols, alive, strict=True) if kept]
+
+
+def build_ctrl(folder: TokenizerFolder, options: Options) -> Assembly:
+    """Build CTRL's; its control codes are ordinary words of the vocabulary."""
+    vocab = read_vocab_json(folder.require("vocab.json"))
+    splitter = FastBPE(vocab, read_merges(folder.require("merges.txt")))
+    with backend_errors("Building CTRL's vocabulary"):
+        backend = Backend(models.WordLevel(vocab, unk_token=str(options["unk_token"])))
+    return Assembly(backend, splitter)
+
+
+GPT = Recipe(
+    name="gpt",
+    class_name="OpenAIGPTTokenizer",
+    files=FILES,
+    build=build_gpt,
+    special_tokens={"unk_token": "<unk>"},
+    model_input_names=PLAIN_INPUTS,
+)
+CTRL = Recipe(
+    name="ctrl",
+    class_name="CTRLTokenizer",
+    files=FILES,
+    build=build_ctrl,
+    special_tokens={"unk_token": "<unk>"},
+    model_input_names=BERT_INPUTS,
+    reads_json=False,
+)

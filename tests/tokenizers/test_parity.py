@@ -1,0 +1,118 @@
+"""Every kind answers as Transformers 4.57.6 does: ids, types, masks, offsets, words, text, windows and pairs."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamina.errors import TokenizerError
+from lamina.tokenizers import Tokenizer
+from lamina.tokenizers.sentencepiece import read_sentencepiece
+from tests.assets import asset
+from tests.tokenizers.kinds import GOLDEN, KINDS, WORDS, fill
+
+
+def pieces(path: Path) -> list[str]:
+    return [piece.text for piece in read_sentencepiece(path).pieces]
+
+
+def golden(name: str) -> dict[str, Any]:
+    return json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module", params=list(KINDS))
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Tokenizer, Any]:
+    name = request.param
+    kind = KINDS[name]
+    folder = fill(tmp_path_factory.mktemp(name), kind, asset, pieces)
+    return name, Tokenizer.from_folder(folder, kind.recipe, **kind.options), golden(name)
+
+
+def test_texts(case: tuple[str, Tokenizer, Any]) -> None:
+    name, tokenizer, expected = case
+    for row in expected["texts"]:
+        found = tokenizer(row["text"], return_offsets_mapping=KINDS[name].aligned)
+        assert found["input_ids"] == row["ids"], row["text"]
+        if KINDS[name].aligned:
+            assert [list(pair) for pair in found["offset_mapping"]] == row["offsets"], row["text"]
+            assert found.word_ids() == row["words"], row["text"]
+            assert found.tokens() == row["tokens"], row["text"]
+        else:
+            assert tokenizer.tokenize(row["text"]) == row["tokens"], row["text"]
+
+
+def test_decoded_text(case: tuple[str, Tokenizer, Any]) -> None:
+    _, tokenizer, expected = case
+    for row in expected["texts"]:
+        assert tokenizer.decode(row["ids"]) == row["decoded"]
+        bare = tokenizer.decode(row["ids"], skip_special_tokens=True, clean_up_tokenization_spaces=True)
+        assert bare == row["bare"]
+    ids = [row["ids"] for row in expected["texts"]]
+    assert tokenizer.batch_decode(ids) == [row["decoded"] for row in expected["texts"]]
+
+
+def test_calls(case: tuple[str, Tokenizer, Any]) -> None:
+    name, tokenizer, expected = case
+    for item in expected["calls"]:
+        call = dict(item["call"])
+        if call.pop("pairs", False):
+            call["text"] = [tuple(pair) for pair in call["text"]]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if item["found"] is None:
+                with pytest.raises(TokenizerError, match="too short"):
+                    tokenizer(**call)
+                continue
+            found = tokenizer(**call)
+        assert json.loads(json.dumps(found)) == item["found"], item["call"]
+        if KINDS[name].aligned:
+            assert list(found) == list(item["found"]), "the order of the columns"
+
+
+def test_batch_equals_one_by_one(case: tuple[str, Tokenizer, Any]) -> None:
+    _, tokenizer, expected = case
+    texts = [row["text"] for row in expected["texts"]]
+    assert tokenizer(texts)["input_ids"] == [row["ids"] for row in expected["texts"]]
+
+
+def test_vocabulary(case: tuple[str, Tokenizer, Any]) -> None:
+    _, tokenizer, expected = case
+    assert [tokenizer.vocab_size, len(tokenizer)] == expected["size"]
+    assert tokenizer.all_special_ids == expected["special_ids"]
+    assert tokenizer.model_input_names == expected["inputs"]
+    if expected["special_tokens_map"]:
+        assert tokenizer.special_tokens_map == expected["special_tokens_map"]
+    assert {str(i): repr(token) for i, token in tokenizer.added_tokens_decoder.items()} == expected["added"]
+    assert [tokenizer.num_special_tokens_to_add(pair) for pair in (False, True)] == expected["specials"]
+    assert tokenizer.build_inputs_with_special_tokens([7, 8], [9]) == expected["built"]
+
+
+def test_split_words(case: tuple[str, Tokenizer, Any]) -> None:
+    _, tokenizer, expected = case
+    if "presplit" not in expected:
+        return
+    found = tokenizer(WORDS, is_split_into_words=True)
+    assert found["input_ids"] == expected["presplit"]["ids"]
+    assert found.word_ids() == expected["presplit"]["words"]
+
+
+def test_targets(case: tuple[str, Tokenizer, Any]) -> None:
+    name, tokenizer, expected = case
+    if "target" not in expected:
+        return
+    if "mbart" in name:
+        tokenizer.tgt_lang = "fr_XX"
+    text = "Hello, world!"
+    assert tokenizer(text_target=text)["input_ids"] == expected["target"]
+    assert tokenizer.decode(expected["target"]) == expected["target_decoded"]
+    assert tokenizer(text)["input_ids"] == expected["after_target"]
+    both = tokenizer(text, text_target=text)
+    assert both["labels"] == expected["target"]
+    assert both["input_ids"] == expected["after_target"]
+    with tokenizer.as_target_tokenizer():
+        assert tokenizer(text)["input_ids"] == expected["target"]
+    assert tokenizer(text)["input_ids"] == expected["after_target"]
