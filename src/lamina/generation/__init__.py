@@ -8,7 +8,6 @@ from typing import Any
 _HOMES = {
     "GenerationConfig": "config",
     "WatermarkingConfig": "watermark",
-    "generate": "generate",
     "TextStreamer": "streaming",
     "TextIteratorStreamer": "streaming",
     "AsyncTextIteratorStreamer": "streaming",

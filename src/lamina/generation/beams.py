@@ -61,7 +61,9 @@ class BeamSearch:
         self.leaving = self.leaving and job.processors.let_rows_leave and job.stopping.let_rows_leave
 
     def _empty(self) -> Beams:
-        size, beams, room = self.job.prompt.size, self.beams, self.job.buffer(1)
+        # The reference takes a pad token of 0 (T5's) for none at all here and fills with the end token instead.
+        filler = self.job.pad or next(iter(self.job.eos), self.job.filler)
+        size, beams, room = self.job.prompt.size, self.beams, self.job.buffer(filler=filler)
         running = room[:, None].repeat(1, beams, 1)
         scores = torch.full((size, beams), NEVER, device=room.device)
         running_scores = scores.clone()

@@ -23,10 +23,9 @@ class _Context:
     def likeness(self, hidden: Tensor) -> Tensor:
         """The greatest cosine of each candidate's state [rows, k, hidden] to its row: [rows, k]."""
         longest = int(self.lengths.max())
-        cosines: Tensor = _direction(hidden) @ self.directions[:, :longest].transpose(1, 2)
+        cosines = _direction(hidden) @ self.directions[:, :longest].transpose(1, 2)
         beyond = torch.arange(longest, device=hidden.device) >= self.lengths[:, None]
-        nearest: Tensor = cosines.masked_fill(beyond[:, None], -torch.inf).amax(-1)
-        return nearest
+        return cosines.masked_fill(beyond[:, None], -torch.inf).amax(-1)
 
     def add(self, hidden: Tensor) -> None:
         """Append one state per row."""
@@ -36,7 +35,7 @@ class _Context:
 
 
 def _direction(hidden: Tensor) -> Tensor:
-    return hidden / hidden.norm(dim=-1, keepdim=True)
+    return hidden.div(hidden.norm(dim=-1, keepdim=True))
 
 
 class _Search:
@@ -44,7 +43,7 @@ class _Search:
         self.job, self.record = job, Record(job.config)
         self.k = int(job.config.top_k or 1)
         self.alpha = float(job.config.penalty_alpha or 0)
-        self.buffer = job.buffer(1)
+        self.buffer = job.buffer()
         self.length = job.prompt.length
         self.finished = torch.zeros(len(self.buffer), dtype=torch.bool, device=self.buffer.device)
 

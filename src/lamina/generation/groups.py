@@ -24,7 +24,7 @@ class GroupSearch:
         self.candidates = max(2, 1 + len(job.eos)) * self.width
         self.length = job.prompt.length
         size, device = job.prompt.size, job.prompt.input_ids.device
-        self.ids = job.buffer(1)[:, None].repeat(1, self.beams, 1)  # [sources, beams, max_length]
+        self.ids = job.buffer()[:, None].repeat(1, self.beams, 1)  # [sources, beams, max_length]
         self.scores = torch.full((size, self.beams), NEVER, device=device)
         self.scores[:, :: self.width] = 0
         self.origins: list[list[list[int]]] = [[[] for _ in range(self.beams)] for _ in range(size)]

@@ -96,10 +96,10 @@ class Job:
         """Append one token to every row and score what follows: [rows, vocab]."""
         return self.model.step(tokens[:, None], state).logits.float()
 
-    def buffer(self, copies: int) -> Tensor:
+    def buffer(self, copies: int = 1, filler: int | None = None) -> Tensor:
         """Room for the sequences, [rows, max_length], the prompt in place and the rest padding."""
         ids = self.prompt.input_ids.repeat_interleave(copies, 0)
-        room = ids.new_full((len(ids), self.max_length), self.filler)
+        room = ids.new_full((len(ids), self.max_length), self.filler if filler is None else filler)
         room[:, : ids.shape[1]] = ids
         return room
 
