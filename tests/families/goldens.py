@@ -19,7 +19,7 @@ from lamina.families import MODULES
 from .inputs import Array
 from .rows import ROWS
 from .rows.row import Row
-from .weights import fill
+from .weights import fill, sinusoids
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
@@ -36,6 +36,7 @@ class Golden:
     config: dict[str, Any]
     changes: dict[str, Any]
     shapes: dict[str, tuple[int, ...]]
+    recreated: dict[str, tuple[int, ...]]  # in the reference's file, though not needed in ours
     keys: list[list[str]]
     inputs: dict[str, Array] = field(default_factory=dict)
     outputs: list[dict[str, Array]] = field(default_factory=list)
@@ -63,6 +64,7 @@ def golden(row: Row) -> Golden:
         meta["config"],
         meta["changes"],
         {name: tuple(shape) for name, shape in meta["tensors"]},
+        {name: tuple(shape) for name, shape in meta["recreated"]},
         meta["keys"],
         gradients=tensors.pop("gradients", None),
         initial=tensors.pop("initial"),
@@ -82,6 +84,7 @@ def write_checkpoint(answer: Golden, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(answer.config))
     tensors = {name: fill(name, shape) for name, shape in answer.shapes.items()}
+    tensors.update({name: sinusoids(shape) for name, shape in answer.recreated.items()})
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 

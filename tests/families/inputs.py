@@ -89,6 +89,12 @@ def positions(random: np.random.RandomState, arrays: dict[str, Array], config: M
     )
 
 
+def shifted_positions(random: np.random.RandomState, arrays: dict[str, Array], config: Mapping[str, Any]) -> None:
+    """`position_ids` that count up from elsewhere than zero; a jump would tell the reference of packed texts."""
+    shape = arrays["input_ids"].shape
+    arrays["position_ids"] = (2 + random.randint(0, 20, (shape[0], 1)) + np.arange(shape[1])).astype(np.int64)
+
+
 def embeds(side: str = "") -> Part:
     """`inputs_embeds` in place of `input_ids`."""
 

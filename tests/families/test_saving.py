@@ -15,7 +15,7 @@ import lamina
 from .goldens import ACTIVE, assert_near, call, flatten, golden, load
 from .weights import fill
 
-# What a config.json says about the library that wrote it, and what the reference writes although it says nothing.
+# What a config.json says about the library that wrote it and the type of the weights beside it.
 INCIDENTAL = {"transformers_version", "dtype", "torch_dtype"}
 
 each = pytest.mark.parametrize("row", ACTIVE, ids=lambda row: row.id)
@@ -36,11 +36,15 @@ def test_round_trip_is_exact(row, checkpoint, tmp_path):
 @each
 def test_config_keeps_every_key(row, checkpoint, tmp_path):
     theirs = golden(row).config
-    load(row, checkpoint(row)).save_pretrained(tmp_path)
-    ours = json.loads((tmp_path / "config.json").read_text())
-    assert {key: ours.get(key) for key in theirs if key not in INCIDENTAL} == {
-        key: value for key, value in theirs.items() if key not in INCIDENTAL
-    }
+    folder = checkpoint(row)
+    kind = getattr(lamina, row.architecture).config_class
+    kind.from_pretrained(folder, something_of_mine={"deep": [1, None]}).save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["architectures"] == [row.architecture]
+    assert written["something_of_mine"] == {"deep": [1, None]}
+    for config in (kind.from_pretrained(folder), kind.from_pretrained(tmp_path)):
+        read = json.loads(json.dumps({key: getattr(config, key) for key in theirs if key not in INCIDENTAL}))
+        assert read == {key: value for key, value in theirs.items() if key not in INCIDENTAL}
 
 
 @each

@@ -29,3 +29,10 @@ def fill(name: str, shape: tuple[int, ...], seed: int = 0) -> Array:
 def probe(name: str, shape: tuple[int, ...]) -> Array:
     """A fixed direction: a gradient's dot product with it changes where any of its entries does."""
     return fill(name + " probe", shape, seed=1)
+
+
+def sinusoids(shape: tuple[int, ...]) -> Array:
+    """Marian's positions, which some of its files hold although every reader makes them anew: sines, then cosines."""
+    size, width = shape
+    angles = np.arange(size)[:, None] / 10000 ** (2 * (np.arange(width // 2)) / width)
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from ..inputs import choices, chosen_tokens, embeds, maskless, positions, row_label, source, text, token_labels, types
+from ..inputs import (
+    choices,
+    chosen_tokens,
+    embeds,
+    maskless,
+    row_label,
+    shifted_positions,
+    source,
+    text,
+    token_labels,
+    types,
+)
 from .row import Row, classifying, common_heads, named
 
 CTRL = [
@@ -13,7 +24,7 @@ CTRL = [
         right=(text("right"), types(90)),
         left=(text("left"),),
         holes=(text("holes"),),
-        positions=(text(), positions, {"layer_norm_epsilon": 1e-5}),
+        positions=(text(), shifted_positions, {"layer_norm_epsilon": 1e-5}),
         embeds=(text("right"), embeds()),
     ),
     *named(
@@ -33,7 +44,7 @@ GPT = [
         right=(text("right"), types(90)),
         left=(text("left"),),
         holes=(text("holes"),),
-        positions=(text(), positions, {"layer_norm_epsilon": 1e-4}),
+        positions=(text(), shifted_positions, {"layer_norm_epsilon": 1e-4}),
         embeds=(text("right"), embeds()),
         relu=(text(), {"afn": "relu"}),
         silu=(text(), {"afn": "silu"}),
@@ -56,7 +67,7 @@ GPT2 = [
         right=(text("right"), types(90)),
         left=(text("left"),),
         holes=(text("holes"),),
-        positions=(text(), positions, {"layer_norm_epsilon": 1e-4}),
+        positions=(text(), shifted_positions, {"layer_norm_epsilon": 1e-4}),
         embeds=(text("right"), embeds()),
         inner=(text(), {"n_inner": 45, "activation_function": "relu"}),
         inverse_layer=(text("right"), {"scale_attn_by_inverse_layer_idx": True}),

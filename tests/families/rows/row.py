@@ -67,7 +67,13 @@ TINY: Mapping[str, Mapping[str, Any]] = {
     },
     "bart": _BART,
     "mbart": _BART,
-    "marian": {**_BART, "pad_token_id": 98, "decoder_start_token_id": 98, "forced_eos_token_id": 0},
+    "marian": {
+        **_BART,
+        "pad_token_id": 98,
+        "decoder_start_token_id": 98,
+        "forced_eos_token_id": 0,
+        "decoder_vocab_size": 99,
+    },
     "t5": {
         "vocab_size": 99,
         "d_model": 32,
