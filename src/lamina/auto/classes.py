@@ -20,6 +20,7 @@ STEMS = {  # what the reference calls each family's config and tokenizer classes
     "openai-gpt": ("OpenAIGPT", "OpenAIGPT"),
     "roberta": ("Roberta", "Roberta"),
     "t5": ("T5", "T5"),
+    "transfo-xl": ("TransfoXL", "TransfoXL"),
 }
 CONFIG_NAMES = {model_type: stems[0] + "Config" for model_type, stems in STEMS.items()}
 TOKENIZERS = {stems[1] + "Tokenizer": family(model_type).tokenizer for model_type, stems in STEMS.items()} | {

@@ -21,6 +21,7 @@ MODULES = {
     "openai-gpt": "gpt",
     "roberta": "roberta",
     "t5": "t5",
+    "transfo-xl": "transfo_xl",
 }
 
 __all__ = ["MODULES", "Family", "Task", "family"]

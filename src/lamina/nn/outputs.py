@@ -215,6 +215,47 @@ class Seq2SeqQuestionAnsweringModelOutput(ModelOutput):
     encoder_attentions: Tensors | None = None
 
 
+@dataclass
+class MemoryModelOutput(ModelOutput):
+    """Hidden states of Transformer-XL, and the memories for its next segment, [tokens, batch, hidden] per layer."""
+
+    last_hidden_state: Tensor | None = None
+    mems: list[Tensor] | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
+@dataclass
+class MemoryClassifierOutput(ModelOutput):
+    """Logits [batch, labels], and memories."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    mems: list[Tensor] | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+
+
+@dataclass
+class MemoryLMOutput(ModelOutput):
+    """Log-probabilities [batch, tokens, vocab], or with labels the losses [batch, tokens - 1], cluster by cluster.
+
+    The scores are an empty tuple where labels were given: with a large vocabulary nobody could pay for both.
+    """
+
+    losses: Tensor | None = None
+    prediction_scores: Any = None
+    mems: list[Tensor] | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+    loss: Tensor | None = None
+
+    @property
+    def logits(self) -> Any:
+        """The scores under the name that other language models give them."""
+        return self.prediction_scores
+
+
 def filled(kind: type[ModelOutput], values: dict[str, Any]) -> ModelOutput:
     """An output of class `kind` from those of `values` that it has a field for."""
     names = {field.name for field in fields(kind)}
