@@ -76,6 +76,9 @@ class PretrainedConfig:
     def values(self) -> dict[str, Any]:
         """Everything a family's spec may ask for: defaults, the file's values, and the number of labels."""
         merged = {**COMMON, **self.family.defaults, **self._values}
+        for key, value in self.family.derived(merged).items():
+            if merged.get(key) is None:
+                merged[key] = value
         merged["num_labels"] = len(self._values["id2label"])
         return merged
 
@@ -84,8 +87,11 @@ class PretrainedConfig:
             raise AttributeError(name)
         key = self._canonical(name)
         for values in (self._values, self.family.defaults, COMMON):
-            if key in values:
+            if values.get(key) is not None:
                 return _torch_dtype(values[key]) if key == "dtype" else values[key]
+        merged = self.values()  # null, or nowhere: what it stands for may follow from other keys
+        if key in merged:
+            return merged[key]
         raise AttributeError(f"{type(self).__name__} has no {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -211,9 +217,11 @@ class PretrainedConfig:
         """
         said = {**self.family.defaults, **self._values}
         said.pop("num_labels", None)
-        if self._values["id2label"] == default_labels(2, "")["id2label"]:
+        count = self.family.defaults.get("num_labels", 2)
+        if self._values["id2label"] == default_labels(count, "")["id2label"]:
             del said["id2label"], said["label2id"]
-        silent = {key for key, value in said.items() if key in COMMON and value == COMMON[key]}
+        usual = {**COMMON, **self.family.defaults}
+        silent = {key for key, value in said.items() if key in COMMON and value == COMMON[key] == usual[key]}
         kept = {key: said[key] for key in said if key not in silent and not key.startswith("_")}
         return {**kept, "tie_word_embeddings": self.tie_word_embeddings}
 

@@ -49,7 +49,7 @@ def load_into(
     Names and shapes are all checked before anything changes. A tensor stored as we hold it stays mapped; joined,
     transposed and cast ones are read straight into their parameter. `prefix` is the part of the body's names that
     files have or lack. What the file lacks becomes zeros and is listed under `fresh` of the report, for the caller to
-    draw; frozen tensors, such as BART's final bias, may be absent without a word. `complete` says that the file
+    draw; buffers, such as BART's final bias, may be absent without a word. `complete` says that the file
     claims to hold this very architecture, so that anything missing is a CheckpointError. `dtype` is that of floating
     parameters, by default their own.
     """
@@ -148,7 +148,7 @@ def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], toleran
         known.update(name for spelling in plan.spellings for name in spelling.names)
         plan.found = next((way for way in plan.spellings if all(name in weights for name in way.names)), None)
         if plan.found is None:
-            if plan.current.requires_grad or not isinstance(plan.current, nn.Parameter):
+            if isinstance(plan.current, nn.Parameter):
                 missing[plan.key] = _lacking(plan, weights)
             continue
         wanted = _part_shape(plan.current.shape, plan.found)
@@ -218,6 +218,8 @@ def _nbytes(plan: _Plan, dtype: torch.dtype | None) -> int:
 
 def _place(plan: _Plan, weights: Weights, dtype: torch.dtype) -> None:
     if not plan.current.is_meta:
+        if plan.found is None and not isinstance(plan.current, nn.Parameter):
+            return  # a buffer that was built with its value
         with torch.no_grad():
             plan.current.copy_(_tensor(plan, weights, plan.current.dtype))
         return

@@ -39,6 +39,7 @@ class Family:
     defaults: Mapping[str, Any]  # what a config.json may leave out
     tokenizer: str  # a recipe of tokenizers/recipes.py
     aliases: Mapping[str, str] = field(default_factory=dict)  # hidden_size -> n_embd: both spellings answer
+    derived: Callable[[Config], Mapping[str, Any]] = lambda c: {}  # what a key that is absent or null stands for
     ignored: tuple[str, ...] = ()  # checkpoint names that carry nothing
     pooler: Callable[[Config], Pooler] | None = None
     paired: bool = False  # an encoder and a decoder

@@ -45,6 +45,7 @@ FAMILY = Family(
     },
     tokenizer="marian",
     aliases=bart.ALIASES,
+    derived=lambda c: {"decoder_vocab_size": c["vocab_size"]},
     ignored=bart.IGNORED,
     paired=True,
 )

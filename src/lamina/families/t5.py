@@ -46,7 +46,7 @@ def spec(c: Config) -> ModelSpec:
     }
     return ModelSpec(
         encoder=StackSpec(num_layers=c["num_layers"], **shared),
-        decoder=StackSpec(num_layers=c["num_decoder_layers"] or c["num_layers"], causal=True, cross=True, **shared),
+        decoder=StackSpec(num_layers=c["num_decoder_layers"], causal=True, cross=True, **shared),
         init=FanInInit(c["initializer_factor"]),
         shift=Shift(c["pad_token_id"], c["decoder_start_token_id"]),
     )
@@ -159,6 +159,11 @@ FAMILY = Family(
     },
     tokenizer="t5",
     aliases={"hidden_size": "d_model", "num_attention_heads": "num_heads", "num_hidden_layers": "num_layers"},
+    derived=lambda c: {
+        "num_decoder_layers": c["num_layers"],
+        "dense_act_fn": activation(c)[0],
+        "is_gated_act": activation(c)[1],
+    },
     ignored=("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",),
     paired=True,
 )

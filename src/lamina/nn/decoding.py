@@ -78,8 +78,8 @@ class DecodingState:
         keys, values = self.keys[layer], self.values[layer]
         if keys is None or values is None:
             shape = (*k.shape[:2], self.capacity, k.shape[3])
-            keys = self.keys[layer] = k.new_empty(shape)
-            values = self.values[layer] = v.new_empty(shape)
+            keys = self.keys[layer] = k.new_zeros(shape)  # zeros: a masked slot of garbage could still be NaN
+            values = self.values[layer] = v.new_zeros(shape)
         keys[:, :, self.used : end] = k
         values[:, :, self.used : end] = v
         return keys[:, :, :end], values[:, :, :end]
@@ -296,7 +296,7 @@ def _grouping(groups: list[int]) -> tuple[list[int], int]:
 
 
 def _widened(buffer: Tensor, used: int, capacity: int) -> Tensor:
-    wide = buffer.new_empty(*buffer.shape[:2], capacity, buffer.shape[3])
+    wide = buffer.new_zeros(*buffer.shape[:2], capacity, buffer.shape[3])
     wide[:, :, :used] = buffer[:, :, :used]
     return wide
 

@@ -26,7 +26,8 @@ class Embeddings(nn.Module):
         super().__init__()
         self.spec = spec
         width = spec.embedding_size or spec.hidden_size
-        self.tokens = tokens or nn.Embedding(spec.vocab_size, width, padding_idx=spec.padding_id)
+        padding = spec.padding_id if spec.padding_id is not None and spec.padding_id < spec.vocab_size else None
+        self.tokens = tokens or nn.Embedding(spec.vocab_size, width, padding_idx=padding)
         match spec.positions:
             case LearnedPositions(size, _):
                 self.positions = nn.Embedding(size, width)

@@ -36,7 +36,8 @@ class Head(nn.Module):
         self.dropout = nn.Dropout(spec.dropout)
         self.project = nn.Linear(size, spec.outputs, spec.bias)
         if spec.frozen_bias:
-            self.project.bias.requires_grad_(False)
+            del self.project.bias
+            self.project.register_buffer("bias", torch.zeros(spec.outputs))
         if spec.tied:
             self.project.weight = tokens.weight
 

@@ -36,7 +36,7 @@ def _plain(module: nn.Module, std: float) -> None:
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, 0.0, std)
         if module.bias is not None:
-            nn.init.zeros_(module.bias)
+            module.bias.zero_()
     elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
         nn.init.ones_(module.weight)
         if getattr(module, "bias", None) is not None:
@@ -53,7 +53,7 @@ def _table(module: nn.Module, std: float) -> None:
 def _narrowed(module: nn.Module, init: NormalInit) -> None:
     if init.residual_layers is not None:
         std = init.std / (2 * init.residual_layers) ** 0.5
-        if isinstance(module, SelfAttention):
+        if isinstance(module, SelfAttention | CrossAttention):
             nn.init.normal_(module.out.weight, 0.0, std)
         elif isinstance(module, FeedForward):
             nn.init.normal_(module.down.weight, 0.0, std)
