@@ -12,7 +12,7 @@ from tokenizers import Encoding
 
 from lamina.errors import TokenizerError
 from lamina.tokenizers.encoding import BatchEncoding
-from lamina.tokenizers.files import backend_errors
+from lamina.tokenizers.files import comes_from_backend
 from lamina.tokenizers.jobs import Fields, Job, describe_bad_text, is_words, zip_pairs
 from lamina.tokenizers.limits import (
     LARGE,
@@ -22,6 +22,7 @@ from lamina.tokenizers.limits import (
     check_room,
     check_side,
     pad_row,
+    read_length,
     settle,
 )
 from lamina.tokenizers.pieces import PieceCutting
@@ -33,7 +34,7 @@ class TextEncoder(PieceCutting):
 
     def __init__(self, recipe: Recipe, assembly: Assembly, options: Options) -> None:
         super().__init__(recipe, assembly, options)
-        self.model_max_length: int = options.get("model_max_length") or options.get("max_len") or UNLIMITED
+        self.model_max_length = read_length(options.get("model_max_length") or options.get("max_len") or UNLIMITED)
         self.padding_side = check_side("padding_side", options.get("padding_side", "right"))
         self.truncation_side = check_side("truncation_side", options.get("truncation_side", "right"))
         self.model_input_names: list[str] = list(options.get("model_input_names") or recipe.model_input_names)
@@ -205,12 +206,10 @@ class TextEncoder(PieceCutting):
                 return encode(texts, presplit, job.add_special_tokens)
         except TypeError as error:
             raise TokenizerError(describe_bad_text(job)) from error
-        except TokenizerError:
-            raise
         except BaseException as error:
-            with backend_errors("Tokenizing"):
+            if not comes_from_backend(error):
                 raise
-            raise AssertionError from error
+            raise TokenizerError(f"Tokenizing failed: {error}") from error
 
     def _set_truncation(self, limits: Limits) -> None:
         if limits.truncation is None or limits.max_length is None:

@@ -32,12 +32,17 @@ def backend_errors(doing: str) -> Iterator[None]:
     """Turn whatever the Rust library raises, panics included, into a TokenizerError that says what was being done."""
     try:
         yield
-    except TokenizerError:
-        raise
     except BaseException as error:
-        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            raise TokenizerError(f"{doing} failed: {error}") from error
-        raise
+        if not comes_from_backend(error):
+            raise
+        raise TokenizerError(f"{doing} failed: {error or type(error).__name__}") from error
+
+
+def comes_from_backend(error: BaseException) -> bool:
+    """Whether an error is not ours but is one to report: the Rust library's panics are no `Exception`s."""
+    if isinstance(error, TokenizerError):
+        return False
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def read_bytes(path: Path) -> bytes:

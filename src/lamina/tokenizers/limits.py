@@ -152,6 +152,13 @@ def check_room(limits: Limits, specials: int) -> None:
         )
 
 
+def read_length(value: Any) -> int:
+    """The longest row a model takes, as configurations write it: often 1e30 for no limit."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise TokenizerError(f"model_max_length={value!r} should be a positive number.")
+    return int(value)
+
+
 def check_side(name: str, side: Any) -> str:
     """Refuse sides other than left and right."""
     if side not in SIDES:

@@ -30,6 +30,12 @@ FLAGS = {"content", "single_word", "lstrip", "rstrip", "normalized", "special"}
 def load(folder: str | Path, name: str | None, overrides: Options) -> tuple[Recipe, Assembly, Options]:
     """The parts of a tokenizer stored in a folder, ready for Tokenizer's constructor."""
     files = TokenizerFolder(folder)
+    with backend_errors(f"Loading the tokenizer in {files.path}"):
+        return assemble(files, name, overrides)
+
+
+def assemble(files: TokenizerFolder, name: str | None, overrides: Options) -> tuple[Recipe, Assembly, Options]:
+    """Settle kind, options and special tokens, and build."""
     config = files.json_object("tokenizer_config.json")
     recipe = choose_recipe(files, config, name)
     stored, data = read_stored(files, recipe)

@@ -16,6 +16,7 @@ from lamina.tokenizers.files import TokenizerFolder
 Options = dict[str, Any]
 
 BERT_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
+MAX_SENTINELS = 10_000
 PLAIN_INPUTS = ("input_ids", "attention_mask")
 
 
@@ -71,3 +72,16 @@ def token_id(backend: Backend, token: str) -> int:
     if index is None:
         raise TokenizerError(f"The vocabulary has no {token!r}, which this kind of tokenizer needs.")
     return int(index)
+
+
+def list_sentinels(options: Options) -> None:
+    """List `<extra_id_0>` and so on among the special tokens, unless the files already do."""
+    count = options["extra_ids"]
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_SENTINELS:
+        raise TokenizerError(f"extra_ids={count!r} should be a number from 0 to {MAX_SENTINELS}.")
+    stated = [str(token) for token in options.get("additional_special_tokens") or []]
+    sentinels = {token for token in stated if "<extra_id_" in token}
+    if not sentinels:
+        options["additional_special_tokens"] = stated + [f"<extra_id_{i}>" for i in range(count)]
+    elif count and len(sentinels) != count:
+        raise TokenizerError(f"extra_ids={count}, but additional_special_tokens names {len(sentinels)} sentinels.")

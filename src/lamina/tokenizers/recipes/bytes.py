@@ -7,9 +7,8 @@ from pathlib import Path
 from tokenizers import AddedToken, models, processors
 from tokenizers import Tokenizer as Backend
 
-from lamina.errors import TokenizerError
 from lamina.tokenizers.files import TokenizerFolder
-from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, token_id
+from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, list_sentinels, token_id
 
 
 class Bytes:
@@ -44,17 +43,6 @@ def end(assembly: Assembly, options: Options) -> None:
     )
 
 
-def complete(options: Options) -> None:
-    """List the sentinels among the special tokens, unless the files already do."""
-    count = options["extra_ids"]
-    stated = [str(token) for token in options.get("additional_special_tokens") or []]
-    found = len({token for token in stated if "extra_id" in token})
-    if count and not stated:
-        options["additional_special_tokens"] = [f"<extra_id_{i}>" for i in range(count)]
-    elif count and found != count:
-        raise TokenizerError(f"extra_ids={count}, but additional_special_tokens names {found} sentinels.")
-
-
 def stripping(content: str) -> AddedToken:
     """A special token that takes the spaces around it."""
     return AddedToken(content, lstrip=True, rstrip=True, normalized=True, special=True)
@@ -73,7 +61,7 @@ BYT5 = Recipe(
     model_input_names=PLAIN_INPUTS,
     options={"extra_ids": 125},
     template=end,
-    complete=complete,
+    complete=list_sentinels,
     reads_json=False,
     ends_once=True,
     vocab_size=256,

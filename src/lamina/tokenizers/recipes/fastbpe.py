@@ -49,7 +49,7 @@ class FastBPE:
 
     def split(self, text: str) -> list[str]:
         """The pieces of a text, each word with the line end that follows it."""
-        return [piece for word in re.findall(r"\S+\n?", text) for piece in self.pieces(word)]
+        return [piece for word in re.findall(r"[\S\x1c-\x1f]+\n?", text) for piece in self.pieces(word)]
 
     def _pieces(self, word: str) -> list[str]:
         if len(word) == 1:

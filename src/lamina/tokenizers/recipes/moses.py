@@ -121,9 +121,9 @@ def normalize_punctuation(text: str) -> str:
 def split_words(text: str, protected: list[str]) -> list[str]:
     """Cut a text into words and signs; `protected` strings stay whole, in whatever case."""
     text = re.sub(r"[\000-\037]", "", re.sub(r"\s+", " ", text))
+    # One X more than any such word in the text has, so that the text cannot speak of what is kept.
     marker = "THISISPROTECTED"
-    while marker in text:
-        marker += "X"
+    marker += "X" * max((len(run) + 1 for run in re.findall(f"{marker}(X*)", text)), default=0)
     kept: list[str] = []
 
     def keep(match: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
 from lamina.tokenizers.files import TokenizerFolder, backend_errors
-from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe, token_id
+from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe, list_sentinels, token_id
 from lamina.tokenizers.recipes.languages import MBART50_NEW, TWENTY_FIVE
 from lamina.tokenizers.sentencepiece import CONTROL, UNIGRAM, USER_DEFINED, SentencePieceModel, read_sentencepiece
 
@@ -104,17 +104,6 @@ def build_t5(folder: TokenizerFolder, options: Options) -> Assembly:
     return Assembly(backend, originals=[path])
 
 
-def complete_sentinels(options: Options) -> None:
-    """List the sentinels among the special tokens, unless the files already do."""
-    stated = [str(token) for token in options.get("additional_special_tokens") or []]
-    sentinels = [token for token in stated if "<extra_id_" in token]
-    count = options["extra_ids"]
-    if not sentinels:
-        options["additional_special_tokens"] = stated + [f"<extra_id_{i}>" for i in range(count)]
-    elif count > 0 and len(sentinels) != count:
-        raise TokenizerError(f"extra_ids={count}, but additional_special_tokens names {len(sentinels)} sentinels.")
-
-
 def complete_codes(codes: tuple[str, ...], options: Options) -> None:
     """List every language code among the special tokens."""
     stated = [str(token) for token in options.get("additional_special_tokens") or []]
@@ -207,7 +196,7 @@ T5 = Recipe(
     model_input_names=PLAIN_INPUTS,
     options={"extra_ids": 100, "add_prefix_space": None},
     template=end_t5,
-    complete=complete_sentinels,
+    complete=list_sentinels,
 )
 MBART = Recipe(
     name="mbart",
