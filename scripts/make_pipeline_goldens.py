@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from scripts import assets  # noqa: E402
-from scripts.pipeline_cases import CASES  # noqa: E402
+from scripts.pipeline_cases import CASES, SENTENCES  # noqa: E402
 from tests.pipelines.checkpoints import (  # noqa: E402
     CHECKPOINTS,
     GOLDEN,
@@ -84,12 +84,31 @@ def answer(pipe: Any, case: dict[str, Any]) -> dict[str, Any]:
         return {**case, "error": type(error).__name__}
 
 
+def record_similarities() -> None:
+    """Cosines of mean-pooled states of a published sentence model, one text at a time."""
+    folder = assets.fetch("minilm")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+
+    def vector(text: str) -> torch.Tensor:
+        with torch.no_grad():
+            inputs = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
+            return model(**inputs).last_hidden_state[0].mean(0)
+
+    cases = []
+    for source, *others in SENTENCES:
+        cosines = [torch.cosine_similarity(vector(source), vector(other), dim=0).item() for other in others]
+        cases.append({"source_sentence": source, "sentences": others, "output": plain(cosines)})
+    write(GOLDEN / "sentence-similarity.json", cases)
+
+
 def main() -> None:
     GOLDEN.mkdir(exist_ok=True)
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
     record_shapes()
+    record_similarities()
     with tempfile.TemporaryDirectory() as work:
         vocabulary = assets.fetch("minilm") / "vocab.txt"
         folders = {name: write_checkpoint(name, Path(work), vocabulary) for name in CHECKPOINTS}

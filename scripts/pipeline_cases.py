@@ -24,10 +24,18 @@ NAMES = [
 LONG = " ".join(f"In {year} John Smith moved from Paris to New York with Mary-Ann ." for year in range(1990, 1998))
 PASSAGE = (
     "The Apollo program was designed to land humans on the Moon and bring them safely back to Earth. "
-    "Six of the missions achieved this goal: Apollo 11, 12, 14, 15, 16 and 17. Neil Armstrong 🚀 walked first, in 1969. "
+    "Six of the missions achieved this goal: Apollo 11, 12, 14, 15, 16 and 17. "
+    "Neil Armstrong 🚀 walked first, in 1969. "
     "Buzz Aldrin followed; Michael Collins stayed in orbit. 아폴로 계획은 1972년에 끝났다. "
 )
 QUESTION = "Who walked on the Moon first?"
+
+
+SENTENCES = [  # a source and what it is compared with
+    ["a happy dog", "a joyful puppy 🐶", "stock markets fell sharply today", "a happy dog"],
+    [TEXTS[0], *TEXTS[1:]],
+    [LONG * 4, LONG, "John Smith moved a lot."],
+]
 
 
 def case(checkpoint: str, *args: Any, init: Case | None = None, **kwargs: Any) -> Case:
@@ -53,7 +61,10 @@ def text_classification() -> list[Case]:
             case(name, TEXTS[0], return_all_scores=True),
             case(name, TEXTS[:2], return_all_scores=True),
             case(name, TEXTS[0], return_all_scores=False),
-            *(case(name, TEXTS[0], function_to_apply=function, top_k=None) for function in ("sigmoid", "softmax", "none")),
+            *(
+                case(name, TEXTS[0], function_to_apply=function, top_k=None)
+                for function in ("sigmoid", "softmax", "none")
+            ),
         ]
     return [
         *cases,

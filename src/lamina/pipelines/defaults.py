@@ -44,8 +44,8 @@ def choose_default(task: str, entry: CatalogEntry, where: Mapping[str, Any]) -> 
     embedded = EMBEDDED.get(ALIASES.get(task, task))
     if embedded is None or not (embedded / "config.json").is_file():
         raise PipelineError(
-            f"{task}: no model was given, and the usual one, {entry.model}, is neither cached nor reachable ({failure}); "
-            "pass model= with the name of a cached model or a local folder"
+            f"{task}: no model was given, and the usual one, {entry.model}, is neither cached nor reachable "
+            f"({failure}); pass model= with the name of a cached model or a local folder"
         )
     announce(f"No model was given and {entry.model} is out of reach; the small model inside Lamina is used.")
     return str(embedded), {}

@@ -40,6 +40,7 @@ def tokenizer_call(tokenizer: Tokenizer, model: Any, given: Mapping[str, Any]) -
     tokenizer knows none.
     """
     call = {name: value for name, value in given.items() if name != "padding" or value == "max_length"}
+    call.setdefault("verbose", False)  # what is too long is refused here, with a word on what to do
     if call.get("truncation") and call.get("max_length") is None:
         call["max_length"] = truncation_length(tokenizer, model)
     return call

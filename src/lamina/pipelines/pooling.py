@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..checkpoint.jsonfile import read_json, read_json_object
 from ..errors import PipelineError
 
 Pool = Callable[[Tensor], Tensor]  # [tokens, hidden] of one text without padding to [hidden]
@@ -65,22 +64,39 @@ def read_pooling(folder: Path) -> Pooling:
     if not listing.is_file():
         return MEAN
     modes, normalized = MEAN.modes, False
-    for module in _read(listing):
+    modules = read_json(listing, error=PipelineError)
+    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
+        raise PipelineError(f"{listing} must be a list of modules, each with a type and a path")
+    for module in modules:
         kind = str(module.get("type", "")).rsplit(".", 1)[-1]
         if kind == "Pooling":
-            modes = _modes(folder / str(module.get("path", "")) / "config.json")
+            modes = _modes(_inside(folder, str(module.get("path", ""))) / "config.json")
         elif kind == "Normalize":
             normalized = True
         elif kind != "Transformer":
             raise PipelineError(f"{listing} asks for a module {kind!r}; known are Transformer, Pooling and Normalize")
-    settings = folder / "sentence_bert_config.json"
-    length = _read(settings).get("max_seq_length") if settings.is_file() else None
-    return Pooling(modes, normalized, length)
+    return Pooling(modes, normalized, _max_length(folder / "sentence_bert_config.json"))
+
+
+def _inside(folder: Path, path: str) -> Path:
+    """`path` in `folder`, which a downloaded file must not lead out of."""
+    found = folder / path
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        raise PipelineError(f"{folder / 'modules.json'} names {path!r}, which lies outside of its folder")
+    return found
+
+
+def _max_length(file: Path) -> int | None:
+    """How many tokens of a text the model was trained on, where a file says so."""
+    length = read_json_object(file, error=PipelineError).get("max_seq_length") if file.is_file() else None
+    if length is not None and (not isinstance(length, int) or length < 1):
+        raise PipelineError(f"{file}: max_seq_length is {length!r}; it must be a whole number of at least 1")
+    return length
 
 
 def _modes(file: Path) -> tuple[str, ...]:
     """The pooling modes that a config file switches on."""
-    config = _read(file)
+    config = read_json_object(file, error=PipelineError)
     named = config.get("pooling_mode")
     if named is not None:
         modes: Sequence[str] = [named] if isinstance(named, str) else named
@@ -89,10 +105,3 @@ def _modes(file: Path) -> tuple[str, ...]:
     if not modes or any(mode not in MODES for mode in modes):
         raise PipelineError(f"{file} names no pooling that is known here: {', '.join(MODES)}")
     return tuple(modes)
-
-
-def _read(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PipelineError(f"{file} cannot be read: {error}") from error

@@ -53,9 +53,9 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
     """Labels of tokens, `[{"entity", "score", "index", "word", "start", "end"}]`, or entities with "entity_group".
 
     `aggregation_strategy` "none" labels each token; "simple" joins neighbors of one tag; "first", "average" and "max"
-    also make the tokens of a word agree. Words are told apart by the vocabulary's continuation marks, or by spaces where
-    it has none. `stride` reads a long text in windows that overlap by so many tokens; without it the text is cut off.
-    `ignore_labels` are left out of the answer. `start` and `end` count characters of the text as given.
+    also make the tokens of a word agree. Words are told apart by the vocabulary's continuation marks, or by spaces
+    where it has none. `stride` reads a long text in windows that overlap by so many tokens; without it the text is cut
+    off. `ignore_labels` are left out of the answer. `start` and `end` count characters of the text as given.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("token-classification",)

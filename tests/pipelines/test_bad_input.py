@@ -1,0 +1,154 @@
+"""Everything a caller can get wrong is one exception of ours, with a message that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamina.errors import LaminaError, PipelineError
+from lamina.pipelines import pipeline
+
+LONG = "word " * 100
+LABELS = {"candidate_labels": ["a", "b"]}
+CHECKPOINTS = {
+    "text-classification": "bert-moods",
+    "token-classification": "bert-tags",
+    "fill-mask": "bert-mask",
+    "question-answering": "bert-qa",
+    "zero-shot-classification": "bert-nli",
+    "feature-extraction": "bert-body",
+    "sentence-similarity": "bert-body",
+}
+WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
+    *((task, ([],), LABELS if "zero" in task else {}, "empty") for task in CHECKPOINTS),
+    *(
+        (task, (text,), LABELS if "zero" in task else {}, message)
+        for task in (
+            "text-classification",
+            "token-classification",
+            "fill-mask",
+            "feature-extraction",
+            "zero-shot-classification",
+        )
+        for text, message in (
+            ("", "the text is empty"),
+            (None, "the text is None"),
+            (["fine [MASK]", None], "input 1: the text is None"),
+            (["fine [MASK]", ""], "input 1: the text is empty"),
+            (["fine [MASK]", 7], "input 1: the text must be a string, not int"),
+            (7, "must be a string, not int"),
+            (("a", "b"), "must be a string, not tuple; several texts go in a list"),
+        )
+    ),
+    (
+        "text-classification",
+        (LONG,),
+        {},
+        r"the text has 102 tokens and the model reads 64 at most; pass truncation=True",
+    ),
+    ("text-classification", (["ok", LONG],), {}, r"input 1: .* 102 tokens"),
+    ("text-classification", (["ok", ["a", "b"]],), {}, 'input 1: a pair of texts is {"text"'),
+    ("text-classification", ({"txt": "a"},), {}, "KeyDataset"),
+    ("text-classification", ({"text": "a", "label": 1},), {}, "KeyDataset"),
+    ("text-classification", ("a",), {"top_k": 0}, "top_k is 0"),
+    ("text-classification", ("a",), {"top_k": "many"}, "top_k is 'many'"),
+    ("text-classification", ("a",), {"trunction": True}, "knows no argument 'trunction'"),
+    ("text-classification", ("a",), {"function_to_apply": "cube"}, "sigmoid, softmax, none"),
+    ("text-classification", ("a",), {"batch_size": 0}, "batch_size is 0"),
+    ("token-classification", ("a",), {"aggregation_strategy": "most"}, "none, simple, first, average, max"),
+    ("token-classification", ("a",), {"stride": 62, "aggregation_strategy": "max"}, "windows hold 62 tokens"),
+    ("token-classification", ("a",), {"stride": -1, "aggregation_strategy": "max"}, "stride is -1"),
+    ("token-classification", ("a",), {"stribe": 1}, "knows no argument 'stribe'; it takes ignore_labels"),
+    ("token-classification", ("a b",), {"is_split_into_words": True}, "list of words"),
+    ("token-classification", (["a", ""],), {"is_split_into_words": True}, "word 1 is empty"),
+    ("fill-mask", ("no mask",), {}, r"no mask token \(\[MASK\]\) in 'no mask'"),
+    ("fill-mask", ("a [MASK]",), {"top_k": 0}, "top_k is 0"),
+    ("fill-mask", ("a [MASK]",), {"top_k": 99999}, "only 30522 tokens"),
+    ("fill-mask", ("a [MASK]",), {"targets": []}, "none of the targets"),
+    ("fill-mask", ("a [MASK]",), {"targets": [3]}, "a target must be a string"),
+    ("fill-mask", ("a [MASK]",), {"tokenizer_kwargs": {"cut": True}}, "knows no argument 'cut'"),
+    ("question-answering", (), {"question": "q"}, "needs a context"),
+    ("question-answering", (), {"context": "c"}, "needs a question"),
+    ("question-answering", ("q",), {}, "needs a context"),
+    ("question-answering", (), {"question": "", "context": "c"}, "the question is empty"),
+    ("question-answering", (), {"question": ["q", "r"], "context": ["c"]}, "2 questions for 1 contexts"),
+    ("question-answering", (), {"question": "q", "context": ["c"]}, "one question for a list of contexts"),
+    ("question-answering", ({"question": "q"},), {}, "'context' is missing"),
+    ("question-answering", (["q", "c", "d"],), {}, "input 0: expected a dictionary"),
+    ("question-answering", (), {"question": "q", "context": "c", "top_k": 0}, "top_k is 0"),
+    ("question-answering", (), {"question": "q", "context": "c", "doc_stride": 9, "max_seq_len": 8}, "doc_stride is 9"),
+    ("question-answering", (), {"question": "a b c d e", "context": "c", "max_seq_len": 6}, "longest question has 7"),
+    ("question-answering", (), {"question": "q", "context": LONG, "max_seq_len": 90}, "the model reads 64"),
+    ("zero-shot-classification", ("a",), {}, "needs candidate_labels"),
+    ("zero-shot-classification", ("a",), {"candidate_labels": " , "}, "candidate_labels is empty"),
+    ("zero-shot-classification", ("a",), {"candidate_labels": ["a", None]}, "a candidate label is None"),
+    ("zero-shot-classification", ("a",), {**LABELS, "hypothesis_template": "no place"}, "hypothesis_template"),
+    ("zero-shot-classification", ("a",), {**LABELS, "hypothesis_template": "{} and {}"}, "hypothesis_template"),
+    ("zero-shot-classification", ("a",), {"candidate_labels": [LONG]}, "leaves no room for the text within 64"),
+    ("zero-shot-classification", ("a", "b", "c"), {}, "nothing further by position"),
+    ("feature-extraction", (LONG,), {}, "102 tokens"),
+    ("feature-extraction", ("a",), {"tokenize_kwargs": {"cut": 1}}, "knows no argument 'cut'"),
+    ("sentence-similarity", (), {"sentences": ["a"]}, "source_sentence is None"),
+    ("sentence-similarity", (), {"source_sentence": "a"}, "sentences must be a list"),
+    ("sentence-similarity", (), {"source_sentence": "a", "sentences": ["b", None]}, "sentence 1 is None"),
+    ("sentence-similarity", ({"source": "a"},), {}, "pass source_sentence= and sentences="),
+]
+
+
+@pytest.mark.parametrize(("task", "args", "options", "message"), WRONG)
+def test_a_wrong_call_is_refused(
+    checkpoint: Callable[[str], Path], task: str, args: tuple[Any, ...], options: dict[str, Any], message: str
+) -> None:
+    pipe = pipeline(task, model=checkpoint(CHECKPOINTS[task]), device="cpu")
+    with pytest.raises(PipelineError, match=message):
+        pipe(*args, **options)
+
+
+def test_a_wrong_item_of_a_stream_is_named(checkpoint: Callable[[str], Path]) -> None:
+    pipe = pipeline("text-classification", model=checkpoint("bert-moods"), device="cpu")
+    answers = pipe(text for text in ("one", "two", "three", None))
+    for _ in range(3 - 2):
+        next(answers)
+    with pytest.raises(PipelineError, match="input 3: the text is None"):
+        list(answers)
+
+
+def test_a_class_without_a_name_is_refused(checkpoint: Callable[[str], Path]) -> None:
+    pipe = pipeline("text-classification", model=checkpoint("bert-moods"), device="cpu")
+    pipe.model.config.id2label = {0: "GRIM"}
+    with pytest.raises(PipelineError, match="class 1, which id2label"):
+        pipe("text", top_k=None)
+
+
+def test_a_tokenizer_without_a_mask_is_refused(checkpoint: Callable[[str], Path]) -> None:
+    pipe = pipeline("fill-mask", model=checkpoint("bert-mask"), device="cpu")
+    pipe.tokenizer.mask_token = None
+    with pytest.raises(PipelineError, match="no mask token"):
+        pipeline("fill-mask", model=pipe.model, tokenizer=pipe.tokenizer)
+
+
+def test_options_without_effect_are_taken_and_told(
+    checkpoint: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    pipe = pipeline("zero-shot-classification", model=checkpoint("bert-nli"), device="cpu")
+    assert pipe("text", truncation=True, **LABELS) == pipe("text", **LABELS)
+    assert "truncation has no effect" in caplog.text
+
+
+def test_an_answer_needs_no_words_in_the_context(checkpoint: Callable[[str], Path]) -> None:
+    pipe = pipeline("question-answering", model=checkpoint("bert-qa"), device="cpu")
+    assert pipe(question="what?", context="   ") == {"score": 0.0, "start": 0, "end": 0, "answer": ""}
+
+
+def test_no_answer_is_longer_than_asked_for(checkpoint: Callable[[str], Path]) -> None:
+    pipe = pipeline("question-answering", model=checkpoint("bert-qa"), device="cpu")
+    answers = pipe(question="who?", context="A a B b", max_answer_len=1, top_k=9)
+    assert sorted(answer["answer"].lower() for answer in answers) == ["a", "b"]
+
+
+def test_every_refusal_is_also_a_value_error() -> None:
+    assert issubclass(PipelineError, ValueError)
+    assert issubclass(PipelineError, LaminaError)

@@ -1,0 +1,75 @@
+"""Tokens to words to entities, on labels chosen by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lamina.pipelines.entities import Token, drop_overlaps, group_labels, label_token, label_words
+
+NAMES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC", "S-ORG"]
+
+
+def token(text: str, scores: dict[str, float], start: int, continues: bool = False) -> Token:
+    row = np.array([scores.get(name, 0.0) for name in NAMES], dtype=np.float32)
+    return Token(text, row, start, start + len(text.removeprefix("##")), start, continues)
+
+
+def join(tokens: list[str]) -> str:
+    return " ".join(tokens).replace(" ##", "")
+
+
+def groups_of(*labels: str) -> list[tuple[str, str]]:
+    labeled = [
+        label_token(token(f"w{place}", {label: 1}, 3 * place), NAMES.__getitem__) for place, label in enumerate(labels)
+    ]
+    return [(group["entity_group"], group["word"]) for group in group_labels(labeled, join)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ((), []),
+        (("B-PER", "I-PER"), [("PER", "w0 w1")]),
+        (("I-PER", "I-PER"), [("PER", "w0 w1")]),
+        (("B-PER", "B-PER"), [("PER", "w0"), ("PER", "w1")]),
+        (("B-PER", "I-LOC"), [("PER", "w0"), ("LOC", "w1")]),
+        (("MISC", "MISC", "O"), [("MISC", "w0 w1"), ("O", "w2")]),
+        (("S-ORG", "S-ORG"), [("ORG", "w0 w1")]),
+    ],
+)
+def test_neighbors_of_one_tag_are_one_entity(labels: tuple[str, ...], expected: list[tuple[str, str]]) -> None:
+    assert groups_of(*labels) == expected
+
+
+@pytest.mark.parametrize(
+    ("strategy", "label", "score"), [("first", "B-PER", 0.5), ("max", "B-LOC", 0.9), ("average", "I-LOC", 0.4)]
+)
+def test_a_word_has_one_label(strategy: str, label: str, score: float) -> None:
+    word = [
+        token("micro", {"B-PER": 0.5, "I-LOC": 0.4}, 0),
+        token("##so", {"I-PER": 0.6, "I-LOC": 0.4}, 5, continues=True),
+        token("##ft", {"B-LOC": 0.9, "I-LOC": 0.4}, 7, continues=True),
+    ]
+    (found,) = label_words(word, strategy, NAMES.__getitem__, join)
+    assert (found.label, found.text, found.start, found.end) == (label, "microsoft", 0, 9)
+    assert type(found.score) is np.float32
+    assert float(found.score) == pytest.approx(score)
+
+
+def test_a_text_that_begins_inside_a_word_still_has_a_first_word() -> None:
+    assert len(label_words([token("##so", {"O": 1}, 0, continues=True)], "first", NAMES.__getitem__, join)) == 1
+
+
+def test_of_entities_that_overlap_the_longest_stays() -> None:
+    def entity(start: int, end: int, score: float) -> dict[str, object]:
+        return {"start": start, "end": end, "score": np.float32(score)}
+
+    found = drop_overlaps(
+        [entity(8, 12, 0.2), entity(0, 4, 0.5), entity(0, 4, 0.7), entity(2, 8, 0.1), entity(9, 10, 0.9)]
+    )
+    assert [(item["start"], item["end"]) for item in found] == [(2, 8), (8, 12)]
+    assert [float(item["score"]) for item in drop_overlaps([entity(0, 4, 0.5), entity(0, 4, 0.7)])] == pytest.approx(
+        [0.7]
+    )
+    assert drop_overlaps([]) == []
