@@ -86,9 +86,9 @@ class PretrainedConfig:
         if name.startswith("__") or "_values" not in self.__dict__:
             raise AttributeError(name)
         key = self._canonical(name)
-        for values in (self._values, self.family.defaults, COMMON):
-            if values.get(key) is not None:
-                return _torch_dtype(values[key]) if key == "dtype" else values[key]
+        found = next((values[key] for values in (self._values, self.family.defaults, COMMON) if key in values), None)
+        if found is not None:
+            return _torch_dtype(found) if key == "dtype" else found
         merged = self.values()  # null, or nowhere: what it stands for may follow from other keys
         if key in merged:
             return merged[key]

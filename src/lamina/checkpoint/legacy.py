@@ -148,10 +148,9 @@ def read_vocabulary(path: Path) -> tuple[list[str], bool]:
 
 
 def _vocabulary_tree(file: MappedFile) -> Any:
-    if file.map[:4] == b"PK\x03\x04":
+    if file.read(0, 4) == b"PK\x03\x04":
         return read_torch_tree(file)
-    file.map.seek(0)
-    tree = read_pickle(file.map, str(file.path))
+    tree = read_pickle(file.stream(), str(file.path))
     return read_torch_tree(file) if tree == LEGACY_MAGIC else tree
 
 

@@ -8,6 +8,7 @@ other object of a known library becomes an inert `Record`, and a file that names
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,7 +25,9 @@ def read_pickle(file: Any, where: str) -> Any:
     Raises CheckpointError for damaged pickles and for those that name what no checkpoint needs.
     """
     try:
-        return _Walk(where).run(pickletools.genops(file))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # odd escapes in the text of damaged files
+            return _Walk(where).run(pickletools.genops(file))
     except CheckpointError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:

@@ -64,12 +64,12 @@ def _header(file: MappedFile) -> tuple[dict[str, Any], int]:
     path = file.path
     if file.size < 8:
         raise CheckpointError(f"{path} is cut off: {file.size} bytes, too few for a safetensors header")
-    (length,) = struct.unpack("<Q", file.map[:8])
+    (length,) = struct.unpack("<Q", file.read(0, 8))
     if length > LONGEST_HEADER:
         raise CheckpointError(f"{path} is not a safetensors file, or damaged: its header claims {length:,} bytes")
     if length > file.size - 8:
         raise CheckpointError(f"{path} is cut off: the header needs {length:,} bytes, {file.size - 8:,} are there")
-    text = file.map[8 : 8 + length]
+    text = file.read(8, length)
     if not text.startswith(b"{"):
         raise CheckpointError(f"{path}: the safetensors header does not start with '{{'")
     header = parse_json(text, f"{path} (header)", CheckpointError)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 
 BLOCK = 8 << 20  # bytes read at a time where a tensor is cast or transposed on its way in
+LARGEST_VALUE = 256 << 20  # bytes that a reader may ask for at once
 LONGEST_NAME = 1024
 MOST_TENSORS = 1_000_000
 LONGEST_AXIS = 2**31 - 1
@@ -43,6 +45,20 @@ class StoredTensor:
         return self.count * self.dtype.itemsize
 
 
+class Scratch:
+    """Memory for blocks on their way in, kept from one to the next: fresh ones would leave the heap in pieces."""
+
+    def __init__(self) -> None:
+        self.memory = torch.empty(0, dtype=torch.uint8)
+
+    def take(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """A tensor to fill, valid until the next is taken."""
+        size = math.prod(shape) * dtype.itemsize
+        if self.memory.numel() < size:
+            self.memory = torch.empty(max(size, BLOCK), dtype=torch.uint8)
+        return self.memory[:size].view(dtype).view(tuple(shape))
+
+
 class MappedFile:
     """A file opened once: mapped copy-on-write for tensors used as they are, read plainly for the others.
 
@@ -55,23 +71,43 @@ class MappedFile:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
         except OSError as problem:
             raise CheckpointError(f"{path} cannot be opened: {problem.strerror or problem}") from problem
-        try:
-            self.size = os.fstat(self._file.fileno()).st_size
-            self.map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
-        except (OSError, ValueError) as problem:
+        self.size = os.fstat(self._file.fileno()).st_size
+        self._map: mmap.mmap | None = None
+        if self.size == 0:
             self._file.close()
-            raise CheckpointError(f"{path} cannot be mapped: {problem if self.size else 'it is empty'}") from problem
+            raise CheckpointError(f"{path} is empty")
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on, fewer where the file ends; not by the map, whose pages would stay."""
+        self._file.seek(offset)
+        chunks = []
+        while size > 0 and (chunk := self._file.read(min(size, 1 << 30))):
+            chunks.append(chunk)
+            size -= len(chunk)
+        return b"".join(chunks)
+
+    def stream(self) -> _Stream:
+        """The file from its start, for readers that go through it once."""
+        return _Stream(self)
 
     def mapped(self, stored: StoredTensor) -> Tensor:
         """The tensor as a view of the mapped file: no memory is taken until it is touched."""
         if stored.count == 0:
             return torch.empty(stored.shape, dtype=stored.dtype)
-        flat = torch.frombuffer(self.map, dtype=stored.dtype, count=_span(stored), offset=stored.offset)
+        if self._map is None:
+            self._map = self._open_map()
+        flat = torch.frombuffer(self._map, dtype=stored.dtype, count=_span(stored), offset=stored.offset)
         tensor = flat.view(stored.shape) if stored.strides is None else flat.as_strided(stored.shape, stored.strides)
         aligned = tensor.data_ptr() % stored.dtype.itemsize == 0
         return tensor if aligned else tensor.clone()
 
-    def read_into(self, stored: StoredTensor, out: Tensor) -> None:
+    def _open_map(self) -> mmap.mmap:
+        try:
+            return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
+        except (OSError, ValueError) as problem:
+            raise CheckpointError(f"{self.path} cannot be mapped: {problem}") from problem
+
+    def read_into(self, stored: StoredTensor, out: Tensor, scratch: Scratch) -> None:
         """Fill `out` (same shape, any dtype and strides) block by block, leaving no page of the file mapped."""
         if stored.count == 0:
             return
@@ -83,7 +119,7 @@ class MappedFile:
         step = rows if direct else max(1, BLOCK // row_bytes)
         for start in range(0, rows, step):
             part = out[start : start + step]
-            block = part if direct else torch.empty(part.shape, dtype=stored.dtype)
+            block = part if direct else scratch.take(part.shape, stored.dtype)
             self._fill(block, stored.offset + start * row_bytes)
             if not direct:
                 part.copy_(block)
@@ -102,6 +138,40 @@ class MappedFile:
         self._file.close()
 
 
+class _Stream:
+    """A file read from start to end through a buffer of its own."""
+
+    def __init__(self, file: MappedFile):
+        self.file, self.at = file, 0
+        self.buffer, self.start = b"", 0
+
+    def read(self, size: int = -1) -> bytes:
+        """The next `size` bytes, fewer at the end of the file; ValueError for more than a pickle may want at once."""
+        size = min(size, self.file.size - self.at) if size >= 0 else self.file.size - self.at
+        if size > LARGEST_VALUE:
+            raise ValueError(f"it holds one value of {size:,} bytes")
+        if self.at + size > self.start + len(self.buffer):
+            self.buffer, self.start = self.file.read(self.at, max(size, 1 << 16)), self.at
+        begin = self.at - self.start
+        self.at += size
+        return self.buffer[begin : begin + size]
+
+    def readline(self) -> bytes:
+        """Up to and with the next line feed."""
+        begin, size = self.at, 256
+        while True:
+            line = self.read(size)
+            end = line.find(b"\n") + 1 or (len(line) if len(line) < size else 0)
+            if end:
+                self.at = begin + end
+                return line[:end]
+            self.at, size = begin, size * 16
+
+    def tell(self) -> int:
+        """Where the next byte comes from."""
+        return self.at
+
+
 class Weights(Mapping[str, Tensor]):
     """The tensors of a checkpoint by the names it gives them, each read when asked for.
 
@@ -111,6 +181,7 @@ class Weights(Mapping[str, Tensor]):
     def __init__(self, folder: Path, tensors: Mapping[str, tuple[MappedFile, StoredTensor]]):
         self.folder = folder
         self._tensors = dict(tensors)
+        self._scratch = Scratch()
 
     def __getitem__(self, name: str) -> Tensor:
         file, stored = self._tensors[name]
@@ -145,7 +216,7 @@ class Weights(Mapping[str, Tensor]):
     def read_into(self, name: str, out: Tensor) -> None:
         """Copy one tensor into `out` without mapping it, cast to `out`'s type."""
         file, stored = self._tensors[name]
-        file.read_into(stored, out)
+        file.read_into(stored, out, self._scratch)
 
     @property
     def nbytes(self) -> int:

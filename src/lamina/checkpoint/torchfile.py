@@ -64,9 +64,10 @@ def read_torch(file: MappedFile) -> dict[str, StoredTensor]:
 
 def read_torch_tree(file: MappedFile) -> Any:
     """The value in a file of `torch.save`, with `StoredTensor`s for tensors and `Record`s for other objects."""
-    if file.map[:4] == b"PK\x03\x04":
+    start = file.read(0, 4)
+    if start == b"PK\x03\x04":
         root, storages = _read_zip(file)
-    elif file.map[:1] == b"\x80":
+    elif start[:1] == b"\x80":
         root, storages = _read_legacy(file)
     else:
         raise CheckpointError(f"{file.path} is not a file written by torch.save")
@@ -82,12 +83,12 @@ def _read_zip(file: MappedFile) -> tuple[Any, Callable[[tuple[Any, ...]], _Stora
     if any(name.startswith(root + "code/") or name == root + "constants.pkl" for name in entries):
         raise CheckpointError(f"{file.path} is a TorchScript program, not a checkpoint")
     order = entries.get(root + "byteorder")
-    if order and file.map[order[0] : sum(order)] != b"little":
+    if order and file.read(*order) != b"little":
         raise CheckpointError(f"{file.path} was written on a big-endian machine, which is not supported")
     start, size = entries[pickles[0]]
     if size > LARGEST_PICKLE:
         raise CheckpointError(f"{file.path}: its pickle of {size:,} bytes is larger than any checkpoint needs")
-    value = read_pickle(file.map[start : start + size], str(file.path))
+    value = read_pickle(file.read(start, size), str(file.path))
 
     def storage(reference: tuple[Any, ...]) -> _Storage:
         dtype, key, count = _reference(reference, file.path)
@@ -128,7 +129,7 @@ def _entries(file: MappedFile) -> dict[str, tuple[int, int]]:
                 f"{path}: entry {info.filename[:80]!r} is compressed or encrypted; torch.save does neither"
             )
         at = info.header_offset
-        header = file.map[at : at + 30]
+        header = file.read(at, 30)
         if len(header) < 30 or not header.startswith(b"PK\x03\x04"):
             raise CheckpointError(f"{path} is a damaged or cut off archive at {info.filename[:80]!r}")
         start = at + 30 + sum(struct.unpack("<HH", header[26:30]))
@@ -145,15 +146,14 @@ def _entries(file: MappedFile) -> dict[str, tuple[int, int]]:
 
 def _read_legacy(file: MappedFile) -> tuple[Any, Callable[[tuple[Any, ...]], _Storage]]:
     path, where = file.path, str(file.path)
-    stream = file.map
-    stream.seek(0)
-    if read_pickle(_Bounded(stream), where) != LEGACY_MAGIC:
+    stream = file.stream()
+    if read_pickle(stream, where) != LEGACY_MAGIC:
         raise CheckpointError(f"{path} is a pickle, but not one that torch.save wrote")
-    version, system = read_pickle(_Bounded(stream), where), read_pickle(_Bounded(stream), where)
+    version, system = read_pickle(stream, where), read_pickle(stream, where)
     if version != 1001 or not isinstance(system, dict) or system.get("little_endian") is not True:
         raise CheckpointError(f"{path} was written by an unknown version of torch.save or on a big-endian machine")
-    value = read_pickle(_Bounded(stream), where)
-    keys = read_pickle(_Bounded(stream), where)
+    value = read_pickle(stream, where)
+    keys = read_pickle(stream, where)
     if not isinstance(keys, list) or not all(isinstance(key, (str, int)) for key in keys):
         raise CheckpointError(f"{path} is damaged: its list of storages is none")
     types: dict[str, tuple[torch.dtype, int]] = {}
@@ -164,7 +164,7 @@ def _read_legacy(file: MappedFile) -> tuple[Any, Callable[[tuple[Any, ...]], _St
         if key not in types:
             raise CheckpointError(f"{path} is damaged: storage {key[:40]!r} belongs to no tensor")
         dtype, count = types[key]
-        stored = file.map[at : at + 8]
+        stored = file.read(at, 8)
         if len(stored) < 8 or struct.unpack("<q", stored)[0] != count or at + 8 + count * dtype.itemsize > file.size:
             raise CheckpointError(f"{path} is damaged or cut off at storage {key[:40]!r}. Fetch it again")
         places[key] = _Storage(at + 8, dtype, count)
@@ -177,24 +177,6 @@ def _read_legacy(file: MappedFile) -> tuple[Any, Callable[[tuple[Any, ...]], _St
         return places[key]
 
     return value, storage
-
-
-class _Bounded:
-    """A mapped file as the pickle walk reads it: never more bytes at once than a pickle may have."""
-
-    def __init__(self, stream: Any):
-        self.stream, self.start = stream, stream.tell()
-
-    def read(self, size: int = -1) -> bytes:
-        if size < 0 or self.stream.tell() + size - self.start > LARGEST_PICKLE:
-            raise ValueError("it is larger than any checkpoint needs")
-        return bytes(self.stream.read(size))
-
-    def readline(self, size: int | None = -1) -> bytes:
-        return bytes(self.stream.readline())
-
-    def tell(self) -> int:
-        return int(self.stream.tell())
 
 
 def _note(found: Any, types: dict[str, tuple[torch.dtype, int]], path: Path) -> None:

@@ -1,0 +1,320 @@
+"""Tensors find their parameters through the name table, in every form files have them; gaps are told by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lamina.checkpoint.convert import check_plausible, export, load_into
+from lamina.checkpoint.files import open_weights, save_weights
+from lamina.checkpoint.report import LoadReport, few
+from lamina.errors import CheckpointError
+
+TABLE = {
+    "tokens": "body.wte | body.shared",
+    "layers.*.qkv": "body.h.*.attn.{query,key,value}",
+    "layers.*.down": "body.h.*.c_proj^T",
+    "layers.*.norm": "body.h.*.LayerNorm",
+    "head.bias": "final_logits_bias^row",
+    "head": "lm_head",
+}
+
+
+class Layer(nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(size, 3 * size)
+        self.down = nn.Linear(size, 2 * size)
+        self.norm = nn.LayerNorm(size)
+
+
+class Toy(nn.Module):
+    """Tied head, a frozen bias, layers: one of everything that tables describe."""
+
+    def __init__(self, size: int = 4, vocab: int = 6) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocab, size)
+        self.layers = nn.ModuleList(Layer(size) for _ in range(2))
+        self.head = nn.Linear(size, vocab)
+        self.head.weight = self.tokens.weight
+        bias = self.head.bias.detach()
+        del self.head.bias
+        self.head.register_buffer("bias", torch.zeros_like(bias))
+        self.register_buffer("waves", torch.zeros(3), persistent=False)
+
+
+def on_meta() -> Toy:
+    with torch.device("meta"):
+        model = Toy()
+    model.waves = torch.zeros(3)
+    return model
+
+
+def drawn() -> Toy:
+    torch.manual_seed(0)
+    model = Toy()
+    nn.init.normal_(model.head.bias)
+    return model
+
+
+def theirs() -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in export(drawn(), TABLE)}
+
+
+def load(folder: Path, tensors: Mapping[str, Tensor], model: nn.Module | None = None, **options: Any) -> Any:
+    save_weights(folder, tensors)
+    model = on_meta() if model is None else model
+    with open_weights(folder) as weights:
+        return model, load_into(model, TABLE, weights, prefix="body.", **options)
+
+
+def equal(model: nn.Module, other: nn.Module) -> bool:
+    ours, wanted = model.state_dict(), other.state_dict()
+    return ours.keys() == wanted.keys() and all(torch.equal(ours[name], wanted[name]) for name in ours)
+
+
+def test_export_splits_turns_and_names() -> None:
+    model, tensors = drawn(), theirs()
+    assert set(tensors) == {
+        "body.wte.weight",
+        *(
+            f"body.h.{i}.attn.{part}.{leaf}"
+            for i in (0, 1)
+            for part in ("query", "key", "value")
+            for leaf in ("weight", "bias")
+        ),
+        *(
+            f"body.h.{i}.{part}.{leaf}"
+            for i in (0, 1)
+            for part in ("c_proj", "LayerNorm")
+            for leaf in ("weight", "bias")
+        ),
+        "final_logits_bias",
+    }
+    assert torch.equal(tensors["body.h.1.attn.key.weight"], model.layers[1].qkv.weight[4:8])
+    assert torch.equal(tensors["body.h.0.c_proj.weight"], model.layers[0].down.weight.T)
+    assert tensors["final_logits_bias"].shape == (1, 6)
+
+
+def test_export_takes_no_memory() -> None:
+    model = drawn()
+    held = [(p.data_ptr(), p.data_ptr() + p.nbytes) for p in (*model.parameters(), *model.buffers())]
+    for _, tensor in export(model, TABLE):
+        assert any(start <= tensor.data_ptr() < end for start, end in held)
+
+
+def test_what_is_exported_loads_bit_by_bit(tmp_path: Path) -> None:
+    model, report = load(tmp_path, theirs(), complete=True)
+    assert equal(model, drawn())
+    assert model.head.weight is model.tokens.weight
+    assert not report and str(report) == ""
+    assert model.tokens.weight.requires_grad and isinstance(model.tokens.weight, nn.Parameter)
+
+
+@pytest.mark.parametrize("spell", [lambda name: name.removeprefix("body."), lambda name: name])
+def test_the_prefix_may_be_there_or_not(tmp_path: Path, spell: Any) -> None:
+    model, report = load(tmp_path, {spell(name): tensor for name, tensor in theirs().items()}, complete=True)
+    assert equal(model, drawn()) and not report
+
+
+def test_the_prefix_may_be_in_the_file_alone(tmp_path: Path) -> None:
+    table = {left: right.replace("body.", "") for left, right in TABLE.items()}
+    save_weights(tmp_path, theirs())
+    model = on_meta()
+    with open_weights(tmp_path) as weights:
+        assert not load_into(model, table, weights, prefix="body.", complete=True)
+    assert equal(model, drawn())
+
+
+def test_older_spellings_are_read(tmp_path: Path) -> None:
+    old = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma")
+        .replace("LayerNorm.bias", "LayerNorm.beta")
+        .replace("wte", "shared"): tensor
+        for name, tensor in theirs().items()
+    }
+    assert "body.h.0.LayerNorm.gamma" in old and "body.shared.weight" in old
+    model, report = load(tmp_path, old, complete=True)
+    assert equal(model, drawn()) and not report
+
+
+def test_a_tied_tensor_is_found_under_its_other_name(tmp_path: Path) -> None:
+    tensors = theirs()
+    tensors["lm_head.weight"] = tensors.pop("body.wte.weight")
+    model, report = load(tmp_path, tensors, complete=True)
+    assert equal(model, drawn()) and not report
+    tensors["body.wte.weight"] = tensors["lm_head.weight"].clone()
+    assert not load(tmp_path, tensors)[1], "a copy of a tied tensor is nothing unexpected"
+
+
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("wanted", [torch.float32, torch.bfloat16, None])
+def test_types_are_cast_to_the_model_s(tmp_path: Path, stored: torch.dtype, wanted: torch.dtype | None) -> None:
+    model, _ = load(tmp_path, {name: tensor.to(stored) for name, tensor in theirs().items()}, dtype=wanted)
+    dtype = wanted or torch.float32
+    for name, parameter in drawn().named_parameters():
+        assert torch.equal(dict(model.named_parameters())[name], parameter.to(stored).to(dtype))
+
+
+def test_a_model_that_has_memory_already_is_filled_in_place(tmp_path: Path) -> None:
+    model = Toy()
+    before = {name: parameter.data_ptr() for name, parameter in model.named_parameters()}
+    load(tmp_path, theirs(), model)
+    assert equal(model, drawn())
+    assert {name: parameter.data_ptr() for name, parameter in model.named_parameters()} == before
+
+
+def test_tensors_as_we_hold_them_stay_mapped(tmp_path: Path) -> None:
+    save_weights(tmp_path, theirs())
+    model = on_meta()
+    with open_weights(tmp_path) as weights:
+        load_into(model, TABLE, weights, prefix="body.")
+        ranges = [
+            (weights[name].data_ptr(), weights[name].nbytes) for name in ("body.wte.weight", "body.h.0.LayerNorm.bias")
+        ]
+    assert model.tokens.weight.data_ptr() == ranges[0][0]
+    assert model.layers[0].norm.bias.data_ptr() == ranges[1][0]
+
+
+def test_what_the_file_lacks_is_zero_and_reported_in_both_spellings(tmp_path: Path) -> None:
+    tensors = theirs()
+    for name in ("body.h.0.c_proj.weight", "body.h.1.attn.key.bias"):
+        del tensors[name]
+    model, report = load(tmp_path, tensors)
+    assert report.fresh == {"layers.0.down.weight", "layers.1.qkv.bias"}
+    assert report.as_dict()["missing_keys"] == ["body.h.0.c_proj.weight", "body.h.1.attn.key.bias"]
+    assert "body.h.1.attn.key.bias (our layers.1.qkv.bias)" in str(report)
+    assert "train before use" in str(report) and "\n" not in str(report)
+    assert not model.layers[0].down.weight.any()
+
+
+def test_the_same_architecture_may_lack_nothing(tmp_path: Path) -> None:
+    tensors = theirs()
+    del tensors["body.h.1.attn.key.bias"]
+    model = on_meta()
+    with pytest.raises(CheckpointError, match=r"body\.h\.1\.attn\.key\.bias \(our layers\.1\.qkv\.bias\)"):
+        load(tmp_path, tensors, model, complete=True)
+    assert all(parameter.is_meta for parameter in model.parameters()), "half-loaded"
+
+
+def test_a_buffer_may_be_absent_without_a_word(tmp_path: Path) -> None:
+    tensors = theirs()
+    del tensors["final_logits_bias"]
+    model, report = load(tmp_path, tensors, complete=True)
+    assert not report and not model.head.bias.any()
+
+
+def test_shapes_that_do_not_fit_are_named_and_change_nothing(tmp_path: Path) -> None:
+    tensors = theirs() | {"body.wte.weight": torch.zeros(7, 4)}
+    model = on_meta()
+    with pytest.raises(
+        CheckpointError, match=r"body\.wte\.weight is \[7, 4\].*wants \[6, 4\].*ignore_mismatched_sizes=True"
+    ):
+        load(tmp_path, tensors, model)
+    assert all(parameter.is_meta for parameter in model.parameters()), "half-loaded"
+
+
+@pytest.mark.parametrize("name", ["body.h.0.c_proj.weight", "body.h.0.attn.query.weight", "final_logits_bias"])
+def test_shapes_are_told_as_the_file_has_them(tmp_path: Path, name: str) -> None:
+    right = theirs()[name]
+    with pytest.raises(CheckpointError) as caught:
+        load(tmp_path, theirs() | {name: torch.zeros(2, 2)})
+    assert f"{name} is [2, 2]" in str(caught.value) and str(list(right.shape)) in str(caught.value)
+
+
+def test_mismatched_tensors_start_anew_where_that_is_asked_for(tmp_path: Path) -> None:
+    model, report = load(tmp_path, theirs() | {"body.wte.weight": torch.ones(7, 4)}, ignore_mismatched_sizes=True)
+    assert report.fresh == {"tokens.weight"}
+    assert "body.wte.weight [7, 4] -> [6, 4]" in str(report)
+    assert model.tokens.weight.shape == (6, 4)
+
+
+def test_integers_are_no_weights(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"int64, not weights"):
+        load(tmp_path, theirs() | {"body.wte.weight": torch.zeros(6, 4, dtype=torch.int64)})
+
+
+def test_what_is_not_used_is_listed_unless_it_carries_nothing(tmp_path: Path) -> None:
+    extra = {
+        "body.position_ids": torch.arange(3),
+        "h.1.attn.bias": torch.zeros(2),
+        "cls.extra": torch.zeros(1),
+        "body.h.0.attn.query.spare": torch.zeros(1),
+    }
+    _, report = load(tmp_path, theirs() | extra, ignored=("position_ids", "h.*.attn.bias"))
+    assert set(report.unexpected) == {"cls.extra", "body.h.0.attn.query.spare"}
+    assert str(report).startswith("not used: ")
+
+
+def test_a_file_of_another_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"none of this model's tensors.*body\.wte\.weight.*something\.else"):
+        load(tmp_path, {"something.else": torch.zeros(2)})
+
+
+def test_a_gap_in_a_table_is_our_mistake(tmp_path: Path) -> None:
+    save_weights(tmp_path, theirs())
+    table = {left: right for left, right in TABLE.items() if "norm" not in left}
+    with open_weights(tmp_path) as weights, pytest.raises(KeyError, match=r"layers\.0\.norm"):
+        load_into(on_meta(), table, weights)
+
+
+def test_absurd_configs_are_refused_against_the_bytes_at_hand() -> None:
+    check_plausible({"model_type": "bert"}, 440_000_000, 110_000_000)
+    check_plausible({"model_type": "bert"}, 1000, 1_000_000)
+    with pytest.raises(CheckpointError, match=r"bert.*30,000,000,000 parameters.*17,000,000 bytes"):
+        check_plausible({"model_type": "bert"}, 17_000_000, 30_000_000_000)
+
+
+def test_reports_stay_short() -> None:
+    report = LoadReport(missing={f"a.{i}": f"b.{i}" for i in range(16)}, unexpected=tuple("xyz"), mismatched={})
+    assert str(report).splitlines()[0].endswith("b.3 (our a.3) and 12 more")
+    assert len(str(report).splitlines()) == 2
+    assert len(few(["x" * 1000] * 5, 2)) < 500
+
+
+PEAK = """
+import sys, torch
+from torch import nn
+from lamina.checkpoint.convert import load_into
+from lamina.checkpoint.files import open_weights
+class Layer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.up, self.down = nn.Linear(768, 2304), nn.Linear(768, 3072), nn.Linear(3072, 768)
+def peak():
+    return 1024 * next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+with torch.device("meta"):
+    model = nn.Module()
+    model.layers = nn.ModuleList(Layer() for _ in range(6))
+    model.tokens = nn.Embedding(20000, 768)
+table = {"tokens": "wte", "layers.*.qkv": "h.*.{q,k,v}", "layers.*.up": "h.*.up^T", "layers.*.down": "h.*.down"}
+torch.ones(10).sum()
+before = peak()
+with open_weights(sys.argv[1]) as weights:
+    load_into(model, table, weights, dtype=torch.float32)
+for parameter in model.parameters():
+    parameter.detach().sum()
+total = sum(parameter.nbytes for parameter in model.parameters())
+print((peak() - before) / total)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("dtype", "safe"), [(torch.float32, True), (torch.float16, False)])
+def test_loading_takes_little_more_memory_than_the_weights(tmp_path: Path, dtype: torch.dtype, safe: bool) -> None:
+    tensors = {"wte.weight": torch.zeros(20000, 768, dtype=dtype)}
+    for i in range(6):
+        shapes = {"q": (768, 768), "k": (768, 768), "v": (768, 768), "up": (768, 3072), "down": (768, 3072)}
+        tensors |= {f"h.{i}.{name}.weight": torch.zeros(shape, dtype=dtype) for name, shape in shapes.items()}
+        biases = {"q": 768, "k": 768, "v": 768, "up": 3072, "down": 768}
+        tensors |= {f"h.{i}.{name}.bias": torch.zeros(size, dtype=dtype) for name, size in biases.items()}
+    save_weights(tmp_path, tensors, safe_serialization=safe)
+    peak = subprocess.run([sys.executable, "-c", PEAK, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert 0.9 < float(peak.stdout) <= 1.15
