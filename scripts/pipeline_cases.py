@@ -48,7 +48,8 @@ def case(checkpoint: str, *args: Any, init: Case | None = None, **kwargs: Any) -
 
 
 def text_classification() -> list[Case]:
-    cases = [case(name, text) for name in ("bert-moods", "roberta-moods") for text in TEXTS]
+    checkpoints = ("bert-moods", "roberta-moods", "gpt2-moods", "t5-moods")
+    cases = [case(name, text) for name in checkpoints for text in TEXTS]
     for name in ("bert-moods", "bert-topics", "bert-rating", "bert-spam"):
         cases += [
             case(name, TEXTS[0]),
@@ -101,6 +102,8 @@ def token_classification() -> list[Case]:
             for strategy in strategies
             for text in (NAMES if name.startswith("bert") else NAMES[:3])
         ),
+        *(case(name, text, aggregation_strategy="max") for name in ("gpt2-tags", "t5-tags") for text in NAMES[:3]),
+        *(case(name, NAMES[1]) for name in ("gpt2-tags", "t5-tags")),
         case("bert-tags", NAMES),
         case("bert-tags", NAMES[:1]),
         case("bert-tags", NAMES[0], init={"aggregation_strategy": "simple"}),
@@ -195,6 +198,7 @@ def question_answering() -> list[Case]:
                 {"doc_stride": 16},
             )
         ),
+        *(case(name, **asked, top_k=3, **more) for name in ("gpt2-qa", "t5-qa") for more in ({}, {"max_seq_len": 40})),
         case("bert-qa", asked),
         case("bert-qa", [asked]),
         case("bert-qa", [asked, {"question": "When?", "context": "In 1969, says NASA."}]),

@@ -70,7 +70,29 @@ FAMILIES["bart"] = {
     **BART_SIZES,
     "forced_eos_token_id": None,
 }
-PREFIXES = {"bert": "Bert", "roberta": "Roberta", "albert": "Albert", "bart": "Bart"}
+FAMILIES["gpt2"] = {  # one token more than the files have: <|endoftext|>
+    "model_type": "gpt2",
+    "vocab_size": FAMILIES["roberta"]["vocab_size"] + 1,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 64,
+}
+FAMILIES["t5"] = {
+    "model_type": "t5",
+    "vocab_size": 600,
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 48,
+    "num_layers": 2,
+    "num_heads": 4,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 20,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
+    "decoder_start_token_id": 0,
+}
+PREFIXES = {"bert": "Bert", "roberta": "Roberta", "albert": "Albert", "bart": "Bart", "gpt2": "GPT2", "t5": "T5"}
 
 CHECKPOINTS: dict[str, dict[str, Any]] = {
     "bert-moods": _config("bert", "ForSequenceClassification", MOODS),
@@ -91,6 +113,12 @@ CHECKPOINTS: dict[str, dict[str, Any]] = {
     "bert-qa": _config("bert", "ForQuestionAnswering"),
     "roberta-qa": _config("roberta", "ForQuestionAnswering"),
     "albert-qa": _config("albert", "ForQuestionAnswering"),
+    "gpt2-moods": _config("gpt2", "ForSequenceClassification", MOODS),
+    "gpt2-tags": _config("gpt2", "ForTokenClassification", TAGS),
+    "gpt2-qa": _config("gpt2", "ForQuestionAnswering"),
+    "t5-tags": _config("t5", "ForTokenClassification", TAGS),
+    "t5-qa": _config("t5", "ForQuestionAnswering"),
+    "t5-moods": _config("t5", "ForSequenceClassification", MOODS),
     "bert-body": _config("bert", "Model"),
     "roberta-body": _config("roberta", "Model"),
 }
@@ -102,14 +130,15 @@ def write_tokenizer(name: str, folder: Path, bert_vocabulary: Path) -> None:
     if name.startswith("bert"):
         shutil.copy(bert_vocabulary, folder / "vocab.txt")
         config |= {"tokenizer_class": "BertTokenizer", "do_lower_case": "-cased" not in name}
-    elif name.startswith("albert"):
-        shutil.copy(FIXTURES / "albert" / "spiece.model", folder)
-        config |= {"tokenizer_class": "AlbertTokenizer"}
+    elif name.startswith(("albert", "t5")):
+        family = name.split("-")[0]
+        shutil.copy(FIXTURES / family / "spiece.model", folder)
+        config |= {"tokenizer_class": "AlbertTokenizer" if family == "albert" else "T5Tokenizer"}
     else:
         for file in ("vocab.json", "merges.txt"):
             shutil.copy(FIXTURES / "roberta" / file, folder)
-        kind = "BartTokenizer" if name.startswith("bart") else "RobertaTokenizer"
-        config |= {"tokenizer_class": kind, "add_prefix_space": name == "roberta-tags"}
+        kinds = {"bart": "BartTokenizer", "gpt2": "GPT2Tokenizer", "roberta": "RobertaTokenizer"}
+        config |= {"tokenizer_class": kinds[name.split("-")[0]], "add_prefix_space": name == "roberta-tags"}
     (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
 
 

@@ -74,6 +74,9 @@ class Pipeline(ABC, Generic[Settings]):
         self._check_head()
         if model.device != self.device:
             model.to(self.device)
+        # One pass needs no keys and values kept for a next one.
+        kept = "use_cache" in inspect.signature(self.model.forward).parameters
+        self._uncached = {"use_cache": False} if kept else {}
         self.framework = "pt"
         self.modelcard = modelcard
         self.batch_size = _checked_batch_size(batch_size)
@@ -193,7 +196,7 @@ class Pipeline(ABC, Generic[Settings]):
         """One pass of the model over `rows`."""
         batch = pad_rows(rows, self.tokenizer, self.device)
         with torch.inference_mode():
-            return self.select(self.model(**batch.inputs), batch, settings)
+            return self.select(self.model(**batch.inputs, **self._uncached), batch, settings)
 
     def _settled(self, options: dict[str, Any]) -> Settings:
         """`settle`, with a message of ours where an option is unknown."""

@@ -22,7 +22,12 @@ def choose_device(device: int | str | torch.device | None, current: torch.device
         return current
     if device is None or (isinstance(device, int) and device >= 0):
         kind = accelerator()
-        return torch.device("cpu") if kind is None else torch.device(kind, device or 0)
+        if kind is None:
+            return torch.device("cpu")
+        count = torch.accelerator.device_count()
+        if (device or 0) >= count:
+            raise PipelineError(f"device={device} is not available: this machine has {count}, counted from 0")
+        return torch.device(kind, device or 0)
     try:
         chosen = torch.device(device)
     except (RuntimeError, TypeError) as error:
