@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..spec import AdaptiveVocabulary
+from .embeddings import table
 
 
 class AdaptiveEmbedding(nn.Module):
@@ -17,7 +18,7 @@ class AdaptiveEmbedding(nn.Module):
     def __init__(self, spec: AdaptiveVocabulary):
         super().__init__()
         self.spec = spec
-        self.tables = nn.ModuleList(nn.Embedding(rows, width) for rows, width in spec.tables)
+        self.tables = nn.ModuleList(table(rows, width) for rows, width in spec.tables)
         # Bare parameters, since the softmax reads the same matrices the other way round.
         self.projections = nn.ParameterList(
             torch.empty(spec.hidden_size, width) for _, width in spec.tables if spec.projected
@@ -94,12 +95,13 @@ class AdaptiveSoftmax(nn.Module):
         of one cluster keeps them in place.
         """
         found, places = [], []
+        precise = torch.promote_types(hidden.dtype, torch.float32)
         for cluster, (start, end) in enumerate(self.spec.clusters):
             inside = ((labels >= start) & (labels < end)).nonzero()[:, 0]
             rows, goals = hidden[inside], (labels[inside] - start)[:, None]
-            first = self._first(rows)
+            first = self._first(rows, precise)
             if cluster:
-                likelihood = self._scores(cluster, rows).log_softmax(-1).gather(1, goals)[:, 0]
+                likelihood = self._scores(cluster, rows).log_softmax(-1, dtype=precise).gather(1, goals)[:, 0]
                 likelihood = likelihood + first[:, self.spec.edges[1] + cluster - 1]
             else:
                 likelihood = first.gather(1, goals)[:, 0]
@@ -110,13 +112,13 @@ class AdaptiveSoftmax(nn.Module):
             return losses.new_zeros(len(labels)).index_put((places[0],), losses)
         return F.pad(losses, (0, len(labels) - len(losses)))
 
-    def _first(self, hidden: Tensor) -> Tensor:
+    def _first(self, hidden: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Log-probabilities of the first cluster's tokens, then of the other clusters."""
         scores = self._scores(0, hidden)
         if self.cluster_weight is not None:
             others = F.linear(self._narrowed(0, hidden), self.cluster_weight, self.cluster_bias)
             scores = torch.cat([scores, others], -1)
-        return scores.log_softmax(-1)
+        return scores.log_softmax(-1, dtype=dtype)
 
     def _scores(self, cluster: int, hidden: Tensor) -> Tensor:
         start, end = self.spec.clusters[cluster]
