@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import nn
@@ -13,11 +13,14 @@ from ..checkpoint.config import PretrainedConfig
 from ..checkpoint.convert import check_plausible, export, load_into
 from ..checkpoint.files import open_weights, save_weights
 from ..checkpoint.hub import resolve
-from ..errors import ConfigError
+from ..errors import ConfigError, GenerationError
 from ..families import Family, Task
+from ..generation.config import FILE_NAME as GENERATION_FILE
+from ..generation.config import GenerationConfig
 from ..nn.model import Model
 from .options import WEIGHT_PATTERNS, as_dtype, split_options
 
+WRITING = ("causal-lm", "aligned-lm", "seq2seq-lm", "double-heads")
 logger = logging.getLogger("lamina")
 
 
@@ -40,6 +43,7 @@ class PreTrainedModel(Model):
         values = config.values()
         super().__init__(self.family.model_spec(values, self.task), self.task.kind, config)
         self.name_or_path = ""
+        self._generation_config: GenerationConfig | None = None
         if not self._on_meta():
             self.initialize()
 
@@ -88,6 +92,8 @@ class PreTrainedModel(Model):
         if str(report):
             logger.warning("%s from %s: %s", cls.__name__, name_or_path, report)
         model.name_or_path = str(name_or_path)
+        if (folder / GENERATION_FILE).is_file():
+            model.generation_config = GenerationConfig.from_pretrained(folder)
         model.eval()
         return (model, report.as_dict()) if loading.output_loading_info else model
 
@@ -118,6 +124,34 @@ class PreTrainedModel(Model):
             variant=variant,
         )
         self.config.save_pretrained(folder)
+        if self.can_generate():
+            self.generation_config.save_pretrained(folder)
+
+    def can_generate(self) -> bool:
+        """Whether this task's head continues text."""
+        return self.task.kind in WRITING
+
+    @property
+    def generation_config(self) -> GenerationConfig:
+        """How this model writes unless told otherwise: generation_config.json, or what older files keep in config."""
+        if self._generation_config is None:
+            self._generation_config = GenerationConfig.from_model_config(self.config)
+        return self._generation_config
+
+    @generation_config.setter
+    def generation_config(self, config: GenerationConfig) -> None:
+        self._generation_config = config
+
+    def generate(self, inputs: torch.Tensor | None = None, **options: Any) -> Any:
+        """Write on from a prompt, or for a source; see generation/generate.py for the options."""
+        if not self.can_generate():
+            raise GenerationError(
+                f"a {type(self).__name__} has no language modeling head to write with: load the checkpoint with "
+                "AutoModelForCausalLM or AutoModelForSeq2SeqLM"
+            )
+        from ..generation.generate import generate  # here, since most models that are loaded never write
+
+        return generate(cast(Any, self), inputs, **options)
 
     @property
     def device(self) -> torch.device:
