@@ -48,7 +48,7 @@ def resolve(
     local = Path(name_or_path).expanduser()
     if any(part in ("..", "") for part in subfolder.split("/")) and subfolder:
         raise HubError(f"subfolder {subfolder!r} must be a plain relative path")
-    if local.is_dir():
+    if local.is_dir() and str(name_or_path):
         return _existing(local, subfolder)
     name, revision = str(name_or_path), revision or "main"
     if local.is_file():
@@ -147,7 +147,7 @@ def explain(problem: BaseException, name: str, revision: str, endpoint: str = EN
         if status is not None:
             return HubError(_by_status(status, found, name, revision, endpoint))
     if any("Consistency check failed" in str(found) for found in chain):
-        return HubError(f"a file of {name!r} came with the wrong size: {problem}. Nothing of it was kept; try again")
+        return HubError(f"a file of {name!r} came with the wrong size and was not kept; try again. {_short(problem)}")
     kinds = {base.__name__ for found in chain for base in type(found).__mro__}
     if kinds & NETWORK_ERRORS:
         return _Unreachable(
