@@ -204,7 +204,7 @@ class TextEncoder(PieceCutting):
                     return [self._backend.encode(text, pair, presplit, job.add_special_tokens)]
                 encode = self._backend.encode_batch_fast if fast else self._backend.encode_batch
                 return encode(texts, presplit, job.add_special_tokens)
-        except TypeError as error:
+        except (TypeError, UnicodeEncodeError) as error:
             raise TokenizerError(describe_bad_text(job)) from error
         except BaseException as error:
             if not comes_from_backend(error):

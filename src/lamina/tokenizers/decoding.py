@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import operator
+from typing import TYPE_CHECKING, Any
+
+from lamina.errors import TokenizerError
 
 if TYPE_CHECKING:
     from lamina.tokenizers.tokenizer import Tokenizer
@@ -19,6 +22,24 @@ UNWANTED = (
     (" 've", "'ve"),
     (" 're", "'re"),
 )
+
+
+def read_ids(value: Any) -> list[int]:
+    """One row of ids out of a number, a list, an array or a tensor."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    ids = [value] if isinstance(value, int) else list(value)
+    if ids and isinstance(ids[0], list | tuple):
+        raise TokenizerError("decode takes one row of ids; for several rows use batch_decode.")
+    try:
+        ids = [operator.index(index) for index in ids]
+    except TypeError as error:
+        raise TokenizerError(f"decode takes ids, which are whole numbers: {error}.") from error
+    if ids and not 0 <= min(ids) <= max(ids) < 2**32:
+        raise TokenizerError(
+            f"{min(ids) if min(ids) < 0 else max(ids)} is no token id. Replace labels of -100 by the pad id."
+        )
+    return ids
 
 
 def clean_up(text: str) -> str:

@@ -65,4 +65,17 @@ def describe_bad_text(job: Job) -> str:
             words = part if job.presplit and isinstance(part, list | tuple) else ()
             if not isinstance(part, good) or not all(isinstance(word, str) for word in words):
                 return f"Row {index} of the batch is {str(part)[:60]!r} ({type(part).__name__}), not text. {SHAPES}"
+        if not can_be_written(parts):
+            return f"Row {index} of the batch holds half a surrogate pair, which is no character. Decode the text anew."
     return f"These are no texts. {SHAPES}"
+
+
+def can_be_written(value: Any) -> bool:
+    """Whether a text, or every text of a row, can be written as UTF-8."""
+    try:
+        str(
+            "".join(value) if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value) else value
+        ).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
-from lamina.tokenizers.decoding import clean_up, join_pieces
+from lamina.tokenizers.decoding import clean_up, join_pieces, read_ids
 from lamina.tokenizers.encoding import BatchEncoding
 from lamina.tokenizers.files import backend_errors
 from lamina.tokenizers.manual import IdRows
@@ -50,7 +50,8 @@ class Tokenizer(IdRows):
     ) -> Tokenizer:
         """Learn a new vocabulary from text files, or from an iterator of texts.
 
-        `kind` is "wordpiece", "bpe", "unigram", "word" or "char".
+        `kind` is "wordpiece", "bpe", "unigram", "word" or "char". WordPiece and Unigram may break ties differently from
+        run to run: save what was learned.
         """
         from lamina.tokenizers.training import train
 
@@ -100,11 +101,7 @@ class Tokenizer(IdRows):
         use_source_tokenizer: bool = False,
     ) -> str:
         """The text of one row of ids (a number, list, array or tensor [tokens])."""
-        ids = self._ids_with(token_ids)
-        if ids and not isinstance(ids[0], int):
-            if isinstance(ids[0], list | tuple):
-                raise TokenizerError("decode takes one row of ids; for several rows use batch_decode.")
-            ids = [int(index) for index in ids]
+        ids = read_ids(token_ids)
         if self._assembly.splitter is not None:
             text = join_pieces(self, ids, skip_special_tokens, spaces_between_special_tokens, use_source_tokenizer)
         else:

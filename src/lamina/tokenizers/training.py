@@ -137,10 +137,10 @@ def looks_like_file(text: str) -> bool:
 
 
 def lines_of(path: Path) -> Iterator[str]:
-    """The lines of a text file."""
+    """The lines of a text file, without their ends."""
     try:
         with path.open(encoding="utf-8") as file:
-            yield from file
+            yield from (line.rstrip("\n") for line in file)
     except OSError as error:
         raise TokenizerError(f"Cannot read {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:

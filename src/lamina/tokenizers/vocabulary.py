@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, overload
+from typing import overload
 
 from tokenizers import AddedToken
 
@@ -220,12 +220,6 @@ class Vocabulary:
             else:
                 raise TokenizerError(f"{role!r}: {value!r} is no special token. Roles: {', '.join(ROLES)}.")
         return self.add_tokens(tokens, special_tokens=True)
-
-    def _ids_with(self, ids: Any) -> list[int]:
-        """Ids out of a number, a list, an array or a tensor."""
-        if hasattr(ids, "tolist"):
-            ids = ids.tolist()
-        return [ids] if isinstance(ids, int) else list(ids)
 
 
 def flagged(token: str | AddedToken) -> AddedToken:

@@ -1,0 +1,181 @@
+"""Files that cannot be trusted: whatever is wrong with them, one clear error says so."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lamina.errors import TokenizerError
+from lamina.tokenizers import Tokenizer, files
+from lamina.tokenizers.charsmap import CharacterMap
+from lamina.tokenizers.sentencepiece import SentencePieceModel, read_sentencepiece
+from tests.assets import asset
+from tests.tokenizers.kinds import FIXTURES
+
+SPECIALS = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\n"
+
+
+def stored(**changes: Any) -> dict[str, Any]:
+    data = json.loads((FIXTURES / "roberta_saved" / "tokenizer.json").read_text(encoding="utf-8"))
+    return {**data, **changes}
+
+
+def folder_of(tmp_path: Path, **contents: Any) -> Path:
+    for name, content in contents.items():
+        stem, _, suffix = name.rpartition("_")
+        text = content if isinstance(content, str) else json.dumps(content)
+        (tmp_path / f"{stem}.{suffix}").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("recipe", "contents", "says"),
+    [
+        ("bert", {}, "No vocab.txt"),
+        ("roberta", {"vocab_json": {"a": 0}}, "No merges.txt or vocab.bpe"),
+        ("albert", {}, "No spiece.model"),
+        ("marian", {}, "No source.spm"),
+        ("transfo_xl", {"vocab_pkl": "x"}, "pickle"),
+        ("transfo_xl", {"vocab_txt": "a\nb\n"}, "<unk>"),
+        ("no_such", {}, "no tokenizer kind 'no_such'"),
+        (None, {"readme_md": ""}, "Cannot tell what kind .*readme.md"),
+        (None, {"tokenizer_config_json": {"tokenizer_class": "LlamaTokenizer"}}, "LlamaTokenizer"),
+        ("bert", {"vocab_txt": ""}, "holds no tokens"),
+        ("bert", {"vocab_txt": "a\nb\n"}, r"no '\[CLS\]'"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": "{"}, "not valid JSON"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": "[]"}, "JSON object"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a": 1, "a": 2}'}, "'a' twice"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a": NaN}'}, "NaN"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a":' + "[" * 10**5}, "nested|JSON"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"padding_side": "up"}}, "padding_side"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"do_lower_case": "yes"}}, "Loading the tokenizer"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"model_max_length": "long"}}, "model_max_length"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"pad_token": 3}}, "special token is 3"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"added_tokens_decoder": {"x": {}}}}, "x"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"added_tokens_decoder": {"1": {}}}}, "content"),
+        ("bert", {"vocab_txt": SPECIALS, "added_tokens_json": {"x": "y"}}, "'y', not a number"),
+        ("roberta", {"vocab_json": {"a": "b"}, "merges_txt": ""}, "the id of 'a'"),
+        ("roberta", {"vocab_json": {"a": 2**40}, "merges_txt": ""}, "the id of 'a'"),
+        ("roberta", {"vocab_json": {"a": 0, "b": 0}, "merges_txt": ""}, "same id"),
+        ("roberta", {"vocab_json": {}, "merges_txt": ""}, "no tokens"),
+        ("roberta", {"vocab_json": {"a": 0}, "merges_txt": "a b c\n"}, "line 1"),
+        ("roberta", {"vocab_json": {"a": 0}, "merges_txt": "a b\n"}, "Building byte-level BPE"),
+        ("gpt", {"vocab_json": {"a": 0}, "merges_txt": "x y\n"}, "Building BPE"),
+        ("t5", {"spiece_model": "hello"}, "not a SentencePiece model"),
+        ("byt5", {"tokenizer_config_json": {"extra_ids": 10**12}}, "extra_ids"),
+        ("byt5", {"tokenizer_config_json": {"extra_ids": 3, "additional_special_tokens": ["<extra_id_0>"]}}, "names 1"),
+        ("json", {"tokenizer_json": {}}, "no model"),
+        ("json", {"tokenizer_json": {"model": {"type": "Other"}}}, "Reading"),
+    ],
+)
+def test_bad_folders(tmp_path: Path, recipe: str | None, contents: dict[str, Any], says: str) -> None:
+    with pytest.raises(TokenizerError, match=says):
+        Tokenizer.from_folder(folder_of(tmp_path, **contents), recipe)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(TokenizerError, match="not a folder"):
+        Tokenizer.from_folder(tmp_path / "nowhere")
+
+
+def test_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 10)
+    with pytest.raises(TokenizerError, match="more than the 10"):
+        Tokenizer.from_folder(folder_of(tmp_path, vocab_txt=SPECIALS), "bert")
+
+
+@pytest.mark.parametrize("part", ["pre_tokenizer", "normalizer", "decoder"])
+def test_foreign_expressions_are_refused(tmp_path: Path, part: str) -> None:
+    hostile = {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "(a+)+$"}}]}
+    folder = folder_of(tmp_path, tokenizer_json=stored(**{part: hostile}))
+    with pytest.raises(TokenizerError, match="regular expression"):
+        Tokenizer.from_folder(folder, "json")
+    deep: Any = {}
+    for _ in range(100):
+        deep = {"a": deep}
+    with pytest.raises(TokenizerError, match="deeply"):
+        Tokenizer.from_folder(folder_of(tmp_path, tokenizer_json=stored(**{part: deep})), "json")
+
+
+def test_panics_of_the_library_are_reported(tmp_path: Path) -> None:
+    data = stored()
+    data["post_processor"] = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<zz>", "type_id": 0}}]}
+    with pytest.raises(TokenizerError):
+        Tokenizer.from_folder(folder_of(tmp_path, tokenizer_json=data), "json")
+    data = stored()
+    data["model"]["merges"].append(["no", "such"])
+    with pytest.raises(TokenizerError, match="Reading"):
+        Tokenizer.from_folder(folder_of(tmp_path, tokenizer_json=data), "json")
+
+
+def test_sentencepiece_of_another_algorithm(tmp_path: Path) -> None:
+    data = (FIXTURES / "t5" / "spiece.model").read_bytes()
+    (tmp_path / "spiece.model").write_bytes(data + b"\x12\x02\x18\x02")  # trainer_spec { model_type: BPE }
+    with pytest.raises(TokenizerError, match="algorithm 2"):
+        Tokenizer.from_folder(tmp_path, "t5")
+
+
+def test_sentencepiece_fields() -> None:
+    model = read_sentencepiece(FIXTURES / "t5" / "spiece.model")
+    assert [piece.text for piece in model.pieces[:3]] == ["<pad>", "</s>", "<unk>"]
+    assert (model.algorithm, model.unk_id) == (1, 2)
+    assert model.add_dummy_prefix
+    assert model.remove_extra_whitespaces
+    assert model.charsmap
+
+
+@given(st.data())
+def test_broken_sentencepiece_files_never_crash(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    whole = (FIXTURES / "t5" / "spiece.model").read_bytes()
+    stop = data.draw(st.integers(0, len(whole)))
+    place = data.draw(st.integers(0, len(whole) - 1))
+    noise = data.draw(st.binary(max_size=8))
+    path = tmp_path_factory.getbasetemp() / "broken.model"
+    path.write_bytes((whole[:place] + noise + whole[place + len(noise) :])[:stop])
+    try:
+        assert isinstance(read_sentencepiece(path), SentencePieceModel)
+    except TokenizerError as error:
+        assert "SentencePiece" in str(error) or "unknown piece" in str(error)
+
+
+@given(data=st.binary(max_size=200), text=st.text(max_size=20))
+def test_broken_character_maps_never_crash(data: bytes, text: str) -> None:
+    blob = struct.pack("<I", len(data) // 4 * 4) + data
+    try:
+        assert isinstance(CharacterMap(blob).apply(text), str)
+    except TokenizerError as error:
+        assert "character map" in str(error)
+
+
+def test_character_map_takes_the_longest_rule() -> None:
+    rules = CharacterMap(read_sentencepiece(asset("sentencepiece_en")).charsmap)
+    assert rules.apply("ﬁne ①② ＡＢＣ ㎏ plain") == "fine 12 ABC kg plain"
+    assert rules.apply("e\u0302\u0323") == "ê\u0323"  # not the three-part letter: the first two make a rule
+    assert rules.apply("a\u0301b\u3000c") == "áb c"
+    assert CharacterMap(b"").apply("ﬁ") == "ﬁ"
+    for wrong in (b"\1", b"\xff\xff\xff\xff", b"\0\0\0\0"):
+        with pytest.raises(TokenizerError, match="character map"):
+            CharacterMap(wrong)
+
+
+@pytest.mark.parametrize("kind", ["transfo_xl", "ctrl", "marian", "byt5"])
+@pytest.mark.parametrize("unit", [".", ",", "'", "<", "-", "漢", "\u0301", "a'", "THISISPROTECTEDX", " @@", ">>", "１"])
+def test_hostile_text_takes_linear_time(kind: str, unit: str) -> None:
+    import time
+
+    ours = Tokenizer.from_folder(FIXTURES / (kind if kind != "byt5" else ""), kind)
+
+    def seconds(size: int) -> float:
+        start = time.process_time()
+        ours((unit * size)[:size], verbose=False)
+        return time.process_time() - start
+
+    small = max(seconds(2_000), 0.002)
+    # Sixteen times the text: quadratic work would take 256 times as long.
+    assert seconds(32_000) < small * 100

@@ -1,0 +1,101 @@
+"""What is saved comes back the same, in the files that the reference writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lamina.errors import TokenizerError
+from lamina.tokenizers import Tokenizer
+from tests.assets import asset
+from tests.tokenizers.kinds import FIXTURES, KINDS, TEXTS, fill
+from tests.tokenizers.test_parity import pieces
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if not name.startswith("bert_")])
+def test_round_trip(name: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    ours = Tokenizer.from_folder(fill(tmp_path / "from", kind, asset, pieces), kind.recipe, **kind.options)
+    written = ours.save_pretrained(tmp_path / "to")
+    assert all(Path(path).is_file() for path in written)
+    assert {Path(path).name for path in written} >= {"tokenizer_config.json", "special_tokens_map.json"}
+    assert set(kind.files) - {"tokenizer_config.json"} <= {path.name for path in (tmp_path / "to").iterdir()}
+    again = Tokenizer.from_folder(tmp_path / "to")
+    assert again.recipe.name == ours.recipe.name
+    assert again.special_tokens_map == ours.special_tokens_map
+    assert again.model_input_names == ours.model_input_names
+    for text in TEXTS[:20]:
+        found = ours(text)
+        assert again(text) == found
+        assert again.decode(found["input_ids"]) == ours.decode(found["input_ids"])
+
+
+def test_added_tokens_and_settings_are_kept(tmp_path: Path, bert: Tokenizer) -> None:
+    bert.add_tokens(["newword"])
+    bert.add_special_tokens({"additional_special_tokens": ["<user>"]})
+    bert.padding_side, bert.model_max_length = "left", 77
+    bert("a", truncation=True, max_length=4)
+    bert.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "added_tokens.json").read_text()) == {"<user>": 30523, "newword": 30522}
+    assert json.loads((tmp_path / "tokenizer.json").read_text())["truncation"] is None
+    again = Tokenizer.from_folder(tmp_path)
+    assert again.tokenize("a newword<user>") == ["a", "newword", "<user>"]
+    assert again.additional_special_tokens == ["<user>"]
+    assert (again.padding_side, again.model_max_length) == ("left", 77)
+
+
+@pytest.mark.parametrize("kind", ["ctrl", "marian", "transfo_xl"])
+def test_added_tokens_of_kinds_cut_in_python_are_kept(kind: str, tmp_path: Path) -> None:
+    ours = Tokenizer.from_folder(FIXTURES / kind, kind)
+    ours.add_tokens(["<sep>"])
+    ours.save_pretrained(tmp_path)
+    again = Tokenizer.from_folder(tmp_path)
+    assert again("went <sep> school") == ours("went <sep> school")
+    assert len(again) == len(ours)
+
+
+def test_older_files_without_tokenizer_json(tmp_path: Path, bert: Tokenizer) -> None:
+    bert.save_vocabulary(tmp_path)
+    (tmp_path / "added_tokens.json").write_text('{"newword": 30522}')
+    (tmp_path / "special_tokens_map.json").write_text('{"mask_token": {"content": "[MASK]", "lstrip": true}}')
+    old = Tokenizer.from_folder(tmp_path)
+    assert old("a newword [MASK]", add_special_tokens=False)["input_ids"] == [1037, 30522, 103]
+    assert old.added_tokens_decoder[103].lstrip
+    assert not bert.added_tokens_decoder[103].lstrip
+
+
+def test_class_rules_hold_whatever_tokenizer_json_says(tmp_path: Path, bert: Tokenizer) -> None:
+    bert.save_pretrained(tmp_path)
+    distilbert = Tokenizer.from_folder(tmp_path, "distilbert")
+    assert list(distilbert("a", "b")) == ["input_ids", "attention_mask"]
+    cased = Tokenizer.from_folder(tmp_path, "bert", do_lower_case=False)
+    assert cased.tokenize("Hello") != bert.tokenize("Hello")
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"model_type": "distilbert"}')
+    assert Tokenizer.from_folder(tmp_path).recipe.name == "distilbert"
+    (tmp_path / "config.json").unlink()
+    assert Tokenizer.from_folder(tmp_path).recipe.name == "json"
+
+
+def test_mask_of_roberta_takes_the_space_before_it(tmp_path: Path) -> None:
+    data = json.loads((FIXTURES / "roberta_saved" / "tokenizer.json").read_text(encoding="utf-8"))
+    for token in data["added_tokens"]:
+        token["lstrip"] = False
+    (tmp_path / "tokenizer.json").write_text(json.dumps(data), encoding="utf-8")
+    ours = Tokenizer.from_folder(tmp_path, "roberta")
+    assert ours("the <mask>", add_special_tokens=False)["input_ids"] == [
+        *ours("the").input_ids[1:-1],
+        ours.mask_token_id,
+    ]
+
+
+def test_prefix_and_places_that_cannot_be_written(tmp_path: Path, roberta: Tokenizer) -> None:
+    assert sorted(Path(p).name for p in roberta.save_vocabulary(tmp_path, "x")) == ["x-merges.txt", "x-vocab.json"]
+    for prefix in ("../x", "a/b", ".hidden"):
+        with pytest.raises(TokenizerError, match="plain name"):
+            roberta.save_pretrained(tmp_path, prefix)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TokenizerError, match="Cannot save"):
+        roberta.save_pretrained(tmp_path / "file")
