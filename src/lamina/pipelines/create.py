@@ -48,12 +48,7 @@ def pipeline(
     is taken. Without `task` the model's own is. `tokenizer` and `config` are found with the model unless given;
     `options` are the task's, and every call may override them. There is one tokenizer: `use_fast` changes nothing.
     """
-    if trust_remote_code:
-        raise PipelineError("trust_remote_code=True: Lamina never runs code that comes with a checkpoint; leave it out")
-    if task is None and model is None:
-        raise PipelineError("pipeline() needs a task, a model, or both")
-    if model is None and tokenizer is not None:
-        raise PipelineError("a tokenizer without a model: the usual model has its own; pass model= too")
+    _check(task, model, tokenizer, trust_remote_code)
     loading = dict(model_kwargs or {})
     where = {name: loading.pop(name) for name in WHERE if name in loading}
     where |= {name: value for name, value in (("revision", revision), ("token", token)) if value is not None}
@@ -79,6 +74,16 @@ def pipeline(
         processor=processor,
         **options,
     )
+
+
+def _check(task: str | None, model: Any, tokenizer: Any, trust_remote_code: bool | None) -> None:
+    """Refuses what cannot become a pipeline before anything is looked up."""
+    if trust_remote_code:
+        raise PipelineError("trust_remote_code=True: Lamina never runs code that comes with a checkpoint; leave it out")
+    if task is None and model is None:
+        raise PipelineError("pipeline() needs a task, a model, or both")
+    if model is None and tokenizer is not None:
+        raise PipelineError("a tokenizer without a model: the usual model has its own; pass model= too")
 
 
 def _task_of(name: str, where: Mapping[str, Any]) -> str:
