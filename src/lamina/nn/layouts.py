@@ -5,6 +5,7 @@ All of them take and return [batch, tokens, heads, head_dim].
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Protocol
 
 import torch
@@ -46,19 +47,29 @@ class DenseLayout:
 
 
 class PackedLayout:
-    """All sequences end to end in one row, so that no padding is ever computed."""
+    """All sequences end to end in one row, so that no padding is ever computed.
+
+    Neighbors of one length meet their keys in one call: sort sequences by length before packing them.
+    """
 
     def __init__(self, lengths: list[int], causal: bool = False, bias: Tensor | None = None):
-        self.lengths, self.causal, self.bias = lengths, causal, bias
+        """`bias` [1, heads, longest, longest] is added to the scores of every sequence."""
+        self.layouts: dict[int, DenseLayout] = {}
+        self.runs: list[tuple[int, int]] = []  # sequences of one length, and that length
+        for length, run in groupby(lengths):
+            self.runs.append((len(list(run)), length))
+            own = None if bias is None else bias[..., :length, :length]
+            self.layouts.setdefault(length, DenseLayout(None, own, causal))
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """Attention within each sequence; `bias` is [1, heads, longest, longest] and causal by itself."""
+        """[1, tokens, heads, head_dim] to the same: attention within each sequence."""
+        sizes = [count * length for count, length in self.runs]
+        parts = zip(*(t[0].split(sizes) for t in (q, k, v)), strict=True)
         out = []
-        for parts in zip(*(t.split(self.lengths, 1) for t in (q, k, v)), strict=True):
-            n = parts[0].shape[1]
-            layout = DenseLayout(None, None if self.bias is None else self.bias[..., :n, :n], self.causal)
-            out.append(layout.attend(layer, parts[0], parts[1], parts[2], scale, dropout))
-        return torch.cat(out, 1)
+        for (count, length), part in zip(self.runs, parts, strict=True):
+            a, b, c = (t.unflatten(0, (count, length)) for t in part)
+            out.append(self.layouts[length].attend(layer, a, b, c, scale, dropout).flatten(0, 1))
+        return torch.cat(out)[None]
 
 
 class CachedLayout:

@@ -191,7 +191,8 @@ class Model(nn.Module):
         if output is not None:
             output.weight, output.out_features = resized.get(id(output.weight), output.weight), size
             if output.bias is not None:
-                output.bias = self._resized(output.bias, size, kept, zero=True)
+                bias = self._resized(output.bias, size, kept, zero=True)
+                output.bias = bias if isinstance(output.bias, nn.Parameter) else bias.detach()
         old.weight, old.num_embeddings = resized[id(old.weight)], size
         if old.padding_idx is not None and old.padding_idx >= size:
             old.padding_idx = None

@@ -1,0 +1,57 @@
+"""Reading many sequences end to end: the same answers as from padded rows, and no padding to compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from .embeddings import check_room, table_rows
+from .layouts import PackedLayout
+from .model import Model, check_inputs
+from .objectives import States
+from .stack import Stack
+
+
+def read_packed(model: Model, input_ids: Tensor, lengths: list[int], token_type_ids: Tensor | None = None) -> Any:
+    """The output of a model of one stack for `lengths` sequences that lie end to end in `input_ids` [tokens].
+
+    Fields that hold a value per token come as [1, tokens, ...] in the same order, those per sequence as
+    [sequences, ...]. Sort by length first: neighbors of one length share a call of the attention kernel.
+    """
+    stack = model.decoder or model.encoder
+    if stack is None or (model.encoder is not None and model.decoder is not None):
+        raise InputError(f"a {type(model).__name__} is no plain stack: its rows cannot be packed")
+    if sum(lengths) != input_ids.numel() or min(lengths, default=0) < 1:
+        raise InputError(f"lengths {lengths[:8]} add up to {sum(lengths)}, there are {input_ids.numel()} tokens")
+    ids = input_ids.view(1, -1)
+    types = None if token_type_ids is None else token_type_ids.view(1, -1)
+    check_inputs(stack.embeddings.tokens.num_embeddings, ids, None, types)
+    check_room(stack.spec.embedding.positions, max(lengths))
+    steps = torch.cat([torch.arange(n, device=ids.device) for n in lengths])
+    x = stack.embeddings(ids, table_rows(stack.spec.embedding.positions, steps)[None], types, None)
+    x = stack(x, PackedLayout(lengths, stack.spec.causal, _bias(stack, max(lengths), ids.device)))
+    ends = torch.tensor(lengths, device=ids.device).cumsum(0)
+    starts = ends - torch.tensor(lengths, device=ids.device)
+    pooled = None if model.pooler is None else model.pooler(x[0, starts][:, None])
+    how = model.head.spec.select if model.head is not None else None
+    if how is not None and how != "pooled":
+        x = x[0, starts if how == "first" else ends - 1][:, None]
+    states = States(x, pooled, None, None)
+    return model.finish(states, {}, {}, both=False)
+
+
+def packable(model: Model) -> bool:
+    """Whether `read_packed` can read for this model: one stack, and a head that needs nothing but the tokens."""
+    one = (model.encoder is None) != (model.decoder is None)
+    return one and model.kind not in ("multiple-choice", "double-heads")
+
+
+def _bias(stack: Stack, longest: int, device: torch.device) -> Tensor | None:
+    if stack.relative is None:
+        return None
+    steps = torch.arange(longest, device=device)
+    bias: Tensor = stack.relative(steps, steps)[None]
+    return bias
