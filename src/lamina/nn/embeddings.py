@@ -19,6 +19,14 @@ def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
     return torch.cat([angles.sin(), angles[:, : width // 2].cos()], -1).float()
 
 
+def table(rows: int, width: int, padding_id: int | None = None) -> nn.Embedding:
+    """A table of vectors that `initialize` has still to draw.
+
+    Torch would draw it at once, and on the meta device that alone imports its compiler: two seconds of every start.
+    """
+    return nn.Embedding(rows, width, padding_id, _weight=torch.empty(rows, width))
+
+
 class Embeddings(nn.Module):
     """Tokens + positions + token types, then norm, dropout and projection."""
 
@@ -27,15 +35,15 @@ class Embeddings(nn.Module):
         self.spec = spec
         width = spec.embedding_size or spec.hidden_size
         padding = spec.padding_id if spec.padding_id is not None and spec.padding_id < spec.vocab_size else None
-        self.tokens = tokens or nn.Embedding(spec.vocab_size, width, padding_idx=padding)
+        self.tokens = tokens or table(spec.vocab_size, width, padding)
         match spec.positions:
             case LearnedPositions(size, _):
-                self.positions = nn.Embedding(size, width)
+                self.positions = table(size, width)
             case PaddingAwarePositions(size, padding_id):
-                self.positions = nn.Embedding(size, width, padding_idx=padding_id)
+                self.positions = table(size, width, padding_id)
             case SinusoidalPositions(size, single_precision):
                 self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=False)
-        self.types = nn.Embedding(spec.token_types, width) if spec.token_types else None
+        self.types = table(spec.token_types, width) if spec.token_types else None
         self.norm = nn.LayerNorm(width, spec.eps) if spec.norm else None
         self.dropout = nn.Dropout(spec.dropout)
         self.projection = nn.Linear(width, spec.hidden_size) if spec.projected else None

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from ..spec import BlockSpec, RelativeBuckets, StackSpec
 from .attention import Attend
 from .block import Block, norm
-from .embeddings import Embeddings
+from .embeddings import Embeddings, table
 from .layouts import Layout
 
 Memory = list[tuple[Tensor, Tensor]]
@@ -26,7 +26,7 @@ class RelativeBias(nn.Module):
     def __init__(self, spec: RelativeBuckets, num_heads: int, causal: bool):
         super().__init__()
         self.spec, self.causal = spec, causal
-        self.table = nn.Embedding(spec.buckets, num_heads)
+        self.table = table(spec.buckets, num_heads)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Positions [..., queries] and [keys] to scores [..., heads, queries, keys]."""
