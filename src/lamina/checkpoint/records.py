@@ -9,23 +9,20 @@ from typing import Any
 # Roots of modules whose objects appear in published checkpoints and vocabularies; they are named, never imported.
 INERT_MODULES = {"argparse", "collections", "copy_reg", "copyreg", "enum", "fairseq", "numpy", "omegaconf", "pathlib"}
 INERT_MODULES |= {"re", "sacremoses", "tokenizers", "torch", "transformers", "typing"}
-INERT_BUILTINS = frozenset(
-    (
-        "bool",
-        "bytearray",
-        "bytes",
-        "complex",
-        "dict",
-        "float",
-        "frozenset",
-        "int",
-        "list",
-        "object",
-        "set",
-        "slice",
-        "str",
-    )
-)
+INERT_BUILTINS = {
+    "bool",
+    "bytearray",
+    "bytes",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "long",
+    "object",
+}
+INERT_BUILTINS |= {"set", "slice", "str", "tuple", "unicode"}
 
 
 @dataclass(frozen=True)
@@ -86,10 +83,18 @@ def _encoded(text: str, _encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _bytes(data: bytes = b"") -> bytes:
+    if not isinstance(data, bytes):  # a number would ask for that many zeros
+        raise TypeError("bytes made from something else")
+    return data
+
+
 MAKERS: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): _ordered,
     ("collections", "Counter"): _ordered,
     ("collections", "defaultdict"): _default,
     ("_codecs", "encode"): _encoded,
+    ("builtins", "bytes"): _bytes,
+    ("__builtin__", "bytes"): _bytes,
     **{(module, name): plain_set for module in ("builtins", "__builtin__") for name in ("set", "frozenset")},
 }
