@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import shutil
+from pathlib import Path
+
 import numpy
 import pytest
 import torch
@@ -9,6 +14,7 @@ from tokenizers import AddedToken
 
 from lamina.errors import TokenizerError
 from lamina.tokenizers import Tokenizer
+from tests.assets import asset
 from tests.tokenizers.kinds import FIXTURES
 
 
@@ -136,9 +142,57 @@ def test_decoding(bert: Tokenizer) -> None:
             bert.decode(wrong)
 
 
-def test_languages() -> None:
-    folder = FIXTURES / "marian"
-    marian = Tokenizer.from_folder(folder, "marian")
+def test_marian_reads_and_writes_two_languages(marian: Tokenizer) -> None:
     assert marian(">>fra<< He")["input_ids"][0] == marian.convert_tokens_to_ids(">>fra<<")
+    assert marian.tokenize("x >>fra<<")[:2] == ["▁", "x"], "only at the start of a text"
+    source_only = sorted(marian._assembly.splitter.source.known - marian._assembly.splitter.target.known)
+    piece = next(piece for piece in source_only if piece.startswith("▁") and marian.convert_tokens_to_ids(piece) != 1)
+    ids = [marian.unk_token_id, marian.convert_tokens_to_ids(piece)]
+    assert marian.decode(ids) == f"<unk>  {piece[1:]}"
+    assert marian.decode(ids, use_source_tokenizer=True) == f"<unk> {piece[1:]}"
     assert marian.lang_code_to_id == {}
-    assert "marian" in repr(marian)
+
+
+def test_mbart_languages(tmp_path: Path) -> None:
+    shutil.copyfile(asset("sentencepiece_en"), tmp_path / "sentencepiece.bpe.model")
+    mbart = Tokenizer.from_folder(tmp_path, "mbart", src_lang="ro_RO")
+    assert (mbart.src_lang, mbart.tgt_lang) == ("ro_RO", None)
+    assert mbart("a")["input_ids"][-1] == mbart.lang_code_to_id["ro_RO"]
+    mbart.src_lang = "fr_XX"
+    assert mbart("a")["input_ids"][-2:] == [2, mbart.lang_code_to_id["fr_XX"]]
+    with pytest.raises(TokenizerError, match="not a language"):
+        mbart.src_lang = "xx_YY"
+    assert mbart.src_lang == "fr_XX"
+    found = mbart.translation_inputs(["a"], src_lang="de_DE", tgt_lang="ro_RO", return_tensors="pt")
+    assert found["forced_bos_token_id"] == mbart.lang_code_to_id["ro_RO"]
+    assert found["input_ids"][0, -1] == mbart.lang_code_to_id["de_DE"]
+    for languages in ({}, {"src_lang": "de_DE", "tgt_lang": "xx_YY"}):
+        with pytest.raises(TokenizerError):
+            mbart.translation_inputs("a", **languages)
+    mbart50 = Tokenizer.from_folder(tmp_path, "mbart50")
+    assert mbart50("a")["input_ids"][0] == mbart50.lang_code_to_id["en_XX"]
+    assert len(mbart50.lang_code_to_id) == 52
+
+
+def test_repr_says_what_it_is(bert: Tokenizer) -> None:
+    assert "kind='bert'" in repr(bert)
+    assert "vocab_size=30522" in repr(bert)
+    assert bert
+
+
+def test_control_codes(bert: Tokenizer) -> None:
+    ctrl = Tokenizer.from_folder(FIXTURES / "ctrl", "ctrl")
+    assert set(ctrl.control_codes) == {"Links", "Wikipedia", "Books"}
+    assert ctrl.convert_ids_to_tokens(ctrl.control_codes["Links"]) == "Links"
+    assert bert.control_codes == {}
+    assert bert.translation_inputs("hello") == bert("hello")
+
+
+@pytest.mark.parametrize("kind", ["roberta", "ctrl", "marian", "transfo_xl", "t5"])
+def test_tokenizers_travel_between_processes(kind: str) -> None:
+    ours = Tokenizer.from_folder(FIXTURES / kind, kind)
+    expected = ours("Botchan went")
+    for again in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):
+        assert again("Botchan went") == expected
+        again.add_tokens(["<new>"])
+        assert len(again) == len(ours) + 1

@@ -45,7 +45,7 @@ class TextEncoder(PieceCutting):
         self._cut: tuple[Any, ...] | None = None
         self._backend.no_truncation()
         self._backend.no_padding()
-        self._backend.encode_special_tokens = False
+        self._backend.encode_special_tokens = self._splitting = False
 
     def __call__(
         self,
@@ -194,8 +194,8 @@ class TextEncoder(PieceCutting):
                 texts, presplit = [self._pieces_of(text, job) for text in texts], True
             with self._lock:
                 self._set_truncation(job.limits)
-                if self._backend.encode_special_tokens != job.split_special_tokens:
-                    self._backend.encode_special_tokens = job.split_special_tokens
+                if self._splitting != job.split_special_tokens:
+                    self._backend.encode_special_tokens = self._splitting = job.split_special_tokens
                 if job.single:
                     one = texts[0]
                     text, pair = (

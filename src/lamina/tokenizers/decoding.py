@@ -64,11 +64,11 @@ def join_pieces(tokenizer: Tokenizer, ids: list[int], skip_special: bool, spaces
         if skip_special and token in special:
             continue
         if token in apart:
-            texts += [splitter.join(run, special)] if run else []
+            texts += [splitter.join(run, special, source)] if run else []
             texts.append(token)
             run = []
         else:
             run.append(token)
     if run:
-        texts.append(splitter.join(run, special))
+        texts.append(splitter.join(run, special, source))
     return (" " if spaces else "").join(texts)

@@ -196,12 +196,18 @@ def tensor_maker(tensor_type: str) -> Callable[[Any], Any]:
     """The function that makes tensors of this type out of lists."""
     name = getattr(tensor_type, "value", tensor_type)
     if name == "pt":
+        import numpy
         import torch
 
         def make(value: Any) -> Any:
-            if value and isinstance(value[0], list) and not value[0]:
-                return torch.zeros((len(value), 0), dtype=torch.int64)
-            return torch.tensor(value)
+            array = numpy.array(value)  # several times faster than torch.tensor on nested lists
+            if array.size == 0:
+                return torch.zeros(array.shape, dtype=torch.int64)
+            return (
+                torch.from_numpy(array.astype(numpy.int64, copy=False))
+                if array.dtype.kind in "iu"
+                else torch.tensor(value)
+            )
 
         return make
     if name == "np":

@@ -26,8 +26,8 @@ class Splitter(Protocol):
     def split(self, text: str) -> list[str]:
         """The pieces of a text that holds no added token."""
 
-    def join(self, tokens: list[str], special_tokens: set[str]) -> str:
-        """The text that these tokens stand for."""
+    def join(self, tokens: list[str], special_tokens: set[str], source: bool = False) -> str:
+        """The text that these tokens, of a target or a source, stand for."""
 
     def save(self, folder: Path, prefix: str) -> list[Path]:
         """Write the original files and name them."""
@@ -61,6 +61,7 @@ class Recipe:
     template: Callable[[Assembly, Options], None] | None = None  # set after the special tokens have ids
     complete: Callable[[Options], None] | None = None  # fills in options that depend on others
     reads_json: bool = True  # whether a tokenizer.json wins over the original files
+    control_codes: tuple[str, ...] = ()  # words that steer what the model writes
     ends_once: bool = False  # a text that ends in the end token gets no second one
     vocab_size: int | None = None  # where the reference counts otherwise
     splits_words: bool = True  # False: pre-split words need add_prefix_space=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from lamina.tokenizers.encoding import BatchEncoding
 from lamina.tokenizers.files import backend_errors
 from lamina.tokenizers.manual import IdRows
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
+from lamina.tokenizers.recipes import RECIPES
 from lamina.tokenizers.template import fill_template, read_template
 
 
@@ -101,16 +103,25 @@ class Tokenizer(IdRows):
         use_source_tokenizer: bool = False,
     ) -> str:
         """The text of one row of ids (a number, list, array or tensor [tokens])."""
-        ids = read_ids(token_ids)
         if self._assembly.splitter is not None:
+            ids = read_ids(token_ids)
             text = join_pieces(self, ids, skip_special_tokens, spaces_between_special_tokens, use_source_tokenizer)
         else:
-            with backend_errors("Decoding"):
-                text = self._backend.decode(ids, skip_special_tokens=skip_special_tokens)
+            text = self._decode_row(token_ids, skip_special_tokens)
         clean = (
             self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
         )
         return clean_up(text) if clean else text
+
+    def _decode_row(self, token_ids: Any, skip_special_tokens: bool) -> str:
+        """Decode what looks like ids at once, and look closer only where the Rust library will not have it."""
+        if type(token_ids) is list:
+            try:
+                return self._backend.decode(token_ids, skip_special_tokens)
+            except (TypeError, OverflowError):
+                pass
+        with backend_errors("Decoding"):
+            return self._backend.decode(read_ids(token_ids), skip_special_tokens)
 
     def batch_decode(self, sequences: Any, **options: Any) -> list[str]:
         """The texts of several rows of ids; the options are those of `decode`."""
@@ -155,8 +166,7 @@ class Tokenizer(IdRows):
 
     @src_lang.setter
     def src_lang(self, value: str | None) -> None:
-        self.init_kwargs["src_lang"] = value
-        self._switch(target=self._targeting)
+        self._set_language("src_lang", value)
 
     @property
     def tgt_lang(self) -> str | None:
@@ -165,8 +175,39 @@ class Tokenizer(IdRows):
 
     @tgt_lang.setter
     def tgt_lang(self, value: str | None) -> None:
-        self.init_kwargs["tgt_lang"] = value
-        self._switch(target=self._targeting)
+        self._set_language("tgt_lang", value)
+
+    def _set_language(self, option: str, value: str | None) -> None:
+        before = self.init_kwargs.get(option)
+        self.init_kwargs[option] = value
+        try:
+            self._switch(target=self._targeting)
+        except TokenizerError:
+            self.init_kwargs[option] = before
+            raise
+
+    def translation_inputs(
+        self, text: Any, src_lang: str | None = None, tgt_lang: str | None = None, **options: Any
+    ) -> BatchEncoding:
+        """A call for translating; where the kind marks languages, with the `forced_bos_token_id` of the target's."""
+        if "src_lang" not in self.recipe.options:
+            return self(text, **options)
+        if src_lang is None or tgt_lang is None:
+            raise TokenizerError(
+                "Translating with this tokenizer needs src_lang and tgt_lang, such as 'en_XX', 'ro_RO'."
+            )
+        if self._backend.token_to_id(tgt_lang) is None:
+            raise TokenizerError(f"{tgt_lang!r} is not a language of this tokenizer.")
+        self.src_lang = src_lang
+        found = self(text, **options)
+        found["forced_bos_token_id"] = self._backend.token_to_id(tgt_lang)
+        return found
+
+    @property
+    def control_codes(self) -> dict[str, int]:
+        """CTRL's control codes and their ids; empty for other kinds."""
+        ids = ((code, self._backend.token_to_id(code)) for code in self.recipe.control_codes)
+        return {code: index for code, index in ids if index is not None}
 
     @property
     def lang_code_to_id(self) -> dict[str, int | None]:
@@ -203,6 +244,15 @@ class Tokenizer(IdRows):
     ) -> list[int]:
         """The token types of the same row."""
         return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_lock"} | {"recipe": self.recipe.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.recipe = RECIPES[state["recipe"]]
+        self._lock = threading.RLock()
+        self._backend = self._assembly.backend
 
     def __repr__(self) -> str:
         return (

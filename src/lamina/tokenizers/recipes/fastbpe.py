@@ -6,7 +6,6 @@ import heapq
 import json
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +18,16 @@ from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Option
 FILES = ("vocab.json", "merges.txt")
 END = "</w>"
 CACHED_WORDS = 50_000
+
+# The words that CTRL was trained to take as the first of a text, to say what kind of text follows.
+CONTROL_CODES = tuple(
+    """
+    Pregnancy Christianity Explain Fitness Saving Ask Ass Joke Questions Thoughts Retail Feminism Writing Atheism
+    Netflix Computing Opinion Alone Funny Gaming Human India Joker Diet Legal Norman Tip Weight Movies Running Science Horror
+    Confession Finance Politics Scary Support Technologies Teenage Event Learned Notion Wikipedia Books Extract
+    Confessions Conspiracy Links Narcissus Relationship Relationships Reviews News Translation multilingual
+    """.split()  # noqa: SIM905
+)
 
 
 def build_gpt(folder: TokenizerFolder, options: Options) -> Assembly:
@@ -45,19 +54,24 @@ class FastBPE:
         self.vocab = vocab
         self.merges = merges
         self.ranks = {pair: rank for rank, pair in enumerate(merges)}
-        self.pieces = lru_cache(CACHED_WORDS)(self._pieces)
+        self.cache: dict[str, list[str]] = {}
 
     def split(self, text: str) -> list[str]:
         """The pieces of a text, each word with the line end that follows it."""
         return [piece for word in re.findall(r"[\S\x1c-\x1f]+\n?", text) for piece in self.pieces(word)]
 
-    def _pieces(self, word: str) -> list[str]:
-        if len(word) == 1:
-            return [word]
-        symbols = merge([*word[:-1], word[-1] + END], self.ranks)
-        return [symbol + "@@" for symbol in symbols[:-1]] + [symbols[-1].removesuffix(END)]
+    def pieces(self, word: str) -> list[str]:
+        """The pieces of a word, remembered."""
+        found = self.cache.get(word)
+        if found is None:
+            if len(self.cache) >= CACHED_WORDS:
+                self.cache.clear()
+            symbols = merge([*word[:-1], word[-1] + END], self.ranks) if len(word) > 1 else [word]
+            found = [symbol + "@@" for symbol in symbols[:-1]] + [symbols[-1].removesuffix(END)]
+            self.cache[word] = found
+        return found
 
-    def join(self, tokens: list[str], special_tokens: set[str]) -> str:
+    def join(self, tokens: list[str], special_tokens: set[str], source: bool = False) -> str:
         """The text of pieces."""
         return " ".join(tokens).replace("@@ ", "").strip()
 
@@ -129,4 +143,5 @@ CTRL = Recipe(
     special_tokens={"unk_token": "<unk>"},
     model_input_names=BERT_INPUTS,
     reads_json=False,
+    control_codes=CONTROL_CODES,
 )

@@ -76,15 +76,16 @@ class MarianPieces:
             code, text = [text[: end + 2]], text[end + 2 :]
         return code + (self.current.cut(text) if text else [])
 
-    def join(self, tokens: list[str], special_tokens: set[str]) -> str:
-        """The text of pieces, as the target's file joins them; special tokens stand apart."""
+    def join(self, tokens: list[str], special_tokens: set[str], source: bool = False) -> str:
+        """The text of pieces, as the target's or the source's file joins them; special tokens stand apart."""
+        known = (self.source if source else self.target).known
         out: list[str] = []
         run = ""
         for token in tokens:
             if token in special_tokens:
                 out += [run, token, " "]
                 run = ""
-            elif not run and token in self.target.known:
+            elif not run and token in known:
                 run = token.removeprefix(SPACE)
             else:
                 run += token

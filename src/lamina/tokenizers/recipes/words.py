@@ -32,7 +32,7 @@ class MosesWords:
         words = split_words(normalize_punctuation(text), self.protected)
         return [part for word in words for part in re.sub(r"(?<=\d)[,.](?=\d)", r" @\g<0>@ ", word).split()]
 
-    def join(self, tokens: list[str], special_tokens: set[str]) -> str:
+    def join(self, tokens: list[str], special_tokens: set[str], source: bool = False) -> str:
         """The text of words."""
         return join_words(tokens).replace(" @,@ ", ",").replace(" @.@ ", ".").strip()
 
