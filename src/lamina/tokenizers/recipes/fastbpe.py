@@ -23,8 +23,8 @@ CACHED_WORDS = 50_000
 CONTROL_CODES = tuple(
     """
     Pregnancy Christianity Explain Fitness Saving Ask Ass Joke Questions Thoughts Retail Feminism Writing Atheism
-    Netflix Computing Opinion Alone Funny Gaming Human India Joker Diet Legal Norman Tip Weight Movies Running Science Horror
-    Confession Finance Politics Scary Support Technologies Teenage Event Learned Notion Wikipedia Books Extract
+    Netflix Computing Opinion Alone Funny Gaming Human India Joker Diet Legal Norman Tip Weight Movies Running Science
+    Horror Confession Finance Politics Scary Support Technologies Teenage Event Learned Notion Wikipedia Books Extract
     Confessions Conspiracy Links Narcissus Relationship Relationships Reviews News Translation multilingual
     """.split()  # noqa: SIM905
 )
