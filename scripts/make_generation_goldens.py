@@ -4,24 +4,29 @@ Run with the interpreter of an environment that holds the reference; which file 
 
     PYTHONPATH=src python scripts/make_generation_goldens.py searches   4.57.6: greedy, sampling, beams
                                                              classic    4.40.2: contrastive, groups, constraints
-                                                             families   4.57.6: the same on tiny models of each family
+                                                             families   all searches on tiny models of each family:
+                                                                        4.57.6, 4.40.2 and 4.37.2, a file each
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from tests.generation import cases  # noqa: E402
+from tests.generation.families import ARCHITECTURES, STUBBORN, config, write_checkpoint  # noqa: E402
 from tests.generation.standin import BOS, EOS, PAD, VOCAB, WIDTH, embed, head, source_state, states  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "generation" / "golden"
@@ -108,10 +113,10 @@ class EncoderDecoder(Decoder):
         return transformers.modeling_outputs.Seq2SeqLMOutput(logits=head(hidden))
 
 
-def padded(rows: list[list[int]], left: bool) -> dict[str, torch.Tensor]:
+def padded(rows: list[list[int]], left: bool, pad: int = PAD) -> dict[str, torch.Tensor]:
     width = max(map(len, rows))
     gaps = [width - len(row) for row in rows]
-    ids = [[PAD] * gap + row if left else row + [PAD] * gap for row, gap in zip(rows, gaps)]  # noqa: B905  old Pythons
+    ids = [[pad] * gap + row if left else row + [pad] * gap for row, gap in zip(rows, gaps)]  # noqa: B905  old Pythons
     mask = [[0] * gap + [1] * len(row) if left else [1] * len(row) + [0] * gap for row, gap in zip(rows, gaps)]  # noqa: B905
     return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
 
@@ -169,21 +174,109 @@ def classic() -> dict[str, Any]:
     }
 
 
+UNREPEATED = {"no_repeat_ngram_size": 1}
+WITH_CONTRASTIVE = ("CTRLLMHeadModel", "GPT2LMHeadModel", "BartForConditionalGeneration", "T5ForConditionalGeneration")
+MASKLESS = ("CTRLLMHeadModel", "OpenAIGPTLMHeadModel", "TransfoXLLMHeadModel")  # padding shifts what they say
+
+
+def families() -> dict[str, Any]:
+    """By version: 4.37.2 speaks for Transformer-XL, 4.40.2 for the searches given up later, 4.57.6 for the rest."""
+    version = transformers.__version__
+    names = [name for name in ARCHITECTURES if (name == "TransfoXLLMHeadModel") == version.startswith("4.37")]
+    classic = version.startswith("4.40")
+    return {name: family(name, cases.FAMILY_CLASSIC if classic else cases.FAMILY) for name in names}
+
+
+def family(architecture: str, groups: dict[str, Any]) -> dict[str, Any]:
+    model, shapes = _tiny(architecture)
+    common = _common(model)
+    if model.config.is_encoder_decoder and "greedy" in groups:
+        groups = groups | cases.FAMILY_SOURCES
+    answers = {}
+    for case, options in groups.items():
+        if case == "contrastive" and architecture not in WITH_CONTRASTIVE:
+            continue
+        if case == "sampled beams" and architecture == "TransfoXLLMHeadModel":
+            continue  # 4.37 adds up scores before it shapes their distribution
+        options = common | (UNREPEATED if architecture in STUBBORN and options else {}) | options
+        answers[f"{case}/even"] = run(model, _tensors(model, cases.FAMILY_PROMPTS, common), options)
+        if case == "contrastive" or (options.get("do_sample") and architecture in MASKLESS):
+            continue
+        if architecture in MASKLESS:
+            answers[f"{case}/ragged"] = one_by_one(model, cases.FAMILY_RAGGED, options)
+        else:
+            answers[f"{case}/ragged"] = run(model, _tensors(model, cases.FAMILY_RAGGED, common), options)
+    found: dict[str, Any] = {"options": common, "answers": answers}
+    if not transformers.__version__.startswith("4.40"):  # they stand in 4.57's file
+        found["shapes"] = [f"{name} {' '.join(map(str, shape))}" for name, shape in shapes]
+    return found
+
+
+def _tiny(architecture: str) -> tuple[Any, list[Any]]:
+    kind, (family_name, _) = getattr(transformers, architecture), ARCHITECTURES[architecture]
+    model = kind(transformers.AutoConfig.for_model(family_name, **config(architecture)))
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder, safe_serialization=True)
+        stored = load_file(Path(folder) / "model.safetensors")
+        shapes = [
+            (name, list(value.shape)) for name, value in sorted(stored.items()) if not _made_anew(family_name, name)
+        ]
+        write_checkpoint(architecture, shapes, Path(folder))
+        return kind.from_pretrained(folder).eval(), shapes
+
+
+def _made_anew(family_name: str, name: str) -> bool:
+    return family_name == "marian" and "embed_positions" in name
+
+
+def _common(model: Any) -> dict[str, Any]:
+    """Options of every case; the end token is one that the first row comes to after a while."""
+    common = {"max_new_tokens": 14, "pad_token_id": model.config.pad_token_id}
+    if model.config.model_type == "transfo-xl":
+        common["pad_token_id"] = 98  # 4.37 fills beams with a pad token of 0, which later versions do not
+    if model.config.is_encoder_decoder:
+        common["decoder_start_token_id"] = model.config.decoder_start_token_id or 2
+        common["forced_eos_token_id"] = None
+    inputs = _tensors(model, cases.FAMILY_PROMPTS, common)
+    ids = model.generate(**inputs, **common | {"eos_token_id": None, "no_repeat_ngram_size": 1})[0].tolist()
+    return common | {"eos_token_id": ids[-common["max_new_tokens"] + 4]}
+
+
+def _tensors(model: Any, rows: list[list[int]], common: dict[str, Any]) -> dict[str, torch.Tensor]:
+    inputs = padded(rows, not model.config.is_encoder_decoder, common["pad_token_id"])
+    if model.config.model_type == "transfo-xl":
+        del inputs["attention_mask"]
+    return inputs
+
+
+def one_by_one(model: Any, rows: list[list[int]], options: dict[str, Any]) -> dict[str, Any]:
+    """What a batch must give where the reference does not see its padding: the answers to each row alone."""
+    width = max(map(len, rows))
+    found = []
+    for row in rows:
+        one = run(model, _tensors(model, [row], options), options)
+        found += [[options["pad_token_id"]] * (width - len(row)) + ids for ids in one["sequences"]]
+    longest = max(map(len, found))
+    filler = options["pad_token_id"]
+    if options.get("num_beams", 1) > 1:  # which is how the reference's beams are filled
+        filler = filler or options["eos_token_id"]
+    return {"sequences": [ids + [filler] * (longest - len(ids)) for ids in found]}
+
+
 def write(name: str, found: dict[str, Any]) -> None:
     GOLDEN.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"transformers": transformers.__version__, **found}, indent=1)
     for _ in range(3):  # rows of numbers stand on one line
         text = _joined(text)
     (GOLDEN / f"{name}.json").write_text(text + "\n")
-    print(name, {kind: len(values) for kind, values in found.items()})
+    print(name, {kind: len(values.get("answers", values)) for kind, values in found.items()})
 
 
 def _joined(text: str) -> str:
-    import re
-
     return re.sub(r"\[\s+(-?[\d.e-]+(?:,\s+-?[\d.e-]+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text)
 
 
 if __name__ == "__main__":
     for part in sys.argv[1:]:
-        write(part, {"searches": searches, "classic": classic}[part]())
+        found = {"searches": searches, "classic": classic, "families": families}[part]()
+        write(part if part != "families" else f"families-{transformers.__version__}", found)

@@ -153,3 +153,38 @@ CONSTRAINED: dict[str, Options] = {
     },
 }
 CONSTRAINED = {name: {"max_new_tokens": 10, **options} for name, options in CONSTRAINED.items()}
+
+
+# Asked of tiny models of every family; ids of the vocabulary of 99 that tests/families/rows gives them.
+FAMILY_PROMPTS = [[21, 50, 9, 14, 77, 8, 30], [66, 12, 12, 40, 8, 23, 91], [35, 22, 61, 17, 84, 70, 13]]
+FAMILY_RAGGED = [[21, 50, 9, 14], [66, 12, 12, 40, 8, 23, 91], [35, 22]]
+
+FAMILY: dict[str, Options] = {
+    "greedy": {},
+    "repetition": {"repetition_penalty": 1.5, "min_new_tokens": 9},
+    "ngrams": {"no_repeat_ngram_size": 2, "bad_words_ids": [[8], [9, 14], [50, 21]]},
+    "forced end": {"forced_eos_token_id": 33, "min_length": 12},
+    "beams": {"num_beams": 4},
+    "best": {"num_beams": 4, "num_return_sequences": 3, "length_penalty": 0.6, "early_stopping": True},
+    "ruled beams": {
+        "num_beams": 4,
+        "repetition_penalty": 1.3,
+        "no_repeat_ngram_size": 2,
+        "min_new_tokens": 5,
+        "length_penalty": 1.8,
+        "num_return_sequences": 2,
+    },
+    "sampling": {"do_sample": True, "top_k": 30, "top_p": 0.9, "temperature": 1.3},
+    "sampled returns": {"do_sample": True, "top_k": 0, "num_return_sequences": 2},
+    "sampled beams": {"do_sample": True, "num_beams": 3, "num_return_sequences": 2},
+}
+FAMILY_SOURCES: dict[str, Options] = {
+    "forced start": {"forced_bos_token_id": 44, "num_beams": 2},
+    "source": {"encoder_no_repeat_ngram_size": 1},
+    "target": {"decoder_input_ids": [[60, 61], [5, 6], [7, 40]]},
+}
+FAMILY_CLASSIC: dict[str, Options] = {
+    "contrastive": {"penalty_alpha": 0.5, "top_k": 4},
+    "groups": {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 1.5, "num_return_sequences": 4},
+    "words": {"force_words_ids": [[41, 42], [[60], [77, 80]]], "num_beams": 5, "num_return_sequences": 2},
+}

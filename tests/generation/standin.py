@@ -7,6 +7,7 @@ the source. `states` is the whole model; scripts/make_generation_goldens.py wrap
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ VOCAB, WIDTH = 40, 24
 PAD, BOS, EOS = 0, 1, 2
 
 
+@cache
 def weight(name: str, *shape: int, seed: int = 0, spread: float = 3.0) -> Tensor:
     return spread * torch.from_numpy(fill(f"standin.{name}", shape, seed))
 

@@ -69,9 +69,9 @@ class GroupSearch:
         return tokens, parents
 
     def _processed(self, logs: Tensor, first: int) -> Tensor:
-        flat = logs.flatten(0, 1)
         if not len(self.job.processors):
             return logs
+        flat = logs.clone().flatten(0, 1)  # processors change what they are given, and `logs` is a part of it all
         ids = self.ids[:, first : first + self.width, : self.length].flatten(0, 1)
         return self.job.processors(ids, flat, self.job.sources(self.width), self.width).view_as(logs)
 

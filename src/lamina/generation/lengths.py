@@ -22,7 +22,10 @@ class MinLength:
 
 
 class ExponentialDecay:
-    """Raises the score of the end ever faster once a row is longer than `start` tokens."""
+    """Raises the score of the end ever faster once a row is longer than `start` tokens.
+
+    A banned end stays banned; in the reference it would become NaN.
+    """
 
     def __init__(self, start: int, factor: float, eos: Sequence[int]):
         self.start, self.factor, self.eos = start, factor, list(eos)
@@ -32,5 +35,6 @@ class ExponentialDecay:
         beyond = input_ids.shape[1] - self.start
         if beyond > 0:
             ends = scores[:, self.eos]
-            scores[:, self.eos] = ends + ends.abs() * (self.factor**beyond - 1)
+            raised = ends + ends.abs() * (self.factor**beyond - 1)
+            scores[:, self.eos] = torch.where(ends > -torch.inf, raised, ends)
         return scores
