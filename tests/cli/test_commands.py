@@ -29,11 +29,26 @@ finally:
 """
 
 
+WITHOUT_COMPILER = """
+import sys
+from lamina import pipeline
+pipeline("text-classification", model=sys.argv[1])("A merry tale.")
+slow = [name for name in ("torch._dynamo", "sympy", "torch.distributed.tensor", "rich") if name in sys.modules]
+assert not slow, f"{slow} were imported"
+"""
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["run", "--help"], ["--version"], ["info", "--families"]])
 def test_help_needs_no_torch(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *arguments], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+def test_a_first_answer_loads_nothing_slow_but_torch(checkpoint: Callable[[str], str]) -> None:
+    command = [sys.executable, "-c", WITHOUT_COMPILER, checkpoint("bert-moods")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_overview_names_every_task_and_fits_eighty_columns(lamina: Lamina, monkeypatch: pytest.MonkeyPatch) -> None:
