@@ -24,7 +24,7 @@ TEXT = st.one_of(
         "".join
     ),
 )
-examples = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+examples = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 @cache

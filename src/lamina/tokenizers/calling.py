@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -101,16 +101,22 @@ class TextEncoder(PieceCutting):
             tensors=return_tensors,
             notices=notices,
         )
-        found = run(text, text_pair) if text is not None else BatchEncoding()
-        if text_target is None:
-            return found
+        return self._answer(run, (text, text_pair), (text_target, text_pair_target))
+
+    def _answer(
+        self, run: Callable[[Any, Any], BatchEncoding], source: tuple[Any, Any], target: tuple[Any, Any]
+    ) -> BatchEncoding:
+        """The source's columns, with the target's ids as labels; a target alone gives its own columns."""
+        if target[0] is None:
+            return run(*source)
+        found = run(*source) if source[0] is not None else None
         with self._lock:
             self._switch(target=True)
             try:
-                labels = run(text_target, text_pair_target)
+                labels = run(*target)
             finally:
                 self._switch(target=self._targeting)
-        if text is None:
+        if found is None:
             return labels
         found["labels"] = labels["input_ids"]
         return found

@@ -68,6 +68,9 @@ class CharacterMap:
 
     def touches(self, char: bytes) -> bool:
         """Whether a rule is this ASCII character, or begins with it and another one."""
+        node = offset(self.units[0]) ^ char[0]
+        if node >= len(self.units) or self.units[node] & 0x800000FF != char[0]:
+            return False
         if self.longest(char) is not None:
             return True
         return any(self.longest(char + bytes([second])) is not None for second in range(128))

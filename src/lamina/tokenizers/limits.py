@@ -55,6 +55,7 @@ class Limits:
 
 
 FREE = Limits()
+UNKNOWN_MAXIMUM = "No max_length was given and the model names none: texts are neither padded to it nor cut."
 
 
 class Notices:
@@ -109,13 +110,9 @@ def settle(
         )
     if max_length is None and (fill == "max_length" or cut):
         if model_max_length > LARGE:
+            fill, cut = (None if fill == "max_length" else fill), None
             if notices:
-                notices.once(
-                    "maximum",
-                    "No max_length was given and the model names none: texts are neither padded to it nor cut.",
-                )
-            fill = None if fill == "max_length" else fill
-            cut = None
+                notices.once("maximum", UNKNOWN_MAXIMUM)
         else:
             max_length = model_max_length
     if cut and fill and multiple and max_length is not None and max_length % multiple:

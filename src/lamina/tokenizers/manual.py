@@ -105,30 +105,33 @@ class IdRows(TextEncoder):
         columns: dict[str, Any] = {}
         if return_overflowing_tokens:
             columns |= {"overflowing_tokens": overflow, "num_truncated_tokens": excess}
-        template = read_template(self._backend, pair)
-        if not add_special_tokens:
-            template = [part for part in template if part.sequence is not None]
-        columns["input_ids"], types, mask = fill_template(template, first, second)
-        if return_token_type_ids or (return_token_type_ids is None and "token_type_ids" in self.model_input_names):
-            columns["token_type_ids"] = types
-        if return_special_tokens_mask:
-            columns["special_tokens_mask"] = mask
-        padded = (
-            self.pad(
+        names = self.model_input_names
+        types = "token_type_ids" in names if return_token_type_ids is None else return_token_type_ids
+        columns |= self._bracket(first, second, add_special_tokens, types, return_special_tokens_mask)
+        padded = BatchEncoding(columns)
+        if columns["input_ids"]:
+            padded = self.pad(
                 columns,
-                padding=limits.padding or False,
-                max_length=limits.max_length,
-                pad_to_multiple_of=pad_to_multiple_of,
-                padding_side=padding_side,
-                return_attention_mask=return_attention_mask,
+                limits.padding or False,
+                limits.max_length,
+                pad_to_multiple_of,
+                padding_side,
+                return_attention_mask,
                 verbose=False,
             )
-            if columns["input_ids"]
-            else BatchEncoding(columns)
-        )
         if return_length:
             padded["length"] = len(padded["input_ids"])
         return padded.convert_to_tensors(return_tensors, prepend_batch_axis)
+
+    def _bracket(
+        self, first: list[int], second: list[int] | None, specials: bool, types: bool, mask: bool
+    ) -> dict[str, list[int]]:
+        """The columns of ids with, or without, special tokens around them."""
+        parts = read_template(self._backend, second is not None)
+        rows = fill_template(parts if specials else [p for p in parts if p.sequence is not None], first, second)
+        names = ["input_ids", *(["token_type_ids"] if types else []), *(["special_tokens_mask"] if mask else [])]
+        found = dict(zip(("input_ids", "token_type_ids", "special_tokens_mask"), rows, strict=True))
+        return {name: found[name] for name in names}
 
     def truncate_sequences(
         self,
