@@ -100,7 +100,7 @@ class Parity:
 
     rows: int = 0
     states: float = 0.0
-    loss: float = 0.0
+    loss: float | None = None  # of rows with labels
     relative: float = 0.0
 
 
@@ -127,7 +127,7 @@ def parity() -> Table:
                 difference = np.abs(real(key, ours[key], answer.inputs) - expected)
                 worst = float(difference.max(initial=0.0))
                 if "loss" in key:
-                    here.loss = max(here.loss, worst)
+                    here.loss = max(here.loss or 0.0, worst)
                 else:
                     here.states = max(here.states, worst)
                 here.relative = max(
@@ -138,7 +138,7 @@ def parity() -> Table:
             f"{family} · {head}",
             each.rows,
             f"{each.states:.0e}",
-            f"{each.loss:.0e}" if each.loss else "-",
+            "-" if each.loss is None else f"{each.loss:.0e}",
             f"{each.relative:.0e}",
         )
         for (family, head), each in found.items()
@@ -180,7 +180,7 @@ Physical lines, and lines of code without blanks, comments and docstrings.
 {markdown(("folder", "files", "lines", "code"), sizes())}
 
 A family's own file, and the folder of the same family in Transformers 5.23.0 (Transformer-XL: 4.57.6). Ours stands on
-the one block of `nn`, theirs repeats it.
+the one block of `nn`; theirs has its own layers, and its configuration, tokenizer and conversion code beside them.
 
 {markdown(("family", "Lamina", "Transformers"), family_sizes())}
 
