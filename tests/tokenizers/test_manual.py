@@ -196,3 +196,7 @@ def test_tokenizers_travel_between_processes(kind: str) -> None:
         assert again("Botchan went") == expected
         again.add_tokens(["<new>"])
         assert len(again) == len(ours) + 1
+
+
+def test_marian_takes_control_characters_as_they_are(marian: Tokenizer) -> None:
+    assert marian.tokenize("a\x000 \x001") == ["▁a", "\x00", "0", "▁", "\x00", "1"]

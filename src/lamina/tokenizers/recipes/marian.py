@@ -32,8 +32,8 @@ class PieceCutter:
                 scores.append((piece.text, piece.score))
             elif piece.kind == USER_DEFINED:
                 scores.append((piece.text, len(piece.text) * best - 0.1))
-            else:  # pieces that text is never cut into
-                scores.append((f"\0{index}", best))
+            else:  # pieces that text is never cut into: normalized text holds no two spaces
+                scores.append((f"  {index}", best))
         with backend_errors(f"Building Unigram from {path}"):
             self.unigram = models.Unigram(scores, unk_id=model.unk_id, byte_fallback=False)
         self.known = {piece.text for piece in model.pieces if piece.kind in (NORMAL, USER_DEFINED)}
