@@ -200,8 +200,8 @@ class GenerationConfig:
     @classmethod
     def from_dict(cls, config_dict: Mapping[str, Any], **options: Any) -> GenerationConfig:
         """The options of a mapping, under `options`."""
-        private = {name for name in config_dict if name.startswith("_")}
-        return cls(**{name: value for name, value in config_dict.items() if name not in private}, **options)
+        public = {name: value for name, value in config_dict.items() if not name.startswith("_")}
+        return cls(**(public | options))
 
     @classmethod
     def from_pretrained(
