@@ -10,7 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-BAR_WIDTH = 20
+BAR_WIDTH = 16
+LONGEST_SHOWN = 240  # characters of a text
 EXCERPT = 90  # characters shown on either side of an answer
 PALETTE = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
@@ -25,11 +26,11 @@ def bar(score: float, color: str = "cyan") -> Text:
 
 def score_rows(rows: Iterable[Row]) -> Table:
     """Names, bars and scores in columns that line up from one answer to the next."""
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(style="bold", min_width=8, no_wrap=True, max_width=40)
     table.add_column(no_wrap=True, width=BAR_WIDTH)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(justify="right", no_wrap=True, width=len("-0.000"))
+    table.add_column(ratio=1)
     for name, score, behind in rows:
         table.add_row(Text(name), bar(score), f"{score:.3f}", Text(behind))
     return table
@@ -41,10 +42,11 @@ def under_text(item: Any, below: RenderableType) -> RenderableType:
 
 
 def text_of(item: Any) -> str:
-    """The part of an input that reads as text, on one line."""
+    """The part of an input that reads as text, on one line, cut where it is a whole page."""
     if isinstance(item, dict):
         item = " ⏐ ".join(str(part) for key in ("text", "text_pair") if (part := item.get(key)))
-    return " ".join(str(item).split())
+    text = " ".join(str(item).split())
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
 
 
 def listed(answer: Any) -> list[Any]:
