@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .layouts import triangle
-
 BUCKET = 64  # slots a buffer grows by at least
 SWEEP = 48  # steps between two looks for slots that no row sees
 
@@ -73,7 +71,7 @@ class DecodingState:
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> Pair:
         """Put [rows, tokens, heads, head_dim] into the next slots and return all: [groups, heads, slots, head_dim]."""
-        k, v = (_grouped(t, self.groups) for t in (k, v))
+        k, v = (grouped_rows(t, self.groups) for t in (k, v))
         end = self.used + k.shape[2]
         keys, values = self.keys[layer], self.values[layer]
         if keys is None or values is None:
@@ -202,84 +200,9 @@ class DecodingState:
         self.groups, self.width = self.rows, 1
 
 
-class DecodingLayout:
-    """Attention of a step: new tokens join their slots, then look at those their row may see."""
-
-    def __init__(self, state: DecodingState, tokens: int, bias: Tensor | None = None):
-        state.reserve(tokens * state.width)
-        self.state = state
-        plain = state.places is None and state.width == 1
-        self.causal = plain and bias is None and state.used == 0 and tokens > 1
-        seen: Tensor | None = None
-        if not plain:
-            seen = visible_slots(state, tokens)
-        elif tokens > 1 and not self.causal:
-            seen = triangle(tokens, state.used + tokens, state.lengths.device)
-        self.mask = _merged(seen, None if bias is None else _grouped_bias(bias, state.groups))
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """[rows, tokens, heads, head_dim] to the same."""
-        keys, values = self.state.write(layer, k, v)
-        grouped = _grouped(q, self.state.groups)
-        out = F.scaled_dot_product_attention(grouped, keys, values, self.mask, 0.0, self.causal, scale=scale)
-        return _ungrouped(out, q)
-
-
-class SourceLayout:
-    """Attention of a step to the encoded source, held once per group and never copied per row."""
-
-    def __init__(self, state: DecodingState):
-        self.state = state
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """`q` is [rows, tokens, heads, head_dim]; `k` and `v` are [groups, source, heads, head_dim]."""
-        grouped = _grouped(q, self.state.groups)
-        seen = self.state.source_visible
-        out = F.scaled_dot_product_attention(grouped, k.transpose(1, 2), v.transpose(1, 2), seen, scale=scale)
-        return _ungrouped(out, q)
-
-
-def visible_slots(state: DecodingState, tokens: int) -> Tensor:
-    """Which slots the queries of this step may see: boolean [groups, 1, width * tokens, slots]."""
-    end = state.used + tokens * state.width
-    old = state.visible_places()[:, :end] >= 0
-    seen = old[:, None].expand(-1, tokens, -1).clone()
-    corner = torch.ones(tokens, tokens, dtype=torch.bool, device=old.device).tril()
-    own = state.own_slots(tokens)[:, None].expand(-1, tokens, -1)
-    seen.scatter_(2, own, corner.expand(state.rows, -1, -1))
-    return seen.view(state.groups, 1, state.width * tokens, end)
-
-
-def slot_places(state: DecodingState, tokens: int) -> Tensor:
-    """The position of every slot's token as each row sees it, this step's included: [rows, slots]."""
-    end = state.used + tokens * state.width
-    if state.places is None and state.width == 1:
-        return torch.arange(end, device=state.lengths.device).expand(state.rows, -1)
-    places = state.visible_places()[:, :end].clone()
-    steps = torch.arange(tokens, device=places.device)
-    return places.scatter_(1, state.own_slots(tokens), state.lengths[:, None] + steps)
-
-
-def _merged(seen: Tensor | None, bias: Tensor | None) -> Tensor | None:
-    if bias is None or seen is None:
-        return seen if bias is None else bias
-    return bias.masked_fill(~seen, torch.finfo(bias.dtype).min)
-
-
-def _grouped_bias(bias: Tensor, groups: int) -> Tensor:
-    """[rows or 1, heads, tokens, slots] to [groups or 1, heads, rows per group * tokens, slots]."""
-    if bias.shape[0] == 1:
-        return bias
-    return bias.unflatten(0, (groups, -1)).transpose(1, 2).flatten(2, 3)
-
-
-def _grouped(x: Tensor, groups: int) -> Tensor:
+def grouped_rows(x: Tensor, groups: int) -> Tensor:
     """[rows, tokens, heads, head_dim] to [groups, heads, rows per group * tokens, head_dim]."""
     return x.reshape(groups, -1, *x.shape[2:]).transpose(1, 2)
-
-
-def _ungrouped(x: Tensor, like: Tensor) -> Tensor:
-    return x.transpose(1, 2).reshape(like.shape)
 
 
 def _grouping(groups: list[int]) -> tuple[list[int], int]:

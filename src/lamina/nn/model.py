@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..spec import ModelSpec
 from .cache import KeyValueCache
-from .decoding import DecodingLayout, DecodingState, SourceLayout, StepOutput, slot_places
+from .decoding import DecodingState, StepOutput
 from .embeddings import check_room, place, table_rows
 from .heads import Head, PoolerLayer
 from .initialization import initialize
@@ -19,6 +19,7 @@ from .layouts import CachedLayout, DenseLayout, RecordingLayout, visibility
 from .objectives import OBJECTIVES, States
 from .outputs import ModelOutput, filled
 from .stack import Memory, Stack
+from .stepping import DecodingLayout, SourceLayout, slot_places
 
 
 class Run:
