@@ -117,7 +117,13 @@ def tasks(prefix: str) -> tuple[Task, ...]:
             config={"is_decoder": True, "is_encoder_decoder": False},
         ),
         Task(f"{prefix}ForSequenceClassification", "sequence-classification", sentence, SENTENCE),
-        Task(f"{prefix}ForQuestionAnswering", "question-answering", spans, {"head.project": "qa_outputs"}),
+        Task(
+            f"{prefix}ForQuestionAnswering",
+            "question-answering",
+            spans,
+            {"head.project": "qa_outputs"},
+            config={"num_labels": 2},
+        ),
     )
 
 
