@@ -26,7 +26,8 @@ LAYERS = (
     {"assets"},
     {"pipelines"},
     {"training", "serving", "scale"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 ALONE = "viewer"
