@@ -6,6 +6,7 @@ import time
 
 from rich.console import Console
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 
 import lamina
@@ -19,9 +20,9 @@ from lamina import pipeline
 classifier = pipeline("sentiment-analysis")
 classifier("Not bad at all.")"""
 NEXT = (
-    ('lamina run sentiment-analysis "Not bad at all."', "the same from a shell; pipes get JSON lines"),
-    ("lamina info", "a picture of this model, its parameters and memory"),
-    ("lamina info --families", "the model families and their tasks"),
+    ('lamina run sentiment-analysis "Not bad at all."', "JSON lines where piped"),
+    ("lamina info", "the model in a picture"),
+    ("lamina info --families", "what there is"),
     ("lamina", "everything else"),
 )
 
@@ -44,10 +45,11 @@ def main() -> None:
     )
     console.print("  In Python", style="bold")
     console.print(Syntax(IN_PYTHON, "python", theme="ansi_dark", background_color="default", padding=(0, 4)))
-    console.print("\n  In a shell", style="bold")
+    console.print("\n  In a shell, with .venv/bin on its PATH", style="bold")
+    commands = Table.grid(padding=(0, 2))
     for command, purpose in NEXT:
-        console.print(Text.assemble("    ", (command, "cyan"), "  ", (purpose, "bright_black")), soft_wrap=True)
-    console.print()
+        commands.add_row(Text(f"    {command}", style="cyan", no_wrap=True), Text(purpose, style="bright_black"))
+    console.print(commands, "")
 
 
 if __name__ == "__main__":
