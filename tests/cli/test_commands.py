@@ -13,6 +13,7 @@ import pytest
 
 import lamina as library
 from lamina.cli.tasks import TASKS
+from lamina.pipelines import catalog
 from tests.cli.conftest import Finished
 
 Lamina = Callable[..., Finished]
@@ -56,6 +57,11 @@ def test_the_overview_names_every_task_and_fits_eighty_columns(lamina: Lamina, m
     shown = lamina().out
     assert all(task.name in shown and task.summary in shown for task in TASKS)
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_every_task_is_one_of_the_pipelines() -> None:
+    assert {task.name for task in TASKS} <= set(catalog.TASKS)
+    assert {task.alias: task.name for task in TASKS if task.alias} == dict(catalog.ALIASES)
 
 
 def test_version_is_the_packages(lamina: Lamina) -> None:

@@ -76,6 +76,18 @@ def test_encoder_and_decoder_stand_side_by_side(model_type: str) -> None:
     assert "encoder" in first
     assert "decoder" in first
     assert "cross-attention" in captured.get()
+    assert "the encoder's" in captured.get()
+
+
+def test_a_model_of_segments_shows_its_tables_and_memory(lamina: Lamina, tmp_path: Path) -> None:
+    sizes = {"d_model": 32, "d_embed": 32, "d_head": 8, "n_head": 4, "d_inner": 48, "n_layer": 2, "mem_len": 7}
+    config = library.TransfoXLConfig(
+        vocab_size=100, cutoffs=[20, 60], div_val=2, **sizes, architectures=["TransfoXLLMHeadModel"]
+    )
+    config.save_pretrained(tmp_path)
+    shown = lamina("info", str(tmp_path)).out
+    for words in ("tokens 0-19", "width 32 → 32", "tokens 60-99", "width 8 → 32", "7 tokens"):
+        assert words in shown
 
 
 def test_families_lists_every_family_with_its_tasks(lamina: Lamina) -> None:

@@ -168,3 +168,47 @@ def test_every_error_of_ours_is_one_line_and_status_1(
 def test_a_text_too_long_is_cut_where_that_is_asked_for(lamina: Lamina, checkpoint: Checkpoint) -> None:
     done = lamina("run", "text-classification", "-m", checkpoint("bert-moods"), "word " * 100, "--truncation")
     assert (done.status, len(done.lines)) == (0, 1)
+
+
+def test_a_stopped_run_goes_on_after_the_last_whole_row(lamina: Lamina, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    file, out = tmp_path / "texts.txt", tmp_path / "out.jsonl"
+    file.write_text("\n".join(TEXTS * 3), encoding="utf-8")
+    command = ["run", "text-classification", "-m", checkpoint("bert-moods"), "-f", str(file), "-o", str(out)]
+    assert lamina(*command).status == 0
+    whole = out.read_text(encoding="utf-8").splitlines(keepends=True)
+    out.write_text("".join(whole[:4]) + whole[4][:9], encoding="utf-8")
+    assert lamina(*command, "--resume").status == 0
+    lines = out.read_text(encoding="utf-8").splitlines()
+    assert lines[:4] == [line.rstrip("\n") for line in whole[:4]]
+    same([json.loads(line) for line in lines], TEXTS * 3, classified(checkpoint, *TEXTS * 3))
+
+
+def test_a_file_of_something_else_is_not_gone_on_with(lamina: Lamina, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    out = tmp_path / "notes.txt"
+    out.write_text("precious\n", encoding="utf-8")
+    done = lamina("run", "text-classification", "x", "-m", checkpoint("bert-moods"), "-o", str(out), "--resume")
+    assert done.status == 1
+    assert "notes.txt, line 1" in done.err
+    assert out.read_text(encoding="utf-8") == "precious\n"
+
+
+def test_any_option_of_the_pipeline_can_be_set(lamina: Lamina, checkpoint: Checkpoint) -> None:
+    command = ["run", "text-classification", "Plain.", "-m", checkpoint("bert-moods"), "--set"]
+    raw = lamina(*command, "function_to_apply=none").lines[0]["output"]["score"]
+    expected = pipeline("text-classification", model=checkpoint("bert-moods"))("Plain.", function_to_apply="none")
+    assert raw == pytest.approx(expected[0]["score"], abs=1e-6)
+    wrong = lamina(*command, "colour=red")
+    assert (wrong.status, "colour" in wrong.err) == (1, True)
+    assert lamina(*command, "nothing").status == 2
+
+
+@pytest.mark.parametrize(("task", "model"), [("translation_en_to_de", "bart-mask"), ("summarization", "bart-mask")])
+def test_written_answers_are_shown_below_their_text(
+    lamina: Lamina, checkpoint: Checkpoint, task: str, model: str
+) -> None:
+    command = ["run", task, "A merry tale.", "--max-new-tokens", "3", "-m", checkpoint(model)]
+    (line,) = lamina(*command).lines
+    (text,) = line["output"][0].values() if isinstance(line["output"], list) else line["output"].values()
+    shown = lamina(*command, terminal=True).out
+    assert "A merry tale." in shown
+    assert text.strip() in shown

@@ -125,3 +125,9 @@ def show_similarities(item: Any, answer: Any) -> RenderableType:
     """The sentences beside how close they are to the source."""
     rows = (("", score, sentence) for score, sentence in zip(answer, item["sentences"], strict=True))
     return under_text(item["source_sentence"], score_rows(rows))
+
+
+def show_written(item: Any, answer: Any) -> RenderableType:
+    """What was written for a text: its continuation, summary or translation, or several."""
+    texts = [text for each in listed(answer) for key, text in each.items() if key.endswith("_text")]
+    return under_text(item, Group(*(Text(text) for text in texts)))

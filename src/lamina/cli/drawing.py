@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..spec import (
+    AdaptiveVocabulary,
     BlockSpec,
     EmbeddingSpec,
     HeadSpec,
@@ -16,6 +17,7 @@ from ..spec import (
     ModelSpec,
     PaddingAwarePositions,
     Pooler,
+    SegmentSpec,
     SinusoidalPositions,
     StackSpec,
 )
@@ -35,10 +37,14 @@ def draw_model(spec: ModelSpec) -> RenderableType:
     """The stacks as boxes, side by side where one reads the other, and the heads below them."""
     stacks = Table.grid(padding=(0, 1))
     boxes: list[RenderableType] = []
-    for name, stack in (("encoder", spec.encoder), ("decoder", spec.decoder)):
-        if stack is not None:
-            boxes += [Text("\n\n\n──▶", style="cyan")] if boxes else []
-            boxes.append(draw_stack(name, stack))
+    if spec.encoder is not None:
+        boxes.append(draw_stack("encoder", spec.encoder, embedding_lines(spec.encoder.embedding)))
+    if spec.decoder is not None:
+        lines = segment_lines(spec) or embedding_lines(spec.decoder.embedding)
+        if boxes:
+            boxes.append(Text("\n\n\n──▶", style="cyan"))
+            lines[0] = ("tokens", "the encoder's") if spec.shared_tokens else lines[0]
+        boxes.append(draw_stack("decoder", spec.decoder, lines))
     stacks.add_row(*boxes)
     below = pooler_lines(spec.pooler) + head_lines("head", spec.head) + head_lines("second head", spec.second_head)
     if not below:
@@ -46,14 +52,14 @@ def draw_model(spec: ModelSpec) -> RenderableType:
     return Group(stacks, Text("  ▼", style="cyan"), frame(below, "on top"))
 
 
-def draw_stack(name: str, spec: StackSpec) -> RenderableType:
+def draw_stack(name: str, spec: StackSpec, embedding: list[Line]) -> RenderableType:
     """Embeddings, the repeated block, what follows it."""
     distinct = len({block for layer in spec.schedule for block in layer}) if spec.schedule else spec.num_layers
     title = (
         f"{spec.num_layers} layers" if distinct == spec.num_layers else f"{spec.num_layers} layers sharing {distinct}"
     )
     parts: list[RenderableType] = [
-        aligned(embedding_lines(spec.embedding)),
+        aligned(embedding),
         Text("  ▼", style="cyan"),
         frame(block_lines(spec), title),
     ]
@@ -94,6 +100,21 @@ def embedding_lines(spec: EmbeddingSpec) -> list[Line]:
     if spec.projected:
         lines.append(("projection", f"{width} → {spec.hidden_size}"))
     return lines
+
+
+def segment_lines(spec: ModelSpec) -> list[Line]:
+    """The tables and the memory of a model that reads in segments; nothing for others."""
+    if not isinstance(spec, SegmentSpec) or spec.vocabulary is None:
+        return []
+    tables = [(f"tokens {first:,}-{last - 1:,}", width) for (first, last), (_, width) in spans(spec.vocabulary)]
+    lines = [(name, f"width {width} → {spec.vocabulary.hidden_size}") for name, width in tables]
+    return [*lines, ("memory", f"{spec.memory_length:,} tokens, seen by relative distance")]
+
+
+def spans(vocabulary: AdaptiveVocabulary) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Ids and shape of each table."""
+    ids = vocabulary.clusters if len(vocabulary.tables) > 1 else ((0, vocabulary.edges[-1]),)
+    return list(zip(ids, vocabulary.tables, strict=True))
 
 
 def block_lines(stack: StackSpec) -> list[Line]:

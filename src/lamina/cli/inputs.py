@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ..errors import InputError
 
 FILE_KINDS = "one text a line, .jsonl with one object or string a line, or .csv and .tsv with a header"
@@ -77,6 +79,27 @@ def typed_lines() -> Iterator[str]:
             return
         if line.strip():
             yield line.rstrip("\n")
+
+
+def count_rows(texts: Sequence[str], files: Sequence[Path]) -> int | None:
+    """How many rows there will be, for the progress bar; None where nobody would see it or nobody can know."""
+    if not files or not sys.stderr.isatty():
+        return None
+    return sum(1 for _ in read_texts(texts, files))
+
+
+def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """The values of `--set NAME=VALUE`: JSON where it is, else text."""
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--set")
+        try:
+            settings[name] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name] = value
+    return settings
 
 
 def text_or_file(value: str | None) -> str | None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json as json_format
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from .inputs import FILE_KINDS, read_standard_input, read_texts, text_or_file
+from .inputs import FILE_KINDS, count_rows, read_settings, read_standard_input, read_texts, text_or_file
+from .output import count_finished, write_json_lines
 from .tasks import TASKS, CommandTask, Given, Inputs, find_task
 
 SPELLINGS = {
@@ -39,9 +39,16 @@ def run(
         typer.Option("--file", "-f", exists=True, dir_okay=False, readable=True, help=f"More texts: {FILE_KINDS}."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write JSON lines to this file.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the rows that --output already holds.")] = False,
     json: Annotated[bool, typer.Option("--json", help="JSON lines, as a pipe gets them anyway.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; left out, the best there is.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Most texts in one pass of the model.")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Any other option of the task's pipeline, such as num_beams=4."
+        ),
+    ] = None,
     truncation: Annotated[
         bool | None,
         typer.Option("--truncation", help="Cut texts longer than the model reads.", rich_help_panel=GROUP_TASK),
@@ -78,6 +85,15 @@ def run(
             rich_help_panel=GROUP_TASK,
         ),
     ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens to write.", rich_help_panel=GROUP_TASK)
+    ] = None,
+    src_lang: Annotated[
+        str | None, typer.Option("--from", help="The language of the texts.", rich_help_panel=GROUP_TASK)
+    ] = None,
+    tgt_lang: Annotated[
+        str | None, typer.Option("--to", help="The language to translate into.", rich_help_panel=GROUP_TASK)
+    ] = None,
     targets: Annotated[
         str | None, typer.Option(help="Only these words may fill the gap: a,b,c.", rich_help_panel=GROUP_TASK)
     ] = None,
@@ -97,17 +113,22 @@ def run(
         "hypothesis_template": hypothesis_template,
         "multi_label": multi_label,
         "aggregation_strategy": aggregation_strategy,
+        "max_new_tokens": max_new_tokens,
+        "src_lang": src_lang,
+        "tgt_lang": tgt_lang,
         "targets": targets.split(",") if targets else None,
     }
     given = check_options(chosen, {name: value for name, value in options.items() if value is not None})
+    finished = count_finished(output) if resume else 0
     rows: Iterable[Any] = read_texts(texts or [], file or [])
     if not texts and not file and question is None:
         rows = read_standard_input()
         batch_size = 1 if sys.stdin.isatty() else batch_size
-    inputs = chosen.inputs(rows, Given(*(given.pop(name, None) for name in MADE_INTO_INPUTS)))
-    answered = answer(task, model, inputs, {"device": device, "batch_size": batch_size, **given})
+    inputs = islice(chosen.inputs(rows, Given(*(given.pop(name, None) for name in MADE_INTO_INPUTS))), finished, None)
+    settings = {"batch_size": batch_size, **given, **read_settings(setting or [])}
+    answered = answer(task, model, device, inputs, settings)
     if json or output or not sys.stdout.isatty():
-        write_json_lines(answered, output, count_rows(texts or [], file or []))
+        write_json_lines(answered, output, finished, count_rows(texts or [], file or []))
     else:
         console = Console(highlight=False)
         for _, item, found in answered:
@@ -144,12 +165,13 @@ def spelled(name: str) -> str:
     return SPELLINGS.get(name, "--" + name.replace("_", "-"))
 
 
-def answer(task: str, model: str | None, inputs: Inputs, options: dict[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
+def answer(
+    task: str, model: str | None, device: str | None, inputs: Inputs, settings: dict[str, Any]
+) -> Iterator[tuple[Any, Any, Any]]:
     """Each row, what the pipeline got of it and the answer, as they come."""
     from ..pipelines import pipeline
 
-    pipe = pipeline(task, model=model, **{name: value for name, value in options.items() if name == "device" and value})
-    settings = {name: value for name, value in options.items() if name != "device"}
+    pipe = pipeline(task, model=model, device=device)
     waiting: deque[tuple[Any, Any]] = deque()
 
     def feed() -> Iterator[Any]:
@@ -159,32 +181,3 @@ def answer(task: str, model: str | None, inputs: Inputs, options: dict[str, Any]
 
     for found in pipe(feed(), **settings):
         yield *waiting.popleft(), found
-
-
-def count_rows(texts: list[str], files: list[Path]) -> int | None:
-    """How many rows there will be, for the progress bar; None where nobody would see it or nobody can know."""
-    if not files or not sys.stderr.isatty():
-        return None
-    return sum(1 for _ in read_texts(texts, files))
-
-
-def write_json_lines(answered: Iterable[tuple[Any, Any, Any]], output: Path | None, total: int | None) -> None:
-    """One object a line, each written as soon as it is known; a progress bar where the lines go elsewhere."""
-    from ..pipelines.progress import track
-
-    with ExitStack() as closing:
-        stream = sys.stdout
-        if output is not None:
-            try:
-                stream = closing.enter_context(output.open("w", encoding="utf-8"))
-            except OSError as error:
-                raise typer.BadParameter(f"cannot be written: {error.strerror}", param_hint="--output") from None
-        watched = answered if stream is sys.stdout and sys.stdout.isatty() else track(answered, total, "texts")
-        for row, _, found in watched:
-            line = {"input": row, "output": found}
-            print(json_format.dumps(line, ensure_ascii=False, default=plain), file=stream, flush=True)
-
-
-def plain(value: Any) -> Any:
-    """What JSON can hold of a tensor, an array or one of their numbers."""
-    return value.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -76,6 +77,8 @@ class CommandTask:
     inputs: Callable[[Iterable[Any], Given], Inputs] = texts_alone
 
 
+LANGUAGE_PAIR = re.compile(r"translation_\w+_to_\w+")
+WRITING = ("max_new_tokens",)
 TASKS = (
     CommandTask(
         "text-classification",
@@ -114,9 +117,19 @@ TASKS = (
         ("source",),
         inputs=compared_with_source,
     ),
+    CommandTask("text-generation", "what may follow a text", answers.show_written, WRITING),
+    CommandTask("summarization", "the gist of a text", answers.show_written, (*WRITING, "truncation")),
+    CommandTask(
+        "translation",
+        "a text in another language",
+        answers.show_written,
+        (*WRITING, "truncation", "src_lang", "tgt_lang"),
+    ),
+    CommandTask("text2text-generation", "a text made from a text", answers.show_written, (*WRITING, "truncation")),
 )
 
 
 def find_task(name: str) -> CommandTask | None:
     """The row called `name`, by its own name or its alias; None where the command line has no row for it."""
-    return next((task for task in TASKS if name in (task.name, task.alias)), None)
+    plain = "translation" if LANGUAGE_PAIR.fullmatch(name) else name
+    return next((task for task in TASKS if plain in (task.name, task.alias)), None)
