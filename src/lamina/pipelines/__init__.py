@@ -8,7 +8,10 @@ from .question_answering import QuestionAnsweringPipeline
 from .sentence_similarity import SentenceSimilarityPipeline
 from .sources import KeyDataset, KeyPairDataset
 from .text_classification import TextClassificationPipeline
+from .text_generation import TextGenerationPipeline
+from .text_to_text import SummarizationPipeline, Text2TextGenerationPipeline
 from .token_classification import TokenClassificationPipeline
+from .translation import TranslationPipeline
 from .zero_shot_classification import ZeroShotClassificationPipeline
 
 NerPipeline = TokenClassificationPipeline
@@ -22,8 +25,12 @@ __all__ = [
     "Pipeline",
     "QuestionAnsweringPipeline",
     "SentenceSimilarityPipeline",
+    "SummarizationPipeline",
+    "Text2TextGenerationPipeline",
     "TextClassificationPipeline",
+    "TextGenerationPipeline",
     "TokenClassificationPipeline",
+    "TranslationPipeline",
     "ZeroShotClassificationPipeline",
     "pipeline",
 ]

@@ -163,17 +163,19 @@ class Pipeline(ABC, Generic[Settings]):
         """Each input with its rows and what `select` kept of them; `names` stand before messages about an input."""
         groups = self.encode(parsed, settings)
         self._check_lengths(groups, names)
-        found = iter(
-            run_by_length(
-                [row for group in groups for row in group],
-                lambda batch: self._infer(batch, settings),
-                len,
-                tokens=CPU_TOKENS if self.device.type == "cpu" else ACCELERATOR_TOKENS,
-                batch_size=self._batch_size(batch_size),
-            )
-        )
+        found = iter(self._run([row for group in groups for row in group], settings, batch_size))
         for item, group in zip(parsed, groups, strict=True):
             yield item, group, [next(found) for _ in group]
+
+    def _run(self, rows: list[Row], settings: Settings, batch_size: int | None) -> list[Any]:
+        """What `select` keeps of every row, in their order, computed in batches of like length."""
+        return run_by_length(
+            rows,
+            lambda batch: self._infer(batch, settings),
+            len,
+            tokens=CPU_TOKENS if self.device.type == "cpu" else ACCELERATOR_TOKENS,
+            batch_size=self._batch_size(batch_size),
+        )
 
     def _batch_size(self, asked: int | None) -> int | None:
         """The most rows of a batch: one for a tokenizer that cannot pad."""

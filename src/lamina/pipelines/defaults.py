@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,8 @@ from ..auto.options import WEIGHT_PATTERNS
 from ..checkpoint.hub import resolve
 from ..errors import HubError, PipelineError
 from .catalog import ALIASES, CatalogEntry
-
-logger = logging.getLogger(__name__)
+from .languages import task_languages
+from .notices import announce
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 EMBEDDED = {"text-classification": ASSETS / "sentiment"}
@@ -24,6 +22,10 @@ def choose_default(task: str, entry: CatalogEntry, where: Mapping[str, Any]) -> 
 
     `where` are the hub's options. Raises PipelineError where neither is there.
     """
+    languages = task_languages(task)
+    if all(languages) and languages not in entry.languages:
+        known = ", ".join(f"{source} to {target}" for source, target in entry.languages)
+        raise PipelineError(f"{task}: no model is usual for it, only for {known}; pass model=")
     pinned = where.get("revision") or entry.revision
     # A cache filled by name alone knows the newest commit and not the pinned one; it comes before any network.
     places: list[dict[str, Any]] = [
@@ -49,9 +51,3 @@ def choose_default(task: str, entry: CatalogEntry, where: Mapping[str, Any]) -> 
         )
     announce(f"No model was given and {entry.model} is out of reach; the small model inside Lamina is used.")
     return str(embedded), {}
-
-
-@cache
-def announce(message: str) -> None:
-    """Says it once in a process, on standard error unless logging is set up otherwise."""
-    logger.warning(message)
