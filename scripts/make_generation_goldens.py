@@ -258,7 +258,7 @@ def one_by_one(model: Any, rows: list[list[int]], options: dict[str, Any]) -> di
         found += [[options["pad_token_id"]] * (width - len(row)) + ids for ids in one["sequences"]]
     longest = max(map(len, found))
     filler = options["pad_token_id"]
-    if options.get("num_beams", 1) > 1:  # which is how the reference's beams are filled
+    if options.get("num_beams", 1) > 1 and transformers.__version__.startswith("4.57"):  # as it fills its beams
         filler = filler or options["eos_token_id"]
     return {"sequences": [ids + [filler] * (longest - len(ids)) for ids in found]}
 
