@@ -1,4 +1,4 @@
-"""What can go wrong through a user's doing: one exception per concern, each also the builtin that callers already catch."""
+"""What can go wrong through a user's doing: one exception per concern, each also the builtin that callers catch."""
 
 from __future__ import annotations
 
