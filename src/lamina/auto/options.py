@@ -34,6 +34,7 @@ class Loading:
     use_safetensors: bool | None = None
     ignore_mismatched_sizes: bool = False
     output_loading_info: bool = False
+    precision: str | None = None
 
 
 def split_options(options: dict[str, Any]) -> tuple[dict[str, Any], Loading, dict[str, Any]]:
