@@ -42,7 +42,7 @@ class PretrainedConfig:
         values = dict(values)
         named = values.pop("model_type", None)
         if not hasattr(type(self), "family"):
-            state["family"] = family(_model_type(named, source))
+            state["family"] = _family(named, source)
         elif named is not None and named != self.family.model_type:
             raise ConfigError(f"{source}: model_type is {named!r}, which is not what {type(self).__name__} is for")
         state["_values"]["model_type"] = self.family.model_type
@@ -153,7 +153,7 @@ class PretrainedConfig:
     def model_type_of(cls, folder: str | Path) -> str:
         """The family a folder's config.json names."""
         values, source = _read(folder)
-        return family(_model_type(values.get("model_type"), source)).model_type
+        return _family(values.get("model_type"), source).model_type
 
     @classmethod
     def from_pretrained(
@@ -259,10 +259,13 @@ def _read(folder: str | Path) -> tuple[dict[str, Any], str]:
     return read_json_object(path), str(path)
 
 
-def _model_type(named: Any, source: str) -> str:
+def _family(named: Any, source: str) -> Family:
     if not isinstance(named, str):
         raise ConfigError(f'{source} has no "model_type", such as "bert": load it with a named class, as BertConfig')
-    return named
+    try:
+        return family(named)
+    except ConfigError as problem:
+        raise ConfigError(f"{source}: {problem}") from None
 
 
 def _plain(config: PretrainedConfig) -> dict[str, Any]:

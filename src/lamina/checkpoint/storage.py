@@ -79,6 +79,8 @@ class MappedFile:
 
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` on, fewer where the file ends; not by the map, whose pages would stay."""
+        if not 0 <= offset < self.size:
+            return b""
         self._file.seek(offset)
         chunks = []
         while size > 0 and (chunk := self._file.read(min(size, 1 << 30))):
@@ -161,8 +163,8 @@ class _Stream:
         begin, size = self.at, 256
         while True:
             line = self.read(size)
-            end = line.find(b"\n") + 1 or (len(line) if len(line) < size else 0)
-            if end:
+            end = line.find(b"\n") + 1 or len(line)
+            if end < size or line.endswith(b"\n"):
                 self.at = begin + end
                 return line[:end]
             self.at, size = begin, size * 16
