@@ -114,7 +114,7 @@ class PreTrainedModel(Model):
     def quantize(self, precision: str = "int8") -> PreTrainedModel:
         """Swap the linear layers, in place, for ones that compute in `precision` and only read: no training after it.
 
-        "fp32-packed" (the same answers within 1e-5), "bf16", "int8" (fastest on many tokens), "int8-accurate" (a range of
+        "fp32-packed" (same answers within 1e-5), "bf16", "int8" (fastest on many tokens), "int8-accurate" (a range of
         activations for each token), "int8-weights" and "int4" (narrow weights for decoding), or "auto". Classifier
         heads and token tables keep their own precision. Returns the model.
         """

@@ -1,8 +1,15 @@
-"""Weights at a quarter of their size on disk: matrices as int8 with one scale per row, read back as float32.
+"""Matrices at a quarter or an eighth of their size: small integers and the scales that turn them back.
 
-A matrix `name` [rows, columns] is stored as two tensors: `name`, int8, and `name.scale`, float32 [rows], with
-`weight[i, j] = name[i, j] * scale[i]`; a row's largest entry becomes 127 or -127. All else is stored as it is. The
-form is for files that must be small, such as the model inside the package: a loaded model computes in full precision.
+Of a matrix `name` with rows of outputs, two forms can be stored, both read back as float32:
+
+int8   `name` int8 [rows, columns] and `name.scale` float32 [rows]: `weight[i, j] = name[i, j] * scale[i]`; a row's
+       largest entry becomes 127 or -127.
+int4   `name` uint8 [rows, columns / 2], two codes of 0 to 15 to a byte, the earlier in the low half, and
+       `name.scale`, `name.zero` bfloat16 [rows, columns / group]: `weight = (code - 8) * scale + zero` in each group of
+       columns.
+
+A matrix that the checkpoint keeps transposed has its codes and scales transposed with it (int8: `name.scale` is
+[1, columns] then). All other tensors are stored as they are.
 """
 
 from __future__ import annotations
@@ -14,8 +21,74 @@ from torch import Tensor
 
 from .storage import Weights
 
-SCALE = ".scale"
+SCALE, ZERO = ".scale", ".zero"
 LARGEST = 127  # -128 stays unused, so that a row's range is the same on both sides of zero
+CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8)  # shares of a group's range that int4 tries to spend its 16 steps on
+ROWS_AT_ONCE = 1024  # of a matrix being packed, so that little memory is taken beside it
+
+
+def int8_codes(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes and scales of a matrix [rows, columns]; the codes of what `unpack` made are the ones it was made from."""
+    codes = torch.empty(matrix.shape, dtype=torch.int8, device=matrix.device)
+    scale = torch.empty(len(matrix), device=matrix.device)
+    for rows, own, steps in zip(*(t.split(ROWS_AT_ONCE) for t in (matrix, codes, scale)), strict=True):
+        torch.amax(rows.float().abs(), 1, out=steps).div_(LARGEST)
+        steps[steps == 0] = 1  # a row of zeros
+        own.copy_((rows.float() / steps[:, None]).round_())
+    return codes, scale
+
+
+def int4_codes(matrix: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes [rows, columns], scales and zeros [rows, columns / group] that come nearest to a matrix.
+
+    Outliers are cut where that brings the rest of their group nearer.
+    """
+    parts = [_int4_rows(rows.float(), group) for rows in matrix.split(ROWS_AT_ONCE)]
+    codes, scale, zero = (torch.cat(part) for part in zip(*parts, strict=True))
+    return codes, scale, zero
+
+
+def _int4_rows(rows: Tensor, group: int) -> tuple[Tensor, Tensor, Tensor]:
+    x = rows.unflatten(1, (-1, group))
+    low, high = x.amin(-1), x.amax(-1)
+    center, half = (low + high) / 2, (high - low) / 2
+    best: list[Tensor] = []
+    for clip in CLIPS:
+        scale = (half * clip * 2 / 15).bfloat16()
+        scale[scale == 0] = 1
+        zero = (center - half * clip + 8 * scale.float()).bfloat16()
+        codes = ((x - zero.float()[..., None]) / scale.float()[..., None]).round_().add_(8).clamp_(0, 15)
+        error = (unpack_int4(codes.flatten(1), scale, zero).view_as(x) - x).square_().sum(-1)
+        found = [codes, scale, zero, error]
+        if best:
+            nearer = error < best[3]
+            found = [
+                torch.where(nearer[..., None] if new.dim() == 3 else nearer, new, old)
+                for new, old in zip(found, best, strict=True)
+            ]
+        best = found
+    return best[0].flatten(1).to(torch.uint8), best[1], best[2]
+
+
+def unpack(matrix: Tensor, scale: Tensor) -> Tensor:
+    """The float32 matrix that int8 `matrix` [rows, columns] and `scale` [rows] or [1, columns] stand for."""
+    return matrix.float().mul_(scale.float()[:, None] if scale.dim() == 1 else scale.float())
+
+
+def unpack_int4(codes: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+    """The float32 matrix that codes [rows, columns] stand for, `scale` and `zero` being [rows, columns / group]."""
+    x: Tensor = codes.unflatten(1, (scale.shape[1], -1)).float() - 8
+    return x.mul_(scale.float()[..., None]).add_(zero.float()[..., None]).flatten(1)
+
+
+def joined(codes: Tensor) -> Tensor:
+    """Two codes to a byte: [rows, columns] to [rows, columns / 2]."""
+    return codes[:, ::2] | codes[:, 1::2] << 4
+
+
+def parted(stored: Tensor) -> Tensor:
+    """One code to a byte again."""
+    return torch.stack([stored & 15, stored >> 4], -1).flatten(1)
 
 
 def pack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -24,61 +97,79 @@ def pack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if tensor.dim() != 2 or not tensor.is_floating_point():
             packed[name] = tensor
-            continue
-        scale = tensor.float().abs().amax(1) / LARGEST
-        scale[scale == 0] = 1  # a row of zeros
-        packed[name] = (tensor.float() / scale[:, None]).round().to(torch.int8)
-        packed[name + SCALE] = scale
+        else:
+            packed[name], packed[name + SCALE] = int8_codes(tensor)
     return packed
-
-
-def unpack(matrix: Tensor, scale: Tensor) -> Tensor:
-    """The float32 matrix that int8 `matrix` [rows, columns] and `scale` [rows] stand for."""
-    return matrix.float().mul_(scale.float()[:, None])
 
 
 def unpacked(weights: Weights) -> Weights:
     """`weights`, or a view that unpacks where some of them were packed."""
-    packed = {name for name in weights if is_packed(weights, name)}
+    packed = {name: shape for name in weights if (shape := packed_shape(weights, name))}
     return CompactWeights(weights, packed) if packed else weights
 
 
-def is_packed(weights: Weights, name: str) -> bool:
-    """Whether a matrix lies there as `pack` leaves it."""
+def packed_shape(weights: Weights, name: str) -> tuple[int, int] | None:
+    """The shape of the matrix that is stored in one of the two forms under `name`; None where none is."""
     scale = name + SCALE
-    return (
-        scale in weights
-        and weights.dtype(name) == torch.int8
-        and weights.dtype(scale).is_floating_point
-        and len(weights.shape(name)) == 2
-        and weights.shape(scale) == weights.shape(name)[:1]
-    )
+    sizes = weights.shape(name)
+    if scale not in weights or not weights.dtype(scale).is_floating_point or len(sizes) != 2:
+        return None
+    rows, columns = sizes
+    scales = weights.shape(scale)
+    if weights.dtype(name) == torch.int8:
+        return (rows, columns) if scales in ((rows,), (1, columns)) else None
+    if weights.dtype(name) != torch.uint8 or name + ZERO not in weights or weights.shape(name + ZERO) != scales:
+        return None
+    if len(scales) != 2 or 0 in scales:
+        return None
+    if scales[0] == rows and 2 * columns % scales[1] == 0:
+        return (rows, 2 * columns)
+    return (2 * rows, columns) if scales[1] == columns and 2 * rows % scales[0] == 0 else None
 
 
 class CompactWeights(Weights):
     """Packed weights under their own names and shapes, as the float32 tensors they stand for."""
 
-    def __init__(self, stored: Weights, packed: set[str]):
+    def __init__(self, stored: Weights, packed: Mapping[str, tuple[int, int]]):
         super().__init__(stored.folder, stored._tensors)
         self._packed = packed
-        self._scales = {name + SCALE for name in packed}
+        self._beside = {name + SCALE for name in packed}
+        self._beside |= {name + ZERO for name in packed if stored.dtype(name) == torch.uint8}
 
     def __getitem__(self, name: str) -> Tensor:
         tensor = super().__getitem__(name)
-        return unpack(tensor, super().__getitem__(name + SCALE)) if name in self._packed else tensor
+        if name not in self._packed:
+            return tensor
+        scale = super().__getitem__(name + SCALE)
+        if tensor.dtype == torch.int8:
+            return unpack(tensor, scale)
+        zero = super().__getitem__(name + ZERO)
+        if self._packed[name] == (tensor.shape[0], 2 * tensor.shape[1]) and scale.shape[0] == tensor.shape[0]:
+            return unpack_int4(parted(tensor), scale, zero)
+        return unpack_int4(parted(tensor.T), scale.T, zero.T).T
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in super().__iter__() if name not in self._scales)
+        return (name for name in super().__iter__() if name not in self._beside)
 
     def __len__(self) -> int:
-        return super().__len__() - len(self._scales)
+        return super().__len__() - len(self._beside)
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) and name not in self._scales
+        return super().__contains__(name) and name not in self._beside
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape that reading gives."""
+        return self._packed.get(name) or super().shape(name)
 
     def dtype(self, name: str) -> torch.dtype:
         """The type that reading gives."""
         return torch.float32 if name in self._packed else super().dtype(name)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors, no matrix counting less than a byte for each of its numbers."""
+        halves = [rows * columns // 2 for name, (rows, columns) in self._packed.items() if name + ZERO in self._beside]
+        return super().nbytes + sum(halves)
 
     def read_into(self, name: str, out: Tensor) -> None:
         """Copy one tensor into `out`, unpacked where it was packed."""

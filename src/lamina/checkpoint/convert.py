@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +43,7 @@ def load_into(
     dtype: torch.dtype | None = None,
     ignore_mismatched_sizes: bool = False,
     complete: bool = False,
+    placed: Callable[[nn.Module], None] | None = None,
 ) -> LoadReport:
     """Give a model built on the meta device the tensors of a checkpoint.
 
@@ -51,15 +52,21 @@ def load_into(
     files have or lack. What the file lacks becomes zeros and is listed under `fresh` of the report, for the caller to
     draw; buffers, such as BART's final bias, may be absent without a word. `complete` says that the file
     claims to hold this very architecture, so that anything missing is a CheckpointError. `dtype` is that of floating
-    parameters, by default their own.
+    parameters, by default their own. `placed` is called with every linear layer as soon as its tensors are there, in
+    memory of its own, and may let go of them.
     """
     plans = _plans(model, table, prefix)
     report = _check(plans, weights, ignored, ignore_mismatched_sizes)
     _refuse_gaps(report, plans, weights, complete)
     total = sum(_nbytes(plan, dtype) for plan in plans)
+    lacking = {id(module) for plan in plans if plan.found is None for module, _ in plan.places}
     with _progress(total if weights.nbytes > LARGE else 0) as advance:
         for plan in plans:
-            _place(plan, weights, _target(plan, dtype))
+            linears = [module for module, _ in plan.places if isinstance(module, nn.Linear)] if placed else []
+            _place(plan, weights, _target(plan, dtype), mapped=not linears)
+            for module in linears:
+                if placed is not None and _whole(module, lacking):
+                    placed(module)
             advance(_nbytes(plan, dtype))
     return report
 
@@ -216,14 +223,20 @@ def _nbytes(plan: _Plan, dtype: torch.dtype | None) -> int:
     return plan.current.numel() * _target(plan, dtype).itemsize
 
 
-def _place(plan: _Plan, weights: Weights, dtype: torch.dtype) -> None:
+def _whole(module: nn.Module, lacking: set[int]) -> bool:
+    """Whether all tensors of a module are there, and none of them is one that the file lacks."""
+    held = (*module._parameters.values(), *module._buffers.values())
+    return id(module) not in lacking and not any(tensor is not None and tensor.is_meta for tensor in held)
+
+
+def _place(plan: _Plan, weights: Weights, dtype: torch.dtype, mapped: bool = True) -> None:
     if not plan.current.is_meta:
         if plan.found is None and not isinstance(plan.current, nn.Parameter):
             return  # a buffer that was built with its value
         with torch.no_grad():
-            plan.current.copy_(_tensor(plan, weights, plan.current.dtype))
+            plan.current.copy_(_tensor(plan, weights, plan.current.dtype, mapped))
         return
-    tensor = _tensor(plan, weights, dtype)
+    tensor = _tensor(plan, weights, dtype, mapped)
     if isinstance(plan.current, nn.Parameter):
         tensor = nn.Parameter(tensor, requires_grad=plan.current.requires_grad)
     for module, name in plan.places:
@@ -231,12 +244,12 @@ def _place(plan: _Plan, weights: Weights, dtype: torch.dtype) -> None:
         held[name] = tensor
 
 
-def _tensor(plan: _Plan, weights: Weights, dtype: torch.dtype) -> Tensor:
+def _tensor(plan: _Plan, weights: Weights, dtype: torch.dtype, mapped: bool) -> Tensor:
     shape, spelling = plan.current.shape, plan.found
     if spelling is None:
         return torch.zeros(shape, dtype=dtype)
     first, transposed = spelling.names[0], spelling.mark == "T" and len(shape) == 2
-    if len(spelling.names) == 1 and not transposed and weights.dtype(first) == dtype:
+    if mapped and len(spelling.names) == 1 and not transposed and weights.dtype(first) == dtype:
         return weights[first].reshape(shape)
     out = torch.empty(shape, dtype=dtype)
     for name, part in zip(spelling.names, out.chunk(len(spelling.names)), strict=True):
