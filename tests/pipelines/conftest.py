@@ -10,6 +10,7 @@ import pytest
 
 from tests.assets import asset
 from tests.pipelines.checkpoints import write_checkpoint
+from tests.pipelines.writers import write_writer
 
 
 @pytest.fixture(scope="session")
@@ -20,5 +21,17 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
     @cache
     def written(name: str) -> Path:
         return write_checkpoint(name, folder, asset("minilm") / "vocab.txt")
+
+    return written
+
+
+@pytest.fixture(scope="session")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny checkpoint that writes, by its name in writers.py."""
+    folder = tmp_path_factory.mktemp("writers")
+
+    @cache
+    def written(name: str) -> Path:
+        return write_writer(name, folder, asset)
 
     return written

@@ -1,0 +1,265 @@
+"""Pipelines that write: batches, order, options in layers, long texts, languages, and what is refused."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lamina.errors import LaminaError
+from lamina.generation import GenerationConfig, TextStreamer
+from lamina.pipelines import pipeline
+from lamina.pipelines.generation_options import overridden, said_later
+
+Writer = Callable[[str], Path]
+
+PROMPTS = ["The film was", "In", "In 1969 the first 🚀 men went far away and", "a b c d e f g h i j k", "한국어"] * 2
+ARTICLE = "The Apollo program was designed to land humans on the Moon. Six of the missions achieved this goal. " * 4
+FRENCH = {"src_lang": "en_XX", "tgt_lang": "fr_XX"}
+
+
+@pytest.fixture(scope="module")
+def made(writer: Writer) -> Callable[..., Any]:
+    """A greedy pipeline for a task, on the CPU."""
+
+    def make(task: str, name: str, **options: Any) -> Any:
+        return pipeline(task, model=writer(name), device="cpu", **{"do_sample": False, **options})
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_new_tokens": 9},
+        {"max_length": 30},
+        {"max_new_tokens": 63},
+        {"max_new_tokens": 12, "stop_strings": ["if", "ve"]},
+        {"max_new_tokens": 12, "stop_sequence": "if st"},
+        {"max_new_tokens": 8, "num_beams": 3, "num_return_sequences": 2},
+        {"max_new_tokens": 9, "repetition_penalty": 1.5, "return_tensors": True},
+        {"max_new_tokens": 14, "no_repeat_ngram_size": 1, "min_length": 12},
+        {"max_new_tokens": 6, "return_dict_in_generate": True, "output_scores": True},
+    ],
+    ids=lambda options: "-".join(options),
+)
+@pytest.mark.parametrize("name", ["gpt2", "openai-gpt"])
+def test_a_continuation_does_not_depend_on_what_shares_its_batch(
+    made: Callable[..., Any], name: str, options: dict[str, Any]
+) -> None:
+    pipe = made("text-generation", name)
+    prompts = [prompt for prompt in PROMPTS if name == "gpt2" or prompt.isascii()]
+    alone = [pipe(prompt, **options) for prompt in prompts]
+    together = pipe(prompts, **options)
+    if "output_scores" in options:
+        scores = [[torch.tensor(record.pop("scores")) for (record,) in answers] for answers in (alone, together)]
+        assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(*scores, strict=True))
+    assert together == alone
+    if "output_scores" not in options:
+        assert list(pipe((prompt for prompt in prompts), **options, batch_size=3)) == together
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "options"),
+    [
+        ("bart", "summarization", {}),
+        ("t5", "summarization", {"num_beams": 1, "encoder_no_repeat_ngram_size": 2}),
+        ("marian", "translation", {"num_return_sequences": 2}),
+        ("mbart", "translation", {**FRENCH, "encoder_repetition_penalty": 1.5}),
+    ],
+)
+def test_a_text_for_a_text_does_not_depend_on_what_shares_its_batch(
+    made: Callable[..., Any], name: str, task: str, options: dict[str, Any]
+) -> None:
+    pipe = made(task, name, max_new_tokens=10)
+    alone = [pipe(text, **options) for text in PROMPTS]
+    together = pipe(PROMPTS, **options)
+    assert together == (alone if "num_return_sequences" in options else [records[0] for records in alone])
+    assert list(pipe(iter(PROMPTS), **options)) == alone
+
+
+def test_rows_without_a_padding_token_share_batches(made: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe, sizes = made("text-generation", "gpt2", max_new_tokens=3), []
+    generate = pipe.model.generate
+    monkeypatch.setattr(pipe.model, "generate", lambda **o: sizes.append(len(o["input_ids"])) or generate(**o))
+    pipe(PROMPTS)
+    assert sizes == [len(PROMPTS)]
+    sizes.clear()
+    pipe(PROMPTS, num_beams=100, max_new_tokens=1, batch_size=7)
+    assert max(sizes) == 2  # beams are rows of the model too
+
+
+def test_a_stop_string_ends_a_text_and_is_its_end(made: Callable[..., Any]) -> None:
+    pipe = made("text-generation", "gpt2", max_new_tokens=12, return_full_text=False)
+    stopped = [answer[0]["generated_text"] for answer in pipe(PROMPTS, stop_sequence="if st")]
+    whole = [answer[0]["generated_text"] for answer in pipe(PROMPTS)]
+    assert any("if" in text for text in whole)
+    for text, longer in zip(stopped, whole, strict=True):
+        assert longer.startswith(text)
+        assert "if st" not in text[:-5]
+
+
+def test_streamed_prompts_come_in_order_and_answers_too(made: Callable[..., Any]) -> None:
+    pipe = made("text-generation", "gpt2", max_new_tokens=5)
+    with redirect_stdout(io.StringIO()) as shown:
+        answers = pipe(PROMPTS[2::-1], streamer=TextStreamer(pipe.tokenizer, skip_special_tokens=True))
+    assert shown.getvalue().splitlines() == [answer[0]["generated_text"] for answer in answers]
+    with pytest.raises(LaminaError, match="num_beams=1"):
+        pipe("In", streamer=TextStreamer(pipe.tokenizer), num_beams=2)
+
+
+def test_the_option_said_last_counts_and_a_length_replaces_the_other() -> None:
+    config = GenerationConfig(max_new_tokens=256, num_beams=4, max_length=90)
+    assert overridden(config, {"max_length": 30}).max_new_tokens is None
+    assert overridden(config, {"max_new_tokens": 5}).max_new_tokens == 5
+    assert overridden(config, {"prefix": "a: ", "min_new_tokens": 2}).min_new_tokens == 2
+    assert said_later({"max_new_tokens": 9, "top_k": 3}, {"max_length": 4}) == {"top_k": 3, "max_length": 4}
+    assert said_later({"max_length": 4}, {"max_new_tokens": None, "top_k": 3}) == {
+        "max_length": 4,
+        "max_new_tokens": None,
+        "top_k": 3,
+    }
+
+
+def test_defaults_stand_under_the_models_options_the_tasks_and_the_callers(made: Callable[..., Any]) -> None:
+    pipe = pipeline("text-generation", model=made("text-generation", "gpt2").model, tokenizer=_any(made))
+    config = pipe.settings.config
+    assert (config.max_new_tokens, config.do_sample, config.temperature) == (256, True, 0.7)
+    pipe.model.generation_config = GenerationConfig(temperature=0.9, max_length=40, eos_token_id=701)
+    config = pipeline("text-generation", model=pipe.model, tokenizer=pipe.tokenizer).settings.config
+    assert (config.max_new_tokens, config.max_length, config.temperature) == (None, 40, 0.9)
+
+    task = made("summarization", "bart")
+    assert (task.settings.config.num_beams, task.settings.config.min_length) == (3, 6)
+    assert (task.settings.config.max_new_tokens, task.settings.config.max_length) == (None, 24)
+    assert task._settled({"num_beams": 2, "max_new_tokens": 5}).config.num_beams == 2
+    assert made("summarization", "bart", num_beams=5).settings.config.num_beams == 5
+    assert made("text2text-generation", "bart").settings.config.num_beams == 4
+    own = GenerationConfig(num_beams=2, max_new_tokens=7)
+    assert made("summarization", "bart", generation_config=own).settings.config.num_beams == 2
+
+
+def _any(made: Callable[..., Any]) -> Any:
+    return made("text-generation", "gpt2").tokenizer
+
+
+def test_a_prompt_with_little_room_ends_with_the_positions(made: Callable[..., Any]) -> None:
+    pipe = made("text-generation", "gpt2", return_tensors=True, max_new_tokens=99)
+    prompt = "a " * 30
+    tokens = len(pipe.tokenizer(prompt)["input_ids"])
+    (answer,) = pipe(prompt)
+    assert tokens < len(answer["generated_token_ids"]) <= 64
+    cut = pipe("a " * 90, truncation=True, max_new_tokens=10)[0]["generated_token_ids"]
+    assert len(cut) <= 64
+
+
+def test_the_embedding_prefix_is_read_and_not_shown(made: Callable[..., Any]) -> None:
+    pipe = made("text-generation", "gpt2", max_new_tokens=6)
+    bare, led = pipe("The film")[0]["generated_text"], pipe("The film", prefix="A: ")[0]["generated_text"]
+    whole = pipe("A: The film")[0]["generated_text"]
+    assert led.startswith("The film")
+    assert "A: " + led == whole
+    assert led != bare
+
+
+@pytest.mark.parametrize(("task", "name"), [("summarization", "bart"), ("translation", "marian")])
+def test_a_long_text_is_read_in_windows_of_sentences_and_says_so(
+    made: Callable[..., Any], task: str, name: str
+) -> None:
+    pipe = made(task, name, max_new_tokens=8, min_length=0)
+    key = {"summarization": "summary_text", "translation": "translation_text"}[task]
+    with pytest.raises(LaminaError, match=r'chunk="sentences".*truncation=True'):
+        pipe(ARTICLE)
+    short, long = pipe(["Six men.", ARTICLE], chunk="sentences")
+    assert short == pipe("Six men.")[0]
+    assert list(long) == [key, "chunks"]
+    assert long["chunks"] > 2
+    finer = pipe(ARTICLE, chunk="sentences", chunk_length=20)[0]
+    assert finer["chunks"] > long["chunks"]
+    ids = pipe(ARTICLE, chunk="sentences", return_tensors=True)[0]
+    assert pipe.tokenizer.decode(ids[key.replace("text", "token_ids")], skip_special_tokens=True)
+    many = pipe(ARTICLE, chunk="sentences", num_return_sequences=2)
+    assert [record["chunks"] for record in many] == [long["chunks"]] * 2
+
+
+def test_windows_of_a_marked_text_keep_the_mark(made: Callable[..., Any]) -> None:
+    pipe = made("translation", "marian", max_new_tokens=6, chunk="sentences")
+    marked = pipe(">>fra<< " + ARTICLE)[0]
+    assert marked == pipe(ARTICLE, tgt_lang="fra")[0]
+    assert marked != pipe(ARTICLE, tgt_lang="deu")[0]
+
+
+def test_languages_are_found_by_code_beginning_task_or_mark(made: Callable[..., Any]) -> None:
+    mbart = made("translation_en_to_fr", "mbart", max_new_tokens=5)
+    assert (mbart.settings.src_lang, mbart.settings.tgt_lang) == ("en_XX", "fr_XX")
+    assert mbart("The film") == made("translation", "mbart", max_new_tokens=5)("The film", **FRENCH)
+    before = mbart.tokenizer.src_lang
+    ids = mbart("The film", return_tensors=True, src_lang="de_DE", tgt_lang="ko_KR")[0]["translation_token_ids"]
+    assert ids[1].item() == mbart.tokenizer.lang_code_to_id["ko_KR"]
+    assert mbart.tokenizer.src_lang == before
+    t5 = made("translation", "t5", max_new_tokens=5)
+    assert t5("A film", src_lang="en", tgt_lang="fr") == made("translation_en_to_fr", "t5", max_new_tokens=5)("A film")
+
+
+WRONG: list[tuple[str, str, Any, dict[str, Any], str]] = [
+    ("text-generation", "gpt2", "a " * 80, {}, 'handle_long_generation="hole"'),
+    ("text-generation", "gpt2", ["a", "a " * 80], {}, "input 1: .*the model reads 64"),
+    ("text-generation", "gpt2", "a", {"handle_long_generation": "cut"}, 'must be None or "hole"'),
+    ("text-generation", "gpt2", "a", {"handle_long_generation": "hole", "max_new_tokens": 64}, "leave no room"),
+    ("text-generation", "gpt2", "The film was", {"max_length": 2}, "max_length is 2, which counts the prompt"),
+    ("text-generation", "gpt2", "a", {"num_beems": 2}, "did you mean num_beams"),
+    ("text-generation", "gpt2", "a", {"num_return_sequences": 2}, "greedy search finds one sequence"),
+    ("text-generation", "gpt2", "a", {"stop_sequence": ""}, "stop_sequence is ''"),
+    ("text-generation", "gpt2", "a", {"return_type": 5}, "tensors, new_text, full_text"),
+    ("text-generation", "gpt2", "a", {"return_text": True, "return_full_text": False}, "exclude each other"),
+    ("text-generation", "gpt2", "a", {"return_text": True, "return_tensors": True}, "exclude each other"),
+    ("text-generation", "gpt2", "a", {"generation_config": {"top_k": 1}}, "pass a GenerationConfig"),
+    ("text-generation", "gpt2", "a", {"tokenizer_encode_kwargs": {"cut": 1}}, "knows no argument 'cut'"),
+    ("text-generation", "gpt2", {"role": "user", "content": "Hi"}, {}, "made before chats"),
+    ("text-generation", "gpt2", [[{"role": "user", "content": "Hi"}]], {}, "input 0: .*made before chats"),
+    ("text-generation", "gpt2", None, {}, "the prompt is None"),
+    ("text-generation", "gpt2", [], {}, "the list of inputs is empty"),
+    ("text-generation", "openai-gpt", "", {}, "no bos_token_id"),
+    ("summarization", "bart", ARTICLE, {}, 'chunk="sentences"'),
+    ("summarization", "bart", "a", {"chunk": "words"}, "chunk is 'words'; it must be None or \"sentences\""),
+    ("summarization", "bart", "a", {"stride": 2}, 'pass chunk="sentences" too'),
+    ("summarization", "bart", "a b c", {"chunk": "sentences", "chunk_length": 2}, "chunk_length is 2"),
+    ("summarization", "bart", "a", {"chunk": "sentences", "chunk_length": 0}, "at least 1"),
+    ("summarization", "bart", "a", {"return_tensors": True, "return_text": True}, "exclude each other"),
+    ("summarization", "bart", "a", {"num_return_sequences": 9}, "greater than num_beams"),
+    ("translation", "marian", "a", {"stride": 1}, "translate sentences twice"),
+    ("translation", "marian", "a", {"tgt_lang": "kor"}, "it knows deu, fra"),
+    ("translation", "marian", [">>fra<< a", ">>kor<< a"], {}, "input 1: the language at the beginning .* deu, fra"),
+    ("translation", "mbart", "a", {}, "needs src_lang and tgt_lang; src_lang is missing, one of ar_AR, cs_CZ"),
+    ("translation", "mbart", "a", {"src_lang": "en"}, "tgt_lang is missing"),
+    ("translation", "mbart", "a", {"src_lang": "en", "tgt_lang": "xx"}, "it knows ar_AR"),
+    ("translation", "mbart", "a", {"src_lang": 3}, "must be a language code"),
+    ("translation", "t5", "a", {"tgt_lang": "fr"}, "needs both src_lang and tgt_lang; it names en to de, en to fr"),
+    ("translation", "t5", "a", {"src_lang": "en", "tgt_lang": "ko"}, "names no en to ko"),
+    ("translation_en_to_xx", "mbart", "a", {}, "the target language of the task is 'xx'"),
+]
+
+
+@pytest.mark.parametrize(("task", "name", "inputs", "options", "message"), WRONG)
+def test_what_makes_no_sense_is_one_error_that_says_what_to_do(
+    made: Callable[..., Any], task: str, name: str, inputs: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(LaminaError, match=message):
+        made(task, name)(inputs, **options)
+
+
+def test_a_model_for_something_else_and_a_pair_without_a_usual_model_are_refused(writer: Writer) -> None:
+    with pytest.raises(LaminaError, match="gpt2 has no such head"):
+        pipeline("summarization", model=writer("gpt2"))
+    loaded = pipeline("text-generation", model=writer("gpt2"))
+    with pytest.raises(LaminaError, match="translation needs a seq2seq-lm model"):
+        pipeline("translation", model=loaded.model, tokenizer=loaded.tokenizer)
+    with pytest.raises(LaminaError, match="no model is usual for it, only for en to fr, en to de, en to ro"):
+        pipeline("translation_ko_to_fr")
+    with pytest.raises(LaminaError, match="translation_xx_to_yy"):
+        pipeline("translation_ko", model=writer("marian"))
