@@ -16,14 +16,8 @@ from .saving import save_weights
 from .storage import MappedFile, StoredTensor, Weights
 from .torchfile import read_torch
 
-__all__ = ["WEIGHT_PATTERNS", "Weights", "candidates", "find_weights", "open_file", "open_weights", "save_weights"]
+__all__ = ["Weights", "candidates", "find_weights", "open_file", "open_weights", "save_weights", "weight_patterns"]
 
-WEIGHT_PATTERNS = (
-    "model*.safetensors",
-    "model.safetensors.index*.json",
-    "pytorch_model*.bin",
-    "pytorch_model.bin*.json",
-)
 VARIANT = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 
 
@@ -35,6 +29,15 @@ def candidates(variant: str | None = None, safetensors_only: bool | None = None)
     safe = [f"model{infix}.safetensors", f"model.safetensors.index{infix}.json"]
     pickled = [f"pytorch_model{infix}.bin", f"pytorch_model.bin.index{infix}.json"]
     return {None: [*safe, *pickled], True: safe, False: pickled}[safetensors_only]
+
+
+def weight_patterns(variant: str | None = None, safetensors_only: bool | None = None) -> tuple[str, ...]:
+    """What to fetch of a model on the hub: its config, its weights in whichever of their forms, and their shards."""
+    infix = f".{variant}" if variant else ""
+    names = candidates(variant, safetensors_only)
+    stems = {(name.split(".")[0], "bin" if ".bin" in name else "safetensors") for name in names}
+    shards = [f"{stem}{way}.{suffix}" for stem, suffix in sorted(stems) for way in (f"{infix}-*", f"-*{infix}")]
+    return ("config.json", "generation_config.json", *names, *dict.fromkeys(shards))
 
 
 def find_weights(folder: str | Path, *, variant: str | None = None, safetensors_only: bool | None = None) -> Path:

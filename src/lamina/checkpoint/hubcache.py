@@ -18,6 +18,7 @@ from .paths import PLAIN_NAME
 COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?", re.ASCII)
 REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,200}", re.ASCII)
+PLAIN_WEIGHTS = re.compile(r"(?:pytorch_)?model(?:-\d{5}-of-\d{5})?\.(?:safetensors|bin)", re.ASCII)
 ACCESSORY = (  # files that alone make up neither a model nor a tokenizer
     "config.json",
     "generation_config.json",
@@ -66,13 +67,20 @@ def cached_commit(folder: Path, revision: str) -> str | None:
 
 
 def choose(names: Iterable[str], patterns: Sequence[str], subfolder: str = "") -> list[str]:
-    """Of a repository's files those that match, in one folder only; `.bin` weights only where no others are."""
+    """Of a repository's files those that match, in one folder only; each weight once.
+
+    `.bin` weights are chosen only where there are no safetensors, variants such as fp16 and other tensors (optimizer
+    states, training arguments) only where the patterns leave no plain weights.
+    """
     start = f"{subfolder}/" if subfolder else ""
     inner = {name.removeprefix(start): name for name in names if name.startswith(start)}
     plain = [name for name in inner if PLAIN_NAME.fullmatch(name)]
     chosen = [name for name in plain if any(fnmatchcase(name, pattern) for pattern in patterns)]
     if any(name.startswith("model") and name.endswith((".safetensors", ".safetensors.index.json")) for name in chosen):
         chosen = [name for name in chosen if not name.endswith((".bin", ".bin.index.json"))]
+    tensors = {name for name in chosen if name.endswith((".bin", ".safetensors"))}
+    if plain_weights := {name for name in tensors if PLAIN_WEIGHTS.fullmatch(name)}:
+        chosen = [name for name in chosen if name in plain_weights or name not in tensors]
     return sorted(inner[name] for name in chosen)
 
 
