@@ -89,7 +89,7 @@ def distance(row: Any, place: Path) -> tuple[float, str]:
         return float("nan"), f"Lamina: {error}"
     for name in sorted(theirs.keys() & ours.keys()):
         key = name.partition(".")[2]
-        first, second = (real(key, found[name], row.inputs()) for found in (ours, theirs))
+        first, second = (real(key, found[name], row.inputs(), golden(row).paired) for found in (ours, theirs))
         gap = max(gap, float((abs(first - second.reshape(first.shape)) / np.maximum(1, abs(first))).max(initial=0.0)))
     lacking = sorted(theirs.keys() - ours.keys())
     # Marian's sinusoids, which the reference makes anew where a file does not hold them.

@@ -25,6 +25,9 @@ GOLDEN = Path(__file__).resolve().parent / "golden"
 
 # Rows of a family run as soon as the family exists; a head that it lacks then fails rather than being passed over.
 ACTIVE = [row for row in ROWS if row.family in MODULES]
+# What does not depend on the inputs is tried once for each class and config, or once for each class.
+MODELS = list({(row.architecture, repr(row.changes)): row for row in reversed(ACTIVE)}.values())
+CLASSES = list({row.architecture: row for row in reversed(ACTIVE)}.values())
 
 
 @dataclass
@@ -46,6 +49,10 @@ class Golden:
     @property
     def labeled(self) -> bool:
         return self.gradients is not None
+
+    @property
+    def paired(self) -> bool:
+        return "encoder_last_hidden_state" in self.outputs[0]
 
     @property
     def hidden(self) -> bool:
@@ -126,15 +133,12 @@ def flatten(output: Any) -> dict[str, Array]:
     return found
 
 
-def real(key: str, array: Array, inputs: dict[str, Array]) -> Array:
-    """What of an output tensor belongs to real tokens: the rest is nobody's business.
+def real(key: str, array: Array, inputs: dict[str, Array], paired: bool) -> Array:
+    """What of an output tensor belongs to real tokens, of the target's where a `paired` model has two texts.
 
     Works on [batch, tokens, ...] and on attention maps [batch, heads, tokens, ...]; others come back as they are.
     """
-    side = "decoder_" if "decoder_input_ids" in inputs or "decoder_inputs_embeds" in inputs else ""
-    if key.startswith("encoder_"):
-        side = ""
-    mask = inputs.get(side + "attention_mask")
+    mask = inputs.get("decoder_attention_mask" if paired and not key.startswith("encoder_") else "attention_mask")
     if mask is None:
         return array
     mask = mask.reshape(-1, mask.shape[-1]) == 1

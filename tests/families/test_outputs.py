@@ -5,33 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from .goldens import ACTIVE, call, golden, load
-
-each = pytest.mark.parametrize("row", ACTIVE, ids=lambda row: row.id)
+from .goldens import CLASSES, arguments, golden, load
 
 
-@each
-def test_fields_come_in_the_reference_order(row, checkpoint):
-    answer = golden(row)
-    with torch.no_grad():
-        outputs = call(
-            row,
-            load(row, checkpoint(row)),
-            answer.inputs,
-            output_hidden_states=answer.hidden,
-            output_attentions=row.attentions,
-        )
-    for output, keys in zip(outputs, answer.keys, strict=True):
-        assert [key for key in output.keys() if key != "past_key_values"] == keys  # noqa: SIM118 (a contract)
-
-
-@pytest.mark.parametrize("row", [row for row in ACTIVE if row.segments == 1], ids=lambda row: row.id)
+@pytest.mark.parametrize("row", CLASSES, ids=lambda row: row.architecture)
 def test_fields_answer_by_name_key_and_position(row, checkpoint):
     answer = golden(row)
     model = load(row, checkpoint(row))
     with torch.no_grad():
-        output = call(row, model, answer.inputs)[-1]
-        plain = call(row, model, answer.inputs, return_dict=False)[-1]
+        output = model(**arguments(answer.inputs))
+        plain = model(**arguments(answer.inputs), return_dict=False)
     keys = list(output.keys())
     assert isinstance(plain, tuple)
     assert len(plain) == len(keys) == len(output) == len(output.to_tuple())

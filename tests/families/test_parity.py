@@ -23,11 +23,13 @@ def test_outputs(row, checkpoint):
     model = load(row, checkpoint(row))
     with torch.no_grad():
         outputs = call(row, model, answer.inputs, output_hidden_states=answer.hidden, output_attentions=row.attentions)
-    for ours, theirs in zip(map(flatten, outputs), answer.outputs, strict=True):
+    for output, keys, theirs in zip(outputs, answer.keys, answer.outputs, strict=True):
+        assert [key for key in output.keys() if key != "past_key_values"] == keys  # noqa: SIM118 (a contract)
+        ours = flatten(output)
         assert sorted(ours) == sorted(theirs)
         for key in theirs:
             assert ours[key].shape == theirs[key].shape, f"{key}: {ours[key].shape}, expected {theirs[key].shape}"
-            assert_near(real(key, ours[key], answer.inputs), real(key, theirs[key], answer.inputs), key)
+            assert_near(*(real(key, found[key], answer.inputs, answer.paired) for found in (ours, theirs)), key)
 
 
 @each([row for row in ACTIVE if golden(row).labeled])
