@@ -59,18 +59,18 @@ def resolve(
     snapshot = repo / "snapshots" / commit if commit else None
     if commit and snapshot and not force_download and complete(repo, commit, patterns, subfolder):
         return _existing(snapshot, subfolder)
-    partial = snapshot is not None and any_match(snapshot / subfolder, patterns)
+    fallback = snapshot if snapshot and any_match(snapshot / subfolder, patterns) else None
     if local_files_only or _offline():
-        if snapshot and partial:
-            return _existing(snapshot, subfolder)
+        if fallback:
+            return _existing(fallback, subfolder)
         why = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set"
         raise HubError(f"{name!r} ({revision}) is not in the cache at {cache_root(cache_dir)}, and {why}")
     try:
         return _existing(_fetch(name, patterns, revision, cache_dir, token, force_download, subfolder), subfolder)
-    except _Unreachable as problem:
-        if snapshot and partial and not force_download:
-            return _existing(snapshot, subfolder)
-        raise HubError(str(problem)) from problem.__cause__
+    except _Unreachable:
+        if fallback and not force_download:
+            return _existing(fallback, subfolder)
+        raise
 
 
 class _Unreachable(HubError):
