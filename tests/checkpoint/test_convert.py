@@ -275,3 +275,16 @@ def test_reports_stay_short() -> None:
     assert str(report).splitlines()[0].endswith("b.3 (our a.3) and 12 more")
     assert len(str(report).splitlines()) == 2
     assert len(few(["x" * 1000] * 5, 2)) < 500
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_large_files_show_their_progress_on_a_terminal_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    monkeypatch.setattr("lamina.checkpoint.convert.LARGE", 0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    model, _ = load(tmp_path, theirs())
+    assert equal(model, drawn())
+    assert ("Loading weights" in capsys.readouterr().err) == terminal
