@@ -90,7 +90,7 @@ class PreTrainedModel(Model):
                 model,
                 model.table(),
                 weights,
-                prefix=cls.family.prefix,
+                prefix=next((task.prefix for task in cls.family.tasks if task.prefix), cls.family.prefix),
                 ignored=cls.family.ignored,
                 dtype=torch.bfloat16 if precision == "bf16" else as_dtype(loading.dtype, config),
                 ignore_mismatched_sizes=loading.ignore_mismatched_sizes,
