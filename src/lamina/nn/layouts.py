@@ -5,7 +5,6 @@ All of them take and return [batch, tokens, heads, head_dim].
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Protocol
 
 import torch
@@ -13,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .cache import KeyValueCache
+from .kernels import choose
 
 
 class Layout(Protocol):
@@ -52,24 +52,21 @@ class PackedLayout:
     Neighbors of one length meet their keys in one call: sort sequences by length before packing them.
     """
 
-    def __init__(self, lengths: list[int], causal: bool = False, bias: Tensor | None = None):
+    def __init__(
+        self,
+        lengths: list[int],
+        causal: bool = False,
+        bias: Tensor | None = None,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+        training: bool = False,
+    ):
         """`bias` [1, heads, longest, longest] is added to the scores of every sequence."""
-        self.layouts: dict[int, DenseLayout] = {}
-        self.runs: list[tuple[int, int]] = []  # sequences of one length, and that length
-        for length, run in groupby(lengths):
-            self.runs.append((len(list(run)), length))
-            own = None if bias is None else bias[..., :length, :length]
-            self.layouts.setdefault(length, DenseLayout(None, own, causal))
+        self.kernel = choose(lengths, causal, bias, device or torch.device("cpu"), dtype, training)
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         """[1, tokens, heads, head_dim] to the same: attention within each sequence."""
-        sizes = [count * length for count, length in self.runs]
-        parts = zip(*(t[0].split(sizes) for t in (q, k, v)), strict=True)
-        out = []
-        for (count, length), part in zip(self.runs, parts, strict=True):
-            a, b, c = (t.unflatten(0, (count, length)) for t in part)
-            out.append(self.layouts[length].attend(layer, a, b, c, scale, dropout).flatten(0, 1))
-        return torch.cat(out)[None]
+        return self.kernel(q, k, v, scale, dropout)
 
 
 class CachedLayout:
