@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.inference.batching import plan_batches, run_by_length, windows
+from lamina.inference.batching import filler_length, plan_batches, run_by_length, windows
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=80)
 LIMITS = st.integers(1, 1024)
@@ -40,6 +40,29 @@ def test_no_batch_could_take_in_the_next_row(lengths: list[int], tokens: int) ->
 def test_batches_run_from_short_to_long(lengths: list[int], tokens: int) -> None:
     ordered = [lengths[number] for batch in plan_batches(lengths, tokens) for number in batch]
     assert ordered == sorted(lengths)
+
+
+@given(LENGTHS, LIMITS, st.none() | st.integers(1, 20))
+def test_packed_batches_count_real_tokens_and_leave_no_room(lengths: list[int], tokens: int, rows: int | None) -> None:
+    batches = plan_batches(lengths, tokens, rows, packed=True)
+    assert [lengths[number] for batch in batches for number in batch] == sorted(lengths)
+    for batch in batches:
+        assert rows is None or len(batch) <= rows
+        assert len(batch) == 1 or sum(lengths[number] for number in batch) <= tokens
+    for batch, following in pairwise(batches):
+        held = sum(lengths[number] for number in batch)
+        assert len(batch) == rows or held + lengths[following[0]] > tokens
+
+
+@given(st.integers(1, 5000))
+def test_filled_up_batches_come_in_few_sizes_and_grow_little(tokens: int) -> None:
+    filler = filler_length(tokens)
+    assert 0 <= filler <= max(7, tokens / 16)
+    assert (tokens + filler) % (8 if tokens < 256 else 16 if tokens < 512 else 32) == 0
+
+
+def test_there_are_few_sizes_up_to_a_full_batch() -> None:
+    assert len({tokens + filler_length(tokens) for tokens in range(1, 1025)}) <= 100
 
 
 @given(st.lists(st.text(max_size=30)), LIMITS, st.none() | st.integers(1, 5))

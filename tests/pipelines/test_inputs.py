@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lamina.errors import PipelineError
-from lamina.pipelines import KeyDataset, KeyPairDataset, pipeline
+from lamina.nn.packing import read_packed
+from lamina.pipelines import KeyDataset, KeyPairDataset, base, pipeline
 from lamina.pipelines.base import Pipeline
 
 Checkpoint = Callable[[str], Path]
@@ -145,8 +146,31 @@ def test_a_long_list_is_held_in_windows(moods: Pipeline[Any], monkeypatch: pytes
     assert held == [256, 256, 88]
 
 
-def test_rows_of_like_length_share_a_batch_within_the_token_budget(
-    moods: Pipeline[Any], monkeypatch: pytest.MonkeyPatch
+def test_rows_lie_end_to_end_within_the_token_budget(moods: Pipeline[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[list[int]] = []
+
+    def spy(model: Any, input_ids: Any, lengths: list[int], types: Any) -> Any:
+        assert len(input_ids) == len(types) == sum(lengths)
+        batches.append(lengths)
+        return read_packed(model, input_ids, lengths, types)
+
+    monkeypatch.setattr(base, "read_packed", spy)
+    moods(["word " * 60, "word"] * 40)
+    assert all(sum(lengths) <= 1024 + 32 and sum(lengths) % 8 == 0 for lengths in batches)
+    assert len(batches) <= 4
+    batches.clear()
+    moods(["word"] * 10, batch_size=4)
+    assert [lengths.count(3) for lengths in batches] == [4, 4, 2]
+
+
+@pytest.fixture
+def padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are padded, as on a device that reads them faster so."""
+    monkeypatch.setattr(base, "packs_well", lambda device, dtype: False)
+
+
+def test_rows_of_like_length_share_a_padded_batch_within_the_token_budget(
+    moods: Pipeline[Any], padding: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shapes: list[tuple[int, ...]] = []
     forward = moods.model.forward
@@ -165,13 +189,44 @@ def test_rows_of_like_length_share_a_batch_within_the_token_budget(
     assert [rows for rows, _ in shapes] == [4, 4, 2]
 
 
-def test_a_tokenizer_without_padding_runs_rows_alone(checkpoint: Checkpoint) -> None:
+@pytest.mark.parametrize(
+    ("task", "name", "inputs", "options"), [*CALLS, ("feature-extraction", "bert-moods", TEXTS, {})]
+)
+def test_packed_rows_answer_as_padded_ones(
+    checkpoint: Checkpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    name: str,
+    inputs: list[Any],
+    options: dict[str, Any],
+) -> None:
+    pipe = pipeline(task, model=checkpoint(name), device="cpu")
+    packed = pipe(inputs, **options)
+    monkeypatch.setattr(base, "packs_well", lambda device, dtype: False)
+    monkeypatch.setattr(base, "read_packed", lambda *_: pytest.fail("packed after all"))
+    assert_same(pipe(inputs, **options), packed)
+
+
+def test_rows_padded_by_the_caller_are_not_packed(moods: Pipeline[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = moods("a text")
+    monkeypatch.setattr(base, "read_packed", lambda *_: pytest.fail("a mask was lost"))
+    assert_same(moods("a text", padding="max_length", truncation=True, max_length=16), expected)
+
+
+def test_a_tokenizer_without_padding_runs_rows_alone(checkpoint: Checkpoint, padding: None) -> None:
     pipe = pipeline("text-classification", model=checkpoint("bert-moods"), device="cpu")
     expected = pipe(TEXTS)
     pipe.tokenizer.pad_token = None
     assert_same(pipe(TEXTS), expected)
     with pytest.raises(PipelineError, match="padding token"):
         pipe(TEXTS, batch_size=2)
+
+
+def test_packed_rows_need_no_padding_token(checkpoint: Checkpoint) -> None:
+    pipe = pipeline("text-classification", model=checkpoint("bert-moods"), device="cpu")
+    expected = pipe(TEXTS)
+    pipe.tokenizer.pad_token = None
+    assert_same(pipe(TEXTS, batch_size=2), expected)
 
 
 def test_options_of_a_call_win_and_pass(moods: Pipeline[Any], checkpoint: Checkpoint) -> None:

@@ -13,17 +13,18 @@ import torch
 
 from ..errors import PipelineError
 from ..inference.batching import WINDOW, run_by_length, windows
+from ..inference.budget import token_budget
+from ..nn.kernels import packs_well
+from ..nn.model import Model
+from ..nn.packing import packable, read_packed
 from ..tokenizers.tokenizer import Tokenizer
 from .devices import choose_device
 from .limits import longest_row
 from .progress import track
-from .rows import Batch, Row, pad_rows
+from .rows import Batch, Row, pack_rows, packs, pad_rows
 from .sources import Results, streamed
 
 logger = logging.getLogger(__name__)
-
-CPU_TOKENS = 1024  # padded tokens of one batch on a CPU
-ACCELERATOR_TOKENS = 16384  # an accelerator starves on less
 
 Settings = TypeVar("Settings")
 
@@ -169,12 +170,14 @@ class Pipeline(ABC, Generic[Settings]):
 
     def _run(self, rows: list[Row], settings: Settings, batch_size: int | None) -> list[Any]:
         """What `select` keeps of every row, in their order, computed in batches of like length."""
+        packed = self._packs(rows)
         return run_by_length(
             rows,
-            lambda batch: self._infer(batch, settings),
+            lambda batch: self._infer_packed(batch, settings) if packed else self._infer(batch, settings),
             len,
-            tokens=CPU_TOKENS if self.device.type == "cpu" else ACCELERATOR_TOKENS,
-            batch_size=self._batch_size(batch_size),
+            tokens=token_budget(self.device.type),
+            batch_size=batch_size if packed else self._batch_size(batch_size),
+            packed=packed,
         )
 
     def _batch_size(self, asked: int | None) -> int | None:
@@ -194,11 +197,25 @@ class Pipeline(ABC, Generic[Settings]):
         except PipelineError as error:
             raise PipelineError(f"{name}{error}") from None
 
+    def _packs(self, rows: list[Row]) -> bool:
+        """Whether rows go through the model end to end, without padding."""
+        model = self.model
+        plain = isinstance(model, Model) and packable(model) and not model.wants("output_attentions", None)
+        return plain and packs_well(self.device, model.dtype) and packs(rows)
+
     def _infer(self, rows: list[Row], settings: Settings) -> Sequence[Any]:
         """One pass of the model over `rows`."""
         batch = pad_rows(rows, self.tokenizer, self.device)
         with torch.inference_mode():
             return self.select(self.model(**batch.inputs, **self._uncached), batch, settings)
+
+    def _infer_packed(self, rows: list[Row], settings: Settings) -> Sequence[Any]:
+        """The same without padding."""
+        batch, lengths = pack_rows(rows, self.device)
+        types = batch.inputs.get("token_type_ids")
+        with torch.inference_mode():
+            output = read_packed(self.model, batch.inputs["input_ids"], lengths, types)
+            return self.select(output, batch, settings)
 
     def _settled(self, options: dict[str, Any]) -> Settings:
         """`settle`, with a message of ours where an option is unknown."""

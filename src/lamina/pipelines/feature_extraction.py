@@ -64,9 +64,7 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionSettings]):
     def select(self, output: Any, batch: Batch, settings: FeatureExtractionSettings) -> list[torch.Tensor]:
         """The first output of each row: [tokens, hidden], or what a head makes of the row."""
         first = output[0].cpu()
-        padded = max(span.stop for span in batch.spans)
-        per_token = first.dim() == 3 and first.shape[1] == padded
-        return [first[number, span] if per_token else first[number] for number, span in enumerate(batch.spans)]
+        return batch.own(first) if batch.per_token(first) else list(first[: len(batch.rows)])
 
     def postprocess(
         self, item: str, rows: list[Row], found: list[torch.Tensor], settings: FeatureExtractionSettings

@@ -110,8 +110,8 @@ class FillMaskPipeline(Pipeline[FillMaskSettings]):
     def select(self, output: Any, batch: Batch, settings: FillMaskSettings) -> list[Guesses]:
         """The best tokens of each mask of each row; whole vocabularies of scores never leave the device."""
         found: list[Guesses] = []
-        for number, (row, span) in enumerate(zip(batch.rows, batch.spans, strict=True)):
-            scores = output.logits[number, span][self._masks(row)].float().softmax(-1)  # [masks, vocabulary]
+        for row, logits in zip(batch.rows, batch.own(output.logits), strict=True):
+            scores = logits[self._masks(row)].float().softmax(-1)  # [masks, vocabulary]
             if settings.targets is not None:
                 scores = scores[:, list(settings.targets)]
             best = scores.topk(min(settings.top_k, scores.shape[-1]))

@@ -15,7 +15,8 @@ from ..generation.config import GenerationConfig
 from ..generation.inputs import eos_tokens
 from ..generation.stopping import StopStrings
 from ..inference.batching import run_by_length
-from .base import ACCELERATOR_TOKENS, CPU_TOKENS, Pipeline
+from ..inference.budget import token_budget
+from .base import Pipeline
 from .generation_options import LENGTHS, Options, model_options, overridden, said_later, sorted_options
 from .limits import longest_row
 from .rows import Batch, Row, pad_rows
@@ -154,7 +155,7 @@ class GeneratingPipeline(Pipeline[Settings], Generic[Settings]):
                 [rows[number] for number in numbers],
                 lambda batch: self._infer(batch, settings),
                 len,
-                tokens=CPU_TOKENS if on_cpu else ACCELERATOR_TOKENS,
+                tokens=token_budget(self.device.type),
                 batch_size=most,
             )
             found.update(zip(numbers, results, strict=True))

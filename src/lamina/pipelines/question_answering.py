@@ -199,7 +199,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringSettings]):
         """Start and end logits of each row: [tokens] each."""
         starts = output.start_logits.float().cpu().numpy()
         ends = output.end_logits.float().cpu().numpy()
-        return [(starts[number, span], ends[number, span]) for number, span in enumerate(batch.spans)]
+        return list(zip(batch.own(starts), batch.own(ends), strict=True))
 
     def postprocess(
         self, item: Example, rows: list[Row], found: list[tuple[Scores, Scores]], settings: QuestionAnsweringSettings

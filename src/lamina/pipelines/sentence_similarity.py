@@ -87,8 +87,7 @@ class SentenceSimilarityPipeline(Pipeline[SentenceSimilaritySettings]):
 
     def select(self, output: Any, batch: Batch, settings: SentenceSimilaritySettings) -> list[Tensor]:
         """The vector of each row: [hidden]."""
-        states = output[0].float()
-        return [settings.pooling(states[number, span]).cpu() for number, span in enumerate(batch.spans)]
+        return [settings.pooling(states).cpu() for states in batch.own(output[0].float())]
 
     def postprocess(
         self, item: list[str], rows: list[Row], found: list[Tensor], settings: SentenceSimilaritySettings

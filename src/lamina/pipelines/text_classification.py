@@ -95,7 +95,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationSettings]):
 
     def select(self, output: Any, batch: Batch, settings: TextClassificationSettings) -> list[Scores]:
         """The logits of each row: [labels]."""
-        return list(output.logits.float().cpu().numpy())
+        return list(output.logits.float().cpu().numpy())[: len(batch.rows)]
 
     def postprocess(
         self, item: Any, rows: list[Row], found: list[Scores], settings: TextClassificationSettings

@@ -185,8 +185,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
 
     def select(self, output: Any, batch: Batch, settings: TokenClassificationSettings) -> list[Scores]:
         """Scores of each row: [tokens, labels]."""
-        logits = output.logits.float().cpu().numpy()
-        return [softmax(logits[number, span]) for number, span in enumerate(batch.spans)]
+        return [softmax(logits) for logits in batch.own(output.logits.float().cpu().numpy())]
 
     def postprocess(
         self, item: Sentence, rows: list[Row], found: list[Scores], settings: TokenClassificationSettings

@@ -130,7 +130,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotSettings]):
 
     def select(self, output: Any, batch: Batch, settings: ZeroShotSettings) -> list[Scores]:
         """The logits of each row: [classes]."""
-        return list(output.logits.float().cpu().numpy())
+        return list(output.logits.float().cpu().numpy())[: len(batch.rows)]
 
     def postprocess(
         self, item: str, rows: list[Row], found: list[Scores], settings: ZeroShotSettings
