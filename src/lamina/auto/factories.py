@@ -10,7 +10,7 @@ from ..checkpoint.hub import resolve
 from ..errors import ConfigError
 from ..families import MODULES, family
 from .classes import config_class, model_class
-from .options import WEIGHT_PATTERNS, split_options
+from .options import split_options
 
 
 class AutoConfig:
@@ -55,7 +55,7 @@ class AutoModelFactory:
         """As PreTrainedModel.from_pretrained, for whatever family the checkpoint is of."""
         where, _, _ = split_options(options)
         if config is None:
-            folder = resolve(name_or_path, WEIGHT_PATTERNS, **where)
+            folder = resolve(name_or_path, ("config.json",), **where)
             found = config_class(PretrainedConfig.model_type_of(folder)).from_pretrained(folder)
         return cls.class_for(config or found).from_pretrained(name_or_path, config=config, **options)
 

@@ -11,7 +11,6 @@ from ..errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-WEIGHT_PATTERNS = ("config.json", "generation_config.json", "*.safetensors", "*.bin", "*.index.json")
 WHERE = ("revision", "cache_dir", "token", "local_files_only", "force_download", "subfolder")
 OBSOLETE = (  # accepted because published snippets pass them; none changes what is loaded here
     "low_cpu_mem_usage",

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..checkpoint.config import PretrainedConfig
 from ..checkpoint.convert import check_plausible, load_into
-from ..checkpoint.files import open_weights, save_weights
+from ..checkpoint.files import open_weights, save_weights, weight_patterns
 from ..checkpoint.hub import resolve
 from ..errors import ConfigError, GenerationError, InputError
 from ..families import Family, Task
@@ -21,7 +21,7 @@ from ..inference.linears import FrozenLinear
 from ..inference.quantize import Freezer, freeze, settle_precision
 from ..inference.storing import stored_tensors
 from ..nn.model import Model
-from .options import WEIGHT_PATTERNS, as_dtype, split_options
+from .options import as_dtype, split_options
 
 PRECISION_KEY = "lamina_precision"  # of config.json; other readers pass over it
 WRITING = ("causal-lm", "aligned-lm", "seq2seq-lm", "double-heads")
@@ -73,7 +73,7 @@ class PreTrainedModel(Model):
         in memory. A folder saved by a quantized model comes back as it was unless `precision="fp32"` is asked for.
         """
         where, loading, overrides = split_options(options)
-        folder = resolve(name_or_path, WEIGHT_PATTERNS, **where)
+        folder = resolve(name_or_path, weight_patterns(loading.variant, loading.use_safetensors), **where)
         if config is None:
             config = cls.config_class.from_pretrained(folder, **overrides)
         elif overrides:

@@ -31,6 +31,7 @@ class _Plan:
     places: list[tuple[nn.Module, str]]
     spellings: list[Spelling] = field(default_factory=list)
     found: Spelling | None = None
+    alone: bool = True  # no other tensor of ours is read from the same name
 
 
 def load_into(
@@ -174,6 +175,9 @@ def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], toleran
         raise CheckpointError(
             f"{few(texts, 2)}. If the model is meant to differ, pass ignore_mismatched_sizes=True to start these anew"
         )
+    taken = [way.names for plan in plans if (way := plan.found)]
+    for plan in plans:
+        plan.alone = plan.found is None or taken.count(plan.found.names) == 1
     silent = {NUMBER.sub("*", pattern) for pattern in ignored}
     unexpected = tuple(name for name in weights if name not in known and not _matches(name, silent))
     return LoadReport(missing, unexpected, mismatched)
@@ -250,7 +254,7 @@ def _tensor(plan: _Plan, weights: Weights, dtype: torch.dtype, mapped: bool) -> 
         return torch.zeros(shape, dtype=dtype)
     first, transposed = spelling.names[0], spelling.mark == "T" and len(shape) == 2
     if mapped and len(spelling.names) == 1 and not transposed and weights.dtype(first) == dtype:
-        return weights[first].reshape(shape)
+        return weights[first].reshape(shape) if plan.alone else weights[first].reshape(shape).clone()
     out = torch.empty(shape, dtype=dtype)
     for name, part in zip(spelling.names, out.chunk(len(spelling.names)), strict=True):
         view = part[None] if spelling.mark == "row" else part.T if transposed else part

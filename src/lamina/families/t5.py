@@ -103,9 +103,14 @@ def names(c: Config) -> dict[str, str]:
     }
 
 
+def lm_names(c: Config) -> dict[str, str]:
+    """Version 5 of the reference ties the head of an unscaled model it made itself, and writes the table alone."""
+    return {"head.project": "lm_head | shared" if c.get("scale_decoder_outputs") is False else "lm_head"}
+
+
 TASKS = (
     Task("T5Model", "body"),
-    Task("T5ForConditionalGeneration", "seq2seq-lm", lm, {"head.project": "lm_head"}),
+    Task("T5ForConditionalGeneration", "seq2seq-lm", lm, lm_names),
     Task("T5EncoderModel", "encoder-body", body="encoder", config={"is_encoder_decoder": False}),
     Task(
         "T5ForSequenceClassification",

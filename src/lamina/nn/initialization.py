@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -15,21 +18,49 @@ from .stack import Stack
 
 def initialize(model: nn.Module, init: NormalInit | FanInInit, only: set[str] | None = None) -> None:
     """Draw every parameter anew, or those named in `only` (what a checkpoint did not hold)."""
-    kept = {} if only is None else {n: p.detach().clone() for n, p in model.named_parameters() if n not in only}
-    with torch.no_grad():
+    modules = [module for name, module in model.named_modules() if only is None or _holds(name, only)]
+    with torch.no_grad(), _keeping(model, modules, only):
         std = init.std if isinstance(init, NormalInit) else init.factor
-        for module in model.modules():
+        for module in modules:
             _plain(module, std)
-        for module in model.modules():  # after the linears: a tied projection must not refill the padding row
+        for module in modules:  # after the linears: a tied projection must not refill the padding row
             _table(module, std)
-        for module in model.modules():
+        for module in modules:
             if isinstance(init, FanInInit):
                 _by_fan_in(module, init.factor)
             else:
                 _narrowed(module, init)
-        for name, parameter in model.named_parameters():
-            if name in kept:
-                parameter.copy_(kept[name])
+
+
+def _owned(module: nn.Module) -> Iterator[nn.Parameter]:
+    """What drawing a module may touch: its own tensors, and for the parts that draw their children's, those."""
+    if isinstance(module, Stack):
+        yield from module.relative.parameters() if module.relative is not None else ()
+    elif isinstance(module, Embeddings):
+        table = getattr(module, "positions", None)
+        yield from table.parameters() if isinstance(table, nn.Embedding) else ()
+    else:
+        drawing = isinstance(module, SelfAttention | CrossAttention | FeedForward | Head)
+        yield from module.parameters(recurse=drawing)
+
+
+def _holds(path: str, names: set[str]) -> bool:
+    return any(not path or name.startswith(path + ".") for name in names)
+
+
+@contextmanager
+def _keeping(model: nn.Module, modules: list[nn.Module], only: set[str] | None) -> Iterator[None]:
+    """Put back what is not to be drawn; only what the modules in question own is copied, never the whole model."""
+    kept: dict[int, tuple[nn.Parameter, Tensor]] = {}
+    if only is not None:
+        drawn = {id(p) for name, p in model.named_parameters() if name in only}
+        for module in modules:
+            for parameter in _owned(module):
+                if id(parameter) not in drawn and id(parameter) not in kept:
+                    kept[id(parameter)] = (parameter, parameter.detach().clone())
+    yield
+    for parameter, values in kept.values():
+        parameter.copy_(values)
 
 
 def _plain(module: nn.Module, std: float) -> None:

@@ -47,38 +47,19 @@ class SingleStackModel(Model):
         """
         stack = self.decoder or self.encoder
         assert stack is not None
-        given = input_ids if input_ids is not None else inputs_embeds
-        choices = given.shape[1] if given is not None and self.kind in ("multiple-choice", "double-heads") else 1
-        if self.kind in ("multiple-choice", "double-heads"):
-            flat = [None if t is None else t.flatten(0, 1) for t in (input_ids, attention_mask, token_type_ids)]
-            input_ids, attention_mask, token_type_ids = flat
-            position_ids = None if position_ids is None else position_ids.flatten(0, 1)
-            inputs_embeds = None if inputs_embeds is None else inputs_embeds.flatten(0, 1)
-            if self.kind == "double-heads" and labels is not None:
-                labels = labels.flatten(0, 1)
+        choices, (ids, mask, types, positions, embeds) = self._flat(
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds
+        )
         cache = past_key_values
         if cache is None and stack.spec.causal and not self.training and self.wants("use_cache", use_cache):
             cache = KeyValueCache(stack.spec.num_layers)
-        run = Run(
-            self.wants("output_attentions", output_attentions),
-            self.wants("output_hidden_states", output_hidden_states),
-            cache,
-        )
+        attentions = self.wants("output_attentions", output_attentions)
+        run = Run(attentions, self.wants("output_hidden_states", output_hidden_states), cache)
         memory = self._memory(encoder_hidden_states, cache)
-        x = self.run_stack(
-            stack,
-            run,
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            inputs_embeds,
-            memory,
-            encoder_attention_mask,
-        )
-        states = States(x, None if self.pooler is None else self.pooler(x), input_ids, attention_mask, choices)
+        x = self.run_stack(stack, run, ids, mask, types, positions, embeds, memory, encoder_attention_mask)
+        states = States(x, None if self.pooler is None else self.pooler(x), ids, mask, choices)
         targets = {
-            "labels": labels,
+            "labels": labels.flatten(0, 1) if labels is not None and self.kind == "double-heads" else labels,
             "start_positions": start_positions,
             "end_positions": end_positions,
             "next_sentence_label": next_sentence_label,
@@ -93,6 +74,13 @@ class SingleStackModel(Model):
             "cross_attentions": run.source_maps(),
         }
         return as_asked(self.finish(states, targets, extra, both=False), return_dict, self.config)
+
+    def _flat(self, *inputs: Tensor | None) -> tuple[int, tuple[Tensor | None, ...]]:
+        """How many choices there are per row, and the inputs with each choice a row of its own."""
+        if self.kind not in ("multiple-choice", "double-heads"):
+            return 1, inputs
+        choices = next((t.shape[1] for t in inputs if t is not None), 1)
+        return choices, tuple(None if t is None else t.flatten(0, 1) for t in inputs)
 
     @torch.no_grad()
     def start(self, batch: dict[str, Any], max_length: int) -> DecodingState:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..auto.options import WEIGHT_PATTERNS
+from ..checkpoint.files import weight_patterns
 from ..checkpoint.hub import resolve
 from ..errors import HubError, PipelineError
 from .catalog import ALIASES, CatalogEntry
@@ -36,7 +36,7 @@ def choose_default(task: str, entry: CatalogEntry, where: Mapping[str, Any]) -> 
     failure: HubError | None = None
     for place in places:
         try:
-            folder = resolve(entry.model, WEIGHT_PATTERNS, **place)
+            folder = resolve(entry.model, weight_patterns(), **place)
         except HubError as error:
             failure = error
             continue
