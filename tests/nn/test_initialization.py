@@ -18,7 +18,11 @@ DISTIL = {"vocab_size": 61, "dim": 16, "n_layers": 2, "n_heads": 4, "hidden_dim"
         ("BertForSequenceClassification", SIZES, {"head.project.weight", "head.project.bias"}),
         ("BertForMaskedLM", SIZES, {"head.dense.weight", "head.norm.bias"}),
         ("BertModel", SIZES, {"encoder.layers.1.attn.out.bias"}),
-        ("GPT2LMHeadModel", {"vocab_size": 61, "n_embd": 16, "n_layer": 2, "n_head": 4}, {"decoder.layers.0.ffn.up.weight"}),
+        (
+            "GPT2LMHeadModel",
+            {"vocab_size": 61, "n_embd": 16, "n_layer": 2, "n_head": 4},
+            {"decoder.layers.0.ffn.up.weight"},
+        ),
         ("T5ForConditionalGeneration", T5, {"encoder.relative.table.weight", "decoder.layers.1.cross.kv.weight"}),
         ("DistilBertModel", DISTIL, {"encoder.embeddings.norm.weight"}),
     ],
