@@ -15,6 +15,7 @@ import pytest
 from lamina.cli import main
 from tests.assets import asset
 from tests.pipelines.checkpoints import write_checkpoint
+from tests.pipelines.writers import write_writer
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,18 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
     @cache
     def written(name: str) -> str:
         return str(write_checkpoint(name, folder, asset("minilm") / "vocab.txt"))
+
+    return written
+
+
+@pytest.fixture(scope="session")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The folder of a tiny checkpoint that writes, by its name in tests/pipelines/writers.py."""
+    folder = tmp_path_factory.mktemp("writers")
+
+    @cache
+    def written(name: str) -> str:
+        return str(write_writer(name, folder, asset))
 
     return written
 

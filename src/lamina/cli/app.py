@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .convert import convert
+from .generate import generate
 from .info import info
 from .overview import show_overview
 from .run import run
@@ -17,7 +19,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(generate)
 app.command()(info)
+app.command()(convert)
 
 
 def show_version(wanted: bool) -> None:

@@ -11,15 +11,13 @@ from typing import Any
 
 import typer
 
-from ..errors import InputError
-
 
 def write_json_lines(
     answered: Iterable[tuple[Any, Any, Any]], output: Path | None, finished: int, total: int | None
 ) -> None:
     """One object a line, each written as soon as it is known; a progress bar where the lines go elsewhere.
 
-    `finished` rows stand in `output` already and are kept; `total` rows there will be, where that is known.
+    Lines are added to `output`, where `finished` rows stand already; `total` rows there will be, where that is known.
     """
     from ..pipelines.progress import track
 
@@ -27,32 +25,13 @@ def write_json_lines(
         stream = sys.stdout
         if output is not None:
             try:
-                stream = closing.enter_context(output.open("a" if finished else "w", encoding="utf-8"))
+                stream = closing.enter_context(output.open("a", encoding="utf-8"))
             except OSError as error:
                 raise typer.BadParameter(f"cannot be written: {error.strerror}", param_hint="--output") from None
-        left = None if total is None else total - finished
         seen = stream is sys.stdout and sys.stdout.isatty()
-        for row, _, found in answered if seen else track(answered, left, "texts"):
+        for row, _, found in answered if seen else track(answered, total, "texts", finished):
             line = {"input": row, "output": found}
             print(json.dumps(line, ensure_ascii=False, default=plain), file=stream, flush=True)
-
-
-def count_finished(output: Path | None) -> int:
-    """How many whole rows a stopped run has left in its file; a last line that was cut off is taken away."""
-    if output is None:
-        raise typer.BadParameter("there is nothing to go on from without --output", param_hint="--resume")
-    if not output.is_file():
-        return 0
-    count = whole = 0
-    with output.open("r+b") as opened:
-        for line in opened:
-            if not line.endswith(b"\n"):
-                break
-            if not line.startswith(b'{"input"'):
-                raise InputError(f"{output}, line {count + 1}: no row of lamina run; name another --output")
-            count, whole = count + 1, whole + len(line)
-        opened.truncate(whole)
-    return count
 
 
 def plain(value: Any) -> Any:

@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 
 from .inputs import FILE_KINDS, count_rows, read_settings, read_standard_input, read_texts, text_or_file
-from .output import count_finished, write_json_lines
+from .output import write_json_lines
+from .resuming import describe_run, prepare
 from .tasks import TASKS, CommandTask, Given, Inputs, find_task
 
 SPELLINGS = {
@@ -103,6 +104,8 @@ def run(
     A terminal gets a picture, a pipe or file JSON lines: {"input": ..., "output": ...}, in input order.
     """
     chosen = known_task(task)
+    if resume and not output:
+        raise typer.BadParameter("there is nothing to go on from without --output", param_hint="--resume")
     options = {
         "truncation": truncation,
         "top_k": top_k,
@@ -119,14 +122,14 @@ def run(
         "targets": targets.split(",") if targets else None,
     }
     given = check_options(chosen, {name: value for name, value in options.items() if value is not None})
-    finished = count_finished(output) if resume else 0
+    given |= read_settings(setting or [])
+    finished = prepare(output, resume, describe_run(task, model, given, texts or [], file or [])) if output else 0
     rows: Iterable[Any] = read_texts(texts or [], file or [])
     if not texts and not file and question is None:
         rows = read_standard_input()
         batch_size = 1 if sys.stdin.isatty() else batch_size
     inputs = islice(chosen.inputs(rows, Given(*(given.pop(name, None) for name in MADE_INTO_INPUTS))), finished, None)
-    settings = {"batch_size": batch_size, **given, **read_settings(setting or [])}
-    answered = answer(task, model, device, inputs, settings)
+    answered = answer(task, model, device, inputs, {"batch_size": batch_size, **given})
     if json or output or not sys.stdout.isatty():
         write_json_lines(answered, output, finished, count_rows(texts or [], file or []))
     else:

@@ -12,8 +12,11 @@ PATIENCE = 1.0  # seconds of work before a bar appears
 Item = TypeVar("Item")
 
 
-def track(items: Iterable[Item], total: int | None, description: str) -> Iterator[Item]:
-    """`items`, with a bar on standard error once they take longer than a second; silent where that is no terminal."""
+def track(items: Iterable[Item], total: int | None, description: str, done: int = 0) -> Iterator[Item]:
+    """`items`, with a bar on standard error once they take longer than a second; silent where that is no terminal.
+
+    `done` of `total` were there before these.
+    """
     if not sys.stderr.isatty():
         yield from items
         return
@@ -23,7 +26,7 @@ def track(items: Iterable[Item], total: int | None, description: str) -> Iterato
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     began = time.monotonic()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=True) as bar:
-        row = bar.add_task(description, total=total)
+        row = bar.add_task(description, total=total, completed=done)
         for item in items:
             if bar.disable and time.monotonic() - began > PATIENCE:
                 bar.disable = False

@@ -1,0 +1,34 @@
+"""`lamina convert`: an older checkpoint as the files that are written today."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .info import readable_size
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="A folder, or fairseq's .pt file.")],
+    target: Annotated[Path, typer.Argument(help="A new folder, or SOURCE itself.")],
+    variant: Annotated[str | None, typer.Option(help="Which weights, as fp16 in model.fp16.safetensors.")] = None,
+) -> None:
+    """Write the checkpoint in SOURCE to TARGET as config.json, model.safetensors and vocabulary files.
+
+    Reads pytorch_model.bin, Transformer-XL's vocab.pkl, fairseq's RoBERTa and the original GPT's .npy files. Nothing
+    that a file holds is ever executed.
+    """
+    from ..checkpoint.legacy import convert_checkpoint
+
+    files = convert_checkpoint(source, target, variant=variant)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    for file in dict.fromkeys(files):
+        table.add_row(Text(str(file)), readable_size(file.stat().st_size))
+    Console(highlight=False).print(table)
