@@ -61,7 +61,9 @@ class Embeddings(nn.Module):
         elif self.spec.token_types_from_tokens and token_types is not None:
             x = x + self.tokens(token_types) * self.spec.scale
         if self.spec.positions is not None:
-            x = x + (cast(Tensor, self.waves)[positions] if hasattr(self, "waves") else self.positions(positions))
+            x = x + (
+                cast(Tensor, self.waves)[positions].to(x.dtype) if hasattr(self, "waves") else self.positions(positions)
+            )
         if self.norm is not None:
             x = self.norm(x)
         x = self.dropout(x)
