@@ -17,6 +17,7 @@ FIRST_COMMANDS = (
         "MODEL is a folder or a name on the Hub, @ reads a file",
         'lamina run question-answering -m MODEL -q "Who?" -c @page.txt',
     ),
+    ("A text written on, word by word", 'lamina generate MODEL "Once upon a time"'),
     ("A picture of a model, its parameters and memory", "lamina info MODEL"),
     ("The model families and what each can do", "lamina info --families"),
 )
