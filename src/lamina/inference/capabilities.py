@@ -5,9 +5,10 @@ They come without a promise, so an answer that is missing or wrong sends the wor
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -32,11 +33,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 @cache
 def has(feature: str) -> bool:
     """Whether `feature`, a key of TESTS, works here."""
-    try:
-        with torch.inference_mode():
-            return TESTS[feature]()
-    except (RuntimeError, AttributeError, NotImplementedError, TypeError):
-        return False
+    return _tried(TESTS[feature])
 
 
 @cache
@@ -44,9 +41,14 @@ def fuses(feature: str, function: str) -> bool:
     """Whether the operator behind `feature` ("packed" or "int8_many") can apply `function` (a key of POST) as well."""
     if function not in POST or not has(feature):
         return False
+    return _tried(partial(_packed if feature == "packed" else _int8_many, function))
+
+
+def _tried(test: Callable[[], bool]) -> bool:
     try:
-        with torch.inference_mode():
-            return _packed(function) if feature == "packed" else _int8_many(function)
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch says once that quantized tensors are to go; then this will fail
+            return test()
     except (RuntimeError, AttributeError, NotImplementedError, TypeError):
         return False
 

@@ -40,6 +40,7 @@ def pipeline(
     pipeline_class: type[Pipeline[Any]] | None = None,
     *,
     torch_dtype: Any = None,
+    precision: str | None = None,
     **options: Any,
 ) -> Any:
     """A pipeline for `task`, ready to be called with texts.
@@ -47,6 +48,7 @@ def pipeline(
     `model` is a folder, a name on the Hub (the local cache is asked first) or a model; without it the task's usual one
     is taken. Without `task` the model's own is. `tokenizer` and `config` are found with the model unless given;
     `options` are the task's, and every call may override them. There is one tokenizer: `use_fast` changes nothing.
+    `precision`, such as "int8", is what the model's linear layers are loaded to compute in: see `model.quantize`.
     """
     _check(task, model, tokenizer, trust_remote_code)
     loading = dict(model_kwargs or {})
@@ -55,12 +57,14 @@ def pipeline(
     if model is None:
         model, where = choose_default(str(task), find_task(str(task)), where)
     name = str(model) if isinstance(model, str | Path) else None
+    if name is None and precision is not None:
+        raise PipelineError("precision= is for a model loaded by its name: call model.quantize() on this one")
     if task is None:
         task = infer_task(model.kind, type(model).__name__) if name is None else _task_of(name, where)
     made = pipeline_class or find_task(task).pipeline
     if name is not None:
-        precision = _precision(dtype, torch_dtype, loading)
-        model = _load_model(made, name, config, {**where, **loading, "dtype": precision})
+        loading["dtype"] = _dtype(dtype, torch_dtype, loading)
+        model = _load_model(made, name, config, {**where, "precision": precision, **loading})
         if made is SentenceSimilarityPipeline and "pooling" not in options:
             options["pooling"] = read_pooling(resolve(name, SENTENCE_FILES, **where))
     return made(
@@ -123,8 +127,8 @@ def _load_tokenizer(given: Any, name: Any, where: Mapping[str, Any]) -> Tokenize
     return source
 
 
-def _precision(dtype: Any, torch_dtype: Any, loading: dict[str, Any]) -> Any:
-    """The precision that was asked for, under whichever of its names."""
+def _dtype(dtype: Any, torch_dtype: Any, loading: dict[str, Any]) -> Any:
+    """The type of the weights that was asked for, under whichever of its names."""
     inner = loading.pop("dtype", loading.pop("torch_dtype", None))
     outer = torch_dtype if torch_dtype is not None and dtype == "auto" else dtype
     if inner is None:
