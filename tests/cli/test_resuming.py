@@ -126,6 +126,14 @@ def test_the_bar_counts_what_was_there(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert cli.main
 
 
+def test_a_long_text_is_read_in_windows_where_that_is_asked_for(lamina: Lamina, writer: Writer) -> None:
+    command = ["run", "summarization", "The film was good. " * 40, "-m", writer("bart"), "--max-new-tokens", "4"]
+    refused = lamina(*command)
+    assert (refused.status, "sentences" in refused.err) == (1, True)
+    (line,) = lamina(*command, "--chunk").lines
+    assert line["output"][0]["chunks"] > 1
+
+
 def test_every_line_is_json_with_its_input(lamina: Lamina, writer: Writer) -> None:
     done = lamina("run", "text-generation", "Two 🚀", "-m", writer("gpt2"), "--max-new-tokens", "2", "--json")
     assert [json.loads(line)["input"] for line in done.out.splitlines()] == ["Two 🚀"]

@@ -95,6 +95,10 @@ def run(
     tgt_lang: Annotated[
         str | None, typer.Option("--to", help="The language to translate into.", rich_help_panel=GROUP_TASK)
     ] = None,
+    chunk: Annotated[
+        bool | None,
+        typer.Option("--chunk", help="Read a long text in windows of whole sentences.", rich_help_panel=GROUP_TASK),
+    ] = None,
     targets: Annotated[
         str | None, typer.Option(help="Only these words may fill the gap: a,b,c.", rich_help_panel=GROUP_TASK)
     ] = None,
@@ -119,6 +123,7 @@ def run(
         "max_new_tokens": max_new_tokens,
         "src_lang": src_lang,
         "tgt_lang": tgt_lang,
+        "chunk": "sentences" if chunk else None,
         "targets": targets.split(",") if targets else None,
     }
     given = check_options(chosen, {name: value for name, value in options.items() if value is not None})

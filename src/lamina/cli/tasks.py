@@ -118,12 +118,12 @@ TASKS = (
         inputs=compared_with_source,
     ),
     CommandTask("text-generation", "what may follow a text", answers.show_written, WRITING),
-    CommandTask("summarization", "the gist of a text", answers.show_written, (*WRITING, "truncation")),
+    CommandTask("summarization", "the gist of a text", answers.show_written, (*WRITING, "truncation", "chunk")),
     CommandTask(
         "translation",
         "a text in another language",
         answers.show_written,
-        (*WRITING, "truncation", "src_lang", "tgt_lang"),
+        (*WRITING, "truncation", "chunk", "src_lang", "tgt_lang"),
     ),
     CommandTask("text2text-generation", "a text made from a text", answers.show_written, (*WRITING, "truncation")),
 )

@@ -155,6 +155,13 @@ class TextGenerationPipeline(GeneratingPipeline[TextGenerationSettings]):
         rows = [Row({name: row.inputs[name] for name in kept if name in row.inputs}) for row in rows]
         if settings.hole:
             rows = [self._holed(row, settings) for row in rows]
+        most = settings.config.max_length if settings.config.max_new_tokens is None else None
+        for item, row in zip(items, rows, strict=True):
+            if "max_length" in settings.given and most is not None and len(row) >= most:
+                raise PipelineError(
+                    f"{self.task}: the prompt {item[:40]!r} has {len(row)} tokens, and max_length is {most}, which "
+                    "counts the prompt; raise it, or set max_new_tokens"
+                )
         return [[self._begun(row, settings)] for row in rows]
 
     def _cut(self, limit: int | None, settings: TextGenerationSettings) -> int | None:
