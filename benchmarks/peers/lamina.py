@@ -1,0 +1,75 @@
+"""Ours, by its public calls alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+import lamina
+from lamina.inference.batching import run_by_length
+from lamina.inference.budget import token_budget
+from lamina.nn.packing import read_packed
+from lamina.pipelines.rows import Row, pack_rows
+
+from ..worker import Work
+from .writing import writing
+
+
+def load(case: dict[str, Any], kind: str, precision: str | None = None, dtype: str = "float32") -> Any:
+    torch.set_num_threads(case["threads"])
+    model = getattr(lamina, kind).from_pretrained(case["folder"], precision=precision, dtype=dtype)
+    return model.to(case.get("device", "cpu"))
+
+
+def encode(case: dict[str, Any], precision: str | None = None, dtype: str = "float32") -> Work:
+    """First token's vector of every row of ids, packed as pipelines pack them."""
+    model = load(case, "AutoModel", precision, dtype)
+    rows = [Row({"input_ids": ids}) for ids in case["ids"]]
+    budget = token_budget(model.device.type)
+
+    def read(batch: list[Row]) -> list[torch.Tensor]:
+        packed, lengths = pack_rows(batch, model.device)
+        states = read_packed(model, packed.inputs["input_ids"], lengths).last_hidden_state
+        return [each[0] for each in packed.own(states)]
+
+    def run() -> list[torch.Tensor]:
+        with torch.inference_mode():
+            found = run_by_length(rows, read, len, tokens=budget, packed=True)
+        if model.device.type != "cpu":
+            torch.cuda.synchronize()
+        return found
+
+    return Work(run, lambda found: {"vectors": [vector.float().tolist() for vector in found]})
+
+
+def read_one(case: dict[str, Any], precision: str | None = None) -> Work:
+    """One row of ids through the model's own call."""
+    model, ids = load(case, "AutoModel", precision), torch.tensor(case["ids"])
+
+    def run() -> torch.Tensor:
+        with torch.inference_mode():
+            states: torch.Tensor = model(input_ids=ids).last_hidden_state
+        return states[:, 0]
+
+    return Work(run, lambda found: {"vectors": found.tolist()})
+
+
+def generate(
+    case: dict[str, Any], kind: str, precision: str | None = None, dtype: str = "float32", size: int = 64
+) -> Work:
+    """`case["new"]` tokens after every prompt, or for every source; `case["forced"]` is scored for the comparison."""
+    return writing(load(case, kind, precision, dtype), case, "sorted", size)
+
+
+def tokenize(case: dict[str, Any], one_by_one: bool = False) -> Work:
+    tokenizer = lamina.AutoTokenizer.from_pretrained(case["folder"])
+    texts = case["texts"]
+    if one_by_one:
+        return Work(lambda: [tokenizer(text)["input_ids"] for text in texts], lambda found: {"ids": found})
+    return Work(lambda: tokenizer(texts)["input_ids"], lambda found: {"ids": found})
+
+
+def read_weights(case: dict[str, Any], kind: str, precision: str | None = None) -> Work:
+    """Loading itself; what it returns is kept until its memory was measured."""
+    return Work(lambda: load(case, kind, precision))

@@ -1,0 +1,84 @@
+"""ONNX Runtime: exported with torch, fused by its own optimizer, made 8-bit by its own quantizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from ..worker import Work
+from .batches import arrange, padded
+
+
+def exported(case: dict[str, Any]) -> Path:
+    """The model as ONNX, made once."""
+    target = Path(case["made"]) / "model.onnx"
+    if not target.is_file():
+        import torch
+        import transformers
+
+        class Body(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.model = transformers.AutoModel.from_pretrained(case["folder"], attn_implementation="eager").eval()
+
+            def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+                states: torch.Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+                return states
+
+        ids = torch.tensor([[2, 3, 4, 5], [6, 7, 8, 0]])
+        axes = {0: "rows", 1: "tokens"}
+        partial = target.with_suffix(".partial")
+        torch.onnx.export(
+            Body(),
+            (ids, (ids > 0).long()),
+            str(partial),
+            input_names=["ids", "mask"],
+            output_names=["states"],
+            dynamic_axes={"ids": axes, "mask": axes, "states": axes},
+            opset_version=17,
+            dynamo=False,
+        )
+        partial.rename(target)
+    return target
+
+
+def fused(case: dict[str, Any]) -> Path:
+    target = Path(case["made"]) / "fused.onnx"
+    if not target.is_file():
+        from onnxruntime.transformers.optimizer import optimize_model
+
+        sizes = {"num_heads": case["heads"], "hidden_size": case["hidden"]}
+        optimize_model(str(exported(case)), model_type="bert", **sizes).save_model_to_file(str(target))
+    return target
+
+
+def narrowed(source: Path) -> Path:
+    """8-bit weights by channel, activations by tensor as they come."""
+    target = source.with_name(f"{source.stem}-int8.onnx")
+    if not target.is_file():
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, per_channel=True)
+    return target
+
+
+def encode(case: dict[str, Any], precision: str = "fp32", policy: str = "budget", fuse: bool = True) -> Work:
+    source = fused(case) if fuse else exported(case)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = case["threads"], 1
+    file = source if precision == "fp32" else narrowed(source)
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    rows = case["ids"]
+
+    def run() -> list[Any]:
+        found: dict[int, Any] = {}
+        for batch in arrange(rows, policy):
+            ids, mask = (np.array(each, dtype=np.int64) for each in padded(rows, batch))
+            states = session.run(None, {"ids": ids, "mask": mask})[0]
+            found.update(zip(batch, states[:, 0], strict=True))
+        return [found[number] for number in range(len(rows))]
+
+    return Work(run, lambda found: {"vectors": [vector.tolist() for vector in found]})

@@ -1,0 +1,59 @@
+"""The reference, as its documentation says to use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import transformers
+
+from ..worker import Work
+from .batches import arrange, padded
+from .writing import writing
+
+
+def load(case: dict[str, Any], kind: str, dtype: str = "float32") -> Any:
+    torch.set_num_threads(case["threads"])
+    model = getattr(transformers, kind).from_pretrained(case["folder"], dtype=getattr(torch, dtype))
+    return model.eval().to(case.get("device", "cpu"))
+
+
+def wait(case: dict[str, Any]) -> None:
+    """An accelerator answers later: wait for what was asked so far."""
+    if case.get("device", "cpu") != "cpu":
+        torch.cuda.synchronize()
+
+
+def encode(case: dict[str, Any], policy: str = "arrival", dtype: str = "float32") -> Work:
+    """First token's vector of every row of ids."""
+    model, rows = load(case, "AutoModel", dtype), case["ids"]
+
+    def run() -> list[torch.Tensor]:
+        found: dict[int, torch.Tensor] = {}
+        with torch.inference_mode():
+            for batch in arrange(rows, policy):
+                ids, mask = (torch.tensor(each, device=model.device) for each in padded(rows, batch))
+                states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+                found.update(zip(batch, states[:, 0], strict=True))
+        wait(case)
+        return [found[number] for number in range(len(rows))]
+
+    return Work(run, lambda found: {"vectors": [vector.float().tolist() for vector in found]})
+
+
+def generate(case: dict[str, Any], kind: str, dtype: str = "float32", policy: str = "arrival", size: int = 32) -> Work:
+    """`case["new"]` tokens after every prompt, or for every source; `case["forced"]` is scored for the comparison."""
+    return writing(load(case, kind, dtype), case, policy, size)
+
+
+def tokenize(case: dict[str, Any], one_by_one: bool = False) -> Work:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(case["folder"])
+    texts = case["texts"]
+    if one_by_one:
+        return Work(lambda: [tokenizer(text)["input_ids"] for text in texts], lambda found: {"ids": found})
+    return Work(lambda: tokenizer(texts)["input_ids"], lambda found: {"ids": found})
+
+
+def read_weights(case: dict[str, Any], kind: str) -> Work:
+    """Loading itself; what it returns is kept until its memory was measured."""
+    return Work(lambda: load(case, kind))

@@ -1,0 +1,86 @@
+"""Results as Markdown: the table of one row, and the summary that the README shows.
+
+    python -m benchmarks.table
+
+prints the summary of everything under benchmarks/results.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .compare import wording
+
+RESULTS = Path(__file__).resolve().parent / "results"
+REFERENCE, OURS = "transformers", "lamina"
+
+
+def table(name: str, row: dict[str, Any]) -> str:
+    """A row's lines as Markdown."""
+    rate = f"{row['unit']}/s"
+    head = ["", "median s", "min..max", "ratio", rate, "of limit", "peak MB", "accuracy", "dirty", "wanted"]
+    text = [f"### {name}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for who, line in row["lines"].items():
+        if why := line.get("absent") or line.get("failed"):
+            text.append(f"| {who} | {'absent' if 'absent' in line else 'failed'}: {why[-100:]} |")
+            continue
+        timed = "median_s" in line
+        text.append(
+            f"| {who} | {line['median_s']:.4g} | {line['min_s']:.3g}..{line['max_s']:.3g} "
+            if timed
+            else f"| {who} | - | - "
+        )
+        text[-1] += f"| {line['ratio']:.2f}x " if "ratio" in line else "| - "
+        text[-1] += f"| {row['amount'] / line['median_s']:,.4g} " if timed else "| - "
+        text[-1] += f"| {line['of_limit']:.0%} " if "of_limit" in line else "| - "
+        text[-1] += f"| {line.get('peak_mb', 0):.0f} | {wording(line.get('accuracy', {}))} "
+        text[-1] += f"| {line['dirty']}/{line['rounds']} | {promise(line)} |" if timed else f"| - | {promise(line)} |"
+    return "\n".join(text) + "\n"
+
+
+def promise(line: dict[str, Any]) -> str:
+    if "met" not in line:
+        return ""
+    parts = [f"{line['wanted']:g}x of {line['against']}: {line['found']:.2f}x"] if "wanted" in line else []
+    parts += [f"{key} <= {line[f'most_{key}']:g}" for key in ("median_s", "peak_mb") if f"most_{key}" in line]
+    return f"{'; '.join(parts)} {'met' if line['met'] else 'MISSED'}"
+
+
+def overview(rows: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """A line for each promise: the reference's time, the best other engine of that precision, and ours."""
+    for name, row in rows.items():
+        if row["memory"]:
+            continue
+        lines = {who: line for who, line in row["lines"].items() if "median_s" in line}
+        reference = next((line for line in lines.values() if line["module"] == REFERENCE), None)
+        for who, line in lines.items():
+            if line["module"] != OURS or reference is None or "ratio" not in line:
+                continue
+            rivals = [
+                (other["median_s"], rival)
+                for rival, other in lines.items()
+                if other["module"] not in (REFERENCE, OURS) and other["precision"] == line["precision"]
+            ]
+            best = f"{reference['median_s'] / min(rivals)[0]:.2f}x ({min(rivals)[1]})" if rivals else "-"
+            wanted = f"{line['wanted']:g}x" if "wanted" in line else "-"
+            wanted += f" of {line['against']}" if line.get("against", REFERENCE).split()[0] != REFERENCE else ""
+            yield (
+                f"| {name} | {who} | {reference['median_s']:.3g} s | {best} | **{line['ratio']:.2f}x** | {wanted} "
+                f"| {wording(line['accuracy'])} | {line.get('peak_mb', 0):.0f} MB |"
+            )
+
+
+def main() -> None:
+    files = sorted(file for file in RESULTS.glob("*.json") if file.name != "limits.json")
+    print("| row | Lamina as | reference | best other engine | Lamina | wanted | beside the reference | peak memory |")
+    print("|---|---|---|---|---|---|---|---|")
+    for file in files:
+        for line in overview(json.loads(file.read_text())):
+            print(line)
+
+
+if __name__ == "__main__":
+    main()

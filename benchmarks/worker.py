@@ -1,0 +1,155 @@
+"""One contender in a process of its own: lines of JSON in, lines of JSON out. Nothing here imports an engine.
+
+Started as `python -m benchmarks.worker` by harness.py, under the interpreter that has the contender's engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("lamina", "torch", "transformers", "tokenizers", "ctranslate2", "onnxruntime", "openvino")
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a contender's setup gives: `run` is timed, `answer` turns its result into JSON for the comparison."""
+
+    run: Callable[[], Any]
+    answer: Callable[[Any], dict[str, Any]] = lambda _: {}
+
+
+def realtime() -> bool:
+    """Keep this process, and threads it starts from now on, from being put aside for others; False: not permitted."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+def memory(field: str) -> float:
+    """A line of /proc/self/status in MB: VmRSS is what is held now, VmHWM the most since the start or `forget_peak`."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
+
+
+def forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def machine_seconds() -> tuple[float, float]:
+    """CPU seconds since boot that anybody worked, and that the hypervisor gave to other machines."""
+    ticks = [int(part) for part in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    user, nice, system, _, _, hard, soft, stolen = ticks[:8]
+    return (user + nice + system + hard + soft) / TICK, stolen / TICK
+
+
+def own_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+class Worker:
+    """Answers the harness's requests by their "do"."""
+
+    work: Work
+
+    def setup(self, request: dict[str, Any]) -> dict[str, Any]:
+        steady = realtime() if request["realtime"] else False
+        module = importlib.import_module(f"benchmarks.peers.{request['module']}")
+        make = getattr(module, request["function"])
+        try:
+            self.work = make(request["case"], **request["options"])
+        except ImportError as error:
+            return {"absent": str(error)}
+        held = memory("VmRSS")
+        return {"versions": versions(), "realtime": steady, "held_mb": held}
+
+    def answer(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"answer": self.work.answer(self.work.run())}
+
+    def time(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Seconds of one of `calls` calls, and the share of the cores that others had meanwhile."""
+        calls, run = request["calls"], self.work.run
+        busy, stolen = machine_seconds()
+        own, began = own_seconds(), time.perf_counter()
+        for _ in range(calls):
+            run()
+        wall = time.perf_counter() - began
+        busy, stolen = (after - before for after, before in zip(machine_seconds(), (busy, stolen), strict=True))
+        cores = (os.cpu_count() or 1) * wall
+        others = max(0.0, busy - (own_seconds() - own)) + stolen
+        return {"seconds": wall / calls, "others": others / cores}
+
+    def load(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Memory that one call needs at its peak and keeps afterwards, above what was there before it."""
+        forget_peak()
+        before = memory("VmRSS")
+        kept = self.work.run()
+        grown = {"peak_mb": memory("VmHWM") - before, "kept_mb": memory("VmRSS") - before}
+        del kept
+        return grown
+
+    def peak(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"peak_mb": memory("VmHWM")}
+
+    def profile(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Where torch spends one call, by operator; nothing for an engine that has no torch in it."""
+        if "torch" not in sys.modules:
+            return {"profile": None}
+        from torch.profiler import ProfilerActivity, profile
+
+        with profile(activities=[ProfilerActivity.CPU]) as found:
+            self.work.run()
+        rows = sorted(found.key_averages(), key=lambda row: -row.self_cpu_time_total)
+        total = sum(row.self_cpu_time_total for row in rows) or 1
+        return {
+            "profile": [
+                {"operator": row.key, "share": round(row.self_cpu_time_total / total, 4), "calls": row.count}
+                for row in rows[:12]
+            ]
+        }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the engines that this process has loaded."""
+    found = {}
+    for name in PACKAGES:
+        if name in sys.modules:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                found[name] = "?"
+    return found
+
+
+def main() -> None:
+    # Engines print to standard output; replies go out on a copy of it.
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    worker = Worker()
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            reply = getattr(worker, request["do"])(request)
+        except Exception as error:
+            traceback.print_exc()
+            reply = {"failed": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    # Under its importable name, so that peers and this file share one `Work`.
+    importlib.import_module("benchmarks.worker").main()
