@@ -10,12 +10,31 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+PIPELINES = (
+    "FeatureExtractionPipeline",
+    "FillMaskPipeline",
+    "Pipeline",
+    "QuestionAnsweringPipeline",
+    "SentenceSimilarityPipeline",
+    "SummarizationPipeline",
+    "Text2TextGenerationPipeline",
+    "TextClassificationPipeline",
+    "TextGenerationPipeline",
+    "TokenClassificationPipeline",
+    "TranslationPipeline",
+    "ZeroShotClassificationPipeline",
+    "pipeline",
+)
 HOMES = {
-    "pipeline": "pipelines",
-    "Tokenizer": "tokenizers.tokenizer",
+    **dict.fromkeys(PIPELINES, "pipelines"),
+    **dict.fromkeys(("TextStreamer", "TextIteratorStreamer", "AsyncTextIteratorStreamer"), "generation.streaming"),
     "BatchEncoding": "tokenizers.encoding",
-    "PretrainedConfig": "checkpoint.config",
+    "GenerationConfig": "generation.config",
     "LaminaError": "errors",
+    "PretrainedConfig": "checkpoint.config",
+    "Tokenizer": "tokenizers.tokenizer",
+    "WatermarkingConfig": "generation.watermark",
+    "set_seed": "generation.seeding",
 }
 
 
