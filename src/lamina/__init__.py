@@ -34,6 +34,7 @@ HOMES = {
     "PretrainedConfig": "checkpoint.config",
     "Tokenizer": "tokenizers.tokenizer",
     "WatermarkingConfig": "generation.watermark",
+    "compile": "inference.compile",
     "set_seed": "generation.seeding",
 }
 
