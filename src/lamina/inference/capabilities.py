@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -72,6 +73,13 @@ def prepacked_int8(codes: Tensor, scale: Tensor, bias: Tensor | None) -> torch.S
     with quantized_engine(engine):
         packed: torch.ScriptObject = torch.ops.quantized.linear_prepack(weight, bias)
     return packed
+
+
+def bare(library: str, name: str) -> Callable[..., Any]:
+    """One of torch's operators without the Python that it is called through, where it can be had."""
+    operator = getattr(getattr(torch.ops, library), name).default
+    found: Callable[..., Any] = getattr(operator, "_op", operator)
+    return found
 
 
 def as_bytes(quantized: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..nn.feedforward import ACTIVATIONS
 from . import capabilities
-from .capabilities import POST
+from .capabilities import POST, bare
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -58,6 +58,10 @@ class FrozenLinear(nn.Module, ABC):
     def nbytes(self) -> int:
         """Bytes of what is kept, one layout counted."""
         return sum(tensor.nbytes for tensor in self.tensors().values())
+
+    def __call__(self, x: Tensor) -> Any:
+        """`forward` without torch's hooks, whose cost a step of decoding pays for every layer."""
+        return self.forward(x)
 
     def fusion(self, feature: str) -> tuple[str, str] | None:
         """What the operator behind `feature` calls our activation; None where it cannot apply it."""
@@ -116,6 +120,7 @@ class PackedLinear(FrozenLinear):
         self.post: tuple[str, str] | None = None
         if weight.device.type == "cpu" and feature is not None and capabilities.has(feature):
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS_HINT)
+            self.product = bare("mkldnn", "_linear_pointwise")
             self.post = self.fusion("packed")
         self.dtype = weight.dtype
         self.plain = weight if self.packed is None or self.single else None
@@ -139,7 +144,7 @@ class PackedLinear(FrozenLinear):
             assert self.plain is not None
             return self.activated(F.linear(x, self.plain, self.bias))
         name, algorithm = self.post or ("none", "")
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, name, [], algorithm)
+        y: Tensor = self.product(x, self.packed, self.bias, name, [], algorithm)
         return y if self.post is not None else self.activated(y)
 
     def __getstate__(self) -> dict[str, Any]:
