@@ -38,7 +38,7 @@ class Contender:
     """One line of a table: `setup` is "module:function" below benchmarks/peers, `options` are its keyword arguments.
 
     `wanted` is the ratio promised to the contender `against` (the first one unless named); `most` are the seconds, or
-    in a row of memory the MB, that one call must stay below.
+    in a row of memory the MB, that one call must stay below; `cosine` is how near answers must be on average.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Contender:
     wanted: float | None = None
     against: str | None = None
     most: float | None = None
+    cosine: float = 0.0
 
     @property
     def module(self) -> str:
@@ -235,7 +236,9 @@ def judge(row: Row, lines: dict[str, Any]) -> None:
             continue
         if contender.wanted is not None and row.measured in lines.get(against, {}):
             found = lines[against][row.measured] / line[row.measured]
-            line |= {"wanted": contender.wanted, "against": against, "found": found, "met": found >= contender.wanted}
+            near = line.get("accuracy", {}).get("cosine", 1.0) >= contender.cosine
+            met = found >= contender.wanted and near
+            line |= {"wanted": contender.wanted, "against": against, "found": found, "met": met}
         if contender.most is not None:
             line |= {"most": contender.most, "met": line[row.measured] <= contender.most}
 

@@ -66,6 +66,14 @@ def test_a_promise_may_be_made_against_another_contender() -> None:
     assert lines["c"]["met"] is False
 
 
+def test_a_fast_answer_that_is_too_far_off_keeps_no_promise() -> None:
+    row = Row("r", {}, [Contender("a", "m:f"), Contender("b", "m:f", wanted=2, cosine=0.99)])
+    for cosine_found, met in ((0.995, True), (0.98, False)):
+        lines = {"a": {"median_s": 9.0}, "b": {"median_s": 1.0, "accuracy": {"cosine": cosine_found}}}
+        judge(row, lines)
+        assert lines["b"]["met"] is met
+
+
 def command(*arguments: str) -> dict[str, object]:
     return {"python": sys.executable, "arguments": list(arguments)}
 
