@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -43,6 +44,31 @@ def fuses(feature: str, function: str) -> bool:
     if function not in POST or not has(feature):
         return False
     return _tried(partial(_packed if feature == "packed" else _int8_many, function))
+
+
+@cache
+def packs_single_rows() -> bool:
+    """Whether a single row meets prepacked float32 weights faster than plain ones: so on some CPUs, not on others.
+
+    Timed once, on a few megabytes of weights, since no property of a CPU tells.
+    """
+    if not has("packed"):
+        return False
+    with torch.inference_mode():
+        x, weight = torch.ones(1, 768), torch.ones(3072, 768)
+        packed, product = torch.ops.mkldnn._reorder_linear_weight(weight, 1), bare("mkldnn", "_linear_pointwise")
+        plain = _fastest(lambda: F.linear(x, weight))
+        return _fastest(lambda: product(x, packed, None, "none", [], "")) < plain
+
+
+def _fastest(run: Callable[[], Any], times: int = 7) -> float:
+    run()
+    seconds = []
+    for _ in range(times):
+        start = perf_counter()
+        run()
+        seconds.append(perf_counter() - start)
+    return min(seconds)
 
 
 def _tried(test: Callable[[], bool]) -> bool:

@@ -98,8 +98,8 @@ class FrozenLinear(nn.Module, ABC):
 class PackedLinear(FrozenLinear):
     """Weights as they are, float32 or bfloat16, in oneDNN's own layout; float32 answers within 1e-6 of the plain ones.
 
-    Wins two to three times at 8 to 64 rows, a little beyond, and loses at a single row: with `single` the plain weight
-    is kept beside the packed one for that.
+    Wins two to three times at 8 to 64 rows, a little beyond. At a single row some CPUs lose: there, `single` keeps the
+    plain weight beside the packed one.
     """
 
     precision = "fp32-packed"
@@ -123,7 +123,8 @@ class PackedLinear(FrozenLinear):
             self.product = bare("mkldnn", "_linear_pointwise")
             self.post = self.fusion("packed")
         self.dtype = weight.dtype
-        self.plain = weight if self.packed is None or self.single else None
+        beside = self.single and weight.dtype == torch.float32 and not capabilities.packs_single_rows()
+        self.plain = weight if self.packed is None or beside else None
 
     def tensors(self) -> dict[str, Tensor]:
         """Weight and bias."""
