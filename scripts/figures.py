@@ -123,8 +123,8 @@ def parity() -> Table:
             )
         for ours, theirs in zip(map(flatten, outputs), answer.outputs, strict=True):
             for key in theirs:
-                expected = real(key, theirs[key], answer.inputs)
-                difference = np.abs(real(key, ours[key], answer.inputs) - expected)
+                expected = real(key, theirs[key], answer.inputs, answer.paired)
+                difference = np.abs(real(key, ours[key], answer.inputs, answer.paired) - expected)
                 worst = float(difference.max(initial=0.0))
                 if "loss" in key:
                     here.loss = max(here.loss or 0.0, worst)
