@@ -15,7 +15,7 @@ FUNCTION_LINES = 40
 
 # Written as character classes, so that this file does not break its own rule.
 MACHINE = re.compile(
-    r"[/]work[/]|[/]farm[/]|[/]root[/]|(?<!torch)[.]library|package[-]lists|files[.]pythonhosted|registry[.]npmjs|deb[.]debian"
+    r"[/]work[/]|[/]farm[/]|[/]root[/]|[.]library|package[-]lists|files[.]pythonhosted|registry[.]npmjs|deb[.]debian"
 )
 VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}
 

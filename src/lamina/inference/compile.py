@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from ..errors import InputError
 from ..nn.layouts import Layout
@@ -34,7 +34,7 @@ NUMBERS = itertools.count(1)
 def operator() -> Any:
     """Attention as the compiler sees it; made on first use, since torch's compiler takes a second to import."""
 
-    @torch.library.custom_op("lamina::attend", mutates_args=())
+    @library.custom_op("lamina::attend", mutates_args=())
     def attend(q: Tensor, k: Tensor, v: Tensor, layout: Tensor, layer: int, scale: float | None) -> Tensor:
         return LAYOUTS[int(layout)].attend(layer, q, k, v, scale, 0.0)
 
