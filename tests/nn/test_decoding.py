@@ -10,7 +10,7 @@ from torch import Tensor
 
 import lamina
 from lamina.errors import InputError
-from lamina.nn import decoding
+from lamina.nn import decoding, sources, stepping
 
 BART = {
     "vocab_size": 61,
@@ -218,3 +218,25 @@ def test_a_row_longer_than_the_positions_is_refused():
     model.step(torch.zeros(1, 7, dtype=torch.long), state)
     with pytest.raises(InputError, match="9 tokens long, the model has positions for 8"):
         model.step(torch.zeros(1, 2, dtype=torch.long), state)
+
+
+@pytest.mark.parametrize("name", [name for name, (cls, _) in ROWS.items() if cls.endswith(PAIRED)])
+def test_sources_read_without_padding_give_what_the_padded_rectangle_gives(name, monkeypatch):
+    architecture, options = ROWS[name]
+    torch.manual_seed(3)
+    cls = getattr(lamina, architecture)
+    model = cls(cls.config_class(**options)).eval()
+    lengths = [2, 3, 3, 4, 5, 5, 6, 7, 8, 30]
+    ids = torch.randint(3, 60, (len(lengths), 30))
+    mask = (torch.arange(30) < torch.tensor(lengths)[:, None]).long()
+    written = torch.randint(3, 60, (len(lengths), 3))
+    found = []
+    for worth in (sources.WORTH, 0.0):
+        monkeypatch.setattr(sources, "WORTH", worth)
+        monkeypatch.setattr(stepping, "WORTH", worth)
+        state = model.start({"input_ids": ids, "attention_mask": mask}, 8)
+        model.step(written[:, :1], state)
+        assert bool(stepping.SourceLayout(state).runs) == (worth > 0)
+        state.reorder(torch.tensor([9, 0, 4, 4, 2, 7, 8, 1, 3, 5]))
+        found.append(model.step(written[:, 1:], state).logits)
+    torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-5)

@@ -120,17 +120,21 @@ class RowInt8Linear(Int8Linear):
     def _many_rows(self, x: Tensor, rows: int) -> Tensor:
         if self.packed is None:
             self._pack_many(self._codes())
-        largest = x.abs().amax(1, keepdim=True)
+        # One buffer serves twice and the answer is worked on in place: fresh memory costs more than the arithmetic.
+        room = x.abs()
+        largest = room.amax(1, keepdim=True)
         if not math.isfinite(float(largest.max())):
             return self._plainly(x)
         scale = largest.clamp_min_(1e-12).div_(127)
         # Dividing first lets one range do for all rows, and that rounding is vectorized where a cast is not.
-        codes = as_bytes(torch.quantize_per_tensor(_rounded(x / scale, rows), 1.0, 128, torch.quint8))
+        torch.mul(x, scale.reciprocal(), out=room)
+        codes = as_bytes(torch.quantize_per_tensor(_rounded(room, rows), 1.0, 128, torch.quint8))
         y: Tensor = self.product_of_many(
             codes, 1.0, 128, self.packed, self.scale, self.zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )  # fmt: skip
         y = (y if len(y) == rows else y[:rows]).mul_(scale)
-        return self.activated(y if self.bias is None else y.add_(self.bias))
+        y = y if self.bias is None else y.add_(self.bias)
+        return torch.ops.aten.gelu_(y) if self.activation is F.gelu else self.activated(y)
 
 
 def _rounded(x: Tensor, rows: int) -> Tensor:

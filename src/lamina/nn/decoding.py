@@ -44,6 +44,7 @@ class DecodingState:
         self.places: Tensor | None = None
         self.memory: list[Pair] | None = None  # [groups, source, heads, head_dim] per layer
         self.source_visible: Tensor | None = None  # [groups, 1, 1, source]
+        self.source_lengths: list[int] | None = None  # of each group, where known and padded on the right only
 
     @property
     def rows(self) -> int:
@@ -127,6 +128,8 @@ class DecodingState:
             self.memory = [(_selected(k, index), _selected(v, index)) for k, v in self.memory]
         if self.source_visible is not None:
             self.source_visible = self.source_visible.index_select(0, index)
+        if self.source_lengths is not None:
+            self.source_lengths = [self.source_lengths[group] for group in index.tolist()]
 
     def truncate(self, lengths: Tensor) -> None:
         """Forget what each row holds beyond `lengths` tokens."""
@@ -188,6 +191,8 @@ class DecodingState:
                 mask = torch.ones(held.shape[0], 1, 1, held.shape[1], dtype=torch.bool, device=held.device)
             seen.append(F.pad(mask, (0, longest - held.shape[1])))
         self.source_visible = torch.cat(seen)
+        known = self.source_lengths is not None and other.source_lengths is not None
+        self.source_lengths = [*(self.source_lengths or ()), *(other.source_lengths or ())] if known else None
         self.memory = [
             (_stacked(k, other_k, longest), _stacked(v, other_v, longest))
             for (k, v), (other_k, other_v) in zip(self.memory, other.memory, strict=True)

@@ -29,11 +29,7 @@ def read_packed(model: Model, input_ids: Tensor, lengths: list[int], token_type_
     ids = input_ids.view(1, -1)
     types = None if token_type_ids is None else token_type_ids.view(1, -1)
     check_inputs(stack.embeddings.tokens.num_embeddings, ids, None, types)
-    check_room(stack.spec.embedding.positions, max(lengths))
-    steps = torch.cat([torch.arange(n, device=ids.device) for n in lengths])
-    x = stack.embeddings(ids, table_rows(stack.spec.embedding.positions, steps)[None], types, None)
-    bias = _bias(stack, max(lengths), ids.device)
-    x = stack(x, PackedLayout(lengths, stack.spec.causal, bias, x.device, x.dtype, model.training))
+    x = packed_states(stack, ids, lengths, types, model.training)
     ends = torch.tensor(lengths, device=ids.device).cumsum(0)
     starts = ends - torch.tensor(lengths, device=ids.device)
     pooled = None if model.pooler is None else model.pooler(x[0, starts][:, None])
@@ -42,6 +38,18 @@ def read_packed(model: Model, input_ids: Tensor, lengths: list[int], token_type_
         x = x[0, starts if how == "first" else ends - 1][:, None]
     states = States(x, pooled, None, None)
     return model.finish(states, {}, {}, both=False)
+
+
+def packed_states(
+    stack: Stack, ids: Tensor, lengths: list[int], types: Tensor | None = None, training: bool = False
+) -> Tensor:
+    """What a stack makes of sequences that lie end to end in `ids` [1, tokens]: [1, tokens, hidden]."""
+    check_room(stack.spec.embedding.positions, max(lengths))
+    steps = torch.cat([torch.arange(n, device=ids.device) for n in lengths])
+    x = stack.embeddings(ids, table_rows(stack.spec.embedding.positions, steps)[None], types, None)
+    bias = _bias(stack, max(lengths), ids.device)
+    states: Tensor = stack(x, PackedLayout(lengths, stack.spec.causal, bias, x.device, x.dtype, training))
+    return states
 
 
 def packable(model: Model) -> bool:

@@ -12,9 +12,10 @@ from ..spec import Shift
 from .cache import KeyValueCache
 from .decoding import DecodingState
 from .layouts import visibility
-from .model import Model, Run, as_asked
+from .model import Model, Run, as_asked, check_inputs
 from .objectives import IGNORED, States
 from .outputs import BaseModelOutput
+from .sources import Placed, placed, read_source, source_lengths
 
 
 def shifted(targets: Tensor, shift: Shift) -> Tensor:
@@ -115,15 +116,22 @@ class EncoderDecoderModel(Model):
     @torch.no_grad()
     def start(self, batch: dict[str, Any], max_length: int) -> DecodingState:
         """Read the sources of `batch` once, and make room for one row each of up to `max_length` tokens."""
-        encoded, mask = batch.get("encoder_outputs"), batch.get("attention_mask")
-        if encoded is None:
-            encoded = self.encode(batch.get("input_ids"), mask, batch.get("inputs_embeds"))
-        source = encoded[0]
-        assert self.decoder is not None
-        state = DecodingState(len(self.decoder.layers), len(source), max_length, source.device)
-        pairs = self.decoder.remember(source)
-        state.memory = [(_by_head(k), _by_head(v)) for k, v in pairs]
+        assert self.encoder is not None and self.decoder is not None
+        encoded, ids, mask = batch.get("encoder_outputs"), batch.get("input_ids"), batch.get("attention_mask")
+        lengths = source_lengths(mask)
+        where = None
+        if encoded is None and ids is not None and lengths is not None and not self.training:
+            where = placed(lengths, ids.shape[1])
+        if where is not None and ids is not None:
+            check_inputs(self.encoder.embeddings.tokens.num_embeddings, ids, mask, None)
+            source = read_source(self.encoder, ids, where)
+        else:
+            source = (encoded or self.encode(ids, mask, batch.get("inputs_embeds")))[0]
+        rows = len(source) if where is None else where.shape[0]
+        state = DecodingState(len(self.decoder.layers), rows, max_length, source.device)
+        state.memory = [(_by_head(k, where), _by_head(v, where)) for k, v in self.decoder.remember(source)]
         state.source_visible = visibility(mask, 1, False)
+        state.source_lengths = lengths
         return state
 
     def _decode(
@@ -146,8 +154,9 @@ class EncoderDecoderModel(Model):
         )
 
 
-def _by_head(x: Tensor) -> Tensor:
-    """The same [groups, source, heads, head_dim], laid out as attention reads it."""
+def _by_head(x: Tensor, where: Placed | None) -> Tensor:
+    """Keys or values as [groups, source, heads, head_dim], laid out as attention reads them."""
+    x = x if where is None else where.spread(x)
     return x.transpose(1, 2).contiguous().transpose(1, 2)
 
 
