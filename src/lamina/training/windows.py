@@ -1,0 +1,185 @@
+"""Extractive question answering before and after the model: contexts in windows that overlap, scores back to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+from .squad import squad_scores
+from .tables import Row, Table
+
+BATCH = 256  # questions cut into windows at a time
+Offsets = list[tuple[int, int] | None]
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window: whose context it is part of, the characters of each token in it (None outside it), its null place."""
+
+    example: int
+    offsets: Offsets
+    null: int
+
+
+def cut_windows(
+    tokenizer: Any, table: Table, max_length: int = 384, stride: int = 128, labelled: bool = True
+) -> Iterator[tuple[dict[str, Any], Window]]:
+    """The model's inputs and the memory of every window, questions in the table's order.
+
+    With `labelled`, inputs hold start_positions and end_positions; windows without the answer point at the null place.
+    """
+    if not 0 <= stride < max_length:
+        raise DataError(f"windows of {max_length} tokens cannot overlap by {stride}")
+    for first in range(0, len(table), BATCH):
+        examples = [table[index] for index in range(first, min(first + BATCH, len(table)))]
+        yield from _cut(tokenizer, table, examples, first, max_length, stride, labelled)
+
+
+def _cut(
+    tokenizer: Any, table: Table, examples: Sequence[Row], first: int, max_length: int, stride: int, labelled: bool
+) -> Iterator[tuple[dict[str, Any], Window]]:
+    question_first = tokenizer.padding_side == "right"
+    # Leading blanks of a question would be cut as tokens of nothing and break the truncation of the context.
+    texts = [example["question"].lstrip() for example in examples], [example["context"] for example in examples]
+    room = max_length - stride - tokenizer.num_special_tokens_to_add(pair=True)
+    lengths = [len(ids) for ids in tokenizer(texts[0], add_special_tokens=False)["input_ids"]]
+    for index, length in enumerate(lengths):
+        if length >= room:
+            complaint = f"the question has {length} tokens; windows of {max_length} that overlap by {stride} have room"
+            table.refuse(first + index, f"{complaint} for {max(room - 1, 0)}")
+    encoded = tokenizer(
+        *(texts if question_first else texts[::-1]),
+        truncation="only_second" if question_first else "only_first",
+        max_length=max_length,
+        stride=stride,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    inputs = [name for name in encoded if name not in ("offset_mapping", "overflow_to_sample_mapping")]
+    for number, owner in enumerate(encoded["overflow_to_sample_mapping"]):
+        ids = encoded["input_ids"][number]
+        inside = [part == int(question_first) for part in encoded.sequence_ids(number)]
+        offsets: Offsets = [
+            tuple(span) if kept else None for span, kept in zip(encoded["offset_mapping"][number], inside, strict=True)
+        ]
+        null = ids.index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else 0
+        feature = {name: encoded[name][number] for name in inputs}
+        if labelled:
+            start, end = answer_tokens(offsets, examples[owner], null)
+            feature |= {"start_positions": start, "end_positions": end}
+        yield feature, Window(first + owner, offsets, null)
+
+
+def answer_tokens(offsets: Offsets, example: Row, null: int) -> tuple[int, int]:
+    """The first and last token of the first answer, or twice `null` where the window does not hold all of it."""
+    answers = example["answers"]
+    if not answers["text"]:
+        return null, null
+    start = answers["answer_start"][0]
+    end = start + len(answers["text"][0])
+    spans = [(index, span) for index, span in enumerate(offsets) if span is not None and span[1] > span[0]]
+    if not spans or spans[0][1][0] > start or spans[-1][1][1] < end:
+        return null, null
+    covering = [index for index, span in spans if span[1] > start and span[0] < end]
+    return (covering[0], covering[-1]) if covering else (null, null)
+
+
+@dataclass
+class Candidates:
+    """The best spans of one question over its windows, and the lowest score of there being no answer."""
+
+    spans: list[tuple[float, int, int]] = field(default_factory=list)
+    null: float = float("inf")
+
+
+class AnswerMetric:
+    """SQuAD's scores of the windows' start and end logits, which must come in the windows' order.
+
+    Of each window the `n_best` starts and ends inside the context are combined; what ends before it starts or is longer
+    than `max_answer_length` tokens drops out. With `no_answer` the empty answer wins where its lowest score over the
+    windows exceeds the best span's by more than `threshold`.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        windows: Sequence[Window],
+        n_best: int = 20,
+        max_answer_length: int = 30,
+        no_answer: bool = False,
+        threshold: float = 0.0,
+    ):
+        self.table, self.windows = table, windows
+        self.n_best, self.max_answer_length = n_best, max_answer_length
+        self.no_answer, self.threshold = no_answer, threshold
+        self._reset()
+
+    def _reset(self) -> None:
+        self._seen = 0
+        self._candidates = [Candidates() for _ in range(len(self.table))]
+
+    def update(self, predictions: Any, labels: Any = None) -> None:
+        """Take the start and end logits, [windows, tokens] each, of the next windows in."""
+        starts, ends = (torch.as_tensor(logits).float().cpu() for logits in predictions[:2])
+        windows = self.windows[self._seen : self._seen + len(starts)]
+        if len(windows) < len(starts):
+            raise DataError(f"scores of more than the {len(self.windows)} windows came in")
+        self._seen += len(starts)
+        scores, first, last = best_spans(starts, ends, windows, self.n_best, self.max_answer_length)
+        nulls = torch.tensor([window.null for window in windows])[:, None]
+        null_scores = (starts.gather(1, nulls) + ends.gather(1, nulls)).flatten().tolist()
+        rows = zip(windows, scores.tolist(), first.tolist(), last.tolist(), null_scores, strict=True)
+        for window, row_scores, row_first, row_last, null in rows:
+            kept = self._candidates[window.example]
+            kept.null = min(kept.null, null)
+            for score, start, end in zip(row_scores, row_first, row_last, strict=True):
+                span = window.offsets[start], window.offsets[end]
+                if score > float("-inf") and span[0] is not None and span[1] is not None:
+                    kept.spans.append((score, span[0][0], span[1][1]))
+            kept.spans = sorted(kept.spans, key=lambda each: -each[0])[: self.n_best]
+
+    def answers(self) -> dict[str, str]:
+        """The answer to each question by its id; empty where there is none."""
+        if self._seen != len(self.windows):
+            raise DataError(f"scores of {self._seen} of the {len(self.windows)} windows came in")
+        found = {}
+        for row, kept in zip(self.table, self._candidates, strict=True):
+            best = kept.spans[0] if kept.spans else None
+            if best is None or (self.no_answer and kept.null - best[0] > self.threshold):
+                found[row["id"]] = ""
+            else:
+                found[row["id"]] = row["context"][best[1] : best[2]]
+        return found
+
+    def compute(self) -> dict[str, float]:
+        """Exact match and F1, 0 to 100, since the last call."""
+        scores = squad_scores(self.answers(), {row["id"]: row["answers"]["text"] for row in self.table})
+        self._reset()
+        return scores
+
+
+def best_spans(
+    starts: Tensor, ends: Tensor, windows: Sequence[Window], n_best: int, max_length: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores, first and last tokens of the best spans of each window: [windows, spans] each, -inf where there is none.
+
+    Logits are [windows, tokens].
+    """
+    width = starts.shape[1]
+    inside = torch.zeros(starts.shape, dtype=torch.bool)
+    for row, window in zip(inside, windows, strict=True):
+        usable = [span is not None and span[1] > span[0] for span in window.offsets]
+        row[: len(usable)] = torch.tensor(usable[:width])
+    count = min(n_best, width)
+    start_scores, first = starts.masked_fill(~inside, float("-inf")).topk(count, 1)
+    end_scores, last = ends.masked_fill(~inside, float("-inf")).topk(count, 1)
+    scores = start_scores[:, :, None] + end_scores[:, None, :]
+    length = last[:, None, :] - first[:, :, None] + 1
+    scores = scores.masked_fill((length < 1) | (length > max_length), float("-inf"))
+    best, place = scores.flatten(1).topk(min(n_best, count * count), 1)
+    return best, first.gather(1, place // count), last.gather(1, place % count)
