@@ -1,4 +1,4 @@
-"""Extractive question answering before and after the model: contexts in windows that overlap, scores back to answers."""
+"""Extractive question answering around the model: contexts in windows that overlap, scores back to answers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def _cut(
         ids = encoded["input_ids"][number]
         inside = [part == int(question_first) for part in encoded.sequence_ids(number)]
         offsets: Offsets = [
-            tuple(span) if kept else None for span, kept in zip(encoded["offset_mapping"][number], inside, strict=True)
+            (span[0], span[1]) if kept else None
+            for span, kept in zip(encoded["offset_mapping"][number], inside, strict=True)
         ]
         null = ids.index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else 0
         feature = {name: encoded[name][number] for name in inputs}
@@ -98,7 +99,7 @@ class Candidates:
 
 
 class AnswerMetric:
-    """SQuAD's scores of the windows' start and end logits, which must come in the windows' order.
+    """SQuAD's scores of the windows' start and end logits, in the windows' order or in that told to `locate`.
 
     Of each window the `n_best` starts and ends inside the context are combined; what ends before it starts or is longer
     than `max_answer_length` tokens drops out. With `no_answer` the empty answer wins where its lowest score over the
@@ -121,20 +122,26 @@ class AnswerMetric:
 
     def _reset(self) -> None:
         self._seen = 0
+        self._rows: list[int] | None = None
         self._candidates = [Candidates() for _ in range(len(self.table))]
+
+    def locate(self, rows: Sequence[int]) -> None:
+        """Say which windows the next batch holds."""
+        self._rows = list(rows)
 
     def update(self, predictions: Any, labels: Any = None) -> None:
         """Take the start and end logits, [windows, tokens] each, of the next windows in."""
         starts, ends = (torch.as_tensor(logits).float().cpu() for logits in predictions[:2])
-        windows = self.windows[self._seen : self._seen + len(starts)]
-        if len(windows) < len(starts):
+        if self._seen + len(starts) > len(self.windows):
             raise DataError(f"scores of more than the {len(self.windows)} windows came in")
-        self._seen += len(starts)
+        rows = range(self._seen, self._seen + len(starts)) if self._rows is None else self._rows
+        windows = [self.windows[row] for row in rows]
+        self._seen, self._rows = self._seen + len(starts), None
         scores, first, last = best_spans(starts, ends, windows, self.n_best, self.max_answer_length)
         nulls = torch.tensor([window.null for window in windows])[:, None]
         null_scores = (starts.gather(1, nulls) + ends.gather(1, nulls)).flatten().tolist()
-        rows = zip(windows, scores.tolist(), first.tolist(), last.tolist(), null_scores, strict=True)
-        for window, row_scores, row_first, row_last, null in rows:
+        found = zip(windows, scores.tolist(), first.tolist(), last.tolist(), null_scores, strict=True)
+        for window, row_scores, row_first, row_last, null in found:
             kept = self._candidates[window.example]
             kept.null = min(kept.null, null)
             for score, start, end in zip(row_scores, row_first, row_last, strict=True):
