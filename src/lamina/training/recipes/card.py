@@ -1,0 +1,142 @@
+"""The page that goes with a trained model: what it learned from, how, how well, and how to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ...checkpoint.atomic import staged
+from ...errors import TrainingError
+from ..tables import Table
+
+CURVES = "curves.png"
+NOT_SETTINGS = ("model", "train", "eval", "output", "resume", "arguments")
+USES = {
+    "text-classification": 'classifier = pipeline("text-classification", "{folder}")\nclassifier("A text.")',
+    "fill-mask": 'unmasker = pipeline("fill-mask", "{folder}")\nunmasker("A [MASK] text.")',
+    "text-generation": 'writer = pipeline("text-generation", "{folder}")\nwriter("Once")',
+    "token-classification": 'tagger = pipeline("token-classification", "{folder}", aggregation_strategy="simple")\n'
+    'tagger("Ada lives in London.")',
+    "question-answering": 'reader = pipeline("question-answering", "{folder}")\n'
+    'reader(question="Who wrote it?", context="Ada wrote it.")',
+    "multiple-choice": "from lamina import AutoModelForMultipleChoice\n\n"
+    'model = AutoModelForMultipleChoice.from_pretrained("{folder}")',
+    "translation": 'translator = pipeline("translation", "{folder}")\ntranslator("A text.")',
+    "summarization": 'summarizer = pipeline("summarization", "{folder}")\nsummarizer("A long text.")',
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything a card tells."""
+
+    task: str
+    settings: Any
+    arguments: Any
+    results: Mapping[str, float]
+    history: Sequence[Mapping[str, Any]]
+    tables: Mapping[str, Table | None]
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write README.md and, where matplotlib is installed and something was logged, the curves."""
+    with staged(folder, TrainingError) as new:
+        drawn = draw_curves(card.history, lambda: new(CURVES))
+        new("README.md").write_text(card_text(card, folder.name, drawn), encoding="utf-8", newline="\n")
+
+
+def card_text(card: Card, folder: str, drawn: bool) -> str:
+    """The card in Markdown."""
+    parts = [
+        f"---\nlibrary_name: lamina\npipeline_tag: {card.task}\nbase_model: {Path(card.settings.model).name}\n---",
+        f"# {folder}",
+        f"A {card.task} model, trained {'from random weights of the shape of' if card.settings.from_scratch else 'on'} "
+        f"`{Path(card.settings.model).name}`.",
+        "## Use",
+        f"```python\nfrom lamina import pipeline\n\n{USES[card.task].format(folder=folder)}\n```",
+        "## Data",
+        rows_of(
+            ("part", "name", "rows", "SHA-256"),
+            [
+                (part, Path(table.name).name, f"{len(table):,}", f"`{table.fingerprint}`")
+                for part, table in card.tables.items()
+                if table is not None
+            ],
+        ),
+        "## Results",
+        rows_of(("metric", "value"), [(name, shown(value)) for name, value in card.results.items()])
+        if card.results
+        else "No evaluation data was given.",
+    ]
+    if drawn:
+        parts.append(f"![Loss and metrics over the steps]({CURVES})")
+    evaluations = [entry for entry in card.history if any(name.startswith("eval_") for name in entry)]
+    if len(evaluations) > 1:
+        names = sorted({name for entry in evaluations for name in entry if name.startswith("eval_")})
+        rows = [tuple(shown(entry.get(name, "")) for name in ("step", *names)) for entry in evaluations]
+        parts += ["## Over time", rows_of(("step", *names), rows)]
+    parts += ["## Settings", rows_of(("setting", "value"), settings_of(card))]
+    return "\n\n".join(parts) + "\n"
+
+
+def settings_of(card: Card) -> list[tuple[str, str]]:
+    """The recipe's settings and the training arguments that are not at their defaults."""
+    said = {each.name: getattr(card.settings, each.name) for each in fields(card.settings)}
+    chosen = {name: value for name, value in said.items() if name not in NOT_SETTINGS and value is not None}
+    for each in fields(card.arguments):
+        value = getattr(card.arguments, each.name)
+        if each.name not in ("output_dir", "logging_dir", "resume_from_checkpoint") and value != each.default and value:
+            chosen.setdefault(each.name, value)
+    return [(name, f"`{value}`") for name, value in chosen.items()]
+
+
+def rows_of(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def shown(value: Any) -> str:
+    """A number in five digits."""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def curves_of(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
+    """Steps and values of what was logged, by name; speeds and times are left out."""
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    for entry in history:
+        for name, value in entry.items():
+            wanted = name == "loss" or (name.startswith("eval_") and not name.endswith(("runtime", "per_second")))
+            if wanted and "step" in entry and isinstance(value, int | float):
+                steps, values = curves.setdefault(name, ([], []))
+                steps.append(int(entry["step"]))
+                values.append(float(value))
+    return curves
+
+
+def draw_curves(history: Sequence[Mapping[str, Any]], path: Any) -> bool:
+    """Draw losses above and metrics below into the file that `path()` names; False where there is nothing to draw."""
+    curves = curves_of(history)
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    if not curves:
+        return False
+    losses = {name: curve for name, curve in curves.items() if name.endswith("loss")}
+    metrics = {name: curve for name, curve in curves.items() if name not in losses}
+    panels = [panel for panel in (losses, metrics) if panel]
+    figure = Figure(figsize=(7, 3 * len(panels)), layout="constrained")
+    FigureCanvasAgg(figure)
+    for number, panel in enumerate(panels):
+        axes = figure.add_subplot(len(panels), 1, number + 1)
+        for name, (steps, values) in panel.items():
+            axes.plot(steps, values, marker="o", markersize=3, label=name.removeprefix("eval_") if number else name)
+        axes.set_xlabel("step")
+        axes.legend(frameon=False)
+        axes.grid(alpha=0.3)
+    figure.savefig(path(), dpi=120)
+    return True

@@ -1,0 +1,260 @@
+"""The Trainer that scripts know: a model, data and arguments in; a trained model, numbers and checkpoints out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from ..errors import TrainingError
+from ..generation.seeding import set_seed
+from ..nn.model import Model
+from . import checkpointing, folders
+from .arguments import TrainingArguments
+from .callbacks import TrainerCallback, TrainerControl, find_metric
+from .chance import seed_of, undisturbed
+from .engine import Engine
+from .evaluator import Evaluator
+from .loading import Batches, Collator, check_rows
+from .loop import Loop, mean_loss, steps_of
+from .lora import adapted, merged, save_adapter
+from .optimization import create_optimizer, create_scheduler
+from .packing import check_packable
+from .progress import ProgressCallback
+from .sampling import epoch_batches, own_share, row_lengths
+from .signals import Signals
+from .state import TrainerState, TrainOutput
+
+ADAPTER = "adapter"
+
+
+class Trainer(Evaluator):
+    """Trains, evaluates and predicts; names and arguments are those of the reference, in both spellings.
+
+    Datasets have `__len__` and `__getitem__` and give dicts. `compute_metrics` is a function over EvalPrediction, or
+    an object with `update(predictions, labels)` and `compute()`, for which scores of all rows are never kept.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | None = None,
+        args: TrainingArguments | None = None,
+        data_collator: Collator | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        model_init: Callable[[], nn.Module] | None = None,
+        compute_metrics: Any = None,
+        callbacks: Sequence[TrainerCallback | type[TrainerCallback]] | None = None,
+        optimizers: tuple[Optimizer | None, Any] = (None, None),
+        preprocess_logits_for_metrics: Callable[..., Any] | None = None,
+        *,
+        tokenizer: Any = None,
+    ):
+        self.args = args or TrainingArguments()
+        set_seed(self.args.seed, self.args.full_determinism)
+        if model is None and model_init is None:
+            raise TrainingError("a Trainer needs a model, or model_init, a function that makes one")
+        self.model_init = model_init
+        given = processing_class if processing_class is not None else tokenizer
+        super().__init__(
+            model if model is not None else self._made(),
+            self.args,
+            data_collator,
+            eval_dataset,
+            given,
+            compute_metrics,
+            preprocess_logits_for_metrics,
+        )
+        self.train_dataset = train_dataset
+        self.optimizer, self.lr_scheduler = optimizers
+        self.callbacks.append(ProgressCallback())
+        for callback in callbacks or ():
+            self.add_callback(callback)
+        self._engine: Engine | None = None
+        self._lengths: list[int] | None = None
+        self._fingerprint = ""
+        self.call("on_init_end")
+
+    def train(self, resume_from_checkpoint: str | Path | bool | None = None) -> TrainOutput:
+        """Train to the end; from a checkpoint where one is named, or the newest whole one of output_dir for True.
+
+        Ctrl-C and SIGTERM end it between two steps with a checkpoint and TrainingInterrupted.
+        """
+        args = self.args
+        check_rows(self.train_dataset, "train_dataset")
+        resume = resume_from_checkpoint if resume_from_checkpoint is not None else args.resume_from_checkpoint
+        folder = self._resume_folder(resume)
+        set_seed(args.seed, args.full_determinism)
+        if self.model_init is not None:
+            self.model = self._made().to(args.device)
+        began = time.perf_counter()
+        with Signals() as signals:
+            loop = self._begin(folder, signals)
+            try:
+                loop.run()
+            finally:
+                self._end()
+        if args.load_best_model_at_end and self.state.best_model_checkpoint is not None:
+            checkpointing.load_model(self.model, Path(args.output_dir) / self.state.best_model_checkpoint)
+        seconds = time.perf_counter() - began
+        metrics = {
+            "train_runtime": round(seconds, 4),
+            "train_samples_per_second": round(self._rows_seen() / seconds, 3),
+            "train_steps_per_second": round(self.state.global_step / seconds, 3),
+            "train_loss": mean_loss(self.state),
+            "epoch": self.state.epoch,
+        }
+        self.state.log_history.append({**metrics, "step": self.state.global_step})
+        return TrainOutput(self.state.global_step, metrics["train_loss"], metrics)
+
+    def _made(self) -> nn.Module:
+        assert self.model_init is not None
+        return self.model_init()
+
+    def _rows_seen(self) -> int:
+        args = self.args
+        step = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+        return min(self.state.global_step * step, math.ceil(self.state.epoch * len(self.train_dataset)))
+
+    def _resume_folder(self, resume: str | Path | bool | None) -> Path | None:
+        if resume is None or resume is False:
+            return None
+        if resume is not True:
+            return Path(resume)
+        found = folders.newest(self.args.output_dir)
+        if found is None:
+            raise TrainingError(f"{self.args.output_dir} has no whole checkpoint to resume from: train without resume")
+        return found
+
+    def _begin(self, folder: Path | None, signals: Signals) -> Loop:
+        """Everything that a run needs, as new or as a checkpoint has it."""
+        args = self.args
+        if args.padding_free:
+            check_packable(self.model)
+        if args.gradient_checkpointing:
+            self._checkpointing()
+        if args.label_smoothing_factor and not isinstance(self.model, Model):
+            raise TrainingError(f"label_smoothing_factor is for models of ours: a {type(self.model).__name__} is not")
+        self._lengths = row_lengths(self.train_dataset, args.length_column_name) if args.group_by_length else None
+        batches = len(self.epoch(0))
+        if batches == 0:
+            raise TrainingError("train_dataset has fewer rows than one batch, and dataloader_drop_last=True")
+        self._fingerprint = checkpointing.fingerprint(self.train_dataset)
+        steps, epochs = steps_of(batches, args.gradient_accumulation_steps, args.num_train_epochs, args.max_steps)
+        self.state = TrainerState(max_steps=steps, num_train_epochs=epochs, is_world_process_zero=args.ranks.first)
+        self.control = TrainerControl()
+        self._set_training(True)
+        optimizer = self.optimizer if self.optimizer is not None else create_optimizer(self.model, args)
+        scheduler = self.lr_scheduler if self.lr_scheduler is not None else create_scheduler(optimizer, args, steps)
+        self._engine = Engine(self.model, optimizer, scheduler, args)
+        if args.ranks.first:
+            folders.prepare(Path(args.output_dir))
+        if args.world_size > 1:
+            torch.default_generator.manual_seed(seed_of(args.seed, "rank", args.process_index))
+        if folder is not None:
+            self._snapshot().load(folder)
+        if args.ranks.first:
+            for logger in self.loggers:
+                logger.begin(args, self.state.log_history)
+            self._logging = True
+        return Loop(self, self._engine, batches, signals)
+
+    def _set_training(self, on: bool) -> None:
+        self.model.train(on)
+        args = self.args
+        self.model.label_smoothing = args.label_smoothing_factor  # type: ignore[assignment]
+        self.model.labelled_only = args.labelled_only  # type: ignore[assignment]
+
+    def _checkpointing(self) -> None:
+        switch = getattr(self.model, "gradient_checkpointing_enable", None)
+        if switch is None:
+            raise TrainingError(f"a {type(self.model).__name__} has no gradient_checkpointing_enable() to call")
+        switch()
+
+    def _end(self) -> None:
+        self.model.eval()
+        for callback in self.callbacks:
+            if isinstance(callback, ProgressCallback):
+                callback.close()
+        if self._logging:
+            self._logging = False
+            for logger in self.loggers:
+                logger.end()
+
+    def epoch(self, number: int) -> Batches:
+        """The training batches of one epoch that this process reads."""
+        args = self.args
+        seed = args.seed if args.data_seed is None else args.data_seed
+        size = args.per_device_train_batch_size * args.world_size
+        plan = epoch_batches(len(self.train_dataset), size, seed, number, self._lengths, args.dataloader_drop_last)
+        shared = own_share(plan, args.process_index, args.world_size)
+        return Batches(self.train_dataset, shared, self.data_collator, self._columns(), (seed, "batch", number))
+
+    def _snapshot(self) -> checkpointing.Snapshot:
+        engine = self._engine
+        assert engine is not None
+        kept = {
+            f"{i}.{type(c).__name__}": c for i, c in enumerate(self.callbacks) if not isinstance(c, ProgressCallback)
+        }
+        config = getattr(self.model, "config", None)
+        shape = {name: list(p.shape) for name, p in self.model.named_parameters() if p.requires_grad}
+        identity = {
+            **self.args.trajectory(),
+            "dataset": self._fingerprint,
+            "model": f"{type(self.model).__name__} of {seed_of(repr(sorted(shape.items()))):x}",
+            "model_type": getattr(config, "model_type", None),
+        }
+        return checkpointing.Snapshot(
+            self.model, self.state, engine.optimizer, engine.scheduler, engine.scaler, kept, identity, self.args.ranks
+        )
+
+    def save_checkpoint(self) -> Path:
+        """Write checkpoint-N into output_dir, and remove what `save_total_limit` leaves no room for."""
+        output, args = Path(self.args.output_dir), self.args
+        if self.state.best_global_step == self.state.global_step:
+            self.state.best_model_checkpoint = f"checkpoint-{self.state.global_step}"
+        folder = self._snapshot().save(output, self.processing_class, args.to_dict(), args.save_only_model)
+        if args.ranks.first:
+            folders.prune(output, args.save_total_limit, self.state.best_model_checkpoint)
+        self.call("on_save")
+        return folder
+
+    def evaluate_between(self) -> bool:
+        """Evaluate while training, without a trace in its random numbers; whether this is the best so far."""
+        with undisturbed():
+            metrics = self.evaluate()
+        self._set_training(True)
+        args, state = self.args, self.state
+        if args.metric_for_best_model is None:
+            return False
+        value = find_metric(metrics, args.metric_for_best_model)
+        if math.isnan(value):
+            return False
+        better = state.best_metric is None or (value > state.best_metric) == bool(args.greater_is_better)
+        if better and value != state.best_metric:
+            state.best_metric, state.best_global_step = value, state.global_step
+            return True
+        return False
+
+    def save_model(self, output_dir: str | Path | None = None) -> None:
+        """Write model and tokenizer so that `pipeline(task, folder)` reads them; LoRA merged, its adapter beside it."""
+        folder = Path(output_dir or self.args.output_dir)
+        if not self.args.ranks.first:
+            return
+        if adapted(self.model):
+            save_adapter(self.model, folder / ADAPTER)
+        with merged(self.model):
+            checkpointing.save_model(self.model, folder, self.processing_class)
+
+    def push_to_hub(self, *arguments: Any, **options: Any) -> NoReturn:
+        """Not offered."""
+        raise TrainingError(
+            "nothing is uploaded from here: save_model() writes a folder that `hf upload` takes as it is"
+        )

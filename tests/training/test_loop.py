@@ -1,0 +1,204 @@
+"""The loop: what a step computes does not depend on how its batch was cut, padded or packed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lamina.errors import TrainingError, TrainingInterrupted
+from lamina.training import TrainerCallback
+from lamina.training.folders import newest
+
+from .tiny import arguments, bert, collate, difference, equal, gpt2, sentences, t5, tagged, trainer, weights
+
+QUIET = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+SILENT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+SGD = {"optim": "sgd", "max_grad_norm": 0.0, "learning_rate": 0.1}  # Adam would blow differences of 1e-9 up
+
+
+def losses(run: Any) -> list[float]:
+    return [entry["loss"] for entry in run.state.log_history if "loss" in entry]
+
+
+MODELS = {
+    "tokens": (lambda: bert("BertForTokenClassification", num_labels=50, **QUIET), tagged),
+    "masked": (lambda: bert("BertForMaskedLM", **QUIET), tagged),
+    "causal": (lambda: gpt2(**SILENT), tagged),
+    "sequences": (lambda: bert(**QUIET), sentences),
+    "seq2seq": (lambda: t5(dropout_rate=0.0), tagged),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_micro_batches_equal_one_batch(kind: str, tmp_path: Path):
+    make, data = MODELS[kind]
+    whole = trainer(tmp_path / "a", make(), data(), per_device_train_batch_size=8, **SGD)
+    parts = trainer(
+        tmp_path / "b", make(), data(), per_device_train_batch_size=2, gradient_accumulation_steps=4, **SGD
+    )
+    whole_plan = [batch for epoch in range(3) for batch in whole.epoch(epoch).plan]
+    again = [row for epoch in range(3) for batch in parts.epoch(epoch).plan for row in batch]
+    assert [row for batch in whole_plan for row in batch] == again
+    whole.train()
+    parts.train()
+    assert losses(whole) == pytest.approx(losses(parts), abs=1e-6)
+    assert difference(weights(whole.model), weights(parts.model)) < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["tokens", "masked", "causal", "sequences"])
+def test_packed_batches_equal_padded_ones(kind: str, tmp_path: Path):
+    make, data = MODELS[kind]
+    padded = trainer(tmp_path / "a", make(), data(), **SGD)
+    packed = trainer(tmp_path / "b", make(), data(), padding_free=True, **SGD)
+    padded.train()
+    packed.train()
+    assert losses(padded) == pytest.approx(losses(packed), abs=1e-5)
+    assert difference(weights(padded.model), weights(packed.model)) < 1e-5
+
+
+def test_packed_batches_honor_attention_dropout(tmp_path: Path):
+    runs = []
+    for rate in (0.0, 0.5):
+        model = bert(hidden_dropout_prob=0.0, attention_probs_dropout_prob=rate)
+        runs.append(trainer(tmp_path / str(rate), model, padding_free=True, max_steps=1))
+        runs[-1].train()
+    assert losses(runs[0]) != losses(runs[1])
+
+
+def test_packing_is_refused_where_it_cannot_be(tmp_path: Path):
+    with pytest.raises(TrainingError, match="group_by_length"):
+        trainer(tmp_path, t5(), tagged(), padding_free=True).train()
+
+
+def test_labelled_rows_alone_give_the_same(tmp_path: Path):
+    all_rows = trainer(tmp_path / "a", bert("BertForMaskedLM", **QUIET), tagged(), labelled_only=False, **SGD)
+    chosen = trainer(tmp_path / "b", bert("BertForMaskedLM", **QUIET), tagged(), **SGD)
+    all_rows.train()
+    chosen.train()
+    assert losses(all_rows) == pytest.approx(losses(chosen), abs=1e-6)
+    assert difference(weights(all_rows.model), weights(chosen.model)) < 1e-6
+
+
+def test_checkpointed_activations_give_the_same(tmp_path: Path):
+    kept, recomputed = trainer(tmp_path / "a"), trainer(tmp_path / "b", gradient_checkpointing=True)
+    kept.train()
+    recomputed.train()
+    assert losses(kept) == pytest.approx(losses(recomputed), abs=1e-6)
+    assert recomputed.model.encoder.checkpointing
+
+
+def test_compiled_steps_give_the_same(tmp_path: Path):
+    plain = trainer(tmp_path / "a", bert(**QUIET))
+    compiled = trainer(tmp_path / "b", bert(**QUIET), torch_compile=True, torch_compile_backend="eager")
+    plain.train()
+    compiled.train()
+    assert losses(plain) == pytest.approx(losses(compiled), abs=1e-5)
+
+
+def test_bfloat16_stays_close(tmp_path: Path):
+    full, half = trainer(tmp_path / "a", bert(**QUIET)), trainer(tmp_path / "b", bert(**QUIET), bf16=True)
+    full.train()
+    half.train()
+    assert losses(full) != losses(half)
+    assert losses(full) == pytest.approx(losses(half), abs=0.02)
+    assert half.model.dtype == torch.float32
+
+
+def test_smoothed_labels(tmp_path: Path):
+    model = bert(**QUIET)
+    batch = collate(sentences(4))
+    model.train()
+    model.label_smoothing = 0.2
+    output = model(**batch)
+    logs = output.logits.log_softmax(-1)
+    own = -logs.gather(1, batch["labels"][:, None]).mean()
+    assert float(output.loss) == pytest.approx(float(0.8 * own - 0.2 * logs.mean()), abs=1e-6)
+    assert float(model.eval()(**batch).loss) == pytest.approx(float(own), abs=1e-6)
+    smoothed = trainer(tmp_path, bert(**QUIET), label_smoothing_factor=0.2, max_steps=1)
+    smoothed.train()
+    assert smoothed.model.label_smoothing == 0.2
+
+
+def test_it_learns(tmp_path: Path):
+    run = trainer(tmp_path, max_steps=60, learning_rate=5e-3, rows=sentences(64))
+    found = run.train()
+    assert found.global_step == 60 and losses(run)[0] > 0.5 and sum(losses(run)[-5:]) / 5 < 0.2
+    assert found.training_loss == pytest.approx(sum(losses(run)) / 60, abs=1e-6)
+
+
+def test_a_batch_that_is_no_number_is_named_and_leaves_the_weights(tmp_path: Path):
+    class Poisoned(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(1, 1)
+
+        def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"loss": (self.layer(x) - labels).square().mean()}
+
+    rows = [{"x": [float("nan") if number == 5 else 1.0], "labels": [1.0]} for number in range(8)]
+
+    def stack(found: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        return {key: torch.tensor([row[key] for row in found]) for key in ("x", "labels")}
+
+    run = trainer(
+        tmp_path, Poisoned(), rows, data_collator=stack, per_device_train_batch_size=1, nan_patience=1, max_steps=8
+    )
+    with pytest.raises(TrainingError, match=r"rows \[5\]"):
+        run.train()
+    assert all(bool(torch.isfinite(p).all()) for p in run.model.parameters())
+    patient = trainer(
+        tmp_path, Poisoned(), rows, data_collator=stack, per_device_train_batch_size=1, nan_patience=2, max_steps=8
+    )
+    assert patient.train().global_step == 8
+    assert all(bool(torch.isfinite(p).all()) for p in patient.model.parameters())
+
+
+def test_memory_that_runs_out_says_what_to_lower(tmp_path: Path):
+    class Full(torch.nn.Linear):
+        def forward(self, input_ids: torch.Tensor, labels: torch.Tensor) -> Any:  # type: ignore[override]
+            raise torch.OutOfMemoryError("no memory")
+
+    run = trainer(tmp_path, Full(1, 1))
+    with pytest.raises(TrainingError, match=r"\d+ tokens .*per_device_train_batch_size"):
+        run.train()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_between_steps_with_a_checkpoint(number: int, tmp_path: Path):
+    class Sender(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            if state.global_step == 3:
+                os.kill(os.getpid(), number)
+
+    whole = trainer(tmp_path / "whole")
+    whole.train()
+    run = trainer(tmp_path / "cut", callbacks=[Sender()])
+    with pytest.raises(TrainingInterrupted, match="step 4 of 8") as caught:
+        run.train()
+    assert caught.value.code == 128 + number
+    assert newest(tmp_path / "cut") == tmp_path / "cut" / "checkpoint-4"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    resumed = trainer(tmp_path / "cut", bert("BertForSequenceClassification", initializer_range=0.5))
+    resumed.train(resume_from_checkpoint=True)
+    assert equal(weights(whole.model), weights(resumed.model))
+    assert losses(whole) == losses(resumed)
+
+
+def test_the_log_holds_every_entry(tmp_path: Path):
+    run = trainer(tmp_path, max_steps=4, logging_steps=2, eval_dataset=sentences(8, 1), eval_strategy="steps")
+    run.train()
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 2, 4, 4]
+    assert {"loss", "grad_norm", "learning_rate", "tokens_per_second", "epoch", "step"} == set(lines[0])
+    assert "eval_loss" in lines[1]
+
+
+def test_arguments_of_a_part_of_the_run(tmp_path: Path):
+    args = arguments(tmp_path, logging_steps=0.25, warmup_steps=0.1)
+    assert args.every("logging_steps", 100) == 25 and args.warmup(100) == 10
