@@ -29,7 +29,7 @@ from .table import table
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PEERS = ROOT / ".cache" / "bench-venv" / "bin" / "python"
-OURS = "lamina"
+OWN = ("lamina", "process")  # modules that run under this interpreter, the others under that of the peers
 LEAST = 0.5  # seconds of a round; shorter calls are repeated
 
 
@@ -37,8 +37,8 @@ LEAST = 0.5  # seconds of a round; shorter calls are repeated
 class Contender:
     """One line of a table: `setup` is "module:function" below benchmarks/peers, `options` are its keyword arguments.
 
-    `wanted` is the ratio promised to the contender `against` (the first one unless named); `most` the seconds of a
-    call, `most_mb` the memory of one that it must stay below.
+    `wanted` is the ratio promised to the contender `against` (the first one unless named); `most` are the seconds, or
+    in a row of memory the MB, that one call must stay below; `cosine` is how near answers must be on average.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Contender:
     wanted: float | None = None
     against: str | None = None
     most: float | None = None
-    most_mb: float | None = None
+    cosine: float = 0.0
 
     @property
     def module(self) -> str:
@@ -64,8 +64,12 @@ class Row:
     contenders: list[Contender]
     amount: float = 1
     unit: str = "calls"
-    bound: Bound = Bound()
+    bound: Bound = field(default_factory=Bound)
     memory: bool = False  # measure what one call grows by instead of its time
+
+    @property
+    def measured(self) -> str:
+        return "peak_mb" if self.memory else "median_s"
 
 
 class Process:
@@ -73,12 +77,12 @@ class Process:
 
     def __init__(self, contender: Contender, options: argparse.Namespace):
         self.contender = contender
-        python = sys.executable if contender.module == OURS else str(options.peers)
+        python = sys.executable if contender.module in OWN else str(options.peers)
         count = str(options.threads)
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
         environment = os.environ | dict.fromkeys(names, count)
         environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true", "TRANSFORMERS_VERBOSITY": "error"}
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
             [python, "-m", "benchmarks.worker"],
             cwd=ROOT,
@@ -107,9 +111,8 @@ class Process:
         return reply
 
     def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.errors.close()
+        with self.process, self.errors:  # leaving waits for its end and closes the pipes
+            self.process.kill()
 
 
 @contextmanager
@@ -123,56 +126,64 @@ def alone() -> Iterator[None]:
         yield
 
 
-def machine(threads: int) -> dict[str, Any]:
+def machine(threads: int, device: str = "cpu") -> dict[str, Any]:
     file = Path("/proc/cpuinfo")
     lines = file.read_text().splitlines() if file.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     cpu = next(names, platform.machine())
-    return {"cpu": cpu, "cores": os.cpu_count(), "threads": threads, "kernel": platform.release()}
+    return {"cpu": cpu, "cores": os.cpu_count(), "threads": threads, "kernel": platform.release(), "device": device}
 
 
 def known_limits(here: dict[str, Any]) -> dict[str, Any]:
     """What limits.py measured on this machine with as many threads, if it was run."""
-    file = RESULTS / "limits.json"
-    found = json.loads(file.read_text()) if file.is_file() else {}
-    same = found.get("machine", {})
-    return found if (same.get("cpu"), same.get("threads")) == (here["cpu"], here["threads"]) else {}
+    file = result_file("limits", here["device"])
+    found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    measured = found.get("machine", {})
+    same = all(measured.get(name) == here[name] for name in ("cpu", "threads"))
+    return found if same else {}
+
+
+def result_file(name: str, device: str) -> Path:
+    return RESULTS / (f"{name}.json" if device == "cpu" else f"{name}-{device}.json")
 
 
 def run_row(row: Row, options: argparse.Namespace) -> dict[str, Any]:
     """All contenders of a row, in turns; their figures by name."""
-    here = machine(options.threads)
+    here = machine(options.threads, options.device)
     lines: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
         ready: list[Process] = []
         answers: dict[str, dict[str, Any]] = {}
         for contender in row.contenders:
             line = lines[contender.name] = {"module": contender.module, "precision": contender.precision}
-            if contender.module != OURS and not options.peers.exists():
+            if contender.module not in OWN and not options.peers.exists():
                 line["absent"] = "no environment of the peers: run `make bench`"
                 continue
-            process = Process(contender, options)
+            process, reply = set_up(contender, row, options)
+            if reply.pop("made", False):  # what converting a model left in memory is no part of using it
+                process.close()
+                process, reply = set_up(contender, row, options)
             stack.callback(process.close)
-            reply = prepare(process, row, options)
+            if not row.memory and not reply.keys() & {"absent", "failed"}:
+                reply |= process.ask("answer")
             answers[contender.name] = reply.pop("answer", {})
             line |= reply
             if not reply.keys() & {"absent", "failed"}:
                 ready.append(process)
         measure(row, ready, lines, options)
-    finish(row, lines, answers, known_limits(here))
+    compare(row, lines, answers, known_limits(here))
+    if not options.smoke:
+        judge(row, lines)
     return {"machine": here, "amount": row.amount, "unit": row.unit, "memory": row.memory, "lines": lines}
 
 
-def prepare(process: Process, row: Row, options: argparse.Namespace) -> dict[str, Any]:
-    """Set up, and let it answer once."""
-    contender = process.contender
+def set_up(contender: Contender, row: Row, options: argparse.Namespace) -> tuple[Process, dict[str, Any]]:
+    """A process with its contender ready to run, and what it said."""
     module, _, function = contender.setup.partition(":")
     case = {**row.case, "threads": options.threads}
     what = {"module": module, "function": function, "options": contender.options, "case": case}
-    reply = process.ask("setup", **what, realtime=not (options.smoke or options.no_realtime))
-    if not row.memory and not reply.keys() & {"absent", "failed"}:
-        reply |= process.ask("answer")
-    return reply
+    process = Process(contender, options)
+    return process, process.ask("setup", **what, realtime=not (options.smoke or options.no_realtime))
 
 
 def measure(row: Row, ready: list[Process], lines: dict[str, Any], options: argparse.Namespace) -> None:
@@ -202,32 +213,34 @@ def measure(row: Row, ready: list[Process], lines: dict[str, Any], options: argp
             lines[name] |= process.ask("profile")
 
 
-def finish(row: Row, lines: dict[str, Any], answers: dict[str, Any], limits: dict[str, Any]) -> None:
-    """Ratios, accuracy, share of the machine's limit, and whether promises were kept."""
-    measured = "peak_mb" if row.memory else "median_s"
+def compare(row: Row, lines: dict[str, Any], answers: dict[str, Any], limits: dict[str, Any]) -> None:
+    """Ratios, accuracy and share of the machine's limit."""
     first = row.contenders[0].name
     for contender in row.contenders:
         line = lines[contender.name]
-        if measured not in line:
+        if row.measured not in line:
             continue
-        if measured in lines[first]:
-            line["ratio"] = lines[first][measured] / line[measured]
+        if row.measured in lines[first]:
+            line["ratio"] = lines[first][row.measured] / line[row.measured]
         line["accuracy"] = closeness(answers.get(first, {}), answers.get(contender.name, {}))
         least = row.bound.seconds(limits, contender.precision)
         if least and not row.memory:
             line["of_limit"] = least / line["median_s"]
-        rival = lines.get(contender.against or first, {})
-        kept = []
-        if contender.wanted is not None and measured in rival:
-            line |= {"wanted": contender.wanted, "against": contender.against or first}
-            line["found"] = rival[measured] / line[measured]
-            kept.append(line["found"] >= contender.wanted)
-        for key, most in (("median_s", contender.most), ("peak_mb", contender.most_mb)):
-            if most is not None:
-                line[f"most_{key}"] = most
-                kept.append(line[key] <= most)
-        if kept:
-            line["met"] = all(kept)
+
+
+def judge(row: Row, lines: dict[str, Any]) -> None:
+    """Whether what was promised of a contender was kept."""
+    for contender in row.contenders:
+        line, against = lines[contender.name], contender.against or row.contenders[0].name
+        if row.measured not in line:
+            continue
+        if contender.wanted is not None and row.measured in lines.get(against, {}):
+            found = lines[against][row.measured] / line[row.measured]
+            near = line.get("accuracy", {}).get("cosine", 1.0) >= contender.cosine
+            met = found >= contender.wanted and near
+            line |= {"wanted": contender.wanted, "against": against, "found": found, "met": met}
+        if contender.most is not None:
+            line |= {"most": contender.most, "met": line[row.measured] <= contender.most}
 
 
 def parse(name: str, arguments: list[str] | None = None) -> argparse.Namespace:
@@ -246,8 +259,7 @@ def parse(name: str, arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (1 if options.smoke else 5)
     if options.output is None and not options.smoke:
-        suffix = "" if options.device == "cpu" else f"-{options.device}"
-        options.output = RESULTS / f"{name}{suffix}.json"
+        options.output = result_file(name, options.device)
     return options
 
 

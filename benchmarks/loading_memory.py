@@ -1,4 +1,4 @@
-"""Memory that loading takes at its peak: the checkpoint in float32, and narrowed while it is read.
+"""Memory at its peak from nothing to the first answer: the checkpoint in float32, and narrowed while it is read.
 
 python -m benchmarks.loading_memory
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from .harness import Contender, Row, main
+from .inputs import random_ids
 from .models import model
 
 MB = 1 << 20
@@ -25,9 +26,10 @@ def rows(options: argparse.Namespace) -> list[Row]:
         who = [
             Contender("transformers", "transformers:read_weights", kind),
             Contender("lamina fp32", "lamina:read_weights", kind),
-            Contender("lamina int8", "lamina:read_weights", {**kind, "precision": "int8"}, "int8", most_mb=most),
+            Contender("lamina int8", "lamina:read_weights", {**kind, "precision": "int8"}, "int8", most=most),
         ]
-        found.append(Row(f"{name}, loading", model(name, options), who, memory=True))
+        case = {**model(name, options), "ids": random_ids(1, 16, 30522)}
+        found.append(Row(f"{name}, loading", case, who, memory=True))
     return found
 
 

@@ -5,9 +5,12 @@ Started as `python -m benchmarks.worker` by harness.py, under the interpreter th
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
+import resource
+import signal
 import sys
 import time
 import traceback
@@ -36,6 +39,12 @@ def realtime() -> bool:
     except (AttributeError, OSError):
         return False
     return True
+
+
+def end_with_parent() -> None:
+    """A harness that is killed cannot end its workers, and a stopped one would wait for ever."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
 
 
 def memory(field: str) -> float:
@@ -67,14 +76,15 @@ class Worker:
 
     def setup(self, request: dict[str, Any]) -> dict[str, Any]:
         steady = realtime() if request["realtime"] else False
-        module = importlib.import_module(f"benchmarks.peers.{request['module']}")
-        make = getattr(module, request["function"])
+        folder, case = request["case"].get("made"), request["case"]
+        before = set(os.listdir(folder)) if folder else set()
         try:
-            self.work = make(request["case"], **request["options"])
+            module = importlib.import_module(f"benchmarks.peers.{request['module']}")
+            self.work = getattr(module, request["function"])(case, **request["options"])
         except ImportError as error:
             return {"absent": str(error)}
-        held = memory("VmRSS")
-        return {"versions": versions(), "realtime": steady, "held_mb": held}
+        made = bool(folder) and set(os.listdir(folder)) != before
+        return {"versions": versions(), "realtime": steady, "held_mb": memory("VmRSS"), "made": made}
 
     def answer(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"answer": self.work.answer(self.work.run())}
@@ -102,7 +112,8 @@ class Worker:
         return grown
 
     def peak(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {"peak_mb": memory("VmHWM")}
+        """The most this process held, or one that it started."""
+        return {"peak_mb": max(memory("VmHWM"), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)}
 
     def profile(self, _: dict[str, Any]) -> dict[str, Any]:
         """Where torch spends one call, by operator; nothing for an engine that has no torch in it."""
@@ -123,7 +134,7 @@ class Worker:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the engines that this process has loaded."""
+    """Versions of the engines that this process has loaded, and the accelerator it uses."""
     found = {}
     for name in PACKAGES:
         if name in sys.modules:
@@ -131,10 +142,14 @@ def versions() -> dict[str, str]:
                 found[name] = version(name)
             except PackageNotFoundError:
                 found[name] = "?"
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        found["device"] = torch.cuda.get_device_name()
     return found
 
 
 def main() -> None:
+    end_with_parent()
     # Engines print to standard output; replies go out on a copy of it.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

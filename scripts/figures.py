@@ -123,8 +123,8 @@ def parity() -> Table:
             )
         for ours, theirs in zip(map(flatten, outputs), answer.outputs, strict=True):
             for key in theirs:
-                expected = real(key, theirs[key], answer.inputs)
-                difference = np.abs(real(key, ours[key], answer.inputs) - expected)
+                expected = real(key, theirs[key], answer.inputs, answer.paired)
+                difference = np.abs(real(key, ours[key], answer.inputs, answer.paired) - expected)
                 worst = float(difference.max(initial=0.0))
                 if "loss" in key:
                     here.loss = max(here.loss or 0.0, worst)
@@ -148,23 +148,22 @@ def parity() -> Table:
 def cold_start() -> str:
     """The last run of benchmarks/cold_start.py."""
     if not COLD_START.is_file():
-        return "Not measured yet: run `python benchmarks/cold_start.py --reference PYTHON`."
-    found = json.loads(COLD_START.read_text(encoding="utf-8"))
-    rows = [
-        (name, f"{row['median_s']:.2f}", f"{row['min_s']:.2f} - {row['max_s']:.2f}", f"{row['median_cpu_s']:.2f}")
-        for name, row in found["rows"].items()
-    ]
-    versions = {**found["versions"], **{f"reference {k}": v for k, v in found.get("reference_versions", {}).items()}}
-    ratio = f" Lamina answers {found['times_faster']:.1f} times sooner." if "times_faster" in found else ""
-    return (
-        f'"{found["sentence"]}" classified by a fresh process on {found["machine"]["cores"]} cores '
-        f"({found['machine']['cpu']}), {found['checkpoint']}; "
-        f"{found['rounds']} rounds, the sides taking turns.{ratio}\n\n"
-        + markdown(("process", "median s", "min - max s", "CPU s"), rows)
-        + "\n\n"
-        + ", ".join(f"{name} {version}" for name, version in versions.items())
-        + "."
-    )
+        return "Not measured yet: run `scripts/bench cold_start`."
+    parts = []
+    for name, row in json.loads(COLD_START.read_text(encoding="utf-8")).items():
+        lines = {who: line for who, line in row["lines"].items() if "median_s" in line}
+        rows = [
+            (
+                who,
+                f"{line['median_s']:.2f}",
+                f"{line['min_s']:.2f} - {line['max_s']:.2f}",
+                f"{line['ratio']:.1f}" if "ratio" in line else "-",
+            )
+            for who, line in lines.items()
+        ]
+        head = f"A sentence classified: {name}, on {row['machine']['cores']} cores ({row['machine']['cpu']})."
+        parts.append(f"{head}\n\n{markdown(('process', 'median s', 'min - max s', 'times faster'), rows)}")
+    return "\n\n".join(parts)
 
 
 def page() -> str:

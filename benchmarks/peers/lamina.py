@@ -71,5 +71,12 @@ def tokenize(case: dict[str, Any], one_by_one: bool = False) -> Work:
 
 
 def read_weights(case: dict[str, Any], kind: str, precision: str | None = None) -> Work:
-    """Loading itself; what it returns is kept until its memory was measured."""
-    return Work(lambda: load(case, kind, precision))
+    """From nothing to a first answer; the model is kept until its memory was measured."""
+
+    def run() -> Any:
+        model = load(case, kind, precision)
+        with torch.inference_mode():
+            model(input_ids=torch.tensor(case["ids"]))  # mapped weights come into memory when they are read
+        return model
+
+    return Work(run)

@@ -1,4 +1,4 @@
-"""OpenVINO, reading the ONNX file that onnxruntime.py exports."""
+"""OpenVINO, reading the ONNX file that export.py writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import openvino
 
 from ..worker import Work
 from .batches import arrange, padded
-from .onnxruntime import exported
+from .export import exported
 
 
 def encode(case: dict[str, Any], policy: str = "budget") -> Work:

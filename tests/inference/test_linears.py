@@ -134,7 +134,8 @@ def test_a_layer_of_odd_sizes() -> None:
             assert error(kind(weight, bias)(x), F.linear(x, weight, bias)) < 0.03
 
 
-def test_a_single_row_may_take_the_plain_weight() -> None:
+def test_a_single_row_may_take_the_plain_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capabilities, "packs_single_rows", lambda: False)
     weight, bias = numbers(96, 64, seed=1), numbers(96, seed=2)
     layer = PackedLinear(weight, bias, None, single=True)
     x = numbers(1, 64)

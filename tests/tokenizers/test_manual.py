@@ -93,7 +93,7 @@ def test_added_tokens(bert: Tokenizer) -> None:
     assert bert.get_vocab()["newword"] == bert.vocab["newword"] == size
     for wrong in ([""], [3]):
         with pytest.raises(TokenizerError):
-            bert.add_tokens(wrong)  # type: ignore[arg-type]
+            bert.add_tokens(wrong)
 
 
 def test_special_tokens_by_role(bert: Tokenizer) -> None:
@@ -115,7 +115,7 @@ def test_special_tokens_by_role(bert: Tokenizer) -> None:
     with pytest.raises(TokenizerError, match="Roles"):
         bert.add_special_tokens({"no_token": "x"})
     with pytest.raises(TokenizerError, match="pad_token"):
-        bert.pad_token = 3  # type: ignore[assignment]
+        bert.pad_token = 3
 
 
 def test_added_tokens_of_kinds_cut_in_python(marian: Tokenizer) -> None:

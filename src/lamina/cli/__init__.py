@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+
+PATIENCE = (200_000, 20, 100)  # new objects before the collector looks at them; a start makes hundreds of thousands
 
 
 def main() -> None:
     """Run the command line; every error of ours is one line on standard error and exit status 1."""
+    gc.set_threshold(*PATIENCE)
     try:
         from ..errors import LaminaError
         from .app import app
@@ -18,3 +22,5 @@ def main() -> None:
             sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        gc.freeze()  # or the interpreter would go through all of torch on its way out, a third of a second

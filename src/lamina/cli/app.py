@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .bench import bench
 from .convert import convert
 from .generate import generate
 from .info import info
@@ -24,6 +25,7 @@ app.command()(generate)
 app.command()(info)
 app.command()(convert)
 app.command()(train)
+app.command()(bench)
 
 
 def show_version(wanted: bool) -> None:

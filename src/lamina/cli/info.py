@@ -40,16 +40,29 @@ def info(
         show(Console(highlight=False), found)
 
 
+KNOWN_AS = {  # kinds that differ inside and are one task to a user
+    "aligned-lm": "causal-lm",
+    "next-sentence-pretraining": "pre-training",
+    "sentence-order-pretraining": "pre-training",
+    "replaced-token": "pre-training",
+    "encoder-body": "text-encoding",
+    "pooled-body": "body",
+}
+
+
 def family_tasks() -> dict[str, list[str]]:
     """The tasks of every family, under the names that AutoModelForX and its kin go by."""
     from ..families import MODULES, family
 
-    return {name: list(dict.fromkeys(task.kind for task in family(name).tasks)) for name in sorted(MODULES)}
+    def kinds(name: str) -> list[str]:
+        return list(dict.fromkeys(KNOWN_AS.get(task.kind, task.kind) for task in family(name).tasks))
+
+    return {name: kinds(name) for name in sorted(MODULES)}
 
 
 def show_families(console: Console, found: dict[str, list[str]]) -> None:
     """Families down, tasks across under their initials, a dot where they meet."""
-    kinds = list(dict.fromkeys(kind for tasks in found.values() for kind in tasks if not kind.endswith("body")))
+    kinds = list(dict.fromkeys(kind for tasks in found.values() for kind in tasks if kind != "body"))
     table = Table(box=None, padding=(0, 1), header_style="bold")
     table.add_column("family", style="cyan")
     for kind in kinds:

@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 
+def possible(eos: Sequence[int], scores: Tensor) -> list[int]:
+    """The ends that a model of this vocabulary can write: defaults may name one that it has not got."""
+    return [token for token in eos if token < scores.shape[1]]
+
+
 class MinLength:
     """Bans the end of a sequence before it is `length` tokens long, the prompt counted."""
 
@@ -17,7 +22,7 @@ class MinLength:
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Ban the end while the rows are too short."""
         if input_ids.shape[1] < self.length:
-            scores[:, self.eos] = -torch.inf
+            scores[:, possible(self.eos, scores)] = -torch.inf
         return scores
 
 
@@ -34,7 +39,8 @@ class ExponentialDecay:
         """Raise the end's score by its size times factor ** (tokens beyond the start) - 1."""
         beyond = input_ids.shape[1] - self.start
         if beyond > 0:
-            ends = scores[:, self.eos]
+            eos = possible(self.eos, scores)
+            ends = scores[:, eos]
             raised = ends + ends.abs() * (self.factor**beyond - 1)
-            scores[:, self.eos] = torch.where(ends > -torch.inf, raised, ends)
+            scores[:, eos] = torch.where(ends > -torch.inf, raised, ends)
         return scores

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from time import perf_counter
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +46,31 @@ def fuses(feature: str, function: str) -> bool:
     return _tried(partial(_packed if feature == "packed" else _int8_many, function))
 
 
+@cache
+def packs_single_rows() -> bool:
+    """Whether a single row meets prepacked float32 weights faster than plain ones: so on some CPUs, not on others.
+
+    Timed once, on a few megabytes of weights, since no property of a CPU tells.
+    """
+    if not has("packed"):
+        return False
+    with torch.inference_mode():
+        x, weight = torch.ones(1, 768), torch.ones(3072, 768)
+        packed, product = torch.ops.mkldnn._reorder_linear_weight(weight, 1), bare("mkldnn", "_linear_pointwise")
+        plain = _fastest(lambda: F.linear(x, weight))
+        return _fastest(lambda: product(x, packed, None, "none", [], "")) < plain
+
+
+def _fastest(run: Callable[[], Any], times: int = 7) -> float:
+    run()
+    seconds = []
+    for _ in range(times):
+        start = perf_counter()
+        run()
+        seconds.append(perf_counter() - start)
+    return min(seconds)
+
+
 def _tried(test: Callable[[], bool]) -> bool:
     try:
         with torch.inference_mode(), warnings.catch_warnings():
@@ -72,6 +99,13 @@ def prepacked_int8(codes: Tensor, scale: Tensor, bias: Tensor | None) -> torch.S
     with quantized_engine(engine):
         packed: torch.ScriptObject = torch.ops.quantized.linear_prepack(weight, bias)
     return packed
+
+
+def bare(library: str, name: str) -> Callable[..., Any]:
+    """One of torch's operators without the Python that it is called through, where it can be had."""
+    operator = getattr(getattr(torch.ops, library), name).default
+    found: Callable[..., Any] = getattr(operator, "_op", operator)
+    return found
 
 
 def as_bytes(quantized: Tensor) -> Tensor:

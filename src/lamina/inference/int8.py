@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..checkpoint.compact import int8_codes, unpack
 from . import capabilities
-from .capabilities import as_bytes, prepacked_int8
+from .capabilities import as_bytes, bare, prepacked_int8
 from .linears import ROWS_HINT, FrozenLinear
 
 FEW_ROWS = 16  # up to here fbgemm beats oneDNN
@@ -48,6 +48,7 @@ class Int8Linear(FrozenLinear):
             self.bias = self.bias.float()
         if cpu and (not self.reduced or capabilities.has("int8_few_reduced")):
             self.few = prepacked_int8(codes, self.scale, self.bias)
+            self.product_of_few = bare("quantized", "linear_dynamic")
         elif self.many:
             self._pack_many(codes)
         else:
@@ -68,6 +69,7 @@ class Int8Linear(FrozenLinear):
 
     def _pack_many(self, codes: Tensor) -> None:
         self.packed = torch.ops.onednn.qlinear_prepack(codes, [ROWS_HINT, self.in_features])
+        self.product_of_many = bare("onednn", "qlinear_pointwise")
 
     @property
     def weight(self) -> Tensor:
@@ -80,7 +82,7 @@ class Int8Linear(FrozenLinear):
         rows = x.numel() // self.in_features
         x = x if dtype == torch.float32 else x.float()
         if self.few is not None and (rows <= self.few_rows or not self.many):
-            y = self.activated(torch.ops.quantized.linear_dynamic(x, self.few, self.reduced))
+            y = self.activated(self.product_of_few(x, self.few, self.reduced))
         elif self.many and rows:
             y = self._many_rows(x.reshape(rows, -1), rows).view(*x.shape[:-1], self.out_features)
         else:
@@ -101,7 +103,7 @@ class Int8Linear(FrozenLinear):
         zero = round(-low / scale)
         codes = as_bytes(torch.quantize_per_tensor(_rounded(x, rows), scale, zero, torch.quint8))
         name, algorithm = self.post or ("none", "")
-        y: Tensor = torch.ops.onednn.qlinear_pointwise(
+        y: Tensor = self.product_of_many(
             codes, scale, zero, self.packed, self.scale, self.zeros, self.bias,
             1.0, 0, torch.float32, name, [], algorithm,
         )  # fmt: skip
@@ -124,7 +126,7 @@ class RowInt8Linear(Int8Linear):
         scale = largest.clamp_min_(1e-12).div_(127)
         # Dividing first lets one range do for all rows, and that rounding is vectorized where a cast is not.
         codes = as_bytes(torch.quantize_per_tensor(_rounded(x / scale, rows), 1.0, 128, torch.quint8))
-        y: Tensor = torch.ops.onednn.qlinear_pointwise(
+        y: Tensor = self.product_of_many(
             codes, 1.0, 128, self.packed, self.scale, self.zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )  # fmt: skip
         y = (y if len(y) == rows else y[:rows]).mul_(scale)

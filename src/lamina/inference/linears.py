@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..nn.feedforward import ACTIVATIONS
 from . import capabilities
-from .capabilities import POST
+from .capabilities import POST, bare
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -59,6 +59,10 @@ class FrozenLinear(nn.Module, ABC):
         """Bytes of what is kept, one layout counted."""
         return sum(tensor.nbytes for tensor in self.tensors().values())
 
+    def __call__(self, x: Tensor) -> Any:
+        """`forward` without torch's hooks, whose cost a step of decoding pays for every layer."""
+        return self.forward(x)
+
     def fusion(self, feature: str) -> tuple[str, str] | None:
         """What the operator behind `feature` calls our activation; None where it cannot apply it."""
         if self.activation is None:
@@ -94,8 +98,8 @@ class FrozenLinear(nn.Module, ABC):
 class PackedLinear(FrozenLinear):
     """Weights as they are, float32 or bfloat16, in oneDNN's own layout; float32 answers within 1e-6 of the plain ones.
 
-    Wins two to three times at 8 to 64 rows, a little beyond, and loses at a single row: with `single` the plain weight
-    is kept beside the packed one for that.
+    Wins two to three times at 8 to 64 rows, a little beyond. At a single row some CPUs lose: there, `single` keeps the
+    plain weight beside the packed one.
     """
 
     precision = "fp32-packed"
@@ -116,9 +120,11 @@ class PackedLinear(FrozenLinear):
         self.post: tuple[str, str] | None = None
         if weight.device.type == "cpu" and feature is not None and capabilities.has(feature):
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS_HINT)
+            self.product = bare("mkldnn", "_linear_pointwise")
             self.post = self.fusion("packed")
         self.dtype = weight.dtype
-        self.plain = weight if self.packed is None or self.single else None
+        beside = self.single and weight.dtype == torch.float32 and not capabilities.packs_single_rows()
+        self.plain = weight if self.packed is None or beside else None
 
     def tensors(self) -> dict[str, Tensor]:
         """Weight and bias."""
@@ -139,7 +145,7 @@ class PackedLinear(FrozenLinear):
             assert self.plain is not None
             return self.activated(F.linear(x, self.plain, self.bias))
         name, algorithm = self.post or ("none", "")
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, name, [], algorithm)
+        y: Tensor = self.product(x, self.packed, self.bias, name, [], algorithm)
         return y if self.post is not None else self.activated(y)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..spec import BlockSpec
 from .attention import Attend, CrossAttention, SelfAttention
+from .dropout import Dropout
 from .feedforward import FeedForward
 
 
@@ -33,10 +34,10 @@ class Block(nn.Module):
         if cross:
             self.cross, self.cross_norm = CrossAttention(spec), norm(spec.norm, spec.hidden_size, spec.eps)
         self.ffn, self.ffn_norm = FeedForward(spec), norm(spec.norm, spec.hidden_size, spec.eps)
-        self.dropout = nn.Dropout(spec.dropout)
+        self.dropout = Dropout(spec.dropout)
         self.ffn_dropout = self.dropout
         if spec.feedforward_dropout is not None:
-            self.ffn_dropout = nn.Dropout(spec.feedforward_dropout)
+            self.ffn_dropout = Dropout(spec.feedforward_dropout)
 
     def forward(
         self,

@@ -71,16 +71,17 @@ class DecodingState:
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> Pair:
         """Put [rows, tokens, heads, head_dim] into the next slots and return all: [groups, heads, slots, head_dim]."""
-        k, v = (grouped_rows(t, self.groups) for t in (k, v))
-        end = self.used + k.shape[2]
+        k, v = grouped_rows(k, self.groups), grouped_rows(v, self.groups)
+        tokens = k.shape[2]
+        end = self.used + tokens
         keys, values = self.keys[layer], self.values[layer]
         if keys is None or values is None:
             shape = (*k.shape[:2], self.capacity, k.shape[3])
             keys = self.keys[layer] = k.new_zeros(shape)  # zeros: a masked slot of garbage could still be NaN
             values = self.values[layer] = v.new_zeros(shape)
-        keys[:, :, self.used : end] = k
-        values[:, :, self.used : end] = v
-        return keys[:, :, :end], values[:, :, :end]
+        keys.narrow(2, self.used, tokens).copy_(k)
+        values.narrow(2, self.used, tokens).copy_(v)
+        return keys.narrow(2, 0, end), values.narrow(2, 0, end)
 
     def advance(self, tokens: int, lengths: Tensor | None) -> None:
         """Close a step that wrote `tokens` per row, of which `lengths` are real."""
@@ -202,7 +203,9 @@ class DecodingState:
 
 def grouped_rows(x: Tensor, groups: int) -> Tensor:
     """[rows, tokens, heads, head_dim] to [groups, heads, rows per group * tokens, head_dim]."""
-    return x.reshape(groups, -1, *x.shape[2:]).transpose(1, 2)
+    if len(x) != groups:
+        x = x.reshape(groups, -1, *x.shape[2:])
+    return x.transpose(1, 2)
 
 
 def _grouping(groups: list[int]) -> tuple[list[int], int]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..spec import EmbeddingSpec, LearnedPositions, PaddingAwarePositions, Positions, SinusoidalPositions
+from .dropout import Dropout
 
 
 def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
@@ -45,7 +46,7 @@ class Embeddings(nn.Module):
                 self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=False)
         self.types = table(spec.token_types, width) if spec.token_types else None
         self.norm = nn.LayerNorm(width, spec.eps) if spec.norm else None
-        self.dropout = nn.Dropout(spec.dropout)
+        self.dropout = Dropout(spec.dropout)
         self.projection = nn.Linear(width, spec.hidden_size) if spec.projected else None
 
     def forward(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..spec import BlockSpec
+from .dropout import Dropout
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -41,7 +42,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.gated, self.activation = spec.gated, activation(spec.activation)
         self.up = nn.Linear(spec.hidden_size, spec.intermediate_size * (1 + spec.gated), spec.bias)
-        self.dropout = nn.Dropout(spec.activation_dropout)
+        self.dropout = Dropout(spec.activation_dropout)
         self.down = nn.Linear(spec.intermediate_size, spec.hidden_size, spec.bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..spec import HeadSpec, Pooler
+from .dropout import Dropout
 from .feedforward import activation
 
 
@@ -29,11 +30,11 @@ class Head(nn.Module):
         super().__init__()
         self.spec = spec
         size = spec.dense_size or spec.hidden_size
-        self.dropout_before = nn.Dropout(spec.dropout_before)
+        self.dropout_before = Dropout(spec.dropout_before)
         self.dense = nn.Linear(spec.hidden_size, size) if spec.dense else None
         self.activation = activation(spec.dense) if spec.dense else None
         self.norm = nn.LayerNorm(size, spec.eps) if spec.norm else None
-        self.dropout = nn.Dropout(spec.dropout)
+        self.dropout = Dropout(spec.dropout)
         self.project = nn.Linear(size, spec.outputs, spec.bias)
         if spec.frozen_bias:
             del self.project.bias

@@ -16,6 +16,7 @@ from ..spec import BlockSpec, SegmentSpec
 from .adaptive import AdaptiveEmbedding
 from .attention import SelfAttention
 from .block import Block
+from .dropout import Dropout
 from .layouts import DenseLayout, RecordingLayout
 
 Recall = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -52,7 +53,7 @@ class SegmentStack(nn.Module):
         if not spec.own_biases:
             for layer in range(len(self.layers)):
                 self.attention(layer).content, self.attention(layer).distance = self.content, self.distance
-        self.dropout = nn.Dropout(block.dropout)
+        self.dropout = Dropout(block.dropout)
         self.memory_length = spec.memory_length
         self.checkpointing = False
 

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from ..spec import BlockSpec, RelativeBuckets, StackSpec
 from .attention import Attend
 from .block import Block, norm
+from .dropout import Dropout
 from .embeddings import Embeddings, table
 from .layouts import Layout
 
@@ -58,7 +59,7 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList(Block(self._block_spec(i), spec.cross) for i in range(distinct))
         eps = spec.block.eps if spec.final_eps is None else spec.final_eps
         self.norm = norm(spec.block.norm, spec.block.hidden_size, eps) if spec.final_norm else None
-        self.dropout = nn.Dropout(spec.final_dropout)
+        self.dropout = Dropout(spec.final_dropout)
         self.relative = RelativeBias(spec.relative, spec.block.num_heads, spec.causal) if spec.relative else None
         self.checkpointing = False
 
