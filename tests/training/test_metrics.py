@@ -12,7 +12,8 @@ import torch
 from lamina import Tokenizer
 from lamina.errors import DataError
 from lamina.training.entities import EntityMetric, entities
-from lamina.training.metrics import ClassificationMetric, TokenAccuracy, perplexity
+from lamina.training.metrics import ClassificationMetric, TokenAccuracy, installed, likeliest, perplexity
+from lamina.training.named import load_metric
 from lamina.training.squad import exact, overlap, squad_scores
 from lamina.training.written import WrittenMetric, bleu, bleu_scores, rouge
 
@@ -97,6 +98,8 @@ def test_token_accuracy_and_perplexity():
     masked.update(logits, torch.tensor([[1, -100, 0]]))
     causal.update(logits, torch.tensor([[0, 1, 3]]))
     assert masked.compute() == {"accuracy": 0.5} and causal.compute() == {"accuracy": 0.5}
+    masked.update(likeliest(logits), torch.tensor([[1, -100, 0]]))
+    assert masked.compute() == {"accuracy": 0.5}
     assert perplexity(math.log(7)) == pytest.approx(7) and perplexity(1e9) == math.inf
 
 
@@ -119,3 +122,76 @@ def test_written_ids_are_scored_as_text():
     metric = WrittenMetric(tokenizer, bleu_scores)
     metric.update(torch.tensor([[*ids, tokenizer.pad_token_id]]), torch.tensor([[*ids, -100, -100]]))
     assert metric.compute() == {"bleu": pytest.approx(100), "gen_len": len(ids)}
+
+
+PREDICTED = [{"id": "1", "prediction_text": "a cat"}, {"id": "2", "prediction_text": ""}]
+GOLD = [{"id": "1", "answers": {"text": ["cat"], "answer_start": [0]}}, {"id": "2", "answers": {"text": [], "answer_start": []}}]
+
+
+@pytest.mark.parametrize(
+    ("name", "predictions", "references", "scores"),
+    [
+        (("glue", "cola"), [0, 1, 1, 0], [0, 1, 0, 0], {"matthews_correlation": pytest.approx(1 / math.sqrt(3))}),
+        (("glue", "mrpc"), [0, 1, 1, 0], [0, 1, 0, 0], {"accuracy": 0.75, "f1": pytest.approx(2 / 3)}),
+        (("glue", "stsb"), [1.0, 2.0, 3.0], [1.0, 2.0, 4.0], {"pearson": pytest.approx(0.98198, abs=1e-5), "spearmanr": 1}),
+        (("glue", "mnli_matched"), [2, 1], [2, 0], {"accuracy": 0.5}),
+        (("accuracy",), [1, 0], [1, 1], {"accuracy": 0.5}),
+        (("pearsonr",), [1.0, 2.0], [1.0, 2.0], {"pearsonr": pytest.approx(1)}),
+        (("squad",), PREDICTED[:1], GOLD[:1], {"exact_match": 100, "f1": 100}),
+        (
+            ("squad_v2",),
+            PREDICTED,
+            GOLD,
+            {"exact": 100, "f1": 100, "total": 2, "HasAns_exact": 100, "HasAns_f1": 100, "HasAns_total": 1,
+             "NoAns_exact": 100, "NoAns_f1": 100, "NoAns_total": 1},
+        ),
+        (
+            ("seqeval",),
+            [["B-X", "I-X", "O"]],
+            [["B-X", "O", "O"]],
+            {"X": {"precision": 0, "recall": 0, "f1": 0, "number": 1}, "overall_precision": 0, "overall_recall": 0,
+             "overall_f1": 0, "overall_accuracy": pytest.approx(2 / 3)},
+        ),
+        (("rouge",), ["a cat sat"], ["a cat sat"], {"rouge1": 1, "rouge2": 1, "rougeL": 1, "rougeLsum": 1}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_metrics_answer_to_their_old_names(
+    name: tuple[str, ...], predictions: list[Any], references: list[Any], scores: dict[str, Any]
+):
+    metric = load_metric(*name)
+    assert metric.compute(predictions=predictions, references=references) == scores
+    for prediction, reference in zip(predictions, references, strict=True):
+        metric.add(prediction=prediction, reference=reference)
+    assert metric.compute() == scores
+
+
+def test_sacrebleu_takes_one_or_several_references():
+    metric = load_metric("sacrebleu")
+    found = ["the cat is on the mat"]
+    one = metric.compute(predictions=found, references=[["the cat sat on the mat"]])
+    two = metric.compute(predictions=found, references=[["the cat sat on the mat", "the cat is on the mat"]])
+    assert one["score"] < two["score"] == pytest.approx(100) and one["sys_len"] == 6
+    assert one == metric.compute(predictions=found, references=["the cat sat on the mat"])
+    rouge_score = load_metric("rouge").compute(predictions=["a b"], references=["a c"])["rouge1"]
+    assert rouge_score == rouge_score.mid.fmeasure == 0.5
+
+
+def test_metrics_that_cannot_be_are_refused():
+    with pytest.raises(DataError, match="no metric 'blue'; there are glue, accuracy"):
+        load_metric("blue")
+    with pytest.raises(DataError, match="glue has no task None; there are cola"):
+        load_metric("glue")
+    with pytest.raises(DataError, match="2 predictions for 1 references"):
+        load_metric("accuracy").compute(predictions=[1, 1], references=[1])
+    with pytest.raises(DataError, match="squad takes"):
+        load_metric("squad").compute(predictions=["a"], references=["a"])
+    with pytest.raises(DataError, match="nothing to score"):
+        load_metric("f1").compute(predictions=[], references=[])
+
+
+def test_a_metric_whose_library_is_missing_says_so_before_training(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lamina.training.metrics.find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"matthews needs scikit-learn: install it with `pip install 'lamina\[train\]'`"):
+        ClassificationMetric(("accuracy", "matthews"))
+    installed("accuracy")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import DataError
-from lamina.training.readers import GLUE, read_conll, read_glue, read_parallel, read_squad, read_swag
+from lamina.training.glue import GLUE, read_glue
+from lamina.training.readers import read_conll, read_parallel, read_squad, read_swag
 from lamina.training.tables import open_table
 
 
@@ -56,6 +57,8 @@ def test_the_same_file_has_the_same_fingerprint_and_another_not(tmp_path: Path):
         ("a.json", "[1]", "row 1: must be an object"),
         ("a.json", '{"a": [1], "b": []}', "differ in length"),
         ("a.json", "[" * 100_000, "nested too deeply"),
+        ("a.json", '[{"a": 1' + "0" * 5000 + "}]", "cannot be read as JSON"),
+        ("a.jsonl", '{"a": 1}\n' + "[" * 100_000, "row 2: is nested too deeply"),
         ("a.csv", "", "holds no rows"),
         ("a.csv", b"text\nok\n\xff\n", "row 3: not UTF-8"),
         ("a.parquet", "no parquet", "cannot be read as parquet"),
@@ -155,3 +158,72 @@ def test_parallel_text(tmp_path: Path):
         read_parallel(f"{a},{written(tmp_path, 'c.fr', 'un')}")
     with pytest.raises(DataError, match="row 1: no text in the column 'ro'"):
         read_parallel(nested, "en", "ro")
+
+
+def test_other_objects_are_refused_with_what_to_do():
+    with pytest.raises(DataError, match="the data is a dict with the parts 'train', 'test': choose one of them"):
+        open_table({"train": ROWS, "test": ROWS})
+    with pytest.raises(DataError, match="an object with __len__ and __getitem__, not 3"):
+        open_table(3)
+    with pytest.raises(DataError, match=r"the data gives no row 0 \(KeyError"):
+        open_table(Frame())
+    with pytest.raises(DataError, match="row 1 of the data is a str; rows are dictionaries"):
+        open_table(["a"])
+    with pytest.raises(DataError, match="the data holds no rows"):
+        open_table([])
+
+
+class Frame:
+    """Indexed by column, as a table of pandas is."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, name: object) -> object:
+        return {"text": ["a", "b"]}[name]  # type: ignore[index]
+
+
+def test_classes_of_a_datasets_column_come_by_their_names():
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {
+            "tokens": datasets.Sequence(datasets.Value("string")),
+            "ner_tags": datasets.Sequence(datasets.ClassLabel(names=["O", "B-PER"])),
+            "label": datasets.ClassLabel(names=["bad", "good"]),
+        }
+    )
+    data = datasets.Dataset.from_list(
+        [{"tokens": ["Ada", "ran"], "ner_tags": [1, 0], "label": 1}, {"tokens": ["a"], "ner_tags": [0], "label": -1}],
+        features=features,
+    )
+    assert open_table(data).column("label") == ["good", -1]
+    assert read_conll(data)[0] == {"tokens": ["Ada", "ran"], "labels": ["B-PER", "O"]}
+    with pytest.raises(DataError, match="the tags in 'ner_tags' must be names such as O and B-PER, not numbers"):
+        read_conll(list(data))
+
+
+def test_glue_by_numbers_has_the_names_of_the_files(tmp_path: Path):
+    rows = [{"sentence1": "a", "sentence2": "b", "label": label} for label in (1, 0, -1)]
+    assert [row["label"] for row in read_glue(rows, "rte")] == ["not_entailment", "entailment", -1]
+
+
+def test_lines_of_qqp_that_were_cut_short_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    broken = FILES["qqp"].replace("1\t2\t3\tq\tr\t1", "1\t2\t3\tq")
+    assert len(read_glue(written(tmp_path, "train.tsv", broken), "qqp")) == 1
+    assert "row 3: left out, it has 4 columns of 6" in caplog.text
+
+
+def test_two_questions_with_one_id_are_refused():
+    row = {"id": "q", "question": "Who?", "context": "It was Ada.", "answers": {"text": ["Ada"], "answer_start": [7]}}
+    with pytest.raises(DataError, match="row 2: the id 'q' is that of the data, row 1 too"):
+        read_squad([row, row])
+
+
+def test_a_docstart_line_may_stand_right_before_its_sentence(tmp_path: Path):
+    table = read_conll(written(tmp_path, "a.txt", "-DOCSTART- O\nEU B-ORG\n\n-DOCSTART- O\n\nx O\n"))
+    assert [row["tokens"] for row in table] == [["EU"], ["x"]] and table.place(0).endswith("row 2")
+
+
+def test_lines_end_at_line_feeds_only(tmp_path: Path):
+    table = open_table(written(tmp_path, "a.txt", "one\u2028still one\r\n\ntwo\n"))
+    assert table.texts("text") == ["one\u2028still one", "two"] and table.place(1).endswith("row 3")

@@ -15,6 +15,7 @@ import pytest
 from lamina import AutoModelForMultipleChoice, BertConfig, Tokenizer, pipeline
 from lamina.errors import DataError, TrainingError
 from lamina.training import recipes
+from examples import real_data
 from tests.assets import asset
 from tests.pipelines.writers import write_writer
 from tests.training import samples
@@ -109,6 +110,34 @@ def test_numbers_and_several_labels(tmp_path: Path, encoder: str, problem: str):
     assert {each["label"] for each in found} == ({"LABEL_0"} if problem == "regression" else {"odd", "other", "always"})
 
 
+def test_pairs_are_read_together(tmp_path: Path, encoder: str):
+    texts = [context for context, _, _ in samples.FACTS]
+    rows = [
+        {"first": text, "second": other, "label": "same" if text == other else "other"}
+        for text in texts
+        for other in (text, texts[0], text, texts[1])
+    ]
+    results = run(
+        "text-classification", model=encoder, train=rows, eval=rows, output=tmp_path / "out", epochs=30,
+        learning_rate=2e-3, from_scratch=True, text_column="first", text_pair_column="second",
+    )  # fmt: skip
+    assert results["eval_accuracy"] > 0.9
+    classifier = pipeline("text-classification", str(tmp_path / "out"))
+    assert classifier({"text": texts[2], "text_pair": texts[2]})["label"] == "same"
+
+
+def test_lora_trains_small_matrices_and_early_stopping_keeps_the_best(tmp_path: Path, encoder: str):
+    rows = [{"text": f"{word} {'good' if i % 2 else 'bad'}", "label": "ab"[i % 2]} for i, word in enumerate("cat dog sea".split() * 8)]
+    results = run(
+        "text-classification", model=encoder, train=rows, eval=rows, output=tmp_path / "out", epochs=40,
+        learning_rate=1e-2, from_scratch=True, lora=4, early_stopping=3,
+        arguments={"eval_strategy": "epoch", "save_strategy": "epoch"},
+    )  # fmt: skip
+    assert results["eval_accuracy"] > 0.9
+    assert (tmp_path / "out" / "adapter" / "lamina_adapter.safetensors").stat().st_size < 200_000
+    assert pipeline("text-classification", str(tmp_path / "out"))("cat good")[0]["label"] == "b"
+
+
 @pytest.mark.parametrize("options", [{}, {"whole_word": True}, {"packing": "notebook"}], ids=["plain", "words", "notebook"])
 def test_masked_language_modeling_learns_from_a_novel(tmp_path: Path, encoder: str, options: dict[str, Any]):
     lines = asset("botchan").read_text(encoding="utf-8").split("\n")
@@ -136,61 +165,69 @@ def test_causal_language_modeling_learns_from_a_novel(tmp_path: Path, writer: Ca
 
 
 @pytest.mark.parametrize("every", [False, True])
-def test_token_classification_learns_names(tmp_path: Path, encoder: str, every: bool):
-    data = samples.write_conll(tmp_path / "names.conll")
+def test_token_classification_learns_names_in_tweets(tmp_path: Path, every: bool):
+    tweets = real_data.tagged_tweets()
     results = run(
-        "token-classification", model=encoder, train=data, eval=data, output=tmp_path / "out", epochs=20,
-        batch_size=8, learning_rate=3e-3, from_scratch=True, label_all_tokens=every,
+        "token-classification", model=str(asset("bert_tiny")), train=tweets[:700], eval=tweets[-200:],
+        output=tmp_path / "out", epochs=4, batch_size=16, learning_rate=2e-3, max_length=64, label_all_tokens=every,
+        piece_level_scores=every,
     )  # fmt: skip
-    assert results["eval_f1"] > 0.8
-    found = pipeline("token-classification", str(tmp_path / "out"), aggregation_strategy="first")("Ada Lovelace lived")
-    assert {each["entity_group"] for each in found} == {"PER"}
+    assert results["eval_f1"] > 0.1, "of ten kinds of names in noisy text; none is found at the start"
+    tagger = pipeline("token-classification", str(tmp_path / "out"), aggregation_strategy="first")
+    assert {each["entity_group"] for each in tagger(" ".join(tweets[0]["tokens"]))} <= {
+        "person", "geo-loc", "company", "facility", "movie", "musicartist", "other", "product", "sportsteam", "tvshow",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("no_answer", [False, True])
-def test_question_answering_learns_where_answers_are(tmp_path: Path, encoder: str, no_answer: bool):
-    data = samples.squad_rows(True) if no_answer else samples.write_squad(tmp_path / "facts.json")
+def test_question_answering_fits_real_questions(tmp_path: Path, no_answer: bool):
+    rows = [row for row in real_data.questions() if len(row["context"]) < 700]
+    answered = [row for row in rows if row["answers"]["text"]][:24]
+    data = answered + [row for row in rows if not row["answers"]["text"]][:8] if no_answer else answered
     results = run(
-        "question-answering", model=encoder, train=data, eval=data, output=tmp_path / "out", epochs=60,
-        batch_size=8, learning_rate=2e-3, from_scratch=True, max_length=40, stride=8, no_answer=no_answer,
-        arguments={"group_by_length": True},
+        "question-answering", model=str(asset("bert_tiny")), train=data, eval=data, output=tmp_path / "out", epochs=25,
+        batch_size=8, learning_rate=1e-3, max_length=128, stride=32, no_answer=no_answer,
     )  # fmt: skip
-    assert results["eval_exact_match"] > 70
-    context, question, answer = samples.FACTS[0]
-    found = pipeline("question-answering", str(tmp_path / "out"))(question=question, context=context)
-    assert found["answer"] in context
+    assert results["eval_exact_match"] > 50
+    best = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    ranked = json.loads((tmp_path / "out" / "nbest_predictions.json").read_text())
+    assert set(best) == set(ranked) == {row["id"] for row in data}
+    assert all(best[name] == ranked[name][0]["text"] for name in best)
+    assert ("no_answer_f1" in str(results)) is no_answer
+    found = pipeline("question-answering", str(tmp_path / "out"))(question=data[0]["question"], context=data[0]["context"])
+    assert found["answer"] in data[0]["context"]
 
 
-def test_multiple_choice_learns_endings(tmp_path: Path, encoder: str):
-    data = samples.write_swag(tmp_path / "endings.csv")
+def test_multiple_choice_fits_questions_of_common_sense(tmp_path: Path):
+    data = real_data.choices()[:64]
     results = run(
-        "multiple-choice", model=encoder, train=data, eval=data, output=tmp_path / "out", epochs=30,
-        batch_size=8, learning_rate=2e-3, from_scratch=True,
+        "multiple-choice", model=str(asset("bert_tiny")), train=data, eval=data, output=tmp_path / "out", epochs=12,
+        batch_size=16, learning_rate=1e-3,
     )  # fmt: skip
-    assert results["eval_accuracy"] > 0.8
+    assert results["eval_accuracy"] > 0.6, "0.2 by chance"
     assert AutoModelForMultipleChoice.from_pretrained(tmp_path / "out").config.model_type == "bert"
 
 
-def test_translation_learns_pairs(tmp_path: Path, writer: Callable[[str], str]):
-    data = samples.write_pairs(tmp_path / "pairs.tsv")
+def test_translation_learns_what_django_says(tmp_path: Path, writer: Callable[[str], str]):
+    pairs = [row for row in real_data.messages("fr") if len(row["source"]) < 24][:80]
     results = run(
-        "translation", model=writer("t5"), train=data, eval=data, output=tmp_path / "out", epochs=80, batch_size=6,
+        "translation", model=writer("t5"), train=pairs, eval=pairs, output=tmp_path / "out", epochs=40, batch_size=16,
         learning_rate=1e-2, from_scratch=True, max_target_length=24, source_prefix="in French: ",
     )  # fmt: skip
-    assert results["eval_bleu"] > 50
+    assert results["eval_bleu"] > 30
     translator = pipeline("translation", str(tmp_path / "out"))
-    found = [translator(source)[0]["translation_text"] for source, _ in samples.PAIRS[:4]]
-    assert sum(a == b for a, (_, b) in zip(found, samples.PAIRS, strict=False)) >= 2, "the prefix is kept in the config"
+    found = [translator(row["source"])[0]["translation_text"] for row in pairs[:8]]
+    assert sum(a == row["target"] for a, row in zip(found, pairs, strict=False)) >= 2, "the prefix is kept in the config"
 
 
-def test_summarization_learns_headlines(tmp_path: Path, writer: Callable[[str], str]):
-    data = samples.write_summaries(tmp_path / "articles.jsonl")
+def test_summarization_learns_from_lawsuits(tmp_path: Path, writer: Callable[[str], str]):
+    rows = real_data.cases()[:32]
     results = run(
-        "summarization", model=writer("t5"), train=data, eval=data, output=tmp_path / "out", epochs=60, batch_size=6,
-        learning_rate=1e-2, from_scratch=True, max_target_length=24,
+        "summarization", model=writer("t5"), train=rows, eval=rows, output=tmp_path / "out", epochs=30, batch_size=8,
+        learning_rate=1e-2, from_scratch=True, max_target_length=40,
     )  # fmt: skip
-    assert results["eval_rouge1"] > 50
-    assert pipeline("summarization", str(tmp_path / "out"))(samples.ARTICLES[0][0])[0]["summary_text"]
+    assert results["eval_rouge1"] > 30
+    assert pipeline("summarization", str(tmp_path / "out"))(rows[0]["text"])[0]["summary_text"]
 
 
 def test_the_card_tells_data_settings_and_results(tmp_path: Path, encoder: str):
@@ -217,8 +254,18 @@ def test_a_label_outside_the_set_and_a_foreign_run_are_refused_before_training(t
         run("text-classification", train=rows[:1], **common)
     with pytest.raises(DataError, match="max_length is 4000, but the model reads at most 128"):
         run("text-classification", train=rows, max_length=4000, **common)
-    with pytest.raises(TrainingError, match="no training argument 'lerning_rate'"):
+    with pytest.raises(TrainingError, match="no training argument 'lerning_rate'; did you mean learning_rate"):
         run("text-classification", train=rows, arguments={"lerning_rate": 1}, **common)
+    with pytest.raises(TrainingError, match="warmup_ratio='much' should be float"):
+        run("text-classification", train=rows, arguments={"warmup_ratio": "much"}, **common)
+    with pytest.raises(TrainingError, match="epochs='3' should be float"):
+        run("text-classification", train=rows, epochs="3", **common)
+    with pytest.raises(TrainingError, match="early_stopping needs something to evaluate on"):
+        run("text-classification", train=rows, early_stopping=1, **common)
+    with pytest.raises(DataError, match="the label 'high' is not a number"):
+        run("text-classification", train=[{"text": "a", "label": "high"}], problem="regression", **common)
+    with pytest.raises(DataError, match="whole_word is of masked language modeling"):
+        run("language-modeling", train=rows, whole_word=True, masked=False, **common)
     (tmp_path / "out" / "checkpoint-5").mkdir(parents=True)
     with pytest.raises(TrainingError, match="holds checkpoints of another run"):
         run("text-classification", train=rows, **common)

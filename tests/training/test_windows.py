@@ -112,7 +112,31 @@ def test_the_lowest_null_score_of_all_windows_counts():
     metric = metric_of(2, no_answer=True, threshold=-6.0)
     metric.update((starts, ends))
     assert metric.answers() == {"q": ""}
+    metric = metric_of(2, no_answer=True, null_score="notebook")
+    metric.update((starts, ends))
+    assert metric.answers() == {"q": ""}, "the notebook goes by the highest null score, 9, and loses the answer"
     metric = metric_of(2)
     metric.update((starts[:1], torch.zeros(1, 5)))
     with pytest.raises(DataError, match="scores of 1 of the 2 windows came in"):
         metric.compute()
+
+
+def test_the_best_few_answers_come_once_each_with_their_probability():
+    starts, ends = torch.tensor([[0.0, 5, 0, 0, 0]] * 2), torch.tensor([[2.0, 1, 0.5, 0.25, 0]] * 2)
+    metric = metric_of(2, no_answer=True, n_best=3)
+    metric.update((starts, ends))
+    ranked = metric.rank()["q"]
+    assert [each["text"] for each in ranked] == ["one", "one two", "one two three"], "both windows hold each span"
+    assert [each["score"] for each in ranked] == [6, 5.5, 5.25]
+    assert sum(each["probability"] for each in ranked) == pytest.approx(1)
+    assert CONTEXT[ranked[1]["start"] : ranked[1]["end"]] == "one two"
+    scores = metric.compute()
+    assert scores["exact_match"] == 0 and metric.ranked["q"] == ranked
+    wide = metric_of(2, no_answer=True, n_best=20)
+    wide.update((starts, ends))
+    texts = [each["text"] for each in wide.rank()["q"]]
+    assert "" in texts[1:], "no answer is listed by its score, 2"
+    with pytest.raises(DataError, match="null_score='mean' is unknown"):
+        metric_of(1, null_score="mean")
+    with pytest.raises(DataError, match="n_best=0"):
+        metric_of(1, n_best=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import fields
 from difflib import get_close_matches
@@ -44,9 +45,13 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")] = False,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Take the model's shape, not weights.")] = False,
     max_length: Annotated[int | None, typer.Option(min=8, help="Most tokens of a row or window.")] = None,
+    lora: Annotated[int | None, typer.Option(min=1, metavar="RANK", help="Train small matrices instead.")] = None,
+    early_stopping: Annotated[
+        int | None, typer.Option(min=1, metavar="TIMES", help="Stop after evaluations without gain; keep the best.")
+    ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other training argument, such as warmup_ratio=0.1."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting or training argument: warmup_ratio=0.1."),
     ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of texts.", rich_help_panel=GROUP_DATA)] = None,
     text_pair_column: Annotated[
@@ -111,8 +116,10 @@ def train(
     from ..training.recipes import recipe as find_recipe
 
     module = find_recipe(name)
-    settings = module.Settings(**fitting(name, module.Settings, given), arguments=read_settings(setting or []))
-    show(module.train(settings))
+    own, arguments = divided(read_settings(setting or []), module.Settings)
+    results = module.train(module.Settings(**{**own, **fitting(name, module.Settings, given)}, arguments=arguments))
+    if os.environ.get("RANK", "0") == "0":  # torchrun starts this once for each process
+        show(results)
 
 
 def known_recipe(name: str) -> str:
@@ -122,6 +129,13 @@ def known_recipe(name: str) -> str:
     near = get_close_matches(name, RECIPES, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(RECIPES)}"
     raise typer.BadParameter(f"no recipe {name!r}; {hint}", param_hint="RECIPE")
+
+
+def divided(given: dict[str, Any], settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `--set` gave for the recipe's own settings, and the rest, which are training arguments."""
+    own = {each.name for each in fields(settings)} - {"arguments"}
+    parts = ({name: value for name, value in given.items() if (name in own) is inside} for inside in (True, False))
+    return next(parts), next(parts)
 
 
 def fitting(recipe: str, settings: Any, given: dict[str, Any]) -> dict[str, Any]:

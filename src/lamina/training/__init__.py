@@ -9,10 +9,11 @@ HOMES = {
     **dict.fromkeys(("TrainingArguments", "Seq2SeqTrainingArguments"), "arguments"),
     "Trainer": "trainer",
     "Seq2SeqTrainer": "seq2seq",
-    **dict.fromkeys(("EvalPrediction", "PredictionOutput", "TrainOutput", "TrainerState"), "state"),
+    **dict.fromkeys(("EvalPrediction", "PredictionOutput", "TrainOutput", "TrainerState", "BestRun"), "state"),
     **dict.fromkeys(("EarlyStoppingCallback", "TrainerCallback", "TrainerControl"), "callbacks"),
     **dict.fromkeys(("add_lora", "load_adapter", "merge_lora", "save_adapter"), "lora"),
     "get_last_checkpoint": "folders",
+    "load_metric": "named",
     "get_linear_schedule_with_warmup": "optimization",
     **dict.fromkeys(
         (

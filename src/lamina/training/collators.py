@@ -52,7 +52,7 @@ class DataCollatorWithPadding:
     def __call__(self, features: Sequence[Feature]) -> dict[str, Tensor]:
         """A batch; a `label` or `label_ids` of each row becomes `labels`."""
         check_framework(self.return_tensors)
-        rows = [{name: value for name, value in feature.items() if numeric(value)} for feature in features]
+        rows = [numbers_of(feature) for feature in features]
         labels = pop_labels(rows)
         batch = padded(self.tokenizer, rows, self.padding, self.max_length, self.pad_to_multiple_of)
         if labels is not None:
@@ -74,7 +74,7 @@ class DataCollatorForTokenClassification:
     def __call__(self, features: Sequence[Feature]) -> dict[str, Tensor]:
         """A batch with labels as long as its input."""
         check_framework(self.return_tensors)
-        rows = [dict(feature) for feature in features]
+        rows = [numbers_of(feature) for feature in features]
         labels = pop_labels(rows)
         if labels is not None:
             check_lengths(rows, labels)
@@ -105,7 +105,8 @@ class DataCollatorForMultipleChoice:
         if len(counts) > 1:
             raise DataError(f"rows of one batch must have as many choices, not {sorted(counts)}")
         choices = counts.pop()
-        flat = [{name: row[name][choice] for name in row} for row in rows for choice in range(choices)]
+        per_choice = [name for name, value in rows[0].items() if hasattr(value, "__len__") and numeric(value)]
+        flat = [{name: row[name][choice] for name in per_choice} for row in rows for choice in range(choices)]
         batch = padded(self.tokenizer, flat, self.padding, self.max_length, self.pad_to_multiple_of)
         batch = {name: values.view(len(rows), choices, -1) for name, values in batch.items()}
         if labels is not None:
@@ -131,7 +132,7 @@ class DataCollatorForSeq2Seq:
     def __call__(self, features: Sequence[Feature], return_tensors: str | None = None) -> dict[str, Tensor]:
         """A batch with `labels` [batch, target tokens] and, given a model, `decoder_input_ids` of the same shape."""
         check_framework(return_tensors or self.return_tensors)
-        rows = [dict(feature) for feature in features]
+        rows = [numbers_of(feature) for feature in features]
         labels = pop_labels(rows)
         batch = padded(self.tokenizer, rows, self.padding, self.max_length, self.pad_to_multiple_of)
         if labels is None:
@@ -166,8 +167,15 @@ def check_framework(name: str) -> None:
 
 
 def numeric(value: Any) -> bool:
-    """Whether a value can be part of a tensor."""
-    return value is not None and not isinstance(value, str | bytes)
+    """Whether a value can be part of a tensor: no text, none in lists either, and not None."""
+    if isinstance(value, list | tuple) and value:
+        return numeric(value[0])
+    return value is not None and not isinstance(value, str | bytes | Mapping)
+
+
+def numbers_of(feature: Feature) -> dict[str, Any]:
+    """The columns of a row that can be part of a tensor."""
+    return {name: value for name, value in feature.items() if numeric(value)}
 
 
 def pop_labels(rows: list[dict[str, Any]]) -> list[Any] | None:

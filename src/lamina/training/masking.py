@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from .collators import IGNORED, check_framework, numeric, padded, plain
+from .collators import IGNORED, check_framework, numbers_of, padded, plain
 
 WORDS = "word_ids"  # a column beside input_ids: the word of each piece, -1 or None for special tokens
 
@@ -51,7 +51,7 @@ class DataCollatorForLanguageModeling:
         for row in rows:
             row.pop("labels", None)
         words = [row.pop(WORDS, None) for row in rows]
-        kept = [{name: value for name, value in row.items() if numeric(value)} for row in rows]
+        kept = [numbers_of(row) for row in rows]
         specials = [row.pop("special_tokens_mask", None) for row in kept]
         if self.tokenizer.pad_token_id is None and len({len(row["input_ids"]) for row in kept}) == 1:
             batch = {name: torch.tensor([plain(row[name]) for row in kept]) for name in kept[0]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -87,6 +88,22 @@ def _correlation(name: str, predictions: Any, references: Any) -> float:
     return 0.0 if math.isnan(found) else found
 
 
+def installed(*metrics: str) -> None:
+    """Refuse metrics whose library is not there, before a model is trained in vain."""
+    for metric in metrics:
+        module, package = LIBRARIES.get(metric, ("", ""))
+        if module and find_spec(module) is None:
+            raise needed(package, metric)
+
+
+LIBRARIES = {
+    "f1": ("sklearn", "scikit-learn"),
+    "matthews": ("sklearn", "scikit-learn"),
+    "pearson": ("scipy", "scipy"),
+    "spearman": ("scipy", "scipy"),
+    "bleu": ("sacrebleu", "sacrebleu"),
+    "rouge": ("rouge_score", "rouge-score"),
+}
 SCORES: Mapping[str, Callable[[Any, Any], float]] = {
     "accuracy": accuracy,
     "f1": f1,
@@ -106,6 +123,7 @@ class ClassificationMetric:
         unknown = [name for name in scores if name not in SCORES]
         if unknown:
             raise DataError(f"no metric {unknown[0]!r}; there are {', '.join(SCORES)}")
+        installed(*(("f1",) if problem == "multi_label_classification" else scores))
         self.scores, self.problem = tuple(scores), problem
         self._predictions: list[Array] = []
         self._labels: list[Array] = []
@@ -140,16 +158,25 @@ class ClassificationMetric:
         return found
 
 
+def likeliest(logits: Any, labels: Any = None) -> Any:
+    """The class with the largest logit, found where the logits are: what is kept of them is a vocabulary smaller."""
+    return (logits[0] if isinstance(logits, tuple) else logits).argmax(-1)
+
+
 class TokenAccuracy:
-    """The share of labelled tokens whose largest logit is right; for causal models, of the token that follows."""
+    """The share of labelled tokens that are predicted; for causal models, of the token that follows.
+
+    Predictions are logits [batch, tokens, classes], or the classes `likeliest` has made of them: [batch, tokens].
+    """
 
     def __init__(self, shifted: bool = False):
         self.shifted = shifted
         self._right = self._all = 0
 
     def update(self, predictions: Any, labels: Any) -> None:
-        """Take a batch in: logits [batch, tokens, classes], labels [batch, tokens] with -100 where none."""
-        predicted, wanted = as_array(predictions).argmax(-1), as_array(labels)
+        """Take a batch in; labels are [batch, tokens] with -100 where there is none."""
+        predicted, wanted = as_array(predictions), as_array(labels)
+        predicted = predicted.argmax(-1) if predicted.ndim > wanted.ndim else predicted
         if self.shifted:
             predicted, wanted = predicted[:, :-1], wanted[:, 1:]
         counted = wanted != IGNORED

@@ -2,101 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .tables import Row, Table, decoded, fingerprint, open_table, read_bytes, read_delimited, read_json_value
+from .tables import Row, Table, decoded, fingerprint, open_table, read_bytes, read_json_value
 
 ENDINGS = ("ending0", "ending1", "ending2", "ending3")
-YES_NO = ("0", "1")
-ENTAILED = ("entailment", "not_entailment")
-
-
-@dataclass(frozen=True)
-class GlueTask:
-    """One of GLUE's nine: its columns by our name, in the published files' words; its labels; its metrics.
-
-    `labels` are as the files spell them, numbered in the order of the published models; empty for a regression.
-    """
-
-    columns: Mapping[str, tuple[str, ...]]
-    label: tuple[str, ...]
-    labels: tuple[str, ...]
-    metrics: tuple[str, ...] = ("accuracy",)
-    header: tuple[str, ...] | None = None
-
-
-PAIR = {"sentence1": ("sentence1",), "sentence2": ("sentence2",)}
-GLUE: dict[str, GlueTask] = {
-    "cola": GlueTask(
-        {"sentence": ("sentence",)}, ("label",), YES_NO, ("matthews",), ("source", "label", "mark", "sentence")
-    ),
-    "sst2": GlueTask({"sentence": ("sentence",)}, ("label",), YES_NO),
-    "mrpc": GlueTask(
-        {"sentence1": ("sentence1", "#1 String"), "sentence2": ("sentence2", "#2 String")},
-        ("label", "Quality"),
-        YES_NO,
-        ("accuracy", "f1"),
-    ),
-    "qqp": GlueTask(
-        {"question1": ("question1",), "question2": ("question2",)},
-        ("label", "is_duplicate"),
-        YES_NO,
-        ("accuracy", "f1"),
-    ),
-    "stsb": GlueTask(PAIR, ("label", "score"), (), ("pearson", "spearman")),
-    "mnli": GlueTask(
-        {"premise": ("premise", "sentence1"), "hypothesis": ("hypothesis", "sentence2")},
-        ("gold_label", "label"),
-        ("entailment", "neutral", "contradiction"),
-    ),
-    "qnli": GlueTask({"question": ("question",), "sentence": ("sentence",)}, ("label",), ENTAILED),
-    "rte": GlueTask(PAIR, ("label",), ENTAILED),
-    "wnli": GlueTask(PAIR, ("label",), YES_NO),
-}
-
-
-def glue_task(name: str) -> GlueTask:
-    """The task called `name`, with or without a hyphen."""
-    task = GLUE.get(name.lower().replace("-", "").replace("_", ""))
-    if task is None:
-        raise DataError(f"no GLUE task {name!r}; there are {', '.join(GLUE)}")
-    return task
-
-
-def read_glue(source: Any, name: str) -> Table:
-    """Rows with the task's text columns and `label`: a name from the file, or a number for a regression."""
-    task = glue_task(name)
-    if isinstance(source, str | Path) and Path(source).suffix == ".tsv" and task.header and not _named(Path(source)):
-        data = read_bytes(Path(source))
-        table = Table(str(source), *read_delimited(Path(source), data, "\t", task.header), fingerprint(data))
-    else:
-        table = open_table(source)
-    found = {ours: _first_of(table, theirs) for ours, theirs in {**task.columns, "label": task.label}.items()}
-
-    def renamed(index: int, row: Row) -> Row:
-        return {ours: row.get(theirs) for ours, theirs in found.items()}
-
-    return table.mapped(renamed)
-
-
-def _named(path: Path) -> bool:
-    """Whether CoLA's file has a header, which the published one has not."""
-    first = decoded(path, read_bytes(path)).partition("\n")[0].rstrip("\r").split("\t")
-    return "sentence" in first
-
-
-def _first_of(table: Table, names: Sequence[str]) -> str:
-    columns = table.columns()
-    for name in names:
-        if name in columns:
-            return name
-    raise DataError(
-        f"{table.place(0)}: no column {' or '.join(map(repr, names))}; there are {', '.join(map(repr, columns))}"
-    )
 
 
 def read_conll(source: Any, token_column: int = 0, label_column: int = -1) -> Table:
@@ -113,6 +27,8 @@ def read_conll(source: Any, token_column: int = 0, label_column: int = -1) -> Ta
     for number, lines in _blocks(decoded(path, data)):
         cells = [line.split("\t") if "\t" in line else line.split() for line in lines]
         if cells[0][0] == "-DOCSTART-":
+            number, cells = number + 1, cells[1:]
+        if not cells:
             continue
         for offset, row in enumerate(cells):
             if not -len(row) <= label_column < len(row) or not -len(row) <= token_column < len(row) or len(row) < 2:
@@ -140,7 +56,7 @@ def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _tagged(table: Table) -> Table:
-    label = _first_of(table, ("labels", "ner_tags", "tags"))
+    label = table.first_of(("labels", "ner_tags", "tags"))
 
     def checked(index: int, row: Row) -> Row:
         tokens, labels = row.get("tokens"), row.get(label)
@@ -148,6 +64,8 @@ def _tagged(table: Table) -> Table:
             table.refuse(index, f"'tokens' and {label!r} must be lists")
         if len(tokens) != len(labels):
             table.refuse(index, f"{len(tokens)} tokens but {len(labels)} labels")
+        if not all(isinstance(tag, str) for tag in labels):
+            table.refuse(index, f"the tags in {label!r} must be names such as O and B-PER, not numbers")
         return {"tokens": list(tokens), "labels": list(labels)}
 
     return table.mapped(checked)
@@ -197,10 +115,15 @@ def _flattened(path: Path, articles: list[Any]) -> list[Row]:
 
 
 def _checked_spans(table: Table) -> Table:
+    seen: dict[str, int] = {}
+
     def checked(index: int, row: Row) -> Row:
-        for name in ("question", "context"):
-            if not isinstance(row.get(name), str):
-                table.refuse(index, f"needs text in the column {name!r}; there are {', '.join(map(repr, row))}")
+        for column in ("question", "context"):
+            if not isinstance(row.get(column), str):
+                table.refuse(index, f"needs text in the column {column!r}; there are {', '.join(map(repr, row))}")
+        name = str(row.get("id", index))
+        if seen.setdefault(name, index) != index:
+            table.refuse(index, f"the id {name!r:.60} is that of {table.place(seen[name])} too")
         answers = row.get("answers")
         if not isinstance(answers, Mapping) or not {"text", "answer_start"} <= set(answers):
             table.refuse(index, "needs 'answers' with 'text' and 'answer_start' lists")
@@ -208,9 +131,10 @@ def _checked_spans(table: Table) -> Table:
         if len(spans["text"]) != len(spans["answer_start"]):
             table.refuse(index, f"{len(spans['text'])} answer texts but {len(spans['answer_start'])} starts")
         for text, start in zip(spans["text"], spans["answer_start"], strict=True):
-            if type(start) is not int or start < 0 or row["context"][start : start + len(text)] != text or not text:
+            found = isinstance(start, Integral) and start >= 0 and isinstance(text, str) and text
+            if not found or row["context"][start : start + len(text)] != text:
                 table.refuse(index, f"the answer {text!r:.60} is not in the context at character {start}")
-        return {**row, "id": str(row.get("id", index)), "answers": spans}
+        return {**row, "id": name, "answers": spans}
 
     return table.mapped(checked)
 

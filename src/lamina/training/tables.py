@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import DataError
+
+logger = logging.getLogger("lamina")
 
 Row = dict[str, Any]
 WIDEST_FIELD = 1 << 24  # characters; the csv module's own limit of 131,072 is less than a long document
@@ -61,6 +64,15 @@ class Table(Sequence[Row]):
         """The names of the first row's columns."""
         return list(self.rows[0]) if len(self.rows) else []
 
+    def first_of(self, names: Sequence[str]) -> str:
+        """The first of these names that is a column; DataError with the columns that there are."""
+        columns = self.columns()
+        for name in names:
+            if name in columns:
+                return name
+        wanted, there = " or ".join(map(repr, names)), ", ".join(map(repr, columns))
+        raise DataError(f"{self.place(0)}: no column {wanted}; there are {there}")
+
     def mapped(self, change: Callable[[int, Row], Row]) -> Table:
         """A table of the same rows, changed one by one; `change` takes the index and the row."""
         rows = [change(index, row) for index, row in enumerate(self)]
@@ -73,13 +85,51 @@ def open_table(source: Any) -> Table:
         return source
     if isinstance(source, str | Path):
         return read_table(Path(source))
+    return Table("the data", rows_of_object(source))
+
+
+def rows_of_object(source: Any, named: bool = True) -> list[Row]:
+    """Every row of an object; `named` puts names for classes where it knows them, as columns of `datasets` do."""
+    if isinstance(source, Mapping):
+        parts = ", ".join(map(repr, list(source)[:8]))
+        raise DataError(f"the data is a {type(source).__name__} with the parts {parts}: choose one of them")
     if not hasattr(source, "__len__") or not hasattr(source, "__getitem__"):
         raise DataError(f"training data is a file or an object with __len__ and __getitem__, not {source!r:.60}")
-    rows = [source[index] for index in range(len(source))]
-    wrong = next((index for index, row in enumerate(rows) if not isinstance(row, Mapping)), None)
-    if wrong is not None:
-        raise DataError(f"row {wrong + 1} of the data is a {type(rows[wrong]).__name__}; rows are dictionaries")
-    return Table("the data", [dict(row) for row in rows])
+    rows: list[Row] = []
+    for index in range(len(source)):
+        try:
+            row = source[index]
+        except (KeyError, IndexError, TypeError) as error:
+            raise DataError(
+                f"the data gives no row {index} ({type(error).__name__}: {error}); data[0] must be a dictionary of columns"
+            ) from None
+        if not isinstance(row, Mapping):
+            raise DataError(f"row {index + 1} of the data is a {type(row).__name__}; rows are dictionaries")
+        rows.append(dict(row))
+    if not rows:
+        raise DataError("the data holds no rows")
+    names = class_names(source) if named else {}
+    return [{name: spelled(value, names.get(name)) for name, value in row.items()} for row in rows] if names else rows
+
+
+def class_names(source: Any) -> dict[str, Sequence[str]]:
+    """The names behind the numbers of a column, where a `datasets.Dataset` says so."""
+    features = getattr(source, "features", None)
+    found = {}
+    for column, feature in features.items() if isinstance(features, Mapping) else ():
+        names = getattr(getattr(feature, "feature", feature), "names", None)
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            found[str(column)] = names
+    return found
+
+
+def spelled(value: Any, names: Sequence[str] | None) -> Any:
+    """A class, or a list of them, by name; a number outside the names, such as the -1 of a test part, as it is."""
+    if not names:
+        return value
+    if isinstance(value, list):
+        return [spelled(each, names) for each in value]
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 
 
 def read_table(path: Path) -> Table:
@@ -120,8 +170,8 @@ def decoded(path: Path, data: bytes) -> str:
 
 def read_lines(path: Path, data: bytes) -> tuple[list[Row], list[int]]:
     """One `text` a line, empty lines left out."""
-    kept = [(number, line) for number, line in enumerate(decoded(path, data).splitlines(), 1) if line.strip()]
-    return [{"text": line} for _, line in kept], [number for number, _ in kept]
+    kept = [(number, line) for number, line in enumerate(decoded(path, data).split("\n"), 1) if line.strip()]
+    return [{"text": line.rstrip("\r")} for _, line in kept], [number for number, _ in kept]
 
 
 def read_json_lines(path: Path, data: bytes) -> tuple[list[Row], list[int]]:
@@ -130,10 +180,7 @@ def read_json_lines(path: Path, data: bytes) -> tuple[list[Row], list[int]]:
     for number, line in enumerate(decoded(path, data).split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, row {number}: not JSON ({error.msg})") from None
+        value = parsed(line, f"{path}, row {number}")
         if not isinstance(value, dict):
             raise DataError(f"{path}, row {number}: must be an object with columns, not {line.strip():.60}")
         rows.append(value)
@@ -143,12 +190,20 @@ def read_json_lines(path: Path, data: bytes) -> tuple[list[Row], list[int]]:
 
 def read_json_value(path: Path, data: bytes) -> Any:
     """The one value of a .json file."""
+    return parsed(decoded(path, data), str(path))
+
+
+def parsed(text: str, place: str) -> Any:
+    """A JSON value; DataError with the place where it is none."""
     try:
-        return json.loads(decoded(path, data))
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}, row {error.lineno}: not JSON ({error.msg})") from None
+        line = f", row {error.lineno}" if error.lineno > 1 else ""
+        raise DataError(f"{place}{line}: not JSON ({error.msg})") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise DataError(f"{place}: cannot be read as JSON ({error})") from None
     except RecursionError:
-        raise DataError(f"{path}: is nested too deeply for a data file") from None
+        raise DataError(f"{place}: is nested too deeply for a data file") from None
 
 
 def read_json_rows(path: Path, data: bytes) -> list[Row]:
@@ -183,11 +238,13 @@ def read_parquet(path: Path) -> list[Row]:
 
 
 def read_delimited(
-    path: Path, data: bytes, delimiter: str, header: Sequence[str] | None = None
+    path: Path, data: bytes, delimiter: str, header: Sequence[str] | None = None, cut_short: bool = False
 ) -> tuple[list[Row], list[int]]:
     """Rows of a .csv or .tsv under the names of its first line, or under `header` where it has none.
 
-    A .csv may quote its fields; in a .tsv a quotation mark is a letter like any other, as GLUE's files have it.
+    A .csv may quote its fields; in a .tsv a quotation mark is a letter like any other, as GLUE's files have it. Rows
+    that have too few or too many columns are an error, or left out with a warning where a file is known to have some
+    (`cut_short`).
     """
     quoted = delimiter == ","
     csv.field_size_limit(min(WIDEST_FIELD, sys.maxsize))
@@ -202,6 +259,9 @@ def read_delimited(
             raise DataError(f"{path}, row 1: a column's name comes twice: {', '.join(map(repr, names))}")
         for cells in reader:
             if not cells:
+                continue
+            if len(cells) != len(names) and cut_short:
+                logger.warning("%s, row %d: left out, it has %d columns of %d", path, reader.line_num, len(cells), len(names))
                 continue
             if len(cells) != len(names):
                 named = f"the first row names {len(names)}" if header is None else f"there must be {len(names)}"

@@ -92,18 +92,26 @@ def answer_tokens(offsets: Offsets, example: Row, null: int) -> tuple[int, int]:
 
 @dataclass
 class Candidates:
-    """The best spans of one question over its windows, and the lowest score of there being no answer."""
+    """The best spans of one question over its windows by characters, and the scores of there being no answer."""
 
-    spans: list[tuple[float, int, int]] = field(default_factory=list)
-    null: float = float("inf")
+    spans: dict[tuple[int, int], float] = field(default_factory=dict)
+    nulls: list[float] = field(default_factory=list)
+
+    def keep(self, count: int) -> None:
+        """Forget all spans but the best."""
+        self.spans = dict(sorted(self.spans.items(), key=lambda each: -each[1])[:count])
+
+
+NULL_SCORES = {"lowest": min, "notebook": max}
 
 
 class AnswerMetric:
     """SQuAD's scores of the windows' start and end logits, in the windows' order or in that told to `locate`.
 
     Of each window the `n_best` starts and ends inside the context are combined; what ends before it starts or is longer
-    than `max_answer_length` tokens drops out. With `no_answer` the empty answer wins where its lowest score over the
-    windows exceeds the best span's by more than `threshold`.
+    than `max_answer_length` tokens drops out. With `no_answer` the empty answer wins where its score exceeds the best
+    span's by more than `threshold`: its lowest over the windows, or with `null_score="notebook"` the highest, by which
+    the course's notebook loses answers that only one of several windows holds.
     """
 
     def __init__(
@@ -114,10 +122,17 @@ class AnswerMetric:
         max_answer_length: int = 30,
         no_answer: bool = False,
         threshold: float = 0.0,
+        null_score: str = "lowest",
     ):
+        if null_score not in NULL_SCORES:
+            raise DataError(f"null_score={null_score!r} is unknown: one of {', '.join(NULL_SCORES)}")
+        if n_best < 1 or max_answer_length < 1:
+            raise DataError(f"n_best={n_best} and max_answer_length={max_answer_length} must be at least 1")
         self.table, self.windows = table, windows
         self.n_best, self.max_answer_length = n_best, max_answer_length
         self.no_answer, self.threshold = no_answer, threshold
+        self.chosen_null = NULL_SCORES[null_score]
+        self.ranked: dict[str, list[dict[str, Any]]] = {}
         self._reset()
 
     def _reset(self) -> None:
@@ -143,29 +158,54 @@ class AnswerMetric:
         found = zip(windows, scores.tolist(), first.tolist(), last.tolist(), null_scores, strict=True)
         for window, row_scores, row_first, row_last, null in found:
             kept = self._candidates[window.example]
-            kept.null = min(kept.null, null)
+            kept.nulls.append(null)
             for score, start, end in zip(row_scores, row_first, row_last, strict=True):
-                span = window.offsets[start], window.offsets[end]
-                if score > float("-inf") and span[0] is not None and span[1] is not None:
-                    kept.spans.append((score, span[0][0], span[1][1]))
-            kept.spans = sorted(kept.spans, key=lambda each: -each[0])[: self.n_best]
+                opening, closing = window.offsets[start], window.offsets[end]
+                if score > float("-inf") and opening is not None and closing is not None:
+                    place = opening[0], closing[1]  # windows overlap: the same span may come twice
+                    kept.spans[place] = max(score, kept.spans.get(place, score))
+            kept.keep(self.n_best)
+
+    def rank(self) -> dict[str, list[dict[str, Any]]]:
+        """The best answers to each question by its id, best first: text, score, start, end; "" is no answer.
+
+        Scores are sums of two logits; `probability` is their softmax over what is listed.
+        """
+        if self._seen != len(self.windows):
+            raise DataError(f"scores of {self._seen} of the {len(self.windows)} windows came in")
+        return {
+            row["id"]: self._ranked(row["context"], kept)
+            for row, kept in zip(self.table, self._candidates, strict=True)
+        }
+
+    def _ranked(self, context: str, kept: Candidates) -> list[dict[str, Any]]:
+        found = [
+            {"text": context[start:end], "score": score, "start": start, "end": end}
+            for (start, end), score in kept.spans.items()
+        ]
+        if self.no_answer and kept.nulls:
+            null = self.chosen_null(kept.nulls)
+            nothing = {"text": "", "score": null, "start": 0, "end": 0}
+            wins = not found or null - found[0]["score"] > self.threshold
+            found.insert(0 if wins else self._place(found, null), nothing)
+        found = found[: self.n_best] or [{"text": "", "score": 0.0, "start": 0, "end": 0}]
+        weights = torch.tensor([each["score"] for each in found], dtype=torch.float64).softmax(0).tolist()
+        return [{**each, "probability": weight} for each, weight in zip(found, weights, strict=True)]
+
+    @staticmethod
+    def _place(found: Sequence[dict[str, Any]], score: float) -> int:
+        """Where no answer stands among the others: by its score, but never first."""
+        return max(1, sum(each["score"] >= score for each in found))
 
     def answers(self) -> dict[str, str]:
         """The answer to each question by its id; empty where there is none."""
-        if self._seen != len(self.windows):
-            raise DataError(f"scores of {self._seen} of the {len(self.windows)} windows came in")
-        found = {}
-        for row, kept in zip(self.table, self._candidates, strict=True):
-            best = kept.spans[0] if kept.spans else None
-            if best is None or (self.no_answer and kept.null - best[0] > self.threshold):
-                found[row["id"]] = ""
-            else:
-                found[row["id"]] = row["context"][best[1] : best[2]]
-        return found
+        return {name: ranked[0]["text"] for name, ranked in self.rank().items()}
 
     def compute(self) -> dict[str, float]:
-        """Exact match and F1, 0 to 100, since the last call."""
-        scores = squad_scores(self.answers(), {row["id"]: row["answers"]["text"] for row in self.table})
+        """Exact match and F1, 0 to 100, since the last call, whose answers stay in `ranked`."""
+        self.ranked = self.rank()
+        found = {name: ranked[0]["text"] for name, ranked in self.ranked.items()}
+        scores = squad_scores(found, {row["id"]: row["answers"]["text"] for row in self.table})
         self._reset()
         return scores
 

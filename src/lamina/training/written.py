@@ -17,26 +17,49 @@ SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+")
 
 def bleu(predictions: Sequence[str], references: Sequence[str], tokenize: str | None = None) -> float:
     """Corpus BLEU of raw texts, 0 to 100, as sacrebleu computes it; `tokenize` is its option, such as "zh"."""
+    return float(bleu_details(predictions, [references], tokenize)["score"])
+
+
+def bleu_details(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], tokenize: str | None = None
+) -> dict[str, Any]:
+    """All of sacrebleu's numbers; `references` holds a list of texts, as many as predictions, for each set of them."""
     try:
         from sacrebleu.metrics import BLEU
     except ImportError:
         raise needed("sacrebleu", "BLEU") from None
     metric = BLEU(tokenize=tokenize) if tokenize else BLEU()
-    return float(metric.corpus_score(list(predictions), [list(references)]).score)
+    found = metric.corpus_score(list(predictions), [list(each) for each in references])
+    return {
+        "score": found.score,
+        "counts": found.counts,
+        "totals": found.totals,
+        "precisions": found.precisions,
+        "bp": found.bp,
+        "sys_len": found.sys_len,
+        "ref_len": found.ref_len,
+    }
 
 
 def rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
     """Mean F-measures 0 to 100 with stemming. For rougeLsum, sentences are told apart by their end marks."""
+    rows = rouge_rows(predictions, references, stemming=True, told_apart=True)
+    return {name: 100 * float(np.mean([row[name] for row in rows])) for name in ROUGE}
+
+
+def rouge_rows(
+    predictions: Sequence[str], references: Sequence[str], stemming: bool, told_apart: bool
+) -> list[dict[str, float]]:
+    """The F-measures of each pair, 0 to 1; `told_apart` puts each sentence on a line, for texts that have not."""
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ImportError:
         raise needed("rouge-score", "ROUGE") from None
-    scorer = RougeScorer(ROUGE, use_stemmer=True)
-    rows = [
-        scorer.score(by_sentence(wanted), by_sentence(found))
-        for found, wanted in zip(predictions, references, strict=True)
-    ]
-    return {name: 100 * float(np.mean([row[name].fmeasure for row in rows])) for name in ROUGE}
+    scorer = RougeScorer(ROUGE, use_stemmer=stemming)
+    cut = by_sentence if told_apart else str
+    pairs = zip(predictions, references, strict=True)
+    scored = (scorer.score(cut(wanted), cut(found)) for found, wanted in pairs)
+    return [{name: float(row[name].fmeasure) for name in ROUGE} for row in scored]
 
 
 def by_sentence(text: str) -> str:

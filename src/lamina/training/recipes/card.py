@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from ... import __version__
 from ...checkpoint.atomic import staged
 from ...errors import TrainingError
 from ..tables import Table
@@ -49,42 +53,53 @@ def write_card(folder: Path, card: Card) -> None:
 
 def card_text(card: Card, folder: str, drawn: bool) -> str:
     """The card in Markdown."""
+    base, scratch = model_name(card.settings.model), card.settings.from_scratch
     parts = [
-        f"---\nlibrary_name: lamina\npipeline_tag: {card.task}\nbase_model: {Path(card.settings.model).name}\n---",
+        f"---\nlibrary_name: lamina\npipeline_tag: {card.task}\nbase_model: {base}\n---",
         f"# {folder}",
-        f"A {card.task} model, trained {'from random weights of the shape of' if card.settings.from_scratch else 'on'} "
-        f"`{Path(card.settings.model).name}`.",
+        f"A model for {card.task}, "
+        + (f"trained from random weights in the shape of `{base}`." if scratch else f"fine-tuned from `{base}`."),
         "## Use",
         f"```python\nfrom lamina import pipeline\n\n{USES[card.task].format(folder=folder)}\n```",
         "## Data",
-        rows_of(
+        markdown_table(
             ("part", "name", "rows", "SHA-256"),
             [
-                (part, Path(table.name).name, f"{len(table):,}", f"`{table.fingerprint}`")
+                (part, ", ".join(Path(name).name for name in table.name.split(", ")), f"{len(table):,}", f"`{table.fingerprint}`")
                 for part, table in card.tables.items()
                 if table is not None
             ],
         ),
         "## Results",
-        rows_of(("metric", "value"), [(name, shown(value)) for name, value in card.results.items()])
+        markdown_table(("metric", "value"), [(name, shown(value)) for name, value in card.results.items()])
         if card.results
         else "No evaluation data was given.",
     ]
     if drawn:
         parts.append(f"![Loss and metrics over the steps]({CURVES})")
-    evaluations = [entry for entry in card.history if any(name.startswith("eval_") for name in entry)]
+    evaluations = [entry for entry in card.history if any(map(is_score, entry))]
     if len(evaluations) > 1:
-        names = sorted({name for entry in evaluations for name in entry if name.startswith("eval_")})
+        names = sorted({name for entry in evaluations for name in entry if is_score(name)})
         rows = [tuple(shown(entry.get(name, "")) for name in ("step", *names)) for entry in evaluations]
-        parts += ["## Over time", rows_of(("step", *names), rows)]
-    parts += ["## Settings", rows_of(("setting", "value"), settings_of(card))]
+        parts += ["## Over time", markdown_table(("step", *names), rows)]
+    parts += ["## Settings", markdown_table(("setting", "value"), settings_of(card)), made_with()]
     return "\n\n".join(parts) + "\n"
+
+
+def model_name(model: str) -> str:
+    """A name on the Hub as it is; of a folder the last part, since the rest says nothing elsewhere."""
+    return Path(model).resolve().name if Path(model).exists() else model
+
+
+def made_with() -> str:
+    """The versions that a run depends on."""
+    return f"Trained with Lamina {__version__}, torch {torch.__version__} and Python {platform.python_version()}."
 
 
 def settings_of(card: Card) -> list[tuple[str, str]]:
     """The recipe's settings and the training arguments that are not at their defaults."""
     said = {each.name: getattr(card.settings, each.name) for each in fields(card.settings)}
-    chosen = {name: value for name, value in said.items() if name not in NOT_SETTINGS and value is not None}
+    chosen = {name: value for name, value in said.items() if name not in NOT_SETTINGS and not unsaid(value)}
     for each in fields(card.arguments):
         value = getattr(card.arguments, each.name)
         if each.name not in ("output_dir", "logging_dir", "resume_from_checkpoint") and value != each.default and value:
@@ -92,7 +107,12 @@ def settings_of(card: Card) -> list[tuple[str, str]]:
     return [(name, f"`{value}`") for name, value in chosen.items()]
 
 
-def rows_of(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def unsaid(value: Any) -> bool:
+    """Whether a setting was left out or off; a 0 was not."""
+    return value is None or value is False or value == ()
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
@@ -103,12 +123,17 @@ def shown(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
+def is_score(name: str) -> bool:
+    """Whether a logged number says how good the model is, not how fast."""
+    return name.startswith("eval_") and not name.endswith(("runtime", "per_second"))
+
+
 def curves_of(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[list[int], list[float]]]:
     """Steps and values of what was logged, by name; speeds and times are left out."""
     curves: dict[str, tuple[list[int], list[float]]] = {}
     for entry in history:
         for name, value in entry.items():
-            wanted = name == "loss" or (name.startswith("eval_") and not name.endswith(("runtime", "per_second")))
+            wanted = name == "loss" or (is_score(name) and not name.endswith("gen_len"))
             if wanted and "step" in entry and isinstance(value, int | float):
                 steps, values = curves.setdefault(name, ([], []))
                 steps.append(int(entry["step"]))

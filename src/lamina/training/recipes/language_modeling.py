@@ -10,10 +10,21 @@ from ...errors import DataError
 from ..blocks import ended, group_texts, numbered_words, pack_blocks
 from ..collators import DataCollatorForTokenClassification
 from ..masking import DataCollatorForLanguageModeling, word_column
-from ..metrics import TokenAccuracy, perplexity
+from ..metrics import TokenAccuracy, likeliest, perplexity
 from ..tables import Table, open_table
 from ..trainer import Trainer
-from .settings import BATCH, RecipeSettings, fit, load_model, load_tokenizer, longest, training_arguments
+from .settings import (
+    BATCH,
+    RecipeSettings,
+    fit,
+    give_padding,
+    load_model,
+    load_tokenizer,
+    longest,
+    datasets_of,
+    tables_of,
+    training_arguments,
+)
 
 PACKINGS = ("documents", "notebook")
 
@@ -49,10 +60,13 @@ def train(settings: Settings) -> dict[str, float]:
     """Train a language model on text; the results hold its perplexity, of a masked one over the masked tokens."""
     if settings.packing not in PACKINGS:
         raise DataError(f"packing={settings.packing!r} is unknown: one of {', '.join(PACKINGS)}")
-    tables = [open_table(source) for source in (settings.train, settings.eval) if source is not None]
+    if settings.whole_word and settings.masked is False:
+        raise DataError("whole_word is of masked language modeling: a causal model masks nothing")
+    tables = [open_table(source) for source in settings.sources]
     tokenizer = load_tokenizer(settings)
     masked = tokenizer.mask_token_id is not None if settings.masked is None else settings.masked
     model = load_model(settings, "AutoModelForMaskedLM" if masked else "AutoModelForCausalLM")
+    give_padding(tokenizer, model)  # a last block may be shorter than the others
     size = longest(settings, tokenizer, settings.block_size, model)
     blocks = [list(cut(table, settings, tokenizer, masked, size)) for table in tables]
 
@@ -64,20 +78,14 @@ def train(settings: Settings) -> dict[str, float]:
     trainer = Trainer(
         model=model,
         args=training_arguments(settings, remove_unused_columns=False),  # the collator reads more than the model
-        train_dataset=blocks[0],
-        eval_dataset=blocks[1] if len(blocks) > 1 else None,
+        **datasets_of(blocks),
         data_collator=MaskedOnce(collator) if masked else collator,
         processing_class=tokenizer,
         compute_metrics=TokenAccuracy(shifted=not masked),
+        preprocess_logits_for_metrics=likeliest,
     )
-    results = fit(
-        trainer,
-        settings,
-        "fill-mask" if masked else "text-generation",
-        dict(zip(("train", "eval"), tables, strict=False)),
-        finish=with_perplexity,
-    )
-    return results
+    task = "fill-mask" if masked else "text-generation"
+    return fit(trainer, settings, task, tables_of(tables), finish=with_perplexity)
 
 
 def with_perplexity(results: dict[str, float]) -> dict[str, float]:

@@ -11,7 +11,18 @@ from ..metrics import ClassificationMetric
 from ..readers import read_swag
 from ..tables import Table
 from ..trainer import Trainer
-from .settings import BATCH, RecipeSettings, fit, load_model, load_tokenizer, longest, training_arguments
+from .settings import (
+    BATCH,
+    RecipeSettings,
+    fit,
+    give_padding,
+    load_model,
+    load_tokenizer,
+    longest,
+    datasets_of,
+    tables_of,
+    training_arguments,
+)
 
 
 @dataclass(frozen=True)
@@ -23,23 +34,22 @@ class Settings(RecipeSettings):
 
 def train(settings: Settings) -> dict[str, float]:
     """Fine-tune a model to choose."""
-    sources = [source for source in (settings.train, settings.eval) if source is not None]
-    tables = [read_swag(source, settings.label_column) for source in sources]
+    tables = [read_swag(source, settings.label_column) for source in settings.sources]
     tokenizer = load_tokenizer(settings)
     model = load_model(settings, "AutoModelForMultipleChoice")
+    give_padding(tokenizer, model)
     length = longest(settings, tokenizer, 512, model)
     rows = [list(encode(tokenizer, table, length)) for table in tables]
 
     trainer = Trainer(
         model=model,
         args=training_arguments(settings),
-        train_dataset=rows[0],
-        eval_dataset=rows[1] if len(rows) > 1 else None,
+        **datasets_of(rows),
         data_collator=DataCollatorForMultipleChoice(tokenizer),
         processing_class=tokenizer,
         compute_metrics=ClassificationMetric(),
     )
-    return fit(trainer, settings, "multiple-choice", dict(zip(("train", "eval"), tables, strict=False)))
+    return fit(trainer, settings, "multiple-choice", tables_of(tables))
 
 
 def encode(tokenizer: Any, table: Table, length: int) -> Iterator[dict[str, Any]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
+from ...checkpoint.atomic import staged
+from ...errors import TrainingError
 from ..collators import DataCollatorWithPadding
 from ..readers import read_squad
 from ..trainer import Trainer
 from ..windows import AnswerMetric, cut_windows
-from .settings import RecipeSettings, fit, load_model, load_tokenizer, longest, training_arguments
+from .settings import RecipeSettings, fit, load_model, load_tokenizer, longest, tables_of, training_arguments
 
 USUAL_LENGTH = 384
 
@@ -18,7 +22,8 @@ class Settings(RecipeSettings):
     """And: how windows overlap, and how answers are chosen from the model's scores.
 
     `stride` is the number of tokens two windows share; left out, 128 or a third of a window. With `no_answer` the empty
-    answer wins where its score exceeds the best span's by more than `no_answer_threshold`.
+    answer wins where its score exceeds the best span's by more than `no_answer_threshold`; `null_score` says which of
+    its scores over the windows counts: the lowest, or the notebook's, the highest.
     """
 
     stride: int | None = None
@@ -26,11 +31,12 @@ class Settings(RecipeSettings):
     max_answer_length: int = 30
     no_answer: bool = False
     no_answer_threshold: float = 0.0
+    null_score: str = "lowest"
 
 
 def train(settings: Settings) -> dict[str, float]:
-    """Fine-tune a model to find answers."""
-    tables = [read_squad(source) for source in (settings.train, settings.eval) if source is not None]
+    """Fine-tune a model to find answers; those to `eval` are left in predictions.json and nbest_predictions.json."""
+    tables = [read_squad(source) for source in settings.sources]
     tokenizer = load_tokenizer(settings)
     model = load_model(settings, "AutoModelForQuestionAnswering")
     length = longest(settings, tokenizer, USUAL_LENGTH, model)
@@ -45,6 +51,7 @@ def train(settings: Settings) -> dict[str, float]:
         settings.max_answer_length,
         settings.no_answer,
         settings.no_answer_threshold,
+        settings.null_score,
     )
     trainer = Trainer(
         model=model,
@@ -55,4 +62,15 @@ def train(settings: Settings) -> dict[str, float]:
         processing_class=tokenizer,
         compute_metrics=metric if scored else None,
     )
-    return fit(trainer, settings, "question-answering", dict(zip(("train", "eval"), tables, strict=False)))
+    results = fit(trainer, settings, "question-answering", tables_of(tables))
+    if scored and trainer.args.process_index == 0:
+        write_answers(settings.output, metric)
+    return results
+
+
+def write_answers(folder: Path, metric: AnswerMetric) -> None:
+    """The best answer to each question by its id, as the official evaluation reads it, and the best few with scores."""
+    best = {name: ranked[0]["text"] for name, ranked in metric.ranked.items()}
+    with staged(folder, TrainingError) as new:
+        for name, content in (("predictions.json", best), ("nbest_predictions.json", metric.ranked)):
+            new(name).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n")

@@ -6,19 +6,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...errors import DataError
+from ...pipelines.limits import UNLIMITED, longest_row
 from ..arguments import Seq2SeqTrainingArguments
 from ..collators import DataCollatorForSeq2Seq
 from ..seq2seq import Seq2SeqTrainer
 from ..tables import Table
 from ..written import WrittenMetric
-from .settings import BATCH, RecipeSettings, fit, longest, training_arguments
+from .settings import BATCH, RecipeSettings, fit, longest, datasets_of, tables_of, training_arguments
 
+USUAL_TARGET = 128
 Score = Callable[[Sequence[str], Sequence[str]], dict[str, float]]
 
 
 @dataclass(frozen=True)
 class SequenceSettings(RecipeSettings):
-    """And: the columns, how long sources (`max_length`) and targets may be, and how evaluation writes.
+    """And: the columns, how long sources (`max_length`) and targets (128 tokens) may be, and how evaluation writes.
 
     `source_prefix` goes before every source; left out, what the model's config says of the task. `num_beams` and the
     target length hold for the evaluation and are kept in the model's generation_config.
@@ -27,7 +30,7 @@ class SequenceSettings(RecipeSettings):
     source_column: str = "source"
     target_column: str = "target"
     source_prefix: str | None = None
-    max_target_length: int = 128
+    max_target_length: int | None = None
     num_beams: int = 1
 
 
@@ -42,9 +45,9 @@ def learn(
 ) -> dict[str, float]:
     """Fine-tune a model on pairs of texts and score what it writes."""
     prefix = prefix_of(settings, task, model)
-    lengths = longest(settings, tokenizer, usual_length, model), settings.max_target_length
-    rows = [list(encode(tokenizer, table, prefix, *lengths)) for table in tables]
-    model.generation_config.max_length = settings.max_target_length
+    source_length, target_length = longest(settings, tokenizer, usual_length, model), longest_target(settings, model)
+    rows = [list(encode(tokenizer, table, prefix, source_length, target_length)) for table in tables]
+    model.generation_config.max_length = target_length
     model.generation_config.num_beams = settings.num_beams
 
     trainer = Seq2SeqTrainer(
@@ -54,16 +57,24 @@ def learn(
             Seq2SeqTrainingArguments,
             group_by_length=True,
             predict_with_generate=True,
-            generation_max_length=settings.max_target_length,
+            generation_max_length=target_length,
             generation_num_beams=settings.num_beams,
         ),
-        train_dataset=rows[0],
-        eval_dataset=rows[1] if len(rows) > 1 else None,
+        **datasets_of(rows),
         data_collator=DataCollatorForSeq2Seq(tokenizer, model=model),
         processing_class=tokenizer,
         compute_metrics=WrittenMetric(tokenizer, score),
     )
-    return fit(trainer, settings, task, dict(zip(("train", "eval"), tables, strict=False)))
+    return fit(trainer, settings, task, tables_of(tables))
+
+
+def longest_target(settings: SequenceSettings, model: Any) -> int:
+    """How many tokens of a target are read and written: as asked, else the usual number where the model can."""
+    room = longest_row(model) or UNLIMITED
+    asked = settings.max_target_length
+    if asked is not None and not 1 < asked <= room:
+        raise DataError(f"max_target_length is {asked}, but the model writes 2 to {room} tokens")
+    return min(USUAL_TARGET, room) if asked is None else asked
 
 
 def prefix_of(settings: SequenceSettings, task: str, model: Any) -> str:

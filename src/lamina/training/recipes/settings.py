@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,19 @@ from ...auto import find
 from ...errors import DataError, TrainingError
 from ...pipelines.limits import UNLIMITED, longest_row
 from ..arguments import TrainingArguments
+from ..callbacks import EarlyStoppingCallback
 from ..folders import checkpoints, get_last_checkpoint
+from ..lora import add_lora
 from ..tables import Table
 from .card import Card, write_card
 
+KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "None": (type(None),),
+}
 BATCH = 1000  # texts tokenized at a time
 
 
@@ -26,7 +36,9 @@ class RecipeSettings:
 
     `train` and `eval` are files or objects with `__len__` and `__getitem__`. `save_steps` counts optimizer steps; left
     out, a checkpoint is written after every epoch. `resume` goes on from the newest complete checkpoint in `output`.
-    `from_scratch` takes the model's config alone and draws its weights. `arguments` are further TrainingArguments.
+    `from_scratch` takes the model's config alone and draws its weights. `lora` is the rank of small matrices that are
+    trained in the weights' stead. `early_stopping` is the number of evaluations in a row that may bring nothing better;
+    the best weights are kept. `arguments` are further TrainingArguments.
     """
 
     model: str
@@ -41,14 +53,46 @@ class RecipeSettings:
     resume: bool = False
     from_scratch: bool = False
     max_length: int | None = None
+    lora: int | None = None
+    early_stopping: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "output", Path(self.output))
+        for each in fields(self):
+            check_kind(each, getattr(self, each.name))
+        if self.early_stopping is not None and self.eval is None:
+            raise TrainingError("early_stopping needs something to evaluate on: give eval")
         if not self.resume and checkpoints(self.output):
             raise TrainingError(
                 f"{self.output} holds checkpoints of another run: go on from them with resume, or choose another folder"
             )
+
+    @property
+    def sources(self) -> list[Any]:
+        """What there is to read: `train`, and `eval` where it was given."""
+        return [self.train] if self.eval is None else [self.train, self.eval]
+
+
+def check_kind(setting: Field[Any], value: Any) -> None:
+    """Refuse text for a number and the like; settings that may be anything are not looked at."""
+    names = str(setting.type).split(" | ")
+    if not all(name in KINDS for name in names):
+        return
+    kinds = tuple(kind for name in names for kind in KINDS[name])
+    if not isinstance(value, kinds) or (isinstance(value, bool) and "bool" not in names):
+        wanted = " or ".join(name for name in names if name != "None")
+        raise TrainingError(f"{setting.name}={value!r} should be {wanted}")
+
+
+def tables_of(tables: Sequence[Table]) -> dict[str, Table]:
+    """The tables of the sources by their part, for the card."""
+    return dict(zip(("train", "eval"), tables, strict=False))
+
+
+def datasets_of(rows: Sequence[Any]) -> dict[str, Any]:
+    """The rows made of the sources, as Trainer takes them."""
+    return {"train_dataset": rows[0], "eval_dataset": rows[1] if len(rows) > 1 else None}
 
 
 def load_tokenizer(settings: RecipeSettings, **options: Any) -> Any:
@@ -63,8 +107,20 @@ def load_model(settings: RecipeSettings, factory: str, **config: Any) -> Any:
     """
     torch.manual_seed(settings.seed)
     if settings.from_scratch:
-        return find(factory).from_config(find("AutoConfig").from_pretrained(settings.model, **config))
-    return find(factory).from_pretrained(settings.model, ignore_mismatched_sizes=True, **config)
+        model = find(factory).from_config(find("AutoConfig").from_pretrained(settings.model, **config))
+    else:
+        model = find(factory).from_pretrained(settings.model, ignore_mismatched_sizes=True, **config)
+    return model if settings.lora is None else add_lora(model, settings.lora)
+
+
+def give_padding(tokenizer: Any, model: Any) -> None:
+    """Let a model that has no padding of its own, such as GPT-2, pad with its end of text."""
+    if tokenizer.pad_token_id is not None:
+        return
+    if tokenizer.eos_token is None:
+        raise DataError("the tokenizer has neither a padding token nor an end of text to pad with")
+    tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id
 
 
 def longest(settings: RecipeSettings, tokenizer: Any, usual: int, model: Any) -> int:
@@ -77,10 +133,13 @@ def longest(settings: RecipeSettings, tokenizer: Any, usual: int, model: Any) ->
 
 def training_arguments(settings: RecipeSettings, kind: Any = TrainingArguments, **usual: Any) -> Any:
     """The arguments of this run; `settings.arguments` go before what is usual for the recipe."""
-    known = {each.name for each in fields(kind)}
+    known = {each.name: each for each in fields(kind)}
     for name in settings.arguments:
         if name not in known:
-            raise TrainingError(f"no training argument {name!r}; TrainingArguments documents those that there are")
+            near = ", ".join(get_close_matches(name, known, n=3))
+            hint = f"did you mean {near}?" if near else "TrainingArguments documents those that there are"
+            raise TrainingError(f"no training argument {name!r}; {hint}")
+        check_kind(known[name], settings.arguments[name])
     when = "steps" if settings.save_steps else "epoch"
     chosen: dict[str, Any] = {
         "output_dir": str(settings.output),
@@ -96,6 +155,10 @@ def training_arguments(settings: RecipeSettings, kind: Any = TrainingArguments, 
     }
     if settings.save_steps:
         chosen["save_steps"] = settings.save_steps
+    if settings.early_stopping is not None:
+        chosen |= {"metric_for_best_model": "loss", "load_best_model_at_end": True}
+        if settings.save_steps:
+            chosen |= {"eval_strategy": "steps", "eval_steps": settings.save_steps}
     return kind(**{**chosen, **usual, **settings.arguments})
 
 
@@ -121,8 +184,10 @@ def fit(
 
     `finish` makes the results that are told of those that the trainer found.
     """
+    if settings.early_stopping is not None:
+        trainer.add_callback(EarlyStoppingCallback(settings.early_stopping))
     trainer.train(resume_from_checkpoint=newest_checkpoint(settings))
-    results = finish(dict(trainer.evaluate())) if settings.eval is not None else {}
+    results = {} if settings.eval is None else finish(evaluated(trainer, fresh=settings.resume))
     trainer.save_model(str(settings.output))
     if trainer.args.process_index == 0:
         trainer.processing_class.save_pretrained(str(settings.output))
@@ -134,3 +199,12 @@ def fit(
 def newest_checkpoint(settings: RecipeSettings) -> str | None:
     """The newest complete checkpoint of the output folder, where a run is to go on; None starts from the beginning."""
     return get_last_checkpoint(settings.output) if settings.resume else None
+
+
+def evaluated(trainer: Any, fresh: bool) -> dict[str, float]:
+    """The scores of the trained weights: those found at the last step where there are some, unless `fresh` ones."""
+    evaluations = [entry for entry in trainer.state.log_history if "eval_runtime" in entry]
+    current = bool(evaluations) and evaluations[-1].get("step") == trainer.state.global_step
+    if fresh or not current or trainer.args.load_best_model_at_end:
+        return dict(trainer.evaluate())
+    return {name: value for name, value in evaluations[-1].items() if name != "step"}

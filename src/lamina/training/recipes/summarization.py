@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..metrics import installed
 from ..readers import read_parallel
 from ..written import rouge
 from .sequences import SequenceSettings, learn
@@ -22,8 +23,9 @@ class Settings(SequenceSettings):
 
 def train(settings: Settings) -> dict[str, float]:
     """Fine-tune a model to summarize; scored with ROUGE."""
+    installed("rouge")
     columns = settings.source_column, settings.target_column
-    tables = [read_parallel(source, *columns) for source in (settings.train, settings.eval) if source is not None]
+    tables = [read_parallel(source, *columns) for source in settings.sources]
     tokenizer = load_tokenizer(settings)
     model = load_model(settings, "AutoModelForSeq2SeqLM")
     return learn(settings, "summarization", model, tokenizer, tables, USUAL_LENGTH, rouge)

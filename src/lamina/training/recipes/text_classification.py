@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import DataError
 from ..collators import DataCollatorWithPadding
+from ..glue import glue_task, read_glue
 from ..metrics import SCORES, ClassificationMetric
-from ..readers import glue_task, read_glue
 from ..tables import Table, open_table
 from ..trainer import Trainer
-from .settings import RecipeSettings, encoded_rows, fit, load_model, load_tokenizer, longest, training_arguments
+from .settings import (
+    RecipeSettings,
+    encoded_rows,
+    fit,
+    give_padding,
+    load_model,
+    load_tokenizer,
+    longest,
+    datasets_of,
+    tables_of,
+    training_arguments,
+)
 
 SINGLE, MULTI, NUMBER = "single_label_classification", "multi_label_classification", "regression"
 PROBLEMS = {"single-label": SINGLE, "multi-label": MULTI, "regression": NUMBER}
@@ -36,9 +48,10 @@ class Settings(RecipeSettings):
 
 def train(settings: Settings) -> dict[str, float]:
     """Fine-tune a model to classify texts."""
-    tables = [read(source, settings) for source in (settings.train, settings.eval) if source is not None]
+    tables = [read(source, settings) for source in settings.sources]
     columns = text_columns(settings)
     problem = problem_of(settings)
+    metric = ClassificationMetric(scores_of(settings, problem), problem)
     names = [] if problem == NUMBER else label_names(settings, tables[0], problem)
     targets = [numbered(table, settings, problem, names) for table in tables]
 
@@ -46,6 +59,7 @@ def train(settings: Settings) -> dict[str, float]:
     counted = names == [str(number) for number in range(len(names))]  # the model's own names, if any, say more
     labels = {"num_labels": len(names) or 1} if counted else {"id2label": dict(enumerate(names))}
     model = load_model(settings, "AutoModelForSequenceClassification", problem_type=problem, **labels)
+    give_padding(tokenizer, model)
     length = longest(settings, tokenizer, 512, model)
     rows = [
         [
@@ -59,17 +73,15 @@ def train(settings: Settings) -> dict[str, float]:
         for table, wanted in zip(tables, targets, strict=True)
     ]
 
-    metric = ClassificationMetric(scores_of(settings, problem), problem)
     trainer = Trainer(
         model=model,
         args=training_arguments(settings, group_by_length=True),
-        train_dataset=rows[0],
-        eval_dataset=rows[1] if len(rows) > 1 else None,
+        **datasets_of(rows),
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
         compute_metrics=metric,
     )
-    return fit(trainer, settings, "text-classification", dict(zip(("train", "eval"), tables, strict=False)))
+    return fit(trainer, settings, "text-classification", tables_of(tables))
 
 
 def read(source: Any, settings: Settings) -> Table:
@@ -98,15 +110,17 @@ def scores_of(settings: Settings, problem: str) -> Sequence[str]:
     for name in settings.metrics:
         if name not in SCORES:
             raise DataError(f"no metric {name!r}; there are {', '.join(SCORES)}")
+    if settings.metrics and problem == MULTI:
+        raise DataError("metrics cannot be chosen for several labels a text: these are scored by accuracy and F1")
     usual = ("pearson", "spearman") if problem == NUMBER else ("accuracy",)
     return settings.metrics or (glue_task(settings.task).metrics if settings.task else usual)
 
 
 def label_names(settings: Settings, table: Table, problem: str) -> list[str]:
     """The set of labels: GLUE's, else those of the training rows, numbers by size and names by the alphabet."""
-    if settings.task and not isinstance(table[0]["label"], int):
+    if settings.task:
         return list(glue_task(settings.task).labels)
-    values = table.column("label" if settings.task else settings.label_column)
+    values = table.column(settings.label_column)
     found = {str(one) for value in values for one in (split_labels(value) if problem == MULTI else [value])}
     names = sorted(found, key=lambda name: (0, int(name), name) if name.lstrip("-").isdecimal() else (1, 0, name))
     if len(names) < 2:
@@ -139,10 +153,10 @@ def numbered(table: Table, settings: Settings, problem: str, names: Sequence[str
 
     def changed(place: int, value: Any) -> Any:
         if problem == NUMBER:
-            try:
-                return float(value)
-            except (TypeError, ValueError):
+            number = float(value) if is_number(value) else math.nan
+            if not math.isfinite(number):
                 table.refuse(place, f"the label {value!r:.60} is not a number")
+            return number
         if problem == MULTI:
             chosen = {one(place, each) for each in split_labels(value)}
             return [float(number in chosen) for number in range(len(names))]
@@ -151,3 +165,10 @@ def numbered(table: Table, settings: Settings, problem: str, names: Sequence[str
     return [changed(place, value) for place, value in enumerate(table.column(column))]
 
 
+def is_number(value: Any) -> bool:
+    """Whether a label can be read as a number."""
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -12,7 +12,18 @@ from ..entities import OUTSIDE, EntityMetric
 from ..readers import read_conll
 from ..tables import Table
 from ..trainer import Trainer
-from .settings import BATCH, RecipeSettings, fit, load_model, load_tokenizer, longest, training_arguments
+from .settings import (
+    BATCH,
+    RecipeSettings,
+    fit,
+    give_padding,
+    load_model,
+    load_tokenizer,
+    longest,
+    datasets_of,
+    tables_of,
+    training_arguments,
+)
 
 
 @dataclass(frozen=True)
@@ -32,8 +43,7 @@ class Settings(RecipeSettings):
 
 def train(settings: Settings) -> dict[str, float]:
     """Fine-tune a model to tag words."""
-    sources = [source for source in (settings.train, settings.eval) if source is not None]
-    tables = [read_conll(source, settings.token_column, settings.label_column) for source in sources]
+    tables = [read_conll(source, settings.token_column, settings.label_column) for source in settings.sources]
     names = tag_names(tables[0])
     numbers = [numbered(table, names) for table in tables]
 
@@ -42,6 +52,7 @@ def train(settings: Settings) -> dict[str, float]:
         # Byte-level pieces carry the space before a word, which words alone have lost.
         tokenizer = load_tokenizer(settings, add_prefix_space=True)
     model = load_model(settings, "AutoModelForTokenClassification", id2label=dict(enumerate(names)))
+    give_padding(tokenizer, model)
     length = longest(settings, tokenizer, 512, model)
     inner = inner_labels(names) if settings.b_to_i_label else {}
     every = (settings.label_all_tokens, settings.piece_level_scores)
@@ -53,13 +64,12 @@ def train(settings: Settings) -> dict[str, float]:
     trainer = Trainer(
         model=model,
         args=training_arguments(settings, group_by_length=True),
-        train_dataset=rows[0],
-        eval_dataset=rows[1] if len(rows) > 1 else None,
+        **datasets_of(rows),
         data_collator=DataCollatorForTokenClassification(tokenizer),
         processing_class=tokenizer,
         compute_metrics=EntityMetric(dict(enumerate(names))),
     )
-    return fit(trainer, settings, "token-classification", dict(zip(("train", "eval"), tables, strict=False)))
+    return fit(trainer, settings, "token-classification", tables_of(tables))
 
 
 def tag_names(table: Table) -> list[str]:

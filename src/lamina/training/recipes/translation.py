@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import DataError
 from ...pipelines.languages import configured_pairs
+from ..metrics import installed
 from ..readers import read_parallel
 from ..written import bleu_scores
 from .sequences import SequenceSettings, learn
@@ -25,8 +26,9 @@ class Settings(SequenceSettings):
 
 def train(settings: Settings) -> dict[str, float]:
     """Fine-tune a model to translate; scored with BLEU on raw text."""
+    installed("bleu")
     columns = settings.source_column, settings.target_column
-    tables = [read_parallel(source, *columns) for source in (settings.train, settings.eval) if source is not None]
+    tables = [read_parallel(source, *columns) for source in settings.sources]
     tokenizer = load_tokenizer(settings)
     model = load_model(settings, "AutoModelForSeq2SeqLM")
     if tokenizer.lang_code_to_id:
