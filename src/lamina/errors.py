@@ -43,6 +43,10 @@ class TrainingError(LaminaError, ValueError):
     """A training run cannot start, go on or be resumed as asked."""
 
 
+class TrainingDiverged(TrainingError):
+    """The loss was no number for too many steps in a row."""
+
+
 class TrainingInterrupted(LaminaError, SystemExit):
     """Training was asked to end by a signal, and left a checkpoint; uncaught, it ends the program with `code`."""
 

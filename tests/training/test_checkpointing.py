@@ -1,136 +1,25 @@
-"""Killed at any moment, on a full disk or asked to stop: a run goes on to the very same weights."""
+"""What a run that goes on takes up again: weights, order, chance, counters; and what it refuses to take up."""
 
 from __future__ import annotations
 
-import errno
-import os
 import random
-import signal
-import tempfile
-import time
-import traceback
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from lamina.errors import CheckpointError, LaminaError, TrainingError
-from lamina.training import EarlyStoppingCallback, add_lora, checkpointing, folders
+from lamina.errors import CheckpointError, TrainingError
+from lamina.training import EarlyStoppingCallback, add_lora, folders
 from lamina.training.chance import random_state, restore, seeded
 
 from .tiny import bert, equal, sentences, tagged, trainer, weights
 
-BUDGET = 4.0  # seconds of killing
-STEPS = 30
 
-
-def saving(folder: Path, **options: Any) -> Any:
+def saving(folder: Path, *given: Any, **options: Any) -> Any:
     """Saves often; every kind of chance is in it: order, lengths, dropout."""
-    settings = {"max_steps": STEPS, "save_strategy": "steps", "save_steps": 3, "logging_steps": 5}
-    return trainer(folder, **settings | options)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
-
-
-def forked(work: Callable[[], None]) -> int:
-    """The number of a child that does `work` and leaves with 0."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: torch has none running here
-        child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        work()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
-def go_on(folder: Path) -> None:
-    options = {"group_by_length": True, "gradient_accumulation_steps": 2, "save_total_limit": 2}
-    run = saving(folder, bert(), sentences(40), **options)
-    run.train(resume_from_checkpoint=folders.newest(folder))
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
-def test_killed_at_random_it_ends_with_the_same_bits(tmp_path: Path):
-    go_on(tmp_path / "whole")
-    chance, kills, began = random.Random(1), 0, time.monotonic()
-    while True:
-        child = forked(lambda: go_on(tmp_path / "killed"))
-        if time.monotonic() - began < BUDGET:
-            time.sleep(chance.uniform(0.0, 0.15))
-            os.kill(child, signal.SIGKILL)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert status in (0, -signal.SIGKILL)
-        if status == 0:
-            break
-        kills += 1
-    assert kills >= 5
-    whole, killed = (tmp_path / name / f"checkpoint-{STEPS}" for name in ("whole", "killed"))
-    assert contents(whole) == contents(killed) and set(contents(whole)) == {"model.safetensors", "training.safetensors"}
-    assert len(folders.checkpoints(tmp_path / "killed")) == 2
-    assert not list((tmp_path / "killed").glob(".*"))
-
-
-FAULTS = {
-    "fsync": (os, "fsync"),
-    "rename": (os, "rename"),
-    "replace": (Path, "replace"),
-    "text": (Path, "write_text"),
-    "tensors": (checkpointing, "write_safetensors"),
-    "folder": (tempfile, "mkdtemp"),
-    "own folder": (Path, "mkdir"),
-}
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_write_that_fails_leaves_the_last_checkpoint(
-    fault: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    options = {"max_steps": 4, "save_steps": 2}
-    whole = saving(tmp_path / "whole", **options)
-    whole.train()
-    home, name = FAULTS[fault]
-    plain = getattr(home, name)
-    failures = 0
-    for failing in range(1, 40):
-        calls = 0
-
-        def broken(*arguments: Any, **more: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == failing:
-                raise OSError(number, os.strerror(number))
-            return plain(*arguments, **more)
-
-        folder = tmp_path / str(failing)
-        with monkeypatch.context() as patch:
-            patch.setattr(home, name, broken)
-            try:
-                saving(folder, **options).train()
-            except LaminaError as problem:
-                failures += 1
-                assert os.strerror(number) in str(problem)
-        if calls < failing:
-            break
-        resumed = saving(folder, bert(initializer_range=0.5), **options)
-        start = folders.newest(folder)
-        if start is None:
-            continue
-        resumed.train(resume_from_checkpoint=start)
-        assert equal(weights(whole.model), weights(resumed.model))
-    assert failures >= 2 and calls < failing
+    settings = {"max_steps": 30, "save_strategy": "steps", "save_steps": 3, "logging_steps": 5}
+    return trainer(folder, *given, **settings | options)
 
 
 def test_checkpoints_that_are_cut_off_are_passed_over(tmp_path: Path):
@@ -157,6 +46,23 @@ def test_another_dataset_or_setting_is_refused(tmp_path: Path):
     with pytest.raises(TrainingError, match="model"):
         saving(tmp_path, bert(hidden_size=32), max_steps=3).train(True)
     saving(tmp_path, max_steps=3, logging_steps=7).train(True)
+
+
+def test_checkpoints_of_another_run_stay_unless_they_are_to_go(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    saving(tmp_path, max_steps=6).train()
+    saving(tmp_path, max_steps=3, save_total_limit=1).train()
+    assert [path.name for path in folders.checkpoints(tmp_path)] == ["checkpoint-3", "checkpoint-6"]
+    assert "checkpoints of another run, up to checkpoint-6" in caplog.text
+    saving(tmp_path, max_steps=3, overwrite_output_dir=True).train()
+    assert [path.name for path in folders.checkpoints(tmp_path)] == ["checkpoint-3"]
+
+
+def test_a_callback_that_is_new_begins_anew(tmp_path: Path):
+    options = {"eval_dataset": sentences(4), "eval_strategy": "steps", "eval_steps": 3, "metric_for_best_model": "loss"}
+    saving(tmp_path, max_steps=6, **options).train()
+    folders.discard(tmp_path / "checkpoint-6")
+    run = saving(tmp_path, max_steps=6, callbacks=[EarlyStoppingCallback(5)], **options)
+    assert run.train(resume_from_checkpoint=True).global_step == 6
 
 
 def test_there_must_be_something_to_resume_from(tmp_path: Path):

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from lamina.errors import TrainingError, TrainingInterrupted
+from lamina.nn.kernels import ByLength
 from lamina.training import TrainerCallback
 from lamina.training.folders import newest
 
@@ -62,6 +63,20 @@ def test_packed_batches_equal_padded_ones(kind: str, tmp_path: Path):
     assert difference(weights(padded.model), weights(packed.model)) < 1e-5
 
 
+def test_packed_batches_may_be_read_in_one_call_where_nothing_is_dropped(tmp_path: Path, monkeypatch: Any):
+    asked: list[tuple[torch.dtype, bool]] = []
+
+    def choose(lengths: Any, causal: Any, bias: Any, device: Any, dtype: torch.dtype, dropping: bool) -> Any:
+        asked.append((dtype, dropping))
+        return ByLength(lengths, causal, bias)
+
+    monkeypatch.setattr("lamina.nn.layouts.choose", choose)
+    for options in ({}, {"attention_probs_dropout_prob": 0.0}):
+        run = trainer(tmp_path, bert(**options), padding_free=True, bf16=True, max_steps=1)
+        run.train()
+    assert asked == [(torch.bfloat16, True), (torch.bfloat16, False)]
+
+
 def test_packed_batches_honor_attention_dropout(tmp_path: Path):
     runs = []
     for rate in (0.0, 0.5):
@@ -76,13 +91,24 @@ def test_packing_is_refused_where_it_cannot_be(tmp_path: Path):
         trainer(tmp_path, t5(), tagged(), padding_free=True).train()
 
 
-def test_labelled_rows_alone_give_the_same(tmp_path: Path):
-    all_rows = trainer(tmp_path / "a", bert("BertForMaskedLM", **QUIET), tagged(), labelled_only=False, **SGD)
-    chosen = trainer(tmp_path / "b", bert("BertForMaskedLM", **QUIET), tagged(), **SGD)
-    all_rows.train()
-    chosen.train()
-    assert losses(all_rows) == pytest.approx(losses(chosen), abs=1e-6)
-    assert difference(weights(all_rows.model), weights(chosen.model)) < 1e-6
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", ["tokens", "masked", "causal", "seq2seq"])
+def test_labelled_rows_alone_give_the_same(kind: str, packed: bool, tmp_path: Path):
+    make, data = MODELS[kind]
+    options = {**SGD, "padding_free": packed and kind != "seq2seq"}
+    counts: dict[bool, list[int]] = {True: [], False: []}
+    runs = []
+    for alone in (False, True):
+        run = trainer(tmp_path / str(alone), make(), data(), labelled_only=alone, **options)
+        run.model.head.register_forward_hook(
+            lambda module, given, found, alone=alone: counts[alone].append(found.shape[:-1].numel())
+        )
+        run.train()
+        assert run.model.labelled_rows is None
+        runs.append(run)
+    assert losses(runs[0]) == pytest.approx(losses(runs[1]), abs=1e-6)
+    assert difference(weights(runs[0].model), weights(runs[1].model)) < 1e-6
+    assert sum(counts[True]) < 0.8 * sum(counts[False])
 
 
 def test_checkpointed_activations_give_the_same(tmp_path: Path):
@@ -168,6 +194,13 @@ def test_memory_that_runs_out_says_what_to_lower(tmp_path: Path):
     with pytest.raises(TrainingError, match=r"\d+ tokens .*per_device_train_batch_size"):
         run.train()
 
+    class Larger(torch.nn.Linear):
+        def forward(self, input_ids: torch.Tensor, labels: torch.Tensor) -> Any:  # type: ignore[override]
+            return {"loss": torch.empty(1 << 60, dtype=torch.uint8).sum()}
+
+    with pytest.raises(TrainingError, match="out of memory on a batch"):
+        trainer(tmp_path, Larger(1, 1)).train()
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_run_between_steps_with_a_checkpoint(number: int, tmp_path: Path):
@@ -181,7 +214,7 @@ def test_a_signal_ends_a_run_between_steps_with_a_checkpoint(number: int, tmp_pa
     run = trainer(tmp_path / "cut", callbacks=[Sender()])
     with pytest.raises(TrainingInterrupted, match="step 4 of 8") as caught:
         run.train()
-    assert caught.value.code == 128 + number
+    assert caught.value.code == 128 + number and isinstance(caught.value, SystemExit)
     assert newest(tmp_path / "cut") == tmp_path / "cut" / "checkpoint-4"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     resumed = trainer(tmp_path / "cut", bert("BertForSequenceClassification", initializer_range=0.5))

@@ -2,51 +2,83 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from lamina.errors import TrainingError
+from lamina.training.assembly import make_engine
 from lamina.training.optimization import create_optimizer, create_scheduler, parameter_groups
 from lamina.training.sampling import epoch_batches, own_share
 
-from .tiny import arguments, bert
+from .test_loop import QUIET
+from .tiny import arguments, bert, collate, difference, equal, sentences, trainer, weights
 
-# get_scheduler(...) of transformers 4.57.6: rate 10.0, 10 steps of which 2 are warm-up
-SCHEDULES = {
-    "linear": ({}, [0.0, 5.0, 10.0, 8.75, 7.5, 6.25, 5.0, 3.75, 2.5, 1.25]),
-    "cosine": (
-        {},
-        [0.0, 5.0, 10.0, 9.6193976626, 8.5355339059, 6.9134171618, 5.0, 3.0865828382, 1.4644660941, 0.3806023374],
-    ),
-    "polynomial": (
-        {"power": 2.0, "lr_end": 1.0},
-        [0.0, 5.0, 10.0, 7.890625, 6.0625, 4.515625, 3.25, 2.265625, 1.5625, 1.140625],
-    ),
-    "constant": ({}, [10.0] * 10),
-    "constant_with_warmup": ({}, [0.0, 5.0] + [10.0] * 8),
-}
+STORED = json.loads((Path(__file__).parent / "golden" / "schedules.json").read_text())
 
 
-@pytest.mark.parametrize("kind", SCHEDULES)
-def test_schedules(kind: str, tmp_path: Path):
-    options, wanted = SCHEDULES[kind]
-    args = arguments(tmp_path, learning_rate=10.0, lr_scheduler_type=kind, warmup_steps=2, lr_scheduler_kwargs=options)
+@pytest.mark.parametrize("name", STORED["cases"])
+def test_schedules_are_the_reference_s(name: str, tmp_path: Path):
+    case, rate = STORED["cases"][name], STORED["rate"]
+    options = {"lr_scheduler_type": case["kind"], "lr_scheduler_kwargs": case["options"]}
+    args = arguments(tmp_path, learning_rate=rate, warmup_steps=STORED["warmup"], **options)
     optimizer = create_optimizer(bert(), args)
-    scheduler = create_scheduler(optimizer, args, 10)
+    scheduler = create_scheduler(optimizer, args, STORED["steps"])
     found = []
-    for _ in range(10):
+    for _ in case["rates"]:
         found.append(scheduler.get_last_lr()[0])
         optimizer.step()
         scheduler.step()
-    assert found == pytest.approx(wanted, abs=1e-9)
+    assert found == pytest.approx(case["rates"], abs=1e-9)
+
+
+def test_clipping_inside_the_fused_step_is_torch_s_own(tmp_path: Path):
+    rows, limit = sentences(8), 0.05
+    ours = trainer(tmp_path, bert(**QUIET), rows, per_device_train_batch_size=8, max_steps=3, max_grad_norm=limit)
+    order = [ours.epoch(number).plan[0] for number in range(3)]
+    ours.train()
+    model = bert(**QUIET).train()
+    optimizer = create_optimizer(model, ours.args)
+    scheduler = create_scheduler(optimizer, ours.args, 3)
+    norms = []
+    for batch in order:
+        model(**collate([rows[number] for number in batch])).loss.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), limit)))
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+    assert min(norms) > limit
+    assert [entry["grad_norm"] for entry in ours.state.log_history[:3]] == pytest.approx(norms, rel=1e-4)
+    assert difference(weights(model), weights(ours.model)) < 1e-6
+
+
+@pytest.mark.parametrize("optim", ["adamw_torch_fused", "adamw_torch", "sgd"])
+def test_a_step_on_no_numbers_changes_nothing(optim: str, tmp_path: Path):
+    model = bert()
+    engine = make_engine(model, arguments(tmp_path, optim=optim, learning_rate=0.1), None, None, 8)
+    engine.update([collate(sentences(4))], [0], 1)
+    before, held = weights(model), copy.deepcopy(engine.optimizer.state_dict()["state"])
+    bad = collate(sentences(4, 1))
+    model.head.project.register_forward_hook(lambda module, given, found: found * float("nan"))
+    engine.update([bad], [0], 2)
+    assert equal(before, weights(model))
+    after = engine.optimizer.state_dict()["state"]
+    for number, values in held.items():
+        assert all(value is None or torch.equal(value, after[number][key]) for key, value in values.items())
 
 
 def test_unknown_options_of_a_schedule_are_refused(tmp_path: Path):
-    args = arguments(tmp_path, lr_scheduler_kwargs={"power": 2})
-    with pytest.raises(TrainingError, match="lr_scheduler_kwargs"):
-        create_scheduler(create_optimizer(bert(), args), args, 10)
+    for kind, options in (
+        ("linear", {"power": 2}),
+        ("warmup_stable_decay", {}),
+        ("warmup_stable_decay", {"num_decay_steps": 2, "decay_type": "steep"}),
+    ):
+        args = arguments(tmp_path, lr_scheduler_type=kind, lr_scheduler_kwargs=options)
+        with pytest.raises(TrainingError, match="lr_scheduler_kwargs"):
+            create_scheduler(create_optimizer(bert(), args), args, 10)
 
 
 def test_biases_and_norms_do_not_decay():

@@ -14,7 +14,7 @@ import torch
 
 import lamina
 from lamina.errors import TrainingError
-from lamina.training import EvalPrediction, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainerCallback
+from lamina.training import EarlyStoppingCallback, EvalPrediction, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainerCallback
 from lamina.training import TrainingArguments as Arguments
 
 from .tiny import arguments, bert, collate, equal, sentences, t5, tagged, trainer, weights
@@ -88,8 +88,15 @@ def test_evaluation_leaves_no_trace_in_training(tmp_path: Path):
 
 
 def test_several_datasets_are_scored_apart(tmp_path: Path):
-    found = trainer(tmp_path).evaluate({"one": sentences(4), "two": sentences(4, 1)})
+    parts = {"one": sentences(4), "two": sentences(4, 1)}
+    found = trainer(tmp_path).evaluate(parts)
     assert {"eval_one_loss", "eval_two_loss"} < set(found)
+    run = trainer(
+        tmp_path, max_steps=2, eval_dataset=parts, eval_strategy="steps", eval_steps=1,
+        metric_for_best_model="eval_two_loss", callbacks=[EarlyStoppingCallback(5)],
+    )  # fmt: skip
+    run.train()
+    assert run.state.best_metric == min(e["eval_two_loss"] for e in run.state.log_history if "eval_two_loss" in e)
 
 
 def test_both_spellings(tmp_path: Path):
@@ -119,6 +126,7 @@ def test_both_spellings(tmp_path: Path):
         ({"save_steps": 2.5}, "save_steps"),
         ({"num_train_epochs": 0}, "num_train_epochs"),
         ({"bf16": True, "fp16": True}, "exclude"),
+        ({"peak_tflops": 0.0}, "peak_tflops"),
         ({"fp16": True, "use_cpu": True}, "accelerator"),
         ({"load_best_model_at_end": True}, "eval_strategy"),
         ({"load_best_model_at_end": True, "eval_strategy": "epoch"}, "save_strategy"),

@@ -1,4 +1,4 @@
-"""What each of two processes does in test_ranks.py: train, and print what came out."""
+"""What each of two processes does in test_ranks.py: train in several ways, and print what came of each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import lamina
 from lamina.training import TrainerCallback
+from lamina.training.folders import newest
+from lamina.training.sharding import gathered, sharded
 from tests.training.test_loop import QUIET, SGD, losses
-from tests.training.tiny import bert, sentences, trainer, weights
+from tests.training.tiny import bert, equal, sentences, trainer, weights
+
+WAYS = ("", "full_shard")
+OPTIONS: dict[str, Any] = {**SGD, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}
+SAVING = {"save_strategy": "steps", "save_steps": 2, "optim": "adamw_torch_fused", "learning_rate": 1e-3}
 
 
 class Dying(TrainerCallback):
@@ -22,19 +29,48 @@ class Dying(TrainerCallback):
             os._exit(9)
 
 
-def main(folder: Path, way: str) -> None:
-    """`way` is "plain", or "whole", "dying" and "resumed", which save."""
-    options: dict[str, Any] = {**SGD, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}
-    if way != "plain":
-        options |= {"save_strategy": "steps", "save_steps": 2}
-    callbacks = [Dying()] if way == "dying" else []
-    model = bert(**QUIET) if way == "plain" else bert()
-    run = trainer(folder, model, sentences(24), eval_dataset=sentences(7, 1), callbacks=callbacks, **options)
-    run.train(resume_from_checkpoint=way == "resumed")
-    loss = run.evaluate()["eval_loss"]
-    if run.args.process_index == 0:
-        digest = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in weights(run.model).values()))
-        print(json.dumps({"losses": losses(run), "eval_loss": loss, "weights": digest.hexdigest()}))
+def digest(model: Any, split: bool) -> str:
+    """Of all weights; empty in the second process where they are split."""
+    tensors = gathered(model) if split else weights(model)
+    return hashlib.sha256(b"".join(tensors[name].contiguous().numpy().tobytes() for name in sorted(tensors))).hexdigest()
+
+
+def plain(folder: Path, way: str) -> dict[str, Any]:
+    """Without dropout, so that one process can be compared."""
+    rows = sentences(7, 1)
+    run = trainer(folder, bert(**QUIET), sentences(24), eval_dataset=rows, fsdp=way, **OPTIONS)
+    run.train()
+    run.save_model(folder / "model")
+    run.args.ranks.wait()
+    found = {"losses": losses(run), "eval_loss": run.evaluate()["eval_loss"]}
+    if sharded(run.model):
+        held = gathered(run.model)
+        loaded = lamina.BertForSequenceClassification.from_pretrained(folder / "model")
+        found["saved"] = run.args.process_index == 1 or equal(held, weights(loaded))
+    return found
+
+
+def saving(folder: Path, way: str, dying: bool) -> dict[str, Any]:
+    """With dropout; goes on from what is there."""
+    callbacks = [Dying()] if dying else []
+    run = trainer(folder, bert(), sentences(24), callbacks=callbacks, fsdp=way, **OPTIONS | SAVING)
+    start = newest(folder)
+    began = 0 if start is None else int(start.name.rpartition("-")[2])
+    run.train(resume_from_checkpoint=start)
+    return {"losses": losses(run), "weights": digest(run.model, bool(way)), "began": began}
+
+
+def main(folder: Path, kind: str) -> None:
+    """`kind` is "whole", or "dying": torchrun starts that again after each death, and it dies once in each way."""
+    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    found = {}
+    for number, way in enumerate(WAYS):
+        name = way or "ddp"
+        if kind == "whole":
+            found[f"plain {name}"] = plain(folder / f"plain-{name}", way)
+        found[name] = saving(folder / name, way, kind == "dying" and attempt == number)
+    if os.environ["RANK"] == "0":
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

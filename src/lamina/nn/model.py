@@ -56,7 +56,7 @@ class Model(nn.Module):
         self.spec, self.objective, self.config = spec, OBJECTIVES[kind], config
         self.kind = kind
         self.label_smoothing = 0.0  # of the loss while training
-        self.labelled_only = False  # while training, logits of labelled tokens are all that is wanted
+        self.labelled_rows: Tensor | None = None  # while training, the tokens whose logits are all that is wanted
         self.assemble(spec)
 
     def assemble(self, spec: ModelSpec) -> None:

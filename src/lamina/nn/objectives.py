@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .model import Model
 
 IGNORED = -100  # labels of this value carry no loss
+PER_TOKEN_LOSS = ("masked-lm", "seq2seq-lm", "aligned-lm", "causal-lm", "token-classification")
 
 
 @dataclass
@@ -65,15 +66,32 @@ def smoothing_of(model: Model) -> float:
     return model.label_smoothing if model.training else 0.0
 
 
-def labelled(model: Model, states: States, labels: Tensor) -> tuple[States, Tensor]:
-    """The states that have a label, [1, labelled, hidden], and those labels, where training asks for no other logits.
+def next_labels(labels: Tensor) -> Tensor:
+    """The label of the token that follows each, [batch, tokens]."""
+    return F.pad(labels[:, 1:], (0, 1), value=IGNORED)
 
-    On the CPU only: to find them on an accelerator would wait for it.
+
+def labelled_rows(kind: str, labels: Tensor, starts: Tensor | None = None) -> Tensor | None:
+    """Places among all tokens of those whose logits the loss of a kind of task reads; None where it reads every one.
+
+    `labels` are as the model's forward takes them, `starts` where packed sequences begin. Call it while they are on
+    the CPU: on an accelerator it would wait.
     """
-    chosen = labels != IGNORED
-    if not (model.labelled_only and model.training and labels.device.type == "cpu") or not bool(chosen.any()):
+    if kind not in PER_TOKEN_LOSS:
+        return None
+    if kind == "causal-lm":
+        rows = labels.view(1, -1).index_fill(1, starts, IGNORED) if starts is not None else labels
+        labels = next_labels(rows)
+    places = (labels.reshape(-1) != IGNORED).nonzero().squeeze(1)
+    return places if 0 < len(places) < labels.numel() else None
+
+
+def labelled(model: Model, states: States, labels: Tensor) -> tuple[States, Tensor]:
+    """The states that have a label, [1, labelled, hidden], and those labels, where training wants no other logits."""
+    rows = model.labelled_rows if model.training else None
+    if rows is None:
         return states, labels
-    return replace(states, hidden=states.hidden[chosen][None]), labels[chosen][None]
+    return replace(states, hidden=states.hidden.flatten(0, 1)[rows][None]), labels.flatten()[rows][None]
 
 
 def select(model: Model, states: States, how: str | None, index: Tensor | None = None) -> Tensor:
@@ -118,8 +136,7 @@ def next_token(model: Model, states: States, targets: Mapping[str, Tensor | None
     labels = targets["labels"]
     if labels is None:
         return {"logits": head(model, states), "loss": None}
-    following = F.pad(labels[:, 1:], (0, 1), value=IGNORED)
-    states, following = labelled(model, states, following)
+    states, following = labelled(model, states, next_labels(labels))
     logits = head(model, states)
     return {"logits": logits, "loss": cross_entropy(logits, following, smoothing_of(model))}
 

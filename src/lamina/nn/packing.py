@@ -43,7 +43,8 @@ def read_packed(
     steps = torch.cat([torch.arange(n) for n in lengths]).to(ids.device)
     x = stack.embeddings(ids, table_rows(stack.spec.embedding.positions, steps)[None], types, None)
     bias = _bias(stack, max(lengths), ids.device)
-    x = stack(x, PackedLayout(lengths, stack.spec.causal, bias, x.device, x.dtype, model.training))
+    dropping = model.training and stack.spec.block.attention_dropout > 0
+    x = stack(x, PackedLayout(lengths, stack.spec.causal, bias, x.device, _computed(x), dropping))
     ends = torch.tensor(lengths, device=ids.device).cumsum(0)
     starts = ends - torch.tensor(lengths, device=ids.device)
     pooled = None if model.pooler is None else model.pooler(x[0, starts][:, None])
@@ -62,6 +63,12 @@ def _placed(model: Model, targets: Mapping[str, Tensor], starts: Tensor) -> dict
     if model.kind == "causal-lm":
         labels = labels.index_fill(1, starts, IGNORED)
     return {**targets, "labels": labels}
+
+
+def _computed(x: Tensor) -> torch.dtype:
+    """The type in which linear layers hand queries over: autocast's, where that is on."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 def packable(model: Model) -> bool:

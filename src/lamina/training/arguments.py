@@ -10,19 +10,24 @@ from typing import Any
 import torch
 
 from ..errors import TrainingError
+from ..inference.capabilities import has
 from .ranks import Ranks
 
 logger = logging.getLogger("lamina")
 
 STRATEGIES = ("no", "steps", "epoch")
-SCHEDULES = ("linear", "cosine", "polynomial", "constant", "constant_with_warmup")
+SCHEDULES = (
+    "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt",
+    "warmup_stable_decay",
+)  # fmt: skip
 OPTIMIZERS = ("adamw_torch_fused", "adamw_torch", "sgd")
+SHARDINGS = ("", "full_shard", "shard_grad_op")
 TRAJECTORY = (  # what the weights after n steps depend on: a run goes on only under the same
     "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate", "weight_decay", "adam_beta1",
     "adam_beta2", "adam_epsilon", "max_grad_norm", "num_train_epochs", "max_steps", "lr_scheduler_type",
     "lr_scheduler_kwargs", "warmup_ratio", "warmup_steps", "optim", "seed", "data_seed", "bf16", "fp16",
     "label_smoothing_factor", "group_by_length", "padding_free", "dataloader_drop_last", "labelled_only",
-    "gradient_checkpointing",
+    "gradient_checkpointing", "fsdp",
 )  # fmt: skip
 
 
@@ -32,7 +37,9 @@ class TrainingArguments:
 
     Ratios: `warmup_steps`, `logging_steps`, `eval_steps` and `save_steps` below one are parts of the whole run.
     Beyond the reference: `padding_free` reads batches without padding, `labelled_only` computes the vocabulary's
-    scores only where there is a label, `nan_patience` is the number of steps in a row whose loss may be no number.
+    scores only where there is a label, `nan_patience` is the number of steps in a row whose loss is no number after
+    which training ends, `peak_tflops` is what one device can do at best, for the MFU in the log (known accelerators
+    need none). `fsdp` ("full_shard" or "shard_grad_op") splits weights and optimizer over the processes of torchrun.
     """
 
     output_dir: str = "trainer_output"
@@ -80,6 +87,7 @@ class TrainingArguments:
     padding_free: bool = False
     labelled_only: bool = True
     nan_patience: int = 3
+    peak_tflops: float | None = None
     remove_unused_columns: bool = True
     dataloader_num_workers: int = 0
     dataloader_pin_memory: bool = True
@@ -89,6 +97,7 @@ class TrainingArguments:
     torch_compile_backend: str | None = None
     torch_compile_mode: str | None = None
     ddp_find_unused_parameters: bool | None = None
+    fsdp: str = ""
     load_best_model_at_end: bool = False
     metric_for_best_model: str | None = None
     greater_is_better: bool | None = None
@@ -115,6 +124,7 @@ class TrainingArguments:
             self._one_of(name, STRATEGIES if name != "save_strategy" else (*STRATEGIES, "best"))
         self._one_of("lr_scheduler_type", SCHEDULES)
         self._one_of("optim", OPTIMIZERS)
+        self._one_of("fsdp", SHARDINGS)
         self._check_numbers()
         self._check_best()
         if self.bf16 and self.fp16:
@@ -123,12 +133,23 @@ class TrainingArguments:
             logger.warning("push_to_hub=True: nothing is uploaded from here, the model stays in %s", self.output_dir)
         self.ranks = Ranks.join(self.use_cpu)
         self.device = self.ranks.device
-        if self.fp16 and self.device.type == "cpu":
-            raise TrainingError("fp16=True needs an accelerator: train in float32, or bf16=True")
+        self._check_device()
         if self.tf32 is not None and self.device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = self.tf32
 
+    def _check_device(self) -> None:
+        if self.fp16 and self.device.type == "cpu":
+            raise TrainingError("fp16=True needs an accelerator: train in float32, or bf16=True")
+        if self.bf16 and self.device.type == "cpu" and not has("bf16_compute"):
+            logger.warning("bf16=True: this CPU computes in bfloat16 more slowly than in float32")
+        if self.fsdp and self.ranks.count == 1:
+            raise TrainingError("fsdp splits a model over several processes: start them with torchrun")
+        if self.fsdp and (self.fp16 or self.torch_compile):
+            raise TrainingError("fsdp goes with float32 or bf16=True, and without torch_compile")
+
     def _join_spellings(self) -> None:
+        if isinstance(self.fsdp, (bool, list, tuple)):  # as the reference takes it too
+            self.fsdp = "full_shard" if self.fsdp is True else " ".join(map(str, self.fsdp or ()))
         if self.evaluation_strategy is not None:
             if self.eval_strategy not in ("no", self.evaluation_strategy):
                 raise TrainingError("evaluation_strategy and eval_strategy are one setting, given two values")
@@ -158,6 +179,8 @@ class TrainingArguments:
         for name, value in positive.items():
             if value is not None and not (value > 0 and (value < 1 or value == int(value))):
                 raise TrainingError(f"{name} must be a whole number of steps or a part below 1 of all, not {value!r}")
+        if self.peak_tflops is not None and not (math.isfinite(self.peak_tflops) and self.peak_tflops > 0):
+            raise TrainingError(f"peak_tflops must be a number above 0, not {self.peak_tflops!r}")
         for name in ("learning_rate", "weight_decay", "max_grad_norm", "adam_epsilon", "warmup_steps"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise TrainingError(f"{name} must be a number from 0 on, not {getattr(self, name)!r}")
@@ -180,7 +203,7 @@ class TrainingArguments:
                     f"load_best_model_at_end=True needs save_strategy as eval_strategy ({self.eval_strategy!r}) or "
                     f"'best', not {self.save_strategy!r}"
                 )
-            if self.save_strategy == "steps" and self.eval_steps is not None and self.save_steps % self.eval_steps:
+            if self.save_strategy == "steps" and self.eval_steps and not _multiple(self.save_steps, self.eval_steps):
                 raise TrainingError(
                     f"load_best_model_at_end=True needs save_steps ({self.save_steps}) to be a multiple of "
                     f"eval_steps ({self.eval_steps})"
@@ -227,9 +250,10 @@ class TrainingArguments:
         """All settings as plain data."""
         return asdict(self)
 
-    def set_training(self, **changes: Any) -> TrainingArguments:
-        """A copy with some settings changed, checked anew."""
-        return type(self)(**(asdict(self) | changes))
+
+def _multiple(one: float, other: float) -> bool:
+    """Of steps, or of parts of a run."""
+    return math.isclose(one / other, round(one / other), abs_tol=1e-9) and one >= other
 
 
 @dataclass
@@ -243,4 +267,6 @@ class Seq2SeqTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.predict_with_generate and self.fsdp:
+            raise TrainingError("fsdp and predict_with_generate exclude each other: score the saved model afterwards")
         self.group_by_length = self.group_by_length or self.sortish_sampler

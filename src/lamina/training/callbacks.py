@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +69,8 @@ class EarlyStoppingCallback(TrainerCallback):
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         """Count evaluations without improvement."""
         value = find_metric(more["metrics"], args.metric_for_best_model or "loss")
-        better = self.best is None or (value - self.best) * (1 if args.greater_is_better else -1) > self.threshold
-        if better:
+        sign = 1 if args.greater_is_better else -1
+        if not math.isnan(value) and (self.best is None or (value - self.best) * sign > self.threshold):
             self.best, self.counter = value, 0
             return
         self.counter += 1

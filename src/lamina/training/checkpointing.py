@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import fields
@@ -20,14 +21,14 @@ from ..auto.pretrained import PreTrainedModel
 from ..checkpoint.files import open_file
 from ..checkpoint.safetensors import write_safetensors
 from ..errors import CheckpointError, LaminaError, TrainingError
-from . import folders
+from . import folders, sharding
 from .chance import random_state, restore, undisturbed
 from .lora import adapted, load_adapter, save_adapter
 from .ranks import Ranks
 from .state import TrainerState
 
 WEIGHTS, TENSORS = "weights.safetensors", "training.safetensors"
-SAMPLED = 256  # rows that a fingerprint looks at
+SAMPLED = 1024  # rows that a fingerprint looks at
 
 
 def save_model(model: nn.Module, folder: Path, tokenizer: Any = None) -> None:
@@ -46,7 +47,10 @@ def save_model(model: nn.Module, folder: Path, tokenizer: Any = None) -> None:
 
 
 def load_model(model: nn.Module, folder: Path) -> None:
-    """Give a model the weights that `save_model` wrote, in place."""
+    """Give a model the weights that a checkpoint has, in place."""
+    if sharding.sharded(model):
+        sharding.read(folder, sharding.parts(model))
+        return
     if adapted(model):
         load_adapter(model, folder)
         return
@@ -82,22 +86,35 @@ class Snapshot:
 
     def save(self, output: Path, tokenizer: Any, args: Mapping[str, Any], model_only: bool = False) -> Path:
         """Write checkpoint-N into `output`, from the first process alone; all processes call this."""
-        chances = self.ranks.collect(random_state())
-        final = output / f"checkpoint-{self.state.global_step}"
-        if self.ranks.first:
+        processes = self.ranks.collect((os.getpid(), random_state()))
+        step = self.state.global_step
+        tensors = {f"rank.{i}.{key}": value for i, (_, held) in enumerate(processes) for key, value in held.items()}
+        large: dict[str, Tensor] = {}
+        optimizer = {} if model_only else self._optimizer_state(large)
 
-            def write(folder: Path) -> None:
+        def write(folder: Path) -> None:
+            if sharding.sharded(self.model):
+                self._write_parts(folder, large)
+                if tokenizer is not None:
+                    tokenizer.save_pretrained(folder)
+            else:
                 save_model(self.model, folder, tokenizer)
-                tensors = {f"rank.{i}.{key}": value for i, held in enumerate(chances) for key, value in held.items()}
-                plain = {} if model_only else self._optimizer_state(tensors)
-                with open(folder / TENSORS, "wb") as file:
-                    write_safetensors(file, tensors, {})
-                _write_json(folder / "training_args.json", args)
-                _write_json(folder / folders.STATE, self._plain(plain, model_only) | {"files": folders.sizes(folder)})
+                tensors.update(large)
+            with open(folder / TENSORS, "wb") as file:
+                write_safetensors(file, tensors, {})
+            _write_json(folder / "training_args.json", args)
+            _write_json(folder / folders.STATE, self._plain(optimizer, model_only) | {"files": folders.sizes(folder)})
 
-            folders.publish(output, self.state.global_step, write)
+        if self.ranks.first:
+            folders.publish(output, step, write)
+        elif sharding.sharded(self.model):
+            self._write_parts(folders.aside_of(output, step, processes[0][0]), large)
         self.ranks.wait()
-        return final
+        return output / f"checkpoint-{step}"
+
+    def _write_parts(self, folder: Path, optimizer: Mapping[str, Tensor]) -> None:
+        self.ranks.wait()  # until the first process has made the folder
+        sharding.write(folder, {**sharding.parts(self.model), **optimizer})
 
     def _plain(self, optimizer: dict[str, Any], model_only: bool) -> dict[str, Any]:
         return {
@@ -118,7 +135,7 @@ class Snapshot:
         for number, held in state["state"].items():
             for key, value in held.items():
                 if isinstance(value, Tensor):
-                    tensors[f"optimizer.{number}.{key}"] = value
+                    tensors[sharding.state_name(number, key)] = value
                 else:
                     values.setdefault(str(number), {})[key] = value
         return {"groups": _plain_state(state["param_groups"]), "values": values}
@@ -140,9 +157,14 @@ class Snapshot:
             raise CheckpointError(f"{folder} does not fit this run: {problem!r:.300}") from problem
 
     def _restore(self, stored: dict[str, Any], folder: Path) -> None:
-        load_model(self.model, folder)
         with open_file(folder / TENSORS) as weights:
             tensors = {name: weights[name].clone() for name in weights}
+        if sharding.sharded(self.model):
+            large = sharding.empty_state(self.optimizer)
+            sharding.read(folder, {**sharding.parts(self.model), **large})
+            tensors.update(large)
+        else:
+            load_model(self.model, folder)
         held: dict[int, dict[str, Any]] = {int(n): dict(v) for n, v in stored["optimizer"]["values"].items()}
         for name, tensor in tensors.items():
             if name.startswith("optimizer."):
@@ -157,7 +179,8 @@ class Snapshot:
             if name in known and name != "is_world_process_zero":
                 setattr(self.state, name, value)
         for name, callback in self.callbacks.items():
-            callback.load_state_dict(stored["callbacks"].get(name, {}))
+            if name in stored["callbacks"]:  # one that is new begins anew
+                callback.load_state_dict(stored["callbacks"][name])
         prefix = f"rank.{self.ranks.rank}."
         restore({name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)})
 
@@ -175,7 +198,7 @@ def check_identity(stored: Mapping[str, Any], own: dict[str, Any], folder: Path)
 
 
 def fingerprint(dataset: Any) -> str:
-    """A short name for what a dataset holds: its length and up to 256 rows spread over it."""
+    """A short name for what a dataset holds: its length and up to 1024 rows spread over it."""
     count = len(dataset)
     digest = hashlib.blake2b(str(count).encode(), digest_size=16)
     with undisturbed():

@@ -108,6 +108,8 @@ class Evaluation:
                     as_arrays(scores) if kept else None,
                     labels,
                 )
+            elif (along := next(batches, None)) is not None:
+                read(along)
             for part in self.ranks.collect(found):
                 if part is not None:
                     self._take(*part)

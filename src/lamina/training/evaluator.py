@@ -69,11 +69,11 @@ class Evaluator:
     ) -> dict[str, float]:
         """Loss and metrics over a dataset, `eval_dataset` of the Trainer by default; a dict of datasets one by one."""
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
-        if isinstance(dataset, dict):
-            parts = [self.evaluate(part, ignore_keys, f"{metric_key_prefix}_{name}") for name, part in dataset.items()]
-            return {name: value for part in parts for name, value in part.items()}
         stored = callable(self.compute_metrics) and not hasattr(self.compute_metrics, "update")
-        metrics = self._evaluate(dataset, "eval_dataset", metric_key_prefix, stored)[0]
+        parts = {f"_{name}": part for name, part in dataset.items()} if isinstance(dataset, dict) else {"": dataset}
+        metrics: dict[str, float] = {}
+        for name, part in parts.items():
+            metrics |= self._evaluate(part, "eval_dataset", metric_key_prefix + name, stored)[0]
         self.log({name: value for name, value in metrics.items() if name != "epoch"})
         self.call("on_evaluate", metrics=metrics)
         return metrics
@@ -93,11 +93,14 @@ class Evaluator:
         lengths = row_lengths(dataset, args.length_column_name) if args.group_by_length else None
         plan = ordered_batches(len(dataset), args.per_device_eval_batch_size, lengths)
         own = plan[args.process_index :: args.world_size]
+        if args.fsdp and len(own) < math.ceil(len(plan) / args.world_size):
+            own = [*own, plan[0]]  # read along with the others, whose layers need every process, and not counted
         source = Batches(dataset, own, self.data_collator, self._columns(), (args.seed, "evaluation"))
         loader = load(source, 0, args.dataloader_num_workers, args.device.type == "cuda")
         streaming = self.compute_metrics if hasattr(self.compute_metrics, "update") else None
         run = Evaluation(args.ranks, streaming, stored and not args.prediction_loss_only)
-        with torch.inference_mode():
+        # Weights that are gathered while reading must still be good for training afterwards.
+        with torch.no_grad() if args.fsdp else torch.inference_mode():
             seconds = run.run(loader, plan, self._read(), self.model, self._label_names())
         metrics = run.summary(prefix, seconds) | self._metrics(run, prefix)
         return metrics | {"epoch": self.state.epoch}, run
@@ -127,8 +130,11 @@ class Evaluator:
         args = self.args
         dtype = torch.bfloat16 if args.bf16 or args.bf16_full_eval else None
         dtype = torch.float16 if args.fp16 or args.fp16_full_eval else dtype
-        objective = Objective(self.model, False, dtype)
-        return reader(objective, args.device, self.preprocess_logits_for_metrics, args.prediction_loss_only)
+        return reader(self.objective(dtype), args.device, self.preprocess_logits_for_metrics, args.prediction_loss_only)
+
+    def objective(self, dtype: torch.dtype | None) -> Objective:
+        """What reads a batch."""
+        return Objective(self.model, dtype=dtype)
 
     def _label_names(self) -> list[str]:
         if self.args.label_names:

@@ -23,19 +23,17 @@ def publish(output: Path, step: int, write: Callable[[Path], None]) -> Path:
 
     Where anything fails, every checkpoint that was there still is.
     """
-    final = output / f"checkpoint-{step}"
-    aside: Path | None = None
+    final, aside = output / f"checkpoint-{step}", aside_of(output, step, os.getpid())
+    made = False
     try:
         output.mkdir(parents=True, exist_ok=True)
-        aside = output / f"{ASIDE}{step}-{os.getpid()}"
         aside.mkdir()
+        made = True
         write(aside)
         for path in sorted(aside.rglob("*")):
             flush(path)
         flush(aside)
-        if final.exists():
-            discard(final)
-        os.rename(aside, final)
+        _swap_in(aside, final)
         flush(output)
     except OSError as problem:
         reason = problem if isinstance(problem, LaminaError) else problem.strerror or problem
@@ -43,9 +41,29 @@ def publish(output: Path, step: int, write: Callable[[Path], None]) -> Path:
             f"{final} cannot be written: {reason}. Earlier checkpoints are unchanged; make room and resume"
         ) from problem
     finally:
-        if aside is not None and aside.exists():
+        if made and aside.exists():
             shutil.rmtree(aside, ignore_errors=True)
     return final
+
+
+def aside_of(output: Path, step: int, process: int) -> Path:
+    """Where the checkpoint of a step grows until it is whole; `process` is the number of the one that publishes it."""
+    return output / f"{ASIDE}{step}-{process}"
+
+
+def _swap_in(aside: Path, final: Path) -> None:
+    """Give a folder its name; one that has it already goes, or comes back where that fails."""
+    if not final.exists():
+        os.rename(aside, final)
+        return
+    older = aside.with_name(f"{aside.name}-older")
+    os.rename(final, older)
+    try:
+        os.rename(aside, final)
+    except OSError:
+        os.rename(older, final)
+        raise
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def flush(path: Path) -> None:
@@ -79,7 +97,7 @@ def checkpoints(output: str | Path) -> list[Path]:
     """The checkpoints in a folder by step, oldest first, whole or not."""
     output = Path(output)
     found = [path for path in output.iterdir() if NAME.fullmatch(path.name)] if output.is_dir() else []
-    return sorted((path for path in found if path.is_dir()), key=lambda path: int(path.name.rpartition("-")[2]))
+    return sorted((path for path in found if path.is_dir()), key=step_of)
 
 
 def newest(output: str | Path) -> Path | None:
@@ -122,11 +140,16 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def prune(output: Path, limit: int | None, best: str | None) -> None:
-    """Keep the newest `limit` checkpoints, the best one among them."""
+def step_of(checkpoint: Path) -> int:
+    """The number in a checkpoint's name."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def prune(output: Path, limit: int | None, best: str | None, step: int) -> None:
+    """Keep the newest `limit` checkpoints up to `step`, the best one among them; later ones are another run's."""
     if limit is None:
         return
-    there = checkpoints(output)
+    there = [path for path in checkpoints(output) if step_of(path) <= step]
     kept = [path for path in there if path.name == best]
     others = [path for path in there if path.name != best]
     room = max(limit - len(kept), 1)  # the newest is always kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,15 +48,18 @@ class JsonLines:
             self._file.write(json.dumps(entry) + "\n")
             self._file.flush()
         except OSError as problem:
-            raise TrainingError(f"{self._file.name} cannot be written: {problem.strerror}; make room and resume") from problem
+            raise TrainingError(
+                f"{self._file.name} cannot be written: {problem.strerror}; make room and resume"
+            ) from problem
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """One line."""
         self._write({**values, "step": step})
 
     def end(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what could not be written has been told of already."""
+        with suppress(OSError):
+            self._file.close()
 
 
 class TensorBoard:

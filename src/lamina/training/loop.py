@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TrainingInterrupted
@@ -24,6 +25,7 @@ class Loop:
         self.trainer, self.engine, self.batches, self.signals = trainer, engine, batches, signals
         self.args, self.state, self.control = trainer.args, trainer.state, trainer.control
         self.began = time.perf_counter()
+        self.saved = -1  # the step of the last checkpoint
         self.every = {
             name: self.args.every(f"{name}_steps", self.state.max_steps) if getattr(self.args, f"{name}_steps") else 0
             for name in ("logging", "eval", "save")
@@ -105,14 +107,20 @@ class Loop:
         if control.should_log:
             control.should_log = False
             self.log()
+        paused = time.perf_counter()
         if control.should_evaluate:
             control.should_evaluate = False
             better = self.trainer.evaluate_between()
             control.should_save |= better and self.args.save_strategy == "best"
         if control.should_save:
             control.should_save = False
-            self._settle()
-            self.trainer.save_checkpoint()
+            self._save()
+        self.began += time.perf_counter() - paused  # speed is that of training
+
+    def _save(self) -> Path:
+        self._settle()
+        self.saved = self.state.global_step
+        return self.trainer.save_checkpoint()
 
     def _settle(self) -> None:
         """Put into the state what the engine holds apart."""
@@ -126,12 +134,16 @@ class Loop:
         if not steps:
             return
         now = time.perf_counter()
-        values = {
+        seconds = max(now - self.began, 1e-9)
+        values: dict[str, float] = {
             "loss": state.loss_since_log / steps,
             "grad_norm": float(self.engine.norm),
             "learning_rate": float(self.engine.scheduler.get_last_lr()[0]),
-            "tokens_per_second": round(self.engine.tokens / max(now - self.began, 1e-9), 1),
+            "tokens_per_second": round(self.engine.tokens / seconds, 1),
         }
+        used = self.engine.utilization(seconds)
+        if used is not None:
+            values["mfu"] = round(used, 4)
         state.loss_sum += state.loss_since_log
         state.loss_since_log, state.logged_step = 0.0, state.global_step
         self.engine.tokens, self.began = 0, now
@@ -145,11 +157,11 @@ class Loop:
             self.args.world_size > 1 and not self.engine.interrupted
         ):
             return
-        self._settle()
-        folder = self.trainer.save_checkpoint()
+        step = self.state.global_step
+        folder = Path(self.args.output_dir) / f"checkpoint-{step}" if self.saved == step else self._save()
         number = self.signals.number or 15
         raise TrainingInterrupted(
-            f"training was asked to end at step {self.state.global_step} of {self.state.max_steps}; resume from {folder}",
+            f"training was asked to end at step {step} of {self.state.max_steps}; resume from {folder}",
             128 + number,
         )
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import TrainingError
 from ..nn.model import Model
-from ..nn.objectives import IGNORED
+from ..nn.objectives import IGNORED, labelled_rows
 from ..nn.packing import read_packed
 from .packing import packed
 
@@ -41,24 +41,46 @@ def count_tokens(batch: dict[str, Any]) -> int:
 
 
 class Objective(nn.Module):
-    """A model with the way its batches are read: padded or packed, and in which precision."""
+    """A model with the way its batches are read: padded or packed, and in which precision.
 
-    def __init__(self, model: nn.Module, padding_free: bool = False, dtype: torch.dtype | None = None):
+    Packing and logits of labelled tokens alone are for training; evaluation reads padded rows and all their logits.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        padding_free: bool = False,
+        dtype: torch.dtype | None = None,
+        labelled_only: bool = False,
+    ):
         super().__init__()
-        self.model, self.padding_free, self.dtype = model, padding_free, dtype
+        self.model, self.padding_free, self.dtype, self.labelled_only = model, padding_free, dtype, labelled_only
 
     def prepare(self, batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
         """`batch` as forward reads it, on the device. What can be decided on the CPU is decided here."""
         batch = {key: value for key, value in batch.items() if key != "special_tokens_mask"}
         self._check_labels(batch.get("labels"))
-        if self.padding_free:
+        if self.padding_free and self.model.training:
             batch = packed(_plain(self.model), batch)
         elif isinstance(self.model, Model) and "attention_mask" in batch and bool(batch["attention_mask"].all()):
             batch.pop("attention_mask")
+        if isinstance(self.model, Model):
+            rows = self._labelled_rows(batch)
+            self.model.labelled_rows = None if rows is None else rows.to(device, non_blocking=True)
         return {
             key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
             for key, value in batch.items()
         }
+
+    def _labelled_rows(self, batch: dict[str, Any]) -> Tensor | None:
+        labels = batch.get("labels")
+        if labels is None or not (self.labelled_only and self.model.training):
+            return None
+        starts = None
+        if "lengths" in batch:
+            lengths = torch.tensor(batch["lengths"])
+            starts = lengths.cumsum(0) - lengths
+        return labelled_rows(_plain(self.model).kind, labels, starts)
 
     def _check_labels(self, labels: Tensor | None) -> None:
         project = getattr(getattr(self.model, "head", None), "project", None)

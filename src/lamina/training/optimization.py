@@ -16,6 +16,7 @@ from ..errors import TrainingError
 from .arguments import TrainingArguments
 
 NORMS = (nn.LayerNorm, nn.RMSNorm)
+LOWEST = 1e-7  # learning rate at which a polynomial ends by default
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -52,11 +53,40 @@ def cosine(step: int, warmup: int, steps: int, num_cycles: float = 0.5) -> float
     return max(0.0, 0.5 * (1 + math.cos(math.pi * 2 * num_cycles * done)))
 
 
-def polynomial(step: int, warmup: int, steps: int, power: float = 1.0, lr_end: float = 0.0) -> float:
-    """Down to the part `lr_end` of the learning rate along a polynomial."""
+def cosine_with_restarts(step: int, warmup: int, steps: int, num_cycles: int = 1) -> float:
+    """Down along a cosine again and again."""
+    done = (step - warmup) / max(1, steps - warmup)
+    return 0.0 if done >= 1 else 0.5 * (1 + math.cos(math.pi * (num_cycles * done % 1)))
+
+
+def polynomial(step: int, warmup: int, steps: int, power: float = 1.0, end: float = 0.0) -> float:
+    """Down to the part `end` of the learning rate along a polynomial."""
     if step > steps:
-        return lr_end
-    return (1 - lr_end) * (1 - (step - warmup) / max(1, steps - warmup)) ** power + lr_end
+        return end
+    return (1 - end) * (1 - (step - warmup) / max(1, steps - warmup)) ** power + end
+
+
+def inverse_sqrt(step: int, warmup: int, steps: int, timescale: int | None = None) -> float:
+    """Down as one over the root of the steps taken; without an end."""
+    scale = timescale or warmup or 10_000
+    return math.sqrt(scale / (step + scale - warmup))
+
+
+DECAYS: dict[str, Callable[[float], float]] = {
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+    "1-sqrt": lambda done: 1 - math.sqrt(done),
+}
+
+
+def warmup_stable_decay(
+    step: int, warmup: int, steps: int, *, num_decay_steps: int, decay_type: str = "cosine", min_lr_ratio: float = 0.0
+) -> float:
+    """No change until the last `num_decay_steps`, then down to the part `min_lr_ratio`."""
+    done = (step - (steps - num_decay_steps)) / max(1, num_decay_steps)
+    if done < 0:
+        return 1.0
+    return min_lr_ratio + (1 - min_lr_ratio) * max(0.0, DECAYS[decay_type](min(done, 1.0)))
 
 
 def constant(step: int, warmup: int, steps: int) -> float:
@@ -67,7 +97,10 @@ def constant(step: int, warmup: int, steps: int) -> float:
 AFTER_WARMUP: dict[str, Callable[..., float]] = {
     "linear": linear,
     "cosine": cosine,
+    "cosine_with_restarts": cosine_with_restarts,
     "polynomial": polynomial,
+    "inverse_sqrt": inverse_sqrt,
+    "warmup_stable_decay": warmup_stable_decay,
     "constant": constant,
     "constant_with_warmup": constant,
 }
@@ -76,19 +109,20 @@ AFTER_WARMUP: dict[str, Callable[..., float]] = {
 def factor(step: int, kind: str, warmup: int, steps: int, options: dict[str, Any]) -> float:
     """The part of the learning rate at which step number `step` (from 0) is taken."""
     if step < warmup and kind != "constant":
-        return step / max(1, warmup)
+        lowest = float(options.get("min_lr_ratio", 0.0))
+        return lowest + (1 - lowest) * step / max(1, warmup)
     return AFTER_WARMUP[kind](step, warmup, steps, **options)
 
 
 def create_scheduler(optimizer: Optimizer, args: TrainingArguments, steps: int) -> LambdaLR:
     """The schedule that `args` names, over a run of `steps`."""
     options = dict(args.lr_scheduler_kwargs or {})
-    if args.lr_scheduler_type == "polynomial" and "lr_end" in options:
-        options["lr_end"] /= args.learning_rate or 1  # given as a rate, used as a part
+    if args.lr_scheduler_type == "polynomial":  # given as a rate, used as a part
+        options["end"] = options.pop("lr_end", LOWEST) / (args.learning_rate or 1)
     rate = partial(factor, kind=args.lr_scheduler_type, warmup=args.warmup(steps), steps=steps, options=options)
     try:
         rate(steps)
-    except TypeError as problem:
+    except (TypeError, KeyError) as problem:
         raise TrainingError(f"lr_scheduler_kwargs do not fit {args.lr_scheduler_type!r}: {problem}") from problem
     return LambdaLR(optimizer, rate)
 

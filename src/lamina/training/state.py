@@ -44,6 +44,15 @@ class TrainOutput(NamedTuple):
     metrics: dict[str, float]
 
 
+class BestRun(NamedTuple):
+    """What `hyperparameter_search` returns."""
+
+    run_id: str
+    objective: float
+    hyperparameters: dict[str, Any]
+    run_summary: Any = None  # the study
+
+
 class PredictionOutput(NamedTuple):
     """What `predict` returns: arrays in the order of the rows."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -14,9 +16,9 @@ from torch.optim import Optimizer
 
 from ..errors import TrainingError
 from ..generation.seeding import set_seed
-from ..nn.model import Model
-from . import checkpointing, folders
+from . import checkpointing, folders, sharding
 from .arguments import TrainingArguments
+from .assembly import check_model, make_engine
 from .callbacks import TrainerCallback, TrainerControl, find_metric
 from .chance import seed_of, undisturbed
 from .engine import Engine
@@ -24,14 +26,14 @@ from .evaluator import Evaluator
 from .loading import Batches, Collator, check_rows
 from .loop import Loop, mean_loss, steps_of
 from .lora import adapted, merged, save_adapter
-from .optimization import create_optimizer, create_scheduler
-from .packing import check_packable
+from .objective import Objective
 from .progress import ProgressCallback
 from .sampling import epoch_batches, own_share, row_lengths
 from .signals import Signals
-from .state import TrainerState, TrainOutput
+from .state import BestRun, TrainerState, TrainOutput
 
 ADAPTER = "adapter"
+logger = logging.getLogger("lamina")
 
 
 class Trainer(Evaluator):
@@ -49,7 +51,7 @@ class Trainer(Evaluator):
         train_dataset: Any = None,
         eval_dataset: Any = None,
         processing_class: Any = None,
-        model_init: Callable[[], nn.Module] | None = None,
+        model_init: Callable[..., nn.Module] | None = None,
         compute_metrics: Any = None,
         callbacks: Sequence[TrainerCallback | type[TrainerCallback]] | None = None,
         optimizers: tuple[Optimizer | None, Any] = (None, None),
@@ -62,6 +64,7 @@ class Trainer(Evaluator):
         if model is None and model_init is None:
             raise TrainingError("a Trainer needs a model, or model_init, a function that makes one")
         self.model_init = model_init
+        self.trial: Any = None  # of a search
         given = processing_class if processing_class is not None else tokenizer
         super().__init__(
             model if model is not None else self._made(),
@@ -103,6 +106,7 @@ class Trainer(Evaluator):
                 self._end()
         if args.load_best_model_at_end and self.state.best_model_checkpoint is not None:
             checkpointing.load_model(self.model, Path(args.output_dir) / self.state.best_model_checkpoint)
+            args.ranks.wait()
         seconds = time.perf_counter() - began
         metrics = {
             "train_runtime": round(seconds, 4),
@@ -116,7 +120,8 @@ class Trainer(Evaluator):
 
     def _made(self) -> nn.Module:
         assert self.model_init is not None
-        return self.model_init()
+        asks = len(inspect.signature(self.model_init).parameters) == 1  # for the trial that it is made for
+        return self.model_init(self.trial) if asks else self.model_init()
 
     def _rows_seen(self) -> int:
         args = self.args
@@ -136,12 +141,7 @@ class Trainer(Evaluator):
     def _begin(self, folder: Path | None, signals: Signals) -> Loop:
         """Everything that a run needs, as new or as a checkpoint has it."""
         args = self.args
-        if args.padding_free:
-            check_packable(self.model)
-        if args.gradient_checkpointing:
-            self._checkpointing()
-        if args.label_smoothing_factor and not isinstance(self.model, Model):
-            raise TrainingError(f"label_smoothing_factor is for models of ours: a {type(self.model).__name__} is not")
+        check_model(self.model, args)
         self._lengths = row_lengths(self.train_dataset, args.length_column_name) if args.group_by_length else None
         batches = len(self.epoch(0))
         if batches == 0:
@@ -151,35 +151,43 @@ class Trainer(Evaluator):
         self.state = TrainerState(max_steps=steps, num_train_epochs=epochs, is_world_process_zero=args.ranks.first)
         self.control = TrainerControl()
         self._set_training(True)
-        optimizer = self.optimizer if self.optimizer is not None else create_optimizer(self.model, args)
-        scheduler = self.lr_scheduler if self.lr_scheduler is not None else create_scheduler(optimizer, args, steps)
-        self._engine = Engine(self.model, optimizer, scheduler, args)
+        self._engine = make_engine(self.model, args, self.optimizer, self.lr_scheduler, steps)
         if args.ranks.first:
             folders.prepare(Path(args.output_dir))
         if args.world_size > 1:
-            torch.default_generator.manual_seed(seed_of(args.seed, "rank", args.process_index))
+            torch.manual_seed(seed_of(args.seed, "rank", args.process_index))
         if folder is not None:
             self._snapshot().load(folder)
+        elif args.ranks.first:
+            self._settle_older()
         if args.ranks.first:
             for logger in self.loggers:
                 logger.begin(args, self.state.log_history)
             self._logging = True
         return Loop(self, self._engine, batches, signals)
 
+    def objective(self, dtype: torch.dtype | None) -> Objective:
+        """What reads a batch in evaluation; weights that are split are gathered by the one that trains."""
+        if self._engine is not None and sharding.sharded(self.model):
+            return self._engine.objective
+        return super().objective(dtype)
+
+    def _settle_older(self) -> None:
+        """A run that starts anew where another has left checkpoints: they go if that is wanted, and are told of."""
+        older = folders.checkpoints(self.args.output_dir)
+        if self.args.overwrite_output_dir:
+            for each in older:
+                folders.discard(each)
+        elif older:
+            logger.warning("%s holds checkpoints of another run, up to %s", self.args.output_dir, older[-1].name)
+
     def _set_training(self, on: bool) -> None:
         self.model.train(on)
-        args = self.args
-        self.model.label_smoothing = args.label_smoothing_factor  # type: ignore[assignment]
-        self.model.labelled_only = args.labelled_only  # type: ignore[assignment]
-
-    def _checkpointing(self) -> None:
-        switch = getattr(self.model, "gradient_checkpointing_enable", None)
-        if switch is None:
-            raise TrainingError(f"a {type(self.model).__name__} has no gradient_checkpointing_enable() to call")
-        switch()
+        self.model.label_smoothing = self.args.label_smoothing_factor  # type: ignore[assignment]
 
     def _end(self) -> None:
         self.model.eval()
+        self.model.labelled_rows = None  # type: ignore[assignment]
         for callback in self.callbacks:
             if isinstance(callback, ProgressCallback):
                 callback.close()
@@ -222,7 +230,8 @@ class Trainer(Evaluator):
             self.state.best_model_checkpoint = f"checkpoint-{self.state.global_step}"
         folder = self._snapshot().save(output, self.processing_class, args.to_dict(), args.save_only_model)
         if args.ranks.first:
-            folders.prune(output, args.save_total_limit, self.state.best_model_checkpoint)
+            best, step = self.state.best_model_checkpoint, self.state.global_step
+            folders.prune(output, args.save_total_limit, best, step)
         self.call("on_save")
         return folder
 
@@ -246,12 +255,35 @@ class Trainer(Evaluator):
     def save_model(self, output_dir: str | Path | None = None) -> None:
         """Write model and tokenizer so that `pipeline(task, folder)` reads them; LoRA merged, its adapter beside it."""
         folder = Path(output_dir or self.args.output_dir)
+        if sharding.sharded(self.model):
+            tensors = sharding.gathered(self.model)
+            if self.args.ranks.first:
+                checkpointing.save_model(sharding.whole(self.model, tensors), folder, self.processing_class)
+            return
         if not self.args.ranks.first:
             return
         if adapted(self.model):
             save_adapter(self.model, folder / ADAPTER)
         with merged(self.model):
             checkpointing.save_model(self.model, folder, self.processing_class)
+
+    def hyperparameter_search(
+        self,
+        hp_space: Callable[[Any], dict[str, Any]] | None = None,
+        compute_objective: Callable[[dict[str, float]], float] | None = None,
+        n_trials: int = 20,
+        direction: str = "minimize",
+        backend: str | None = None,
+        hp_name: Callable[[Any], str] | None = None,
+        **study: Any,
+    ) -> BestRun:
+        """Train `n_trials` times with other settings, chosen by Optuna (the extra `search`), and tell the best.
+
+        `hp_space` and `compute_objective` default to the reference's; `study` goes to Optuna, such as `pruner`.
+        """
+        from .search import Search
+
+        return Search(self, hp_space, compute_objective, direction, backend, hp_name).run(n_trials, study)
 
     def push_to_hub(self, *arguments: Any, **options: Any) -> NoReturn:
         """Not offered."""
