@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 
 from ..errors import TrainingError
 from .arguments import TrainingArguments
@@ -85,6 +86,19 @@ class Evaluator:
         metrics, found = self._evaluate(test_dataset, "test_dataset", metric_key_prefix, True)
         self.call("on_predict", metrics=metrics)
         return PredictionOutput(found.predictions.whole(self.filler()), found.labels.whole(), metrics)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
+        """The batches of an evaluation in the order of the rows, to look at: `for batch in ...: break`."""
+        dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        check_rows(dataset, "eval_dataset")
+        plan = ordered_batches(len(dataset), self.args.per_device_eval_batch_size)
+        batches = Batches(dataset, plan, self.data_collator, self._columns(), (self.args.seed, "evaluation"))
+        return DataLoader(batches, batch_size=None)
+
+    def get_test_dataloader(self, test_dataset: Any) -> DataLoader[Any]:
+        """As `get_eval_dataloader`, for rows that must be named."""
+        check_rows(test_dataset, "test_dataset")
+        return self.get_eval_dataloader(test_dataset)
 
     def _evaluate(self, dataset: Any, what: str, prefix: str, stored: bool) -> tuple[dict[str, float], Evaluation]:
         check_rows(dataset, what)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 
 from ..errors import TrainingError
 from ..generation.seeding import set_seed
@@ -204,6 +205,11 @@ class Trainer(Evaluator):
         plan = epoch_batches(len(self.train_dataset), size, seed, number, self._lengths, args.dataloader_drop_last)
         shared = own_share(plan, args.process_index, args.world_size)
         return Batches(self.train_dataset, shared, self.data_collator, self._columns(), (seed, "batch", number))
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The batches of the first epoch, to look at."""
+        check_rows(self.train_dataset, "train_dataset")
+        return DataLoader(self.epoch(0), batch_size=None)
 
     def _snapshot(self) -> checkpointing.Snapshot:
         engine = self._engine
