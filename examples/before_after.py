@@ -37,8 +37,14 @@ def first_scores(log: Path) -> Mapping[str, float]:
 def told(answer: Any) -> str:
     """An answer of a pipeline on one line."""
     rows = answer if isinstance(answer, list) else [answer]
-    return ", ".join(
-        row.get("translation_text") or row.get("summary_text") or f"{row.get('word', row.get('label', ''))} "
-        f"{row.get('entity_group', '')} {row['score']:.2f}".replace("  ", " ")
-        for row in rows
-    ) or "(nothing)"
+    return (
+        ", ".join(
+            row.get("translation_text")
+            or row.get("summary_text")
+            or f"{row.get('word', row.get('label', ''))} {row.get('entity_group', '')} {row['score']:.2f}".replace(
+                "  ", " "
+            )
+            for row in rows
+        )
+        or "(nothing)"
+    )

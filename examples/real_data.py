@@ -46,10 +46,13 @@ def questions() -> list[Row]:
     """Questions to passages of Wikipedia as people speak them (DisflQA), in SQuAD's columns; some have no answer."""
     rows = []
     for number, entry in enumerate(json_lines(fetch("spoken_questions"))):
-        passage, answers = entry["passage"], entry["answer"]
-        answer = answers[0] if isinstance(answers, list) else answers
+        passage, answer = entry["passage"], entry["answer"]
         at = passage.lower().find(answer.lower()) if answer else -1
-        spans = {"text": [passage[at : at + len(answer)]], "answer_start": [at]} if at >= 0 else {"text": [], "answer_start": []}
+        spans = (
+            {"text": [passage[at : at + len(answer)]], "answer_start": [at]}
+            if at >= 0
+            else {"text": [], "answer_start": []}
+        )
         rows.append({"id": str(number), "question": entry["question"], "context": passage, "answers": spans})
     return rows
 
@@ -63,14 +66,16 @@ def choices() -> list[Row]:
         if len(options) != 5 or entry["answer"][:2] not in marks:
             continue
         endings = [option.split(" ", 1)[-1].strip() for option in options]
-        rows.append({"sent1": entry["question"], "sent2": "", "endings": endings, "label": marks.index(entry["answer"][:2])})
+        rows.append(
+            {"sent1": entry["question"], "sent2": "", "endings": endings, "label": marks.index(entry["answer"][:2])}
+        )
     return rows
 
 
 def messages(language: str) -> list[Row]:
     """What Django says in English and in another language: single lines without placeholders."""
     rows = {}
-    for path in sorted(fetch(f"django_{language}").rglob("*.mo")):
+    for path in sorted(fetch("django").rglob(f"locale/{language}/LC_MESSAGES/*.mo")):
         with path.open("rb") as opened:
             catalog = gettext.GNUTranslations(opened)._catalog  # type: ignore[attr-defined]
         for source, target in catalog.items():

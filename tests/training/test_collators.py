@@ -39,7 +39,9 @@ def test_rows_are_padded_and_labels_renamed(tokenizer: Any):
 
 
 def test_default_collator_stacks_and_refuses_what_differs():
-    batch = default_data_collator([{"x": [1, 2], "label_ids": [1, 0]}, {"x": torch.tensor([3, 4]).tolist(), "label_ids": [0, 1]}])
+    batch = default_data_collator(
+        [{"x": [1, 2], "label_ids": [1, 0]}, {"x": torch.tensor([3, 4]).tolist(), "label_ids": [0, 1]}]
+    )
     assert batch["x"].tolist() == [[1, 2], [3, 4]] and batch["labels"].tolist() == [[1, 0], [0, 1]]
     with pytest.raises(DataError, match="'x' differ in length"):
         default_data_collator([{"x": [1]}, {"x": [1, 2]}])
@@ -116,11 +118,12 @@ def test_masks_are_new_each_time_and_alike_with_a_seed(tokenizer: Any):
 
 
 @pytest.mark.parametrize("carried", [True, False])
-def test_whole_words_are_masked_whole(tokenizer: Any, carried: bool):
+def test_whole_words_are_masked_whole(carried: bool):
     torch.manual_seed(1)
+    tokenizer = Tokenizer.train([TEXT] * 3, kind="wordpiece", vocab_size=40)
     encoded = tokenizer([TEXT])
     words = word_column(encoded)
-    assert len(set(words)) < len(words), "some word has several pieces"
+    assert len(set(words)) < len(words) - 4, "words have several pieces"
     row = {"input_ids": encoded["input_ids"][0]} | ({"word_ids": words} if carried else {})
     some = False
     for _ in range(40):
@@ -158,9 +161,7 @@ def test_packing_keeps_every_token_in_order(documents: list[list[int]], size: in
 
 
 @given(DOCUMENTS.filter(bool), st.integers(2, 7), st.integers(1, 5))
-def test_the_notebooks_grouping_drops_less_than_a_block_of_each_part(
-    documents: list[list[int]], size: int, batch: int
-):
+def test_the_notebooks_grouping_drops_less_than_a_block_of_each_part(documents: list[list[int]], size: int, batch: int):
     rows = [{"input_ids": ids} for ids in documents]
     kept = sum(len(block["input_ids"]) for block in group_texts(rows, size, batch))
     parts = [documents[i : i + batch] for i in range(0, len(documents), batch)]
@@ -191,7 +192,9 @@ def test_each_word_gives_its_label_to_its_first_piece(words: list[tuple[int, int
     assert len(found) == len(pieces) and found[0] == found[-1] == -100
     firsts = [label for i, label in enumerate(found) if pieces[i] is not None and pieces[i] != pieces[i - 1]]
     assert firsts == labels
-    others = [(pieces[i], found[i]) for i in range(1, len(found)) if pieces[i] is not None and pieces[i] == pieces[i - 1]]
+    others = [
+        (pieces[i], found[i]) for i in range(1, len(found)) if pieces[i] is not None and pieces[i] == pieces[i - 1]
+    ]
     inner = {1: 2, 3: 4}
     assert all(label == (inner.get(labels[word], labels[word]) if every else -100) for word, label in others)
 

@@ -39,7 +39,9 @@ def test_entity_metric_reads_logits_and_forgets_after_compute():
     logits = torch.eye(3)[torch.tensor([[0, 1, 2, 2], [1, 0, 0, 0]])]
     labels = torch.tensor([[-100, 1, 2, -100], [1, 0, 1, -100]])
     metric.update(logits, labels)
-    assert metric.report() == {"X": {"precision": 1.0, "recall": pytest.approx(2 / 3), "f1": pytest.approx(0.8), "number": 3}}
+    assert metric.report() == {
+        "X": {"precision": 1.0, "recall": pytest.approx(2 / 3), "f1": pytest.approx(0.8), "number": 3}
+    }
     assert metric.compute()["accuracy"] == pytest.approx(4 / 5)
     assert metric.compute()["f1"] == 0
 
@@ -125,7 +127,10 @@ def test_written_ids_are_scored_as_text():
 
 
 PREDICTED = [{"id": "1", "prediction_text": "a cat"}, {"id": "2", "prediction_text": ""}]
-GOLD = [{"id": "1", "answers": {"text": ["cat"], "answer_start": [0]}}, {"id": "2", "answers": {"text": [], "answer_start": []}}]
+GOLD = [
+    {"id": "1", "answers": {"text": ["cat"], "answer_start": [0]}},
+    {"id": "2", "answers": {"text": [], "answer_start": []}},
+]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +138,12 @@ GOLD = [{"id": "1", "answers": {"text": ["cat"], "answer_start": [0]}}, {"id": "
     [
         (("glue", "cola"), [0, 1, 1, 0], [0, 1, 0, 0], {"matthews_correlation": pytest.approx(1 / math.sqrt(3))}),
         (("glue", "mrpc"), [0, 1, 1, 0], [0, 1, 0, 0], {"accuracy": 0.75, "f1": pytest.approx(2 / 3)}),
-        (("glue", "stsb"), [1.0, 2.0, 3.0], [1.0, 2.0, 4.0], {"pearson": pytest.approx(0.98198, abs=1e-5), "spearmanr": 1}),
+        (
+            ("glue", "stsb"),
+            [1.0, 2.0, 3.0],
+            [1.0, 2.0, 4.0],
+            {"pearson": pytest.approx(0.98198, abs=1e-5), "spearmanr": pytest.approx(1)},
+        ),
         (("glue", "mnli_matched"), [2, 1], [2, 0], {"accuracy": 0.5}),
         (("accuracy",), [1, 0], [1, 1], {"accuracy": 0.5}),
         (("pearsonr",), [1.0, 2.0], [1.0, 2.0], {"pearsonr": pytest.approx(1)}),
@@ -192,6 +202,8 @@ def test_metrics_that_cannot_be_are_refused():
 
 def test_a_metric_whose_library_is_missing_says_so_before_training(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("lamina.training.metrics.find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"matthews needs scikit-learn: install it with `pip install 'lamina\[train\]'`"):
+    with pytest.raises(
+        DataError, match=r"matthews needs scikit-learn: install it with `pip install 'lamina\[train\]'`"
+    ):
         ClassificationMetric(("accuracy", "matthews"))
     installed("accuracy")

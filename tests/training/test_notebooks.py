@@ -84,9 +84,17 @@ def test_text_classification(run: Run):
         output = trainer.train()
         found = trainer.evaluate()
         again = Trainer(model_init=model_init, args=args, **data, tokenizer=tokenizer, compute_metrics=compute_metrics)
+        best_run = again.hyperparameter_search(
+            hp_space=lambda trial: {"learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-3, log=True)},
+            n_trials=2, direction="maximize",
+        )
+        for name, value in best_run.hyperparameters.items():
+            setattr(again.args, name, value)
+        again.train()
         """,
         dataset=parts(SENTENCES),
     )
+    assert set(left["best_run"].hyperparameters) == {"learning_rate"} and left["again"].state.global_step == 4
     assert left["output"].global_step == 4 and left["output"].metrics["epoch"] == 2
     best = left["trainer"].state.best_metric
     assert left["found"]["eval_matthews_correlation"] == pytest.approx(best) and -1 <= best <= 1

@@ -80,10 +80,10 @@ def test_a_missing_file_and_column_are_named(tmp_path: Path):
 FILES = {
     "cola": "gj04\t1\t\tOur friends won't \"buy this.\ngj04\t0\t*\tThe more.\n",
     "sst2": "sentence\tlabel\nhide new\t0\nfine\t1\n",
-    "mrpc": "\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tOne \" text\tTwo\n0\t7\t8\ta\tb\n",
+    "mrpc": '\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tOne " text\tTwo\n0\t7\t8\ta\tb\n',
     "qqp": "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\t3\tWhat?\tHow?\t0\n1\t2\t3\tq\tr\t1\n",
     "stsb": "index\tsentence1\tsentence2\tscore\n0\ta\tb\t5.000\n1\tc\td\t2.5\n",
-    "mnli": "index\tsentence1\tsentence2\tlabel1\tgold_label\n0\tp\th\tneutral\tneutral\n1\tp\th\tneutral\tentailment\n",
+    "mnli": "index\tsentence1\tsentence2\tlabel1\tgold_label\n0\tp\th\tx\tneutral\n1\tp\th\tx\tentailment\n",
     "qnli": "index\tquestion\tsentence\tlabel\n0\tq\ts\tentailment\n1\tq\ts\tnot_entailment\n",
     "rte": "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tnot_entailment\n1\ta\tb\tentailment\n",
     "wnli": "index\tsentence1\tsentence2\tlabel\n0\ta\tb\t1\n1\ta\tb\t0\n",
@@ -99,7 +99,9 @@ def test_every_glue_task_comes_out_under_its_columns(tmp_path: Path, name: str):
 
 
 def test_quotation_marks_in_glue_are_letters(tmp_path: Path):
-    assert read_glue(written(tmp_path, "a.tsv", FILES["cola"]), "cola")[0]["sentence"] == "Our friends won't \"buy this."
+    assert (
+        read_glue(written(tmp_path, "a.tsv", FILES["cola"]), "cola")[0]["sentence"] == "Our friends won't \"buy this."
+    )
     with pytest.raises(DataError, match="no GLUE task 'ax'"):
         read_glue(tmp_path, "ax")
 
@@ -154,7 +156,7 @@ def test_parallel_text(tmp_path: Path):
     assert list(read_parallel(f"{a},{b}")) == pairs
     nested = [{"translation": {"en": row["source"], "fr": row["target"]}} for row in pairs]
     assert list(read_parallel(nested, "en", "fr")) == pairs
-    with pytest.raises(DataError, match="2 lines and .* 1: they must go in pairs"):
+    with pytest.raises(DataError, match=r"2 lines and .* 1: they must go in pairs"):
         read_parallel(f"{a},{written(tmp_path, 'c.fr', 'un')}")
     with pytest.raises(DataError, match="row 1: no text in the column 'ro'"):
         read_parallel(nested, "en", "ro")

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from examples import real_data
 from lamina import AutoModelForMultipleChoice, BertConfig, Tokenizer, pipeline
 from lamina.errors import DataError, TrainingError
 from lamina.training import recipes
-from examples import real_data
 from tests.assets import asset
 from tests.pipelines.writers import write_writer
 from tests.training import samples
@@ -60,7 +60,8 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
 
 def reviews(folder: Path, part: str, rows: int) -> Path:
-    """Film reviews, those of one part of the films."""
+    """Film reviews, those of one part of the films; as many good as bad ones."""
+    left = {"fresh": rows // 2, "rotten": rows // 2}
     table = csv.DictReader(io.StringIO(bz2.decompress(asset("rotten_tomatoes").read_bytes()).decode()))
     path = folder / f"{part}.csv"
     with path.open("w", newline="", encoding="utf-8") as opened:
@@ -68,14 +69,14 @@ def reviews(folder: Path, part: str, rows: int) -> Path:
         writer.writerow(["text", "label"])
         for row in table:
             own = "eval" if sum(row["movie_name"].encode()) % 5 == 0 else "train"
-            if own == part and row["category"] != "plot" and rows > 0:
+            if own == part and left.get(row["category"], 0) > 0:
                 writer.writerow([row["text"], row["category"]])
-                rows -= 1
+                left[row["category"]] -= 1
     return path
 
 
 def test_text_classification_learns_from_reviews(tmp_path: Path):
-    train, held = reviews(tmp_path, "train", 1600), reviews(tmp_path, "eval", 300)
+    train, held = reviews(tmp_path, "train", 1200), reviews(tmp_path, "eval", 300)
     results = run(
         "text-classification",
         model=str(asset("bert_tiny")),
@@ -86,7 +87,7 @@ def test_text_classification_learns_from_reviews(tmp_path: Path):
         learning_rate=3e-4,
         max_length=48,
     )
-    assert results["eval_accuracy"] > 0.6
+    assert results["eval_accuracy"] > 0.58, "of films it has not seen; 0.5 by chance"
     assert pipeline("text-classification", str(tmp_path / "out"))("Great fun.")[0]["label"] in ("fresh", "rotten")
 
 
@@ -106,7 +107,7 @@ def test_numbers_and_several_labels(tmp_path: Path, encoder: str, problem: str):
         learning_rate=2e-3, from_scratch=True, problem=problem,
     )  # fmt: skip
     assert results["eval_pearson" if problem == "regression" else "eval_f1"] > 0.9
-    found = pipeline("text-classification", str(tmp_path / "out"), top_k=None)("the good and")
+    (found,) = pipeline("text-classification", str(tmp_path / "out"), top_k=None)("the good and")
     assert {each["label"] for each in found} == ({"LABEL_0"} if problem == "regression" else {"odd", "other", "always"})
 
 
@@ -127,7 +128,10 @@ def test_pairs_are_read_together(tmp_path: Path, encoder: str):
 
 
 def test_lora_trains_small_matrices_and_early_stopping_keeps_the_best(tmp_path: Path, encoder: str):
-    rows = [{"text": f"{word} {'good' if i % 2 else 'bad'}", "label": "ab"[i % 2]} for i, word in enumerate("cat dog sea".split() * 8)]
+    rows = [
+        {"text": f"{word} {'good' if i % 2 else 'bad'}", "label": "ab"[i % 2]}
+        for i, word in enumerate(["cat", "dog", "sea"] * 8)
+    ]
     results = run(
         "text-classification", model=encoder, train=rows, eval=rows, output=tmp_path / "out", epochs=40,
         learning_rate=1e-2, from_scratch=True, lora=4, early_stopping=3,
@@ -138,7 +142,9 @@ def test_lora_trains_small_matrices_and_early_stopping_keeps_the_best(tmp_path: 
     assert pipeline("text-classification", str(tmp_path / "out"))("cat good")[0]["label"] == "b"
 
 
-@pytest.mark.parametrize("options", [{}, {"whole_word": True}, {"packing": "notebook"}], ids=["plain", "words", "notebook"])
+@pytest.mark.parametrize(
+    "options", [{}, {"whole_word": True}, {"packing": "notebook"}], ids=["plain", "words", "notebook"]
+)
 def test_masked_language_modeling_learns_from_a_novel(tmp_path: Path, encoder: str, options: dict[str, Any]):
     lines = asset("botchan").read_text(encoding="utf-8").split("\n")
     (tmp_path / "train.txt").write_text("\n".join(lines[200:900]))
@@ -165,44 +171,45 @@ def test_causal_language_modeling_learns_from_a_novel(tmp_path: Path, writer: Ca
 
 
 @pytest.mark.parametrize("every", [False, True])
-def test_token_classification_learns_names_in_tweets(tmp_path: Path, every: bool):
-    tweets = real_data.tagged_tweets()
+def test_token_classification_fits_names_in_tweets(tmp_path: Path, encoder: str, every: bool):
+    tweets = [row for row in real_data.tagged_tweets() if any(tag != "O" for tag in row["labels"])][:32]
     results = run(
-        "token-classification", model=str(asset("bert_tiny")), train=tweets[:700], eval=tweets[-200:],
-        output=tmp_path / "out", epochs=4, batch_size=16, learning_rate=2e-3, max_length=64, label_all_tokens=every,
-        piece_level_scores=every,
+        "token-classification", model=encoder, train=tweets, eval=tweets, output=tmp_path / "out", epochs=40,
+        batch_size=8, learning_rate=3e-3, from_scratch=True, label_all_tokens=every, piece_level_scores=every,
     )  # fmt: skip
-    assert results["eval_f1"] > 0.1, "of ten kinds of names in noisy text; none is found at the start"
+    assert results["eval_f1"] > 0.5, "of ten kinds of names in noisy text; none is found at the start"
     tagger = pipeline("token-classification", str(tmp_path / "out"), aggregation_strategy="first")
-    assert {each["entity_group"] for each in tagger(" ".join(tweets[0]["tokens"]))} <= {
-        "person", "geo-loc", "company", "facility", "movie", "musicartist", "other", "product", "sportsteam", "tvshow",
-    }  # fmt: skip
+    kinds = {tag[2:] for row in tweets for tag in row["labels"] if tag != "O"}
+    found = [name for row in tweets[:8] for name in tagger(" ".join(row["tokens"]))]
+    assert found and {each["entity_group"] for each in found} <= kinds
 
 
 @pytest.mark.parametrize("no_answer", [False, True])
-def test_question_answering_fits_real_questions(tmp_path: Path, no_answer: bool):
-    rows = [row for row in real_data.questions() if len(row["context"]) < 700]
-    answered = [row for row in rows if row["answers"]["text"]][:24]
-    data = answered + [row for row in rows if not row["answers"]["text"]][:8] if no_answer else answered
+def test_question_answering_fits_real_questions(tmp_path: Path, encoder: str, no_answer: bool):
+    rows = [row for row in real_data.questions() if len(row["context"]) < 600]
+    data = [row for row in rows if row["answers"]["text"]][:8]
+    data += [row for row in rows if not row["answers"]["text"]][:2] if no_answer else []
     results = run(
-        "question-answering", model=str(asset("bert_tiny")), train=data, eval=data, output=tmp_path / "out", epochs=25,
-        batch_size=8, learning_rate=1e-3, max_length=128, stride=32, no_answer=no_answer,
+        "question-answering", model=encoder, train=data, eval=data, output=tmp_path / "out", epochs=40,
+        batch_size=8, learning_rate=3e-3, from_scratch=True, max_length=128, stride=32, no_answer=no_answer,
     )  # fmt: skip
     assert results["eval_exact_match"] > 50
     best = json.loads((tmp_path / "out" / "predictions.json").read_text())
     ranked = json.loads((tmp_path / "out" / "nbest_predictions.json").read_text())
     assert set(best) == set(ranked) == {row["id"] for row in data}
     assert all(best[name] == ranked[name][0]["text"] for name in best)
-    assert ("no_answer_f1" in str(results)) is no_answer
-    found = pipeline("question-answering", str(tmp_path / "out"))(question=data[0]["question"], context=data[0]["context"])
+    assert ("eval_no_answer_f1" in results) is no_answer
+    found = pipeline("question-answering", str(tmp_path / "out"))(
+        question=data[0]["question"], context=data[0]["context"]
+    )
     assert found["answer"] in data[0]["context"]
 
 
-def test_multiple_choice_fits_questions_of_common_sense(tmp_path: Path):
-    data = real_data.choices()[:64]
+def test_multiple_choice_fits_questions_of_common_sense(tmp_path: Path, encoder: str):
+    data = real_data.choices()[:40]
     results = run(
-        "multiple-choice", model=str(asset("bert_tiny")), train=data, eval=data, output=tmp_path / "out", epochs=12,
-        batch_size=16, learning_rate=1e-3,
+        "multiple-choice", model=encoder, train=data, eval=data, output=tmp_path / "out", epochs=20,
+        batch_size=10, learning_rate=2e-3, from_scratch=True,
     )  # fmt: skip
     assert results["eval_accuracy"] > 0.6, "0.2 by chance"
     assert AutoModelForMultipleChoice.from_pretrained(tmp_path / "out").config.model_type == "bert"
@@ -217,7 +224,9 @@ def test_translation_learns_what_django_says(tmp_path: Path, writer: Callable[[s
     assert results["eval_bleu"] > 30
     translator = pipeline("translation", str(tmp_path / "out"))
     found = [translator(row["source"])[0]["translation_text"] for row in pairs[:8]]
-    assert sum(a == row["target"] for a, row in zip(found, pairs, strict=False)) >= 2, "the prefix is kept in the config"
+    assert sum(a == row["target"] for a, row in zip(found, pairs, strict=False)) >= 2, (
+        "the prefix is kept in the config"
+    )
 
 
 def test_summarization_learns_from_lawsuits(tmp_path: Path, writer: Callable[[str], str]):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -24,13 +25,18 @@ TOKENIZER = Tokenizer.train([text for fact in FACTS for text in fact] * 2, kind=
 )
 def test_windows_cover_every_token_of_the_context(words: list[str], length: int, stride: int):
     context = " ".join(words)
-    rows = Table("t", [{"id": "1", "question": " Where?", "context": context, "answers": {"text": [], "answer_start": []}}])
+    rows = Table(
+        "t", [{"id": "1", "question": " Where?", "context": context, "answers": {"text": [], "answer_start": []}}]
+    )
     found = list(cut_windows(TOKENIZER, rows, length, stride))
-    whole = [tuple(span) for span in TOKENIZER(context, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]]
+    whole = [
+        tuple(span)
+        for span in TOKENIZER(context, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    ]
     seen = [[span for span in window.offsets if span is not None] for _, window in found]
     assert list(dict.fromkeys(span for part in seen for span in part)) == whole
     assert all(len(row["input_ids"]) <= length for row, _ in found)
-    assert all(before[len(before) - stride :] == after[:stride] for before, after in zip(seen, seen[1:], strict=False))
+    assert all(before[len(before) - stride :] == after[:stride] for before, after in pairwise(seen))
 
 
 @pytest.mark.parametrize("length", [20, 28, 200])
@@ -50,7 +56,9 @@ def test_answers_are_where_the_labels_say_or_at_the_null_place(length: int):
 
 
 def test_a_question_that_leaves_no_room_is_named():
-    with pytest.raises(DataError, match="row 1: the question has .* tokens; windows of 12 that overlap by 6 have room"):
+    with pytest.raises(
+        DataError, match=r"row 1: the question has .* tokens; windows of 12 that overlap by 6"
+    ):
         list(cut_windows(TOKENIZER, read_squad(squad_rows()), 12, 6))
     with pytest.raises(DataError, match="cannot overlap"):
         list(cut_windows(TOKENIZER, read_squad(squad_rows()), 12, 12))

@@ -42,7 +42,9 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(min=0.0, help="The highest; left out, 2e-5.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all random numbers; left out, 42.")] = None,
     save_steps: Annotated[int | None, typer.Option(min=1, help="Steps between checkpoints; else each epoch.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")
+    ] = False,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Take the model's shape, not weights.")] = False,
     max_length: Annotated[int | None, typer.Option(min=8, help="Most tokens of a row or window.")] = None,
     lora: Annotated[int | None, typer.Option(min=1, metavar="RANK", help="Train small matrices instead.")] = None,
@@ -60,7 +62,9 @@ def train(
     label_column: Annotated[
         str | None, typer.Option(help="Column of labels, tags or targets.", rich_help_panel=GROUP_DATA)
     ] = None,
-    token_column: Annotated[str | None, typer.Option(help="Column of words, from 0.", rich_help_panel=GROUP_DATA)] = None,
+    token_column: Annotated[
+        str | None, typer.Option(help="Column of words, from 0.", rich_help_panel=GROUP_DATA)
+    ] = None,
     source_column: Annotated[str | None, typer.Option(help="Column of sources.", rich_help_panel=GROUP_DATA)] = None,
     target_column: Annotated[str | None, typer.Option(help="Column of targets.", rich_help_panel=GROUP_DATA)] = None,
     task: Annotated[

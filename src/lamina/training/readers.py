@@ -131,7 +131,7 @@ def _checked_spans(table: Table) -> Table:
         if len(spans["text"]) != len(spans["answer_start"]):
             table.refuse(index, f"{len(spans['text'])} answer texts but {len(spans['answer_start'])} starts")
         for text, start in zip(spans["text"], spans["answer_start"], strict=True):
-            found = isinstance(start, Integral) and start >= 0 and isinstance(text, str) and text
+            found = isinstance(start, Integral) and int(start) >= 0 and isinstance(text, str) and text
             if not found or row["context"][start : start + len(text)] != text:
                 table.refuse(index, f"the answer {text!r:.60} is not in the context at character {start}")
         return {**row, "id": name, "answers": spans}

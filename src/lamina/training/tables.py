@@ -101,7 +101,7 @@ def rows_of_object(source: Any, named: bool = True) -> list[Row]:
             row = source[index]
         except (KeyError, IndexError, TypeError) as error:
             raise DataError(
-                f"the data gives no row {index} ({type(error).__name__}: {error}); data[0] must be a dictionary of columns"
+                f"the data gives no row {index} ({type(error).__name__}: {error}); data[0] must be a dict of columns"
             ) from None
         if not isinstance(row, Mapping):
             raise DataError(f"row {index + 1} of the data is a {type(row).__name__}; rows are dictionaries")
@@ -115,7 +115,7 @@ def rows_of_object(source: Any, named: bool = True) -> list[Row]:
 def class_names(source: Any) -> dict[str, Sequence[str]]:
     """The names behind the numbers of a column, where a `datasets.Dataset` says so."""
     features = getattr(source, "features", None)
-    found = {}
+    found: dict[str, Sequence[str]] = {}
     for column, feature in features.items() if isinstance(features, Mapping) else ():
         names = getattr(getattr(feature, "feature", feature), "names", None)
         if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
@@ -261,7 +261,9 @@ def read_delimited(
             if not cells:
                 continue
             if len(cells) != len(names) and cut_short:
-                logger.warning("%s, row %d: left out, it has %d columns of %d", path, reader.line_num, len(cells), len(names))
+                logger.warning(
+                    "%s, row %d: left out, it has %d columns of %d", path, reader.line_num, len(cells), len(names)
+                )
                 continue
             if len(cells) != len(names):
                 named = f"the first row names {len(names)}" if header is None else f"there must be {len(names)}"

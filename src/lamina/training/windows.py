@@ -179,23 +179,18 @@ class AnswerMetric:
         }
 
     def _ranked(self, context: str, kept: Candidates) -> list[dict[str, Any]]:
-        found = [
-            {"text": context[start:end], "score": score, "start": start, "end": end}
-            for (start, end), score in kept.spans.items()
-        ]
+        found: list[tuple[float, int, int]] = [(score, start, end) for (start, end), score in kept.spans.items()]
         if self.no_answer and kept.nulls:
             null = self.chosen_null(kept.nulls)
-            nothing = {"text": "", "score": null, "start": 0, "end": 0}
-            wins = not found or null - found[0]["score"] > self.threshold
-            found.insert(0 if wins else self._place(found, null), nothing)
-        found = found[: self.n_best] or [{"text": "", "score": 0.0, "start": 0, "end": 0}]
-        weights = torch.tensor([each["score"] for each in found], dtype=torch.float64).softmax(0).tolist()
-        return [{**each, "probability": weight} for each, weight in zip(found, weights, strict=True)]
-
-    @staticmethod
-    def _place(found: Sequence[dict[str, Any]], score: float) -> int:
-        """Where no answer stands among the others: by its score, but never first."""
-        return max(1, sum(each["score"] >= score for each in found))
+            wins = not found or null - found[0][0] > self.threshold
+            better = sum(score >= null for score, _, _ in found)
+            found.insert(0 if wins else max(1, better), (null, 0, 0))
+        found = found[: self.n_best] or [(0.0, 0, 0)]
+        weights = torch.tensor([score for score, _, _ in found], dtype=torch.float64).softmax(0).tolist()
+        return [
+            {"text": context[start:end], "score": score, "start": start, "end": end, "probability": weight}
+            for (score, start, end), weight in zip(found, weights, strict=True)
+        ]
 
     def answers(self) -> dict[str, str]:
         """The answer to each question by its id; empty where there is none."""

@@ -65,7 +65,12 @@ def card_text(card: Card, folder: str, drawn: bool) -> str:
         markdown_table(
             ("part", "name", "rows", "SHA-256"),
             [
-                (part, ", ".join(Path(name).name for name in table.name.split(", ")), f"{len(table):,}", f"`{table.fingerprint}`")
+                (
+                    part,
+                    ", ".join(Path(name).name for name in table.name.split(", ")),
+                    f"{len(table):,}",
+                    f"`{table.fingerprint}`",
+                )
                 for part, table in card.tables.items()
                 if table is not None
             ],

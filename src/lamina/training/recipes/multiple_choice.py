@@ -14,12 +14,12 @@ from ..trainer import Trainer
 from .settings import (
     BATCH,
     RecipeSettings,
+    datasets_of,
     fit,
     give_padding,
     load_model,
     load_tokenizer,
     longest,
-    datasets_of,
     tables_of,
     training_arguments,
 )

@@ -73,4 +73,6 @@ def write_answers(folder: Path, metric: AnswerMetric) -> None:
     best = {name: ranked[0]["text"] for name, ranked in metric.ranked.items()}
     with staged(folder, TrainingError) as new:
         for name, content in (("predictions.json", best), ("nbest_predictions.json", metric.ranked)):
-            new(name).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n")
+            new(name).write_text(
+                json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n"
+            )

@@ -13,7 +13,7 @@ from ..collators import DataCollatorForSeq2Seq
 from ..seq2seq import Seq2SeqTrainer
 from ..tables import Table
 from ..written import WrittenMetric
-from .settings import BATCH, RecipeSettings, fit, longest, datasets_of, tables_of, training_arguments
+from .settings import BATCH, RecipeSettings, datasets_of, fit, longest, tables_of, training_arguments
 
 USUAL_TARGET = 128
 Score = Callable[[Sequence[str], Sequence[str]], dict[str, float]]

@@ -15,13 +15,13 @@ from ..tables import Table, open_table
 from ..trainer import Trainer
 from .settings import (
     RecipeSettings,
+    datasets_of,
     encoded_rows,
     fit,
     give_padding,
     load_model,
     load_tokenizer,
     longest,
-    datasets_of,
     tables_of,
     training_arguments,
 )

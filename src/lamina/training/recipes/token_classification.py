@@ -15,12 +15,12 @@ from ..trainer import Trainer
 from .settings import (
     BATCH,
     RecipeSettings,
+    datasets_of,
     fit,
     give_padding,
     load_model,
     load_tokenizer,
     longest,
-    datasets_of,
     tables_of,
     training_arguments,
 )
@@ -100,7 +100,8 @@ def encode(
             sentences, is_split_into_words=True, truncation=True, max_length=length, return_overflowing_tokens=True
         )
         owners = encoded.pop("overflow_to_sample_mapping")
-        owner_before, word_before = -1, None
+        owner_before = -1
+        word_before: int | None = None
         for number, owner in enumerate(owners):
             words = encoded.word_ids(number)
             before = word_before if owner == owner_before else None
