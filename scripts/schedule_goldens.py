@@ -38,7 +38,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 def rates(kind: str, options: dict[str, Any]) -> list[float]:
     """The rate at which each step is taken, and what it would be after the last."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=RATE)
-    scheduler = transformers.get_scheduler(kind, optimizer, WARMUP, STEPS, scheduler_specific_kwargs=options)
+    if kind == "inverse_sqrt":  # get_scheduler would not hand its options on
+        scheduler = transformers.optimization.get_inverse_sqrt_schedule(optimizer, WARMUP, **options)
+    else:
+        scheduler = transformers.get_scheduler(kind, optimizer, WARMUP, STEPS, scheduler_specific_kwargs=options)
     found = []
     for _ in range(STEPS + 1):
         found.append(float(scheduler.get_last_lr()[0]))
@@ -49,7 +52,10 @@ def rates(kind: str, options: dict[str, Any]) -> list[float]:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    cases = {name: {"kind": kind, "options": options, "rates": rates(kind, options)} for name, (kind, options) in CASES.items()}
+    cases = {
+        name: {"kind": kind, "options": options, "rates": rates(kind, options)}
+        for name, (kind, options) in CASES.items()
+    }
     found = {"transformers": transformers.__version__, "rate": RATE, "warmup": WARMUP, "steps": STEPS, "cases": cases}
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -35,8 +35,9 @@ class File:
 class Disk:
     """Counts writes, flushes, renames and new folders; the one with number `failing` calls `fault`."""
 
-    def __init__(self, failing: int, fault: Callable[[], Any]):
-        self.failing, self.fault, self.count = failing, fault, 0
+    def __init__(self, failing: int, fault: Callable[[], Any], flushing: bool = True):
+        """Without `flushing` nothing is waited for: enough where a process dies and the machine does not."""
+        self.failing, self.fault, self.flushing, self.count = failing, fault, flushing, 0
 
     def touch(self, whole: Callable[[], Any], half: Callable[[], Any] = lambda: None) -> Any:
         self.count += 1
@@ -56,8 +57,9 @@ class Disk:
             return File(file, self.touch) if set(mode) & set("wax+") else file
 
         def counted(name: str) -> Callable[..., Any]:
-            return lambda *arguments, **more: self.touch(lambda: before[name](*arguments, **more))
+            call = before[name] if self.flushing or name != "fsync" else lambda handle: None
+            return lambda *arguments, **more: self.touch(lambda: call(*arguments, **more))
 
-        with patch.object(builtins, "open", opened), patch.object(io, "open", opened):
-            with patch.multiple(os, **{name: counted(name) for name in CALLS}):
-                yield self
+        calls = {name: counted(name) for name in CALLS}
+        with patch.object(builtins, "open", opened), patch.object(io, "open", opened), patch.multiple(os, **calls):
+            yield self

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from lamina.checkpoint.files import open_file
+from lamina.checkpoint.safetensors import write_safetensors
 from lamina.errors import CheckpointError, TrainingError
 from lamina.training import EarlyStoppingCallback, add_lora, folders
 from lamina.training.chance import random_state, restore, seeded
@@ -149,6 +151,23 @@ def test_masks_drawn_for_a_batch_depend_on_its_place_alone(tmp_path: Path):
     folders.discard(tmp_path / "checkpoint-6")
     run().train(resume_from_checkpoint=True)
     assert drawn == all_drawn[3:] and len({tuple(pair) for pair in all_drawn}) == 6
+
+
+def test_scalars_and_tensors_of_nothing_come_back(tmp_path: Path):
+    held = {
+        "scalar": torch.tensor(2.5, dtype=torch.float64),
+        "truth": torch.tensor(True),
+        "nothing": torch.empty(0, dtype=torch.float64),
+        "no columns": torch.empty(3, 0),
+        "bytes": torch.arange(5, dtype=torch.uint8),
+    }
+    with open(tmp_path / "all.safetensors", "wb") as file:
+        write_safetensors(file, held, {})
+    with open_file(tmp_path / "all.safetensors") as found:
+        assert set(found) == set(held)
+        for name, tensor in held.items():
+            assert found[name].dtype == tensor.dtype and found[name].shape == tensor.shape
+            assert torch.equal(found[name], tensor)
 
 
 def test_no_pickle_is_written(tmp_path: Path):

@@ -83,7 +83,7 @@ def test_every_kind_of_stack_has_attention_to_adapt(make):
 
 
 def test_mistakes():
-    with pytest.raises(TrainingError, match="this model has .*qkv"):
+    with pytest.raises(TrainingError, match=r"this model has .*qkv"):
         add_lora(bert(), targets=["query"])
     with pytest.raises(TrainingError, match="already"):
         add_lora(add_lora(bert()))

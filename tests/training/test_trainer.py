@@ -14,7 +14,14 @@ import torch
 
 import lamina
 from lamina.errors import TrainingError
-from lamina.training import EarlyStoppingCallback, EvalPrediction, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainerCallback
+from lamina.training import (
+    EarlyStoppingCallback,
+    EvalPrediction,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    Trainer,
+    TrainerCallback,
+)
 from lamina.training import TrainingArguments as Arguments
 
 from .tiny import arguments, bert, collate, equal, sentences, t5, tagged, trainer, weights
@@ -119,6 +126,8 @@ def test_both_spellings(tmp_path: Path):
         ({"per_device_train_batch_size": 0}, "per_device_train_batch_size"),
         ({"learning_rate": -1.0}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"learning_rate": "2e-5"}, "learning_rate must be a number from 0 on, not '2e-5'"),
+        ({"num_train_epochs": "three"}, "num_train_epochs must be a number"),
         ({"warmup_ratio": 1.5}, "warmup_ratio"),
         ({"lr_scheduler_type": "step"}, "lr_scheduler_type"),
         ({"optim": "lion"}, "optim"),
@@ -195,7 +204,7 @@ def test_callbacks_see_every_event(tmp_path: Path):
 def test_a_model_made_for_each_run(tmp_path: Path):
     run = Trainer(args=arguments(tmp_path), model_init=bert, train_dataset=sentences(), data_collator=collate)
     first = run.train()
-    assert run.train() .training_loss == first.training_loss
+    assert run.train().training_loss == first.training_loss
 
 
 def test_an_optimizer_of_ones_own(tmp_path: Path):
@@ -269,7 +278,9 @@ def test_a_service_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: p
 
 
 def test_the_bar_shows_loss_rate_and_speed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    trainer(tmp_path, max_steps=3, disable_tqdm=False, eval_strategy="steps", eval_steps=3, eval_dataset=sentences(2)).train()
+    trainer(
+        tmp_path, max_steps=3, disable_tqdm=False, eval_strategy="steps", eval_steps=3, eval_dataset=sentences(2)
+    ).train()
     shown = capsys.readouterr().err
     assert "training" in shown and "3/3" in shown and "eval_loss" in shown
 

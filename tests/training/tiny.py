@@ -94,7 +94,14 @@ def arguments(folder: Path, **options: Any) -> TrainingArguments:
 
 def trainer(folder: Path, model: Any = None, rows: Any = None, **options: Any) -> Trainer:
     """A trainer over `sentences`; options that are no arguments of training go to the Trainer."""
-    own = ("eval_dataset", "compute_metrics", "callbacks", "optimizers", "data_collator", "preprocess_logits_for_metrics")
+    own = (
+        "eval_dataset",
+        "compute_metrics",
+        "callbacks",
+        "optimizers",
+        "data_collator",
+        "preprocess_logits_for_metrics",
+    )
     given = {name: options.pop(name) for name in own if name in options}
     given = {"data_collator": collate} | given
     model = bert() if model is None else model

@@ -32,7 +32,9 @@ class Dying(TrainerCallback):
 def digest(model: Any, split: bool) -> str:
     """Of all weights; empty in the second process where they are split."""
     tensors = gathered(model) if split else weights(model)
-    return hashlib.sha256(b"".join(tensors[name].contiguous().numpy().tobytes() for name in sorted(tensors))).hexdigest()
+    return hashlib.sha256(
+        b"".join(tensors[name].contiguous().numpy().tobytes() for name in sorted(tensors))
+    ).hexdigest()
 
 
 def plain(folder: Path, way: str) -> dict[str, Any]:

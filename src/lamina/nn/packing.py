@@ -56,7 +56,7 @@ def read_packed(
 
 
 def _placed(model: Model, targets: Mapping[str, Tensor], starts: Tensor) -> dict[str, Tensor]:
-    """Labels as the objective reads them: those of tokens in one row, where no sequence predicts the next one's start."""
+    """Labels as the objective reads them: those of tokens in one row, where none predicts the next sequence's start."""
     if model.kind not in PER_TOKEN or "labels" not in targets:
         return dict(targets)
     labels = targets["labels"].view(1, -1)

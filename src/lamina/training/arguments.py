@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -29,6 +31,32 @@ TRAJECTORY = (  # what the weights after n steps depend on: a run goes on only u
     "label_smoothing_factor", "group_by_length", "padding_free", "dataloader_drop_last", "labelled_only",
     "gradient_checkpointing", "fsdp",
 )  # fmt: skip
+LIMITS: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
+    (
+        "a whole number from 1 on",
+        lambda value: isinstance(value, Integral) and value >= 1,
+        ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "nan_patience",
+         "save_total_limit"),
+    ),
+    (
+        "a whole number of steps or a part below 1 of all",
+        lambda value: value > 0 and (value < 1 or value == value // 1),
+        ("save_steps", "logging_steps", "eval_steps"),
+    ),
+    (
+        "a number from 0 on",
+        lambda value: math.isfinite(value) and value >= 0,
+        ("learning_rate", "weight_decay", "max_grad_norm", "adam_epsilon", "warmup_steps"),
+    ),
+    ("a number above 0", lambda value: math.isfinite(value) and value > 0, ("peak_tflops",)),
+    ("a number", math.isfinite, ("max_steps", "num_train_epochs", "seed")),
+    (
+        "a number in [0, 1)",
+        lambda value: 0 <= value < 1,
+        ("adam_beta1", "adam_beta2", "warmup_ratio", "label_smoothing_factor"),
+    ),
+)  # fmt: skip
+OPTIONAL = ("eval_steps", "save_total_limit", "peak_tflops")
 
 
 @dataclass
@@ -169,28 +197,15 @@ class TrainingArguments:
             raise TrainingError(f"{name}={getattr(self, name)!r} is unknown: one of {', '.join(known)}")
 
     def _check_numbers(self) -> None:
-        for name in (
-            "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "nan_patience",
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise TrainingError(f"{name} must be a whole number from 1 on, not {value!r}")
-        positive = {"save_steps": self.save_steps, "logging_steps": self.logging_steps, "eval_steps": self.eval_steps}
-        for name, value in positive.items():
-            if value is not None and not (value > 0 and (value < 1 or value == int(value))):
-                raise TrainingError(f"{name} must be a whole number of steps or a part below 1 of all, not {value!r}")
-        if self.peak_tflops is not None and not (math.isfinite(self.peak_tflops) and self.peak_tflops > 0):
-            raise TrainingError(f"peak_tflops must be a number above 0, not {self.peak_tflops!r}")
-        for name in ("learning_rate", "weight_decay", "max_grad_norm", "adam_epsilon", "warmup_steps"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise TrainingError(f"{name} must be a number from 0 on, not {getattr(self, name)!r}")
-        for name in ("adam_beta1", "adam_beta2", "warmup_ratio", "label_smoothing_factor"):
-            if not 0 <= getattr(self, name) < 1:
-                raise TrainingError(f"{name} must lie in [0, 1), not {getattr(self, name)!r}")
+        for wanted, fits, names in LIMITS:
+            for name in names:
+                value = getattr(self, name)
+                if value is None and name in OPTIONAL:
+                    continue
+                if not isinstance(value, Real) or isinstance(value, bool) or not fits(value):
+                    raise TrainingError(f"{name} must be {wanted}, not {value!r}")
         if self.max_steps <= 0 and not self.num_train_epochs > 0:
             raise TrainingError("num_train_epochs must be above 0 where max_steps is not given")
-        if self.save_total_limit is not None and self.save_total_limit < 1:
-            raise TrainingError(f"save_total_limit must be at least 1 or None, not {self.save_total_limit}")
 
     def _check_best(self) -> None:
         if self.save_strategy == "best" or self.load_best_model_at_end:

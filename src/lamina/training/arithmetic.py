@@ -1,17 +1,18 @@
 """How much a training step has to multiply, and how much of what the hardware could do that is (MFU).
 
-Counted as Chowdhery et al. (2022, appendix B) do: the multiplications that the model itself needs for tokens that are no
-padding, forward and backward; what is computed twice to save memory counts once.
+Counted as Chowdhery et al. (2022, appendix B) do: the multiplications that the model itself needs for tokens that are
+no padding, forward and backward; what is computed twice to save memory counts once.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from ..nn.block import Block
 from ..nn.model import Model
 from ..nn.objectives import IGNORED
 from ..nn.packing import PER_TOKEN
@@ -69,7 +70,7 @@ class Arithmetic:
             stack.spec.block.head_dim or stack.spec.block.hidden_size // stack.spec.block.num_heads
         )
         pairs = float(lengths.square().sum())
-        for block in (stack.layers[number] for layer in stack.schedule for number in layer):
+        for block in (cast(Block, stack.layers[number]) for layer in stack.schedule for number in layer):
             total += _products(block) * tokens + 12 * width * pairs
             if source is not None:
                 keys = _products(block.cross.kv)
@@ -86,6 +87,7 @@ def _products(module: nn.Module) -> int:
 def _written(batch: dict[str, Any]) -> Tensor:
     """Tokens of every target."""
     if isinstance(batch.get("labels"), Tensor) and batch["labels"].dim() == 2:
-        return (batch["labels"] != IGNORED).sum(-1).double()
+        counts: Tensor = (batch["labels"] != IGNORED).sum(-1)
+        return counts.double()
     ids = batch.get("decoder_input_ids", batch["input_ids"])
     return torch.full((len(ids),), float(ids.shape[-1]), dtype=torch.float64)

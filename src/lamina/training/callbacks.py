@@ -28,7 +28,7 @@ class TrainerControl:
 
 
 class TrainerCallback:
-    """Override any method named in EVENTS: (args, state, control, **more) to None. Keep what matters in `state_dict`."""
+    """Override any method named in EVENTS: (args, state, control, **more). Keep what matters in `state_dict`."""
 
     def call(
         self, event: str, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any

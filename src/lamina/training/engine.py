@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from ..errors import TrainingDiverged, TrainingError
 from .arguments import TrainingArguments
 from .arithmetic import Arithmetic, peak
-from .objective import Objective, count_targets, count_tokens, loss_of
+from .objective import Objective, count_targets, count_tokens
 
 LOOKS = 16  # steps between two looks at an accelerator's losses, since a look waits for it
 
@@ -61,8 +61,9 @@ class Engine:
         `interrupted` says that this process was asked to end; afterwards it says so of any.
         """
         counts = [count_targets(self.model, batch) for batch in group]
-        own = [sum(counts), sum(map(count_tokens, group)), int(interrupted)]
-        own += [sum(map(self.arithmetic.operations, group))] if self.arithmetic else []
+        own: list[float] = [sum(counts), sum(map(count_tokens, group)), int(interrupted)]
+        if self.arithmetic:
+            own.append(sum(map(self.arithmetic.operations, group)))
         targets, tokens, asked, *operations = self.ranks.add(torch.tensor(own, dtype=torch.float64)).tolist()
         self.interrupted = bool(asked)
         self.tokens += int(tokens)
@@ -81,7 +82,7 @@ class Engine:
 
     def _backward(self, batch: dict[str, Any], weight: float) -> Tensor:
         ready = self.objective.prepare(batch, self.device)
-        loss = loss_of(self.module(ready))
+        loss: Tensor = self.module(ready)["loss"]
         if weight == 0:
             loss = loss.nan_to_num()  # a mean over nothing
         share = loss * weight

@@ -35,10 +35,10 @@ def publish(output: Path, step: int, write: Callable[[Path], None]) -> Path:
         flush(aside)
         _swap_in(aside, final)
         flush(output)
-    except OSError as problem:
+    except (OSError, LaminaError) as problem:
         reason = problem if isinstance(problem, LaminaError) else problem.strerror or problem
         raise TrainingError(
-            f"{final} cannot be written: {reason}. Earlier checkpoints are unchanged; make room and resume"
+            f"{final} cannot be written: {reason}. Earlier checkpoints are unchanged: see to it, and resume"
         ) from problem
     finally:
         if made and aside.exists():

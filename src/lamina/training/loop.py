@@ -6,7 +6,7 @@ import math
 import time
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import TrainingInterrupted
 from .engine import Engine
@@ -24,7 +24,8 @@ class Loop:
         """`batches` are those of one epoch for one process."""
         self.trainer, self.engine, self.batches, self.signals = trainer, engine, batches, signals
         self.args, self.state, self.control = trainer.args, trainer.state, trainer.control
-        self.began = time.perf_counter()
+        self.began = self.started = time.perf_counter()
+        self.first = self.state.global_step, self.state.epoch
         self.saved = -1  # the step of the last checkpoint
         self.every = {
             name: self.args.every(f"{name}_steps", self.state.max_steps) if getattr(self.args, f"{name}_steps") else 0
@@ -165,6 +166,21 @@ class Loop:
             128 + number,
         )
 
+    def summary(self) -> dict[str, float]:
+        """What became of the run, under the reference's names; speeds are those since it began or went on."""
+        args, state = self.args, self.state
+        seconds = max(time.perf_counter() - self.started, 1e-9)
+        steps, epochs = state.global_step - self.first[0], state.epoch - self.first[1]
+        rows = steps * args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+        rows = min(rows, math.ceil(epochs * len(self.trainer.train_dataset)))
+        return {
+            "train_runtime": round(seconds, 4),
+            "train_samples_per_second": round(rows / seconds, 3),
+            "train_steps_per_second": round(steps / seconds, 3),
+            "train_loss": (state.loss_sum + state.loss_since_log) / max(1, state.global_step),
+            "epoch": state.epoch,
+        }
+
 
 def steps_of(batches: int, accumulation: int, epochs: float, max_steps: int) -> tuple[int, int]:
     """Steps and epochs of a whole run, `batches` an epoch."""
@@ -172,8 +188,3 @@ def steps_of(batches: int, accumulation: int, epochs: float, max_steps: int) -> 
     if max_steps > 0:
         return max_steps, math.ceil(max_steps / per_epoch)
     return math.ceil(epochs * per_epoch), math.ceil(epochs)
-
-
-def mean_loss(state: Any) -> float:
-    """Over all steps so far."""
-    return float((state.loss_sum + state.loss_since_log) / max(1, state.global_step))

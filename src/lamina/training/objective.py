@@ -93,7 +93,11 @@ class Objective(nn.Module):
             raise TrainingError(f"a label is {high}, the model has classes 0 to {classes - 1}")
 
     def forward(self, batch: dict[str, Any]) -> Any:
-        """The model's output for a prepared batch."""
+        """The loss of a prepared batch as {"loss": ...} while training, the model's whole output otherwise."""
+        output = self._read(batch)
+        return {"loss": loss_of(output)} if self.model.training else output
+
+    def _read(self, batch: dict[str, Any]) -> Any:
         first = next(value for value in batch.values() if isinstance(value, Tensor))
         with torch.autocast(first.device.type, self.dtype, enabled=self.dtype is not None):
             if "lengths" not in batch:

@@ -63,7 +63,8 @@ def polynomial(step: int, warmup: int, steps: int, power: float = 1.0, end: floa
     """Down to the part `end` of the learning rate along a polynomial."""
     if step > steps:
         return end
-    return (1 - end) * (1 - (step - warmup) / max(1, steps - warmup)) ** power + end
+    left: float = (1 - (step - warmup) / max(1, steps - warmup)) ** power
+    return (1 - end) * left + end
 
 
 def inverse_sqrt(step: int, warmup: int, steps: int, timescale: int | None = None) -> float:

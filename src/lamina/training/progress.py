@@ -44,7 +44,12 @@ class ProgressCallback(TrainerCallback):
         values = more["logs"]
         if self.bar is None:
             return
-        shown = {"loss": "loss {:.4f}", "learning_rate": "lr {:.2e}", "tokens_per_second": "{:,.0f} tokens/s", "mfu": "MFU {:.0%}"}
+        shown = {
+            "loss": "loss {:.4f}",
+            "learning_rate": "lr {:.2e}",
+            "tokens_per_second": "{:,.0f} tokens/s",
+            "mfu": "MFU {:.0%}",
+        }
         parts = [text.format(values[name]) for name, text in shown.items() if name in values]
         if parts:
             self.bar.update(self.row, numbers="  ".join(parts))

@@ -87,11 +87,13 @@ class Search:
         running = {name: options.pop(name) for name in OF_RUNS if name in options}
         if running.get("n_jobs", 1) != 1:
             raise TrainingError("n_jobs: trials run one after another, since they share this trainer")
-        study = optuna.create_study(direction=self.direction, **options)
+        direction: Any = self.direction
+        study = optuna.create_study(direction=direction, **options)
         study.optimize(lambda trial: self._trial(trial, optuna.TrialPruned), n_trials=count, **running)
         if not study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)):
             raise TrainingError("no trial came to an end, so there is no best one")
         best = study.best_trial
+        assert best.value is not None
         return BestRun(str(best.number), float(best.value), dict(best.params), study)
 
     def _trial(self, trial: Any, pruned: type[Exception]) -> float:

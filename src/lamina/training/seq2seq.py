@@ -62,7 +62,7 @@ class Seq2SeqTrainer(Trainer):
         """Generated ids are padded with the padding token, so that they can be decoded as they are."""
         if not self._writes:
             return super().filler()
-        padding = self.model.generation_config.pad_token_id  # type: ignore[union-attr]
+        padding: Any = self.model.generation_config.pad_token_id  # type: ignore[union-attr]
         return 0 if padding is None else int(padding)
 
     def _read(self) -> Read:
@@ -76,7 +76,9 @@ class Seq2SeqTrainer(Trainer):
         def read(batch: dict[str, Any]) -> tuple[Tensor | None, Any]:
             loss = plain(batch)[0] if "labels" in batch else None
             source = {
-                key: batch[key].to(self.args.device) for key in ("input_ids", "attention_mask") if batch.get(key) is not None
+                key: batch[key].to(self.args.device)
+                for key in ("input_ids", "attention_mask")
+                if batch.get(key) is not None
             }
             with torch.no_grad():
                 return loss, generate(**source, **self._options)

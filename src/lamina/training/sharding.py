@@ -6,6 +6,7 @@ Each process writes its own part as safetensors; torch's other format of such ch
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def shard(objective: Objective, args: TrainingArguments) -> None:
         if isinstance(module, nn.ModuleList):
             for layer in module:
                 fully_shard(layer, mesh=mesh, reshard_after_forward=not kept)
-    fully_shard(objective, mesh=mesh, reshard_after_forward=not kept)
+    fully_shard(objective, mesh=mesh, reshard_after_forward=False)  # what is left is read at both ends
 
 
 def sharded(model: nn.Module) -> bool:
@@ -83,24 +84,26 @@ def whole(model: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
 
 def write(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Every process's parts of `tensors` into `folder`; all of them call this, and fail together."""
-    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.api import CheckpointException
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
 
     writer = HuggingFaceStorageWriter(str(folder / FOLDER), save_distributed=True)
     try:
-        dcp.save(dict(tensors), storage_writer=writer)
-    except dcp.api.CheckpointException as problem:  # a BaseException, with what each process met
+        save(dict(tensors), storage_writer=writer)
+    except CheckpointException as problem:  # a BaseException, with what each process met
         raise CheckpointError(f"{folder} cannot be written: {_first(problem)}") from None
 
 
 def read(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Fill `tensors`, split as they are now, with what `write` wrote; all processes call this."""
-    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.api import CheckpointException
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.state_dict_loader import load
 
     try:
-        dcp.load(dict(tensors), storage_reader=HuggingFaceStorageReader(str(folder / FOLDER)))
-    except dcp.api.CheckpointException as problem:
+        load(dict(tensors), storage_reader=HuggingFaceStorageReader(str(folder / FOLDER)))
+    except CheckpointException as problem:
         raise CheckpointError(f"{folder} does not fit this run: {_first(problem)}") from None
 
 
@@ -128,7 +131,8 @@ def state_name(number: int, key: str) -> str:
 def _kinds(optimizer: torch.optim.Optimizer, group: Mapping[str, Any]) -> dict[str, Tensor]:
     stand_in = nn.Parameter(torch.zeros(1))
     stand_in.grad = torch.zeros(1)
-    options = {key: value for key, value in group.items() if key in optimizer.defaults}
+    taken = inspect.signature(type(optimizer)).parameters.keys() - {"params"}
+    options = {key: value for key, value in group.items() if key in taken}
     probe = type(optimizer)([stand_in], **options)
     probe.step()
     return {key: value for key, value in probe.state[stand_in].items() if isinstance(value, Tensor)}

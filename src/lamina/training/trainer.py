@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,7 +24,7 @@ from .chance import seed_of, undisturbed
 from .engine import Engine
 from .evaluator import Evaluator
 from .loading import Batches, Collator, check_rows
-from .loop import Loop, mean_loss, steps_of
+from .loop import Loop, steps_of
 from .lora import adapted, merged, save_adapter
 from .objective import Objective
 from .progress import ProgressCallback
@@ -98,7 +97,6 @@ class Trainer(Evaluator):
         set_seed(args.seed, args.full_determinism)
         if self.model_init is not None:
             self.model = self._made().to(args.device)
-        began = time.perf_counter()
         with Signals() as signals:
             loop = self._begin(folder, signals)
             try:
@@ -108,14 +106,7 @@ class Trainer(Evaluator):
         if args.load_best_model_at_end and self.state.best_model_checkpoint is not None:
             checkpointing.load_model(self.model, Path(args.output_dir) / self.state.best_model_checkpoint)
             args.ranks.wait()
-        seconds = time.perf_counter() - began
-        metrics = {
-            "train_runtime": round(seconds, 4),
-            "train_samples_per_second": round(self._rows_seen() / seconds, 3),
-            "train_steps_per_second": round(self.state.global_step / seconds, 3),
-            "train_loss": mean_loss(self.state),
-            "epoch": self.state.epoch,
-        }
+        metrics = loop.summary()
         self.state.log_history.append({**metrics, "step": self.state.global_step})
         return TrainOutput(self.state.global_step, metrics["train_loss"], metrics)
 
@@ -123,11 +114,6 @@ class Trainer(Evaluator):
         assert self.model_init is not None
         asks = len(inspect.signature(self.model_init).parameters) == 1  # for the trial that it is made for
         return self.model_init(self.trial) if asks else self.model_init()
-
-    def _rows_seen(self) -> int:
-        args = self.args
-        step = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-        return min(self.state.global_step * step, math.ceil(self.state.epoch * len(self.train_dataset)))
 
     def _resume_folder(self, resume: str | Path | bool | None) -> Path | None:
         if resume is None or resume is False:
