@@ -20,7 +20,8 @@ def main() -> None:
         for part, reviews in read_reviews().items()  # split by film, not by review
     }
     settings = text_classification.Settings(
-        model=str(fetch("minilm")), train=parts["train"][:2000], eval=parts["test"][:500], output=SCRATCH / "classifier", epochs=1,
+        model=str(fetch("minilm")), train=parts["train"][:2000], eval=parts["test"][:500],
+        output=SCRATCH / "classifier", epochs=1,
         batch_size=32, learning_rate=5e-5, max_length=48, metrics=("accuracy", "f1"),
         arguments={"eval_on_start": True, "eval_strategy": "no", "save_strategy": "no", "warmup_ratio": 0.1},
     )  # fmt: skip

@@ -250,6 +250,7 @@ def test_the_card_tells_data_settings_and_results(tmp_path: Path, encoder: str):
 
     assert hashlib.sha256(data.read_bytes()).hexdigest() in card and "| train | names.conll | 24 |" in card
     assert f"| eval_f1 | {results['eval_f1']:.5g} |" in card and "| epochs | `2` |" in card
+    assert "scores on the data that the model learned from" in card and "per_second" not in card
     assert 'pipeline("token-classification", "out"' in card and str(tmp_path) not in card
     assert (tmp_path / "out" / "curves.png").read_bytes().startswith(b"\x89PNG")
 

@@ -16,6 +16,9 @@ from ...errors import TrainingError
 from ..tables import Table
 
 CURVES = "curves.png"
+CALLED = {"loss": "training", "eval_loss": "held out"}
+REPEATED = ("per_device_train_batch_size", "per_device_eval_batch_size", "num_train_epochs")  # said by the recipe
+NOT_ARGUMENTS = ("output_dir", "logging_dir", "resume_from_checkpoint", *REPEATED)
 NOT_SETTINGS = ("model", "train", "eval", "output", "resume", "arguments")
 USES = {
     "text-classification": 'classifier = pipeline("text-classification", "{folder}")\nclassifier("A text.")',
@@ -76,9 +79,7 @@ def card_text(card: Card, folder: str, drawn: bool) -> str:
             ],
         ),
         "## Results",
-        markdown_table(("metric", "value"), [(name, shown(value)) for name, value in card.results.items()])
-        if card.results
-        else "No evaluation data was given.",
+        *results_of(card),
     ]
     if drawn:
         parts.append(f"![Loss and metrics over the steps]({CURVES})")
@@ -89,6 +90,18 @@ def card_text(card: Card, folder: str, drawn: bool) -> str:
         parts += ["## Over time", markdown_table(("step", *names), rows)]
     parts += ["## Settings", markdown_table(("setting", "value"), settings_of(card)), made_with()]
     return "\n\n".join(parts) + "\n"
+
+
+def results_of(card: Card) -> list[str]:
+    """The scores as a table, and a warning where they are of the rows that were learned."""
+    scores = [(name, shown(value)) for name, value in card.results.items() if is_score(name)]
+    if not scores:
+        return ["No evaluation data was given."]
+    prints = [table.fingerprint for table in card.tables.values() if table is not None]
+    told = [markdown_table(("metric", "value"), scores)]
+    if len(set(prints)) < len(prints):
+        told.append("**These are scores on the data that the model learned from**, and say nothing of other data.")
+    return told
 
 
 def model_name(model: str) -> str:
@@ -107,7 +120,7 @@ def settings_of(card: Card) -> list[tuple[str, str]]:
     chosen = {name: value for name, value in said.items() if name not in NOT_SETTINGS and not unsaid(value)}
     for each in fields(card.arguments):
         value = getattr(card.arguments, each.name)
-        if each.name not in ("output_dir", "logging_dir", "resume_from_checkpoint") and value != each.default and value:
+        if each.name not in NOT_ARGUMENTS and value != each.default and value:
             chosen.setdefault(each.name, value)
     return [(name, f"`{value}`") for name, value in chosen.items()]
 
@@ -152,21 +165,25 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: Any) -> bool:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
     except ImportError:
         return False
     if not curves:
         return False
-    losses = {name: curve for name, curve in curves.items() if name.endswith("loss")}
-    metrics = {name: curve for name, curve in curves.items() if name not in losses}
-    panels = [panel for panel in (losses, metrics) if panel]
-    figure = Figure(figsize=(7, 3 * len(panels)), layout="constrained")
+    losses = {CALLED.get(name, name): curve for name, curve in curves.items() if name.endswith("loss")}
+    metrics = {name.removeprefix("eval_"): curve for name, curve in curves.items() if not name.endswith("loss")}
+    panels = [(words, panel) for words, panel in (("loss", losses), ("score, held out", metrics)) if panel]
+    figure = Figure(figsize=(7.5, 0.4 + 2.4 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure)
-    for number, panel in enumerate(panels):
-        axes = figure.add_subplot(len(panels), 1, number + 1)
+    grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (words, panel) in zip(grid, panels, strict=True):
         for name, (steps, values) in panel.items():
-            axes.plot(steps, values, marker="o", markersize=3, label=name.removeprefix("eval_") if number else name)
-        axes.set_xlabel("step")
-        axes.legend(frameon=False)
-        axes.grid(alpha=0.3)
+            axes.plot(steps, values, marker="o", markersize=3, linewidth=1.3, label=name)
+        axes.set_ylabel(words)
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    grid[-1].set_xlabel("step")
+    grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.savefig(path(), dpi=120)
     return True
