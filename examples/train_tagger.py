@@ -18,7 +18,7 @@ def main() -> None:
     tweets = tagged_tweets()
     held = [row for row in tweets if tenth(" ".join(row["tokens"])) >= 8]
     settings = token_classification.Settings(
-        model=str(fetch("minilm")), train=[row for row in tweets if row not in held][:1200], eval=held[:300],
+        model=str(fetch("minilm")), train=[row for row in tweets if row not in held][:900], eval=held[:200],
         output=SCRATCH / "tagger", epochs=3, batch_size=16, learning_rate=1e-4, max_length=96,
         arguments={"eval_on_start": True, "eval_strategy": "no", "save_strategy": "no", "warmup_ratio": 0.1},
     )  # fmt: skip

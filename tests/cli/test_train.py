@@ -119,7 +119,8 @@ def test_a_killed_run_goes_on_to_the_same_last_bit(lamina: Run, model: str, tmp_
 
     def command(out: str) -> list[str]:
         return ["train", "token-classification", "--model", model, "--train", str(data),
-                "--output", str(tmp_path / out), "--from-scratch", "--save-steps", "2", "--epochs", "30", "--batch-size", "4"]  # fmt: skip
+                "--output", str(tmp_path / out), "--from-scratch",
+                "--save-steps", "2", "--epochs", "30", "--batch-size", "4"]  # fmt: skip
 
     assert lamina(*command("whole")).status == 0
     killed = subprocess.Popen([sys.executable, "-m", "lamina", *command("killed")], stdout=subprocess.DEVNULL,
