@@ -56,9 +56,7 @@ def test_answers_are_where_the_labels_say_or_at_the_null_place(length: int):
 
 
 def test_a_question_that_leaves_no_room_is_named():
-    with pytest.raises(
-        DataError, match=r"row 1: the question has .* tokens; windows of 12 that overlap by 6"
-    ):
+    with pytest.raises(DataError, match=r"row 1: the question has .* tokens; windows of 12 that overlap by 6"):
         list(cut_windows(TOKENIZER, read_squad(squad_rows()), 12, 6))
     with pytest.raises(DataError, match="cannot overlap"):
         list(cut_windows(TOKENIZER, read_squad(squad_rows()), 12, 12))
