@@ -1,4 +1,4 @@
-"""What each of two processes does in test_ranks.py: train in several ways, and print what came of each."""
+"""What each of two processes does in test_ranks.py: train in several ways, and write down what came of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lamina.training.sharding import gathered, sharded
 from tests.training.test_loop import QUIET, SGD, losses
 from tests.training.tiny import bert, equal, sentences, trainer, weights
 
-WAYS = ("", "full_shard")
+WAYS = {"ddp": "", "full_shard": "full_shard"}
 OPTIONS: dict[str, Any] = {**SGD, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}
 SAVING = {"save_strategy": "steps", "save_steps": 2, "optim": "adamw_torch_fused", "learning_rate": 1e-3}
 
@@ -53,26 +53,25 @@ def plain(folder: Path, way: str) -> dict[str, Any]:
 
 
 def saving(folder: Path, way: str, dying: bool) -> dict[str, Any]:
-    """With dropout; goes on from what is there."""
-    callbacks = [Dying()] if dying else []
-    run = trainer(folder, bert(), sentences(24), callbacks=callbacks, fsdp=way, **OPTIONS | SAVING)
+    """With dropout; goes on from what is there. `dying` ends the second process in the middle of the first start."""
     start = newest(folder)
     began = 0 if start is None else int(start.name.rpartition("-")[2])
+    callbacks = [Dying()] if dying and start is None else []
+    run = trainer(folder, bert(), sentences(24), callbacks=callbacks, fsdp=way, **OPTIONS | SAVING)
     run.train(resume_from_checkpoint=start)
     return {"losses": losses(run), "weights": digest(run.model, bool(way)), "began": began}
 
 
 def main(folder: Path, kind: str) -> None:
-    """`kind` is "whole", or "dying": torchrun starts that again after each death, and it dies once in each way."""
-    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    found = {}
-    for number, way in enumerate(WAYS):
-        name = way or "ddp"
+    """`kind` is "whole" for all ways, or the one in which a process dies, and then goes on."""
+    found: dict[str, Any] = {}
+    for name, way in WAYS.items():
         if kind == "whole":
             found[f"plain {name}"] = plain(folder / f"plain-{name}", way)
-        found[name] = saving(folder / name, way, kind == "dying" and attempt == number)
+        if kind in ("whole", name):
+            found[name] = saving(folder / name, way, kind == name)
     if os.environ["RANK"] == "0":
-        print(json.dumps(found))
+        (folder / f"{kind}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
