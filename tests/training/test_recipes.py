@@ -14,7 +14,7 @@ import pytest
 
 from examples import real_data
 from lamina import AutoModelForMultipleChoice, BertConfig, Tokenizer, pipeline
-from lamina.errors import DataError, TrainingError
+from lamina.errors import DataError, PipelineError, TrainingError
 from lamina.training import recipes
 from tests.assets import asset
 from tests.pipelines.writers import write_writer
@@ -52,7 +52,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     def written(name: str) -> str:
         folder = write_writer(name, tmp_path_factory.mktemp(name), asset)
         config = json.loads((folder / "config.json").read_text())
-        config |= SMALL if name == "t5" else {"n_embd": 64, "n_head": 4, "n_positions": 64}
+        config |= {"t5": SMALL, "gpt2": {"n_embd": 64, "n_head": 4, "n_positions": 64}}.get(name, {})
         (folder / "config.json").write_text(json.dumps(config))
         return str(folder)
 
@@ -227,6 +227,21 @@ def test_translation_learns_what_django_says(tmp_path: Path, writer: Callable[[s
     assert sum(a == row["target"] for a, row in zip(found, pairs, strict=False)) >= 2, (
         "the prefix is kept in the config"
     )
+
+
+def test_translation_marks_languages_where_the_model_does(tmp_path: Path, writer: Callable[[str], str]):
+    rows = [{"source": source, "target": target} for source, target in samples.PAIRS]
+    common = {"model": writer("mbart"), "train": rows, "eval": rows, "output": tmp_path / "out", "epochs": 1}
+    with pytest.raises(DataError, match="the model marks languages: give tgt_lang, one of ar_AR"):
+        run("translation", src_lang="en", **common)
+    with pytest.raises(PipelineError, match="tgt_lang is 'tlh'"):
+        run("translation", src_lang="en", tgt_lang="tlh", **common)
+    results = run("translation", src_lang="en", tgt_lang="fr_XX", max_target_length=16, **common)
+    assert 0 <= results["eval_bleu"] <= 100
+    translator = pipeline("translation", str(tmp_path / "out"), src_lang="en_XX", tgt_lang="fr_XX")
+    mark = translator.tokenizer.lang_code_to_id["fr_XX"]
+    assert translator.model.config.decoder_start_token_id == mark, "mBART's labels end in their language"
+    assert "translation_text" in translator("the cat sleeps", max_length=8)[0]
 
 
 def test_summarization_learns_from_lawsuits(tmp_path: Path, writer: Callable[[str], str]):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import DataError
-from ...pipelines.languages import configured_pairs
+from ...pipelines.languages import configured_pairs, find_code, listed
 from ..metrics import installed
 from ..readers import read_parallel
 from ..written import bleu_scores
@@ -18,7 +18,7 @@ USUAL_LENGTH = 128
 
 @dataclass(frozen=True)
 class Settings(SequenceSettings):
-    """And: the two languages, for models that mark them, by the codes of their tokenizer such as en_XX and ro_RO."""
+    """And: the two languages, for models that mark them, by the codes of their tokenizer: en_XX or en."""
 
     src_lang: str | None = None
     tgt_lang: str | None = None
@@ -58,10 +58,10 @@ def set_languages(settings: Settings, tokenizer: Any, model: Any) -> None:
     codes = tokenizer.lang_code_to_id
     asked = {"src_lang": settings.src_lang, "tgt_lang": settings.tgt_lang}
     for name, code in asked.items():
-        if code not in codes:
-            raise DataError(f"{name}={code!r} is no language of this tokenizer: one of {', '.join(sorted(codes))}")
-    tokenizer.src_lang, tokenizer.tgt_lang = settings.src_lang, settings.tgt_lang
-    mark = codes[settings.tgt_lang]
+        if code is None:
+            raise DataError(f"the model marks languages: give {name}, one of {listed(codes)}")
+        setattr(tokenizer, name, find_code(codes, code, name))
+    mark = codes[tokenizer.tgt_lang]
     ids = tokenizer(text_target="a")
     labels = ids["labels"] if "labels" in ids else ids["input_ids"]
     if labels[-1] == mark:
