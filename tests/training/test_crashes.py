@@ -26,7 +26,7 @@ from .faults import Disk
 from .tiny import bert, equal, sentences, trainer, weights
 
 KILLS = 200
-STEPS = 12
+STEPS = 8
 
 
 def small(**options: Any) -> Any:
@@ -35,7 +35,7 @@ def small(**options: Any) -> Any:
 
 def saving(folder: Path, model: Any, **options: Any) -> Any:
     """Every kind of chance is in it: order, lengths, dropout."""
-    settings: dict[str, Any] = {"max_steps": STEPS, "save_strategy": "steps", "save_steps": 2, "logging_steps": 5}
+    settings: dict[str, Any] = {"max_steps": STEPS, "save_strategy": "steps", "save_steps": 1, "logging_steps": 5}
     return trainer(folder, model, sentences(40), **settings | {"group_by_length": True} | options)
 
 
@@ -87,7 +87,7 @@ def test_killed_hundreds_of_times_it_ends_with_the_same_bits(tmp_path: Path):
     gc.freeze()  # a child that looks at all of torch's objects would have to copy them
     while sum(kills.values()) < KILLS or not ends:
         way = "time" if chance.random() < 0.25 else "write"
-        where = chance.randrange(1, 200)  # nearly two saves are as many operations
+        where = chance.randrange(1, 180)  # a save is about 120 operations
         child = forked(lambda at=where if way == "write" else 0: dying(at))  # type: ignore[misc]
         if way == "time":
             time.sleep(chance.uniform(0.0, 0.1))
@@ -164,7 +164,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_a_word_and_it_goes_on_later(tmp_
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     failures = 0
-    for failing in range(20, 420, 40):
+    for failing in range(20, 620, 60):
         folder = tmp_path / str(failing)
         try:
             with Disk(failing, full).mounted():
@@ -197,7 +197,7 @@ def test_everything_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkey
         pytest.skip("asks Linux which file a number stands for")
     monkeypatch.setattr(os, "fsync", flush)
     monkeypatch.setattr(os, "rename", move)
-    saving(tmp_path, small(), max_steps=2).train()
+    saving(tmp_path, small(), max_steps=1).train()
     assert len(renamed) == 1
     there, safe = renamed[0]
     assert len(there) > 4 and there <= safe

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
@@ -34,7 +34,7 @@ TRAJECTORY = (  # what the weights after n steps depend on: a run goes on only u
 LIMITS: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
     (
         "a whole number from 1 on",
-        lambda value: isinstance(value, Integral) and value >= 1,
+        lambda value: isinstance(value, int) and value >= 1,
         ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "nan_patience",
          "save_total_limit"),
     ),
