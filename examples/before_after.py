@@ -37,14 +37,13 @@ def first_scores(log: Path) -> Mapping[str, float]:
 def told(answer: Any) -> str:
     """An answer of a pipeline on one line."""
     rows = answer if isinstance(answer, list) else [answer]
-    return (
-        ", ".join(
-            row.get("translation_text")
-            or row.get("summary_text")
-            or f"{row.get('word', row.get('label', ''))} {row.get('entity_group', '')} {row['score']:.2f}".replace(
-                "  ", " "
-            )
-            for row in rows
-        )
-        or "(nothing)"
-    )
+    return ", ".join(map(told_row, rows)) or "(nothing)"
+
+
+def told_row(row: Mapping[str, Any]) -> str:
+    """One text, or one label with its score."""
+    written = row.get("translation_text") or row.get("summary_text")
+    if written is not None:
+        return str(written)
+    words = (row.get("word"), row.get("label"), row.get("entity_group", row.get("entity")))
+    return " ".join(str(word) for word in words if word) + f" {row['score']:.2f}"
