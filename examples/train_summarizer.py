@@ -11,7 +11,7 @@ from lamina.training.recipes import summarization
 from .before_after import SCRATCH, train_and_tell
 from .debian import Description, descriptions
 
-ROWS = 4_000
+ROWS = 1_500
 
 
 def rows_of(found: list[Description]) -> list[dict[str, str]]:
@@ -37,8 +37,8 @@ def main() -> None:
         pad_token_id=0, eos_token_id=3, decoder_start_token_id=0, dropout_rate=0.05,
     ).save_pretrained(folder)  # fmt: skip
     settings = summarization.Settings(
-        model=str(folder), from_scratch=True, train=learned, eval=held, output=SCRATCH / "summarizer", epochs=4,
-        batch_size=16, learning_rate=2e-3, max_target_length=24,
+        model=str(folder), from_scratch=True, train=learned, eval=held, output=SCRATCH / "summarizer", epochs=3,
+        batch_size=32, learning_rate=2e-3, max_target_length=24,
         arguments={"eval_on_start": True, "eval_strategy": "no", "save_strategy": "no", "warmup_ratio": 0.05},
     )  # fmt: skip
     probes = [row["text"] for row in held[:3]]
