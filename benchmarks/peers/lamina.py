@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from lamina.nn.packing import read_packed
 from lamina.pipelines.rows import Row, pack_rows
 
 from ..worker import Work
+from .rows import arguments, collate, dataset, losses
 from .writing import writing
 
 
@@ -68,6 +70,26 @@ def tokenize(case: dict[str, Any], one_by_one: bool = False) -> Work:
     if one_by_one:
         return Work(lambda: [tokenizer(text)["input_ids"] for text in texts], lambda found: {"ids": found})
     return Work(lambda: tokenizer(texts)["input_ids"], lambda found: {"ids": found})
+
+
+def train(case: dict[str, Any], kind: str = "AutoModelForSequenceClassification", **ways: Any) -> Work:
+    """`case["steps"]` steps from the same weights every time; `ways` are arguments of training."""
+    from lamina.training import Trainer, TrainingArguments  # here, since other rows measure what is in memory
+
+    torch.set_num_threads(case["threads"])
+    model = getattr(lamina, kind).from_pretrained(case["folder"], **case["config"])
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def run() -> list[dict[str, Any]]:
+        model.load_state_dict(start)
+        with TemporaryDirectory() as folder:
+            args = TrainingArguments(**arguments(case, folder), **ways)
+            trainer = Trainer(model, args, data_collator=collate, train_dataset=dataset(case))
+            trainer.train()
+        history: list[dict[str, Any]] = trainer.state.log_history
+        return history
+
+    return Work(run, losses)
 
 
 def read_weights(case: dict[str, Any], kind: str, precision: str | None = None) -> Work:

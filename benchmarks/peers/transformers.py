@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ import transformers
 
 from ..worker import Work
 from .batches import arrange, padded
+from .rows import arguments, collate, dataset, losses
 from .writing import writing
 
 
@@ -52,6 +54,29 @@ def tokenize(case: dict[str, Any], one_by_one: bool = False) -> Work:
     if one_by_one:
         return Work(lambda: [tokenizer(text)["input_ids"] for text in texts], lambda found: {"ids": found})
     return Work(lambda: tokenizer(texts)["input_ids"], lambda found: {"ids": found})
+
+
+def train(case: dict[str, Any], kind: str = "AutoModelForSequenceClassification", **ways: Any) -> Work:
+    """As ours; batches hold the same rows in the same order, unless `ways` have them grouped by length."""
+    torch.set_num_threads(case["threads"])
+    model = getattr(transformers, kind).from_pretrained(case["folder"], **case["config"])
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    class Ordered(transformers.Trainer):  # type: ignore[misc]
+        def _get_train_sampler(self, *given: Any) -> Any:
+            grouped = "train_sampling_strategy" in ways
+            return super()._get_train_sampler(*given) if grouped else case["order"]
+
+    def run() -> list[dict[str, Any]]:
+        model.load_state_dict(start)
+        with TemporaryDirectory() as folder:
+            args = transformers.TrainingArguments(**arguments(case, folder), report_to="none", **ways)
+            trainer = Ordered(model, args, data_collator=collate, train_dataset=dataset(case))
+            trainer.train()
+        history: list[dict[str, Any]] = trainer.state.log_history
+        return history
+
+    return Work(run, losses)
 
 
 def read_weights(case: dict[str, Any], kind: str) -> Work:

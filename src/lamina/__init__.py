@@ -26,8 +26,28 @@ PIPELINES = (
     "ZeroShotClassificationPipeline",
     "pipeline",
 )
+TRAINING = (
+    "DataCollatorForLanguageModeling",
+    "DataCollatorForMultipleChoice",
+    "DataCollatorForSeq2Seq",
+    "DataCollatorForTokenClassification",
+    "DataCollatorForWholeWordMask",
+    "DataCollatorWithPadding",
+    "DefaultDataCollator",
+    "EarlyStoppingCallback",
+    "EvalPrediction",
+    "Seq2SeqTrainer",
+    "Seq2SeqTrainingArguments",
+    "Trainer",
+    "TrainerCallback",
+    "TrainingArguments",
+    "default_data_collator",
+    "get_linear_schedule_with_warmup",
+    "load_metric",
+)
 HOMES = {
     **dict.fromkeys(PIPELINES, "pipelines"),
+    **dict.fromkeys(TRAINING, "training"),
     **dict.fromkeys(("TextStreamer", "TextIteratorStreamer", "AsyncTextIteratorStreamer"), "generation.streaming"),
     "BatchEncoding": "tokenizers.encoding",
     "GenerationConfig": "generation.config",

@@ -33,3 +33,23 @@ class GenerationError(LaminaError, ValueError):
 
 class PipelineError(LaminaError, ValueError):
     """A pipeline was asked for something it cannot do."""
+
+
+class DataError(LaminaError, ValueError):
+    """Training data does not have the columns, labels or spans it should; the message names file and row."""
+
+
+class TrainingError(LaminaError, ValueError):
+    """A training run cannot start, go on or be resumed as asked."""
+
+
+class TrainingDiverged(TrainingError):
+    """The loss was no number for too many steps in a row."""
+
+
+class TrainingInterrupted(LaminaError, SystemExit):
+    """Training was asked to end by a signal, and left a checkpoint; uncaught, it ends the program with `code`."""
+
+    def __init__(self, message: str, code: int):
+        super().__init__(message)
+        self.code = code

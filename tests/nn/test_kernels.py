@@ -67,7 +67,7 @@ def test_flash_attention_is_told_lengths_and_direction(
     assert torch.allclose(found, one_by_one(*tokens(), causal, None, 0.2), atol=1e-6)
 
 
-def test_flash_attention_takes_neither_bias_nor_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flash_attention_takes_neither_bias_nor_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "varlen_works", lambda device, dtype: True)
     monkeypatch.setattr(kernels, "varlen_attention", lambda: newer)
     bias = torch.zeros(1, 4, 5, 5)

@@ -95,6 +95,10 @@ def test_trainings_that_make_no_sense(source: Any, options: dict[str, Any], says
         Tokenizer.train(source, **options)
 
 
+def test_a_text_too_long_for_a_name_is_a_text() -> None:
+    assert len(Tokenizer.train(["word " * 100], kind="word", vocab_size=10).get_vocab()) > 0
+
+
 def test_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\xff\xfe")
     with pytest.raises(TokenizerError, match="UTF-8"):

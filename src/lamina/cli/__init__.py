@@ -9,7 +9,7 @@ PATIENCE = (200_000, 20, 100)  # new objects before the collector looks at them;
 
 
 def main() -> None:
-    """Run the command line; every error of ours is one line on standard error and exit status 1."""
+    """Run the command line; every error of ours is one line on standard error and its exit status, 1 for most."""
     gc.set_threshold(*PATIENCE)
     try:
         from ..errors import LaminaError
@@ -19,7 +19,7 @@ def main() -> None:
             app(prog_name="lamina")
         except LaminaError as error:
             print(f"lamina: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(1)
+            sys.exit(getattr(error, "code", 1))
     except KeyboardInterrupt:
         sys.exit(130)
     finally:

@@ -13,6 +13,7 @@ from .generate import generate
 from .info import info
 from .overview import show_overview
 from .run import run
+from .train import train
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -23,6 +24,7 @@ app.command()(run)
 app.command()(generate)
 app.command()(info)
 app.command()(convert)
+app.command()(train)
 app.command()(bench)
 
 

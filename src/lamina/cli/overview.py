@@ -18,6 +18,7 @@ FIRST_COMMANDS = (
         'lamina run question-answering -m MODEL -q "Who?" -c @page.txt',
     ),
     ("A text written on, word by word", 'lamina generate MODEL "Once upon a time"'),
+    ("One of seven recipes on your own files", "lamina train translation -m MODEL --train a.tsv --eval b.tsv -o DIR"),
     ("A picture of a model, its parameters and memory", "lamina info MODEL"),
     ("The model families and what each can do", "lamina info --families"),
 )

@@ -97,10 +97,13 @@ def packs_well(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def choose(
-    lengths: list[int], causal: bool, bias: Tensor | None, device: torch.device, dtype: torch.dtype, training: bool
+    lengths: list[int], causal: bool, bias: Tensor | None, device: torch.device, dtype: torch.dtype, dropping: bool
 ) -> Kernel:
-    """The kernel for sequences of `lengths`; `bias` [1, heads, longest, longest] is added to every one's scores."""
-    if bias is None and not training and varlen_works(device, dtype):
+    """The kernel for sequences of `lengths`; `bias` [1, heads, longest, longest] is added to every one's scores.
+
+    Flash attention over different lengths knows no dropout: where weights are dropped it is not taken.
+    """
+    if bias is None and not dropping and varlen_works(device, dtype):
         return Varlen(lengths, causal, device)
     return ByLength(lengths, causal, bias)
 

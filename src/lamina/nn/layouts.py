@@ -59,10 +59,10 @@ class PackedLayout:
         bias: Tensor | None = None,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
-        training: bool = False,
+        dropping: bool = False,
     ):
-        """`bias` [1, heads, longest, longest] is added to the scores of every sequence."""
-        self.kernel = choose(lengths, causal, bias, device or torch.device("cpu"), dtype, training)
+        """`bias` [1, heads, longest, longest] is added to the scores; `dropping` tells that there will be dropout."""
+        self.kernel = choose(lengths, causal, bias, device or torch.device("cpu"), dtype, dropping)
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         """[1, tokens, heads, head_dim] to the same: attention within each sequence."""

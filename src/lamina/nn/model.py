@@ -55,6 +55,8 @@ class Model(nn.Module):
         super().__init__()
         self.spec, self.objective, self.config = spec, OBJECTIVES[kind], config
         self.kind = kind
+        self.label_smoothing = 0.0  # of the loss while training
+        self.labelled_rows: Tensor | None = None  # while training, the tokens whose logits are all that is wanted
         self.assemble(spec)
 
     def assemble(self, spec: ModelSpec) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .model import Model
 
 IGNORED = -100  # labels of this value carry no loss
+PER_TOKEN_LOSS = ("masked-lm", "seq2seq-lm", "aligned-lm", "causal-lm", "token-classification")
 
 
 @dataclass
@@ -41,18 +42,56 @@ class Objective:
     seq2seq_output: type[outputs.ModelOutput] = outputs.Seq2SeqLMOutput
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the labels that are not -100; a label outside the classes is an error of ours, not the kernel's."""
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Mean over the labels that are not -100; a label outside the classes is an error of ours, not the kernel's.
+
+    On an accelerator labels are not looked at, since that would wait for it. `smoothing` is the part of the target
+    that goes to all classes alike.
+    """
     flat = labels.reshape(-1).long()
-    low, high = (int(flat.min()), int(flat.max())) if flat.numel() and not torch.compiler.is_compiling() else (0, 0)
+    seen = flat.numel() and flat.device.type == "cpu" and not torch.compiler.is_compiling()
+    low, high = (int(flat.min()), int(flat.max())) if seen else (0, 0)
     if high >= logits.shape[-1] or (low < 0 and bool(((flat < 0) & (flat != IGNORED)).any())):
         raise InputError(f"labels run from {low} to {high}, the model has classes 0 to {logits.shape[-1] - 1}")
-    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), flat)
+    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), flat, label_smoothing=smoothing)
 
 
-def optional_loss(logits: Tensor, labels: Tensor | None) -> Tensor | None:
+def optional_loss(logits: Tensor, labels: Tensor | None, smoothing: float = 0.0) -> Tensor | None:
     """Cross-entropy where labels were given."""
-    return None if labels is None else cross_entropy(logits, labels)
+    return None if labels is None else cross_entropy(logits, labels, smoothing)
+
+
+def smoothing_of(model: Model) -> float:
+    """The label smoothing to train with; none in evaluation, whose loss is to be compared."""
+    return model.label_smoothing if model.training else 0.0
+
+
+def next_labels(labels: Tensor) -> Tensor:
+    """The label of the token that follows each, [batch, tokens]."""
+    return F.pad(labels[:, 1:], (0, 1), value=IGNORED)
+
+
+def labelled_rows(kind: str, labels: Tensor, starts: Tensor | None = None) -> Tensor | None:
+    """Places among all tokens of those whose logits the loss of a kind of task reads; None where it reads every one.
+
+    `labels` are as the model's forward takes them, `starts` where packed sequences begin. Call it while they are on
+    the CPU: on an accelerator it would wait.
+    """
+    if kind not in PER_TOKEN_LOSS:
+        return None
+    if kind == "causal-lm":
+        rows = labels.view(1, -1).index_fill(1, starts, IGNORED) if starts is not None else labels
+        labels = next_labels(rows)
+    places = (labels.reshape(-1) != IGNORED).nonzero().squeeze(1)
+    return places if 0 < len(places) < labels.numel() else None
+
+
+def labelled(model: Model, states: States, labels: Tensor) -> tuple[States, Tensor]:
+    """The states that have a label, [1, labelled, hidden], and those labels, where training wants no other logits."""
+    rows = model.labelled_rows if model.training else None
+    if rows is None:
+        return states, labels
+    return replace(states, hidden=states.hidden.flatten(0, 1)[rows][None]), labels.flatten()[rows][None]
 
 
 def select(model: Model, states: States, how: str | None, index: Tensor | None = None) -> Tensor:
@@ -85,14 +124,21 @@ def head(model: Model, states: States) -> Tensor:
 
 def token_logits(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
     """One set of logits per token, each with its own label."""
+    labels = targets["labels"]
+    if labels is not None:
+        states, labels = labelled(model, states, labels)
     logits = head(model, states)
-    return {"logits": logits, "loss": optional_loss(logits, targets["labels"])}
+    return {"logits": logits, "loss": optional_loss(logits, labels, smoothing_of(model))}
 
 
 def next_token(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
     """Logits of the following token: labels are the inputs, shifted here by one."""
-    logits, labels = head(model, states), targets["labels"]
-    return {"logits": logits, "loss": None if labels is None else cross_entropy(logits[:, :-1], labels[:, 1:])}
+    labels = targets["labels"]
+    if labels is None:
+        return {"logits": head(model, states), "loss": None}
+    states, following = labelled(model, states, next_labels(labels))
+    logits = head(model, states)
+    return {"logits": logits, "loss": cross_entropy(logits, following, smoothing_of(model))}
 
 
 def classification_loss(model: Model, logits: Tensor, labels: Tensor) -> Tensor:
@@ -108,7 +154,7 @@ def classification_loss(model: Model, logits: Tensor, labels: Tensor) -> Tensor:
                 raise InputError(f"{tuple(labels.shape)} labels do not fit {tuple(logits.shape)} predictions")
             return F.mse_loss(logits.float().reshape(-1), labels.float().reshape(-1))
         case "single_label_classification":
-            return cross_entropy(logits, labels)
+            return cross_entropy(logits, labels, smoothing_of(model))
         case "multi_label_classification":
             if labels.shape != logits.shape:
                 raise InputError(
@@ -145,7 +191,7 @@ def span(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> 
 def choice(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
     """One logit per choice; [batch, choices, tokens] came in flattened."""
     logits = head(model, states).reshape(-1, states.choices)
-    return {"logits": logits, "loss": optional_loss(logits, targets["labels"])}
+    return {"logits": logits, "loss": optional_loss(logits, targets["labels"], smoothing_of(model))}
 
 
 def pretraining(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:

@@ -258,5 +258,5 @@ class MemoryLMOutput(ModelOutput):
 
 def filled(kind: type[ModelOutput], values: dict[str, Any]) -> ModelOutput:
     """An output of class `kind` from those of `values` that it has a field for."""
-    names = {field.name for field in fields(kind)}
+    names: tuple[str, ...] = kind.__match_args__  # as `fields` would say, but torch.compile can read it
     return kind(**{key: value for key, value in values.items() if key in names})

@@ -133,7 +133,10 @@ def texts_of(source: str | Path | Iterable[Any]) -> Iterator[str]:
 
 def looks_like_file(text: str) -> bool:
     """Whether a string names a file that is there: short, on one line, and found."""
-    return len(text) < 4096 and "\n" not in text and "\0" not in text and Path(text).is_file()
+    try:
+        return len(text) < 4096 and "\n" not in text and "\0" not in text and Path(text).is_file()
+    except OSError:  # a text may be longer than any name
+        return False
 
 
 def lines_of(path: Path) -> Iterator[str]:

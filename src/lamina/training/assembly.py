@@ -1,0 +1,46 @@
+"""What a run is put together from: a model set to train as asked, an optimizer and a schedule over it, the engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from ..errors import TrainingError
+from ..nn.model import Model
+from . import sharding
+from .arguments import TrainingArguments
+from .engine import Engine
+from .objective import Objective
+from .optimization import create_optimizer, create_scheduler
+from .packing import check_packable
+
+
+def check_model(model: nn.Module, args: TrainingArguments) -> None:
+    """Refuse what a model cannot do, and switch its activation checkpointing on where that is asked for."""
+    if args.padding_free:
+        check_packable(model)
+    if args.label_smoothing_factor and not isinstance(model, Model):
+        raise TrainingError(f"label_smoothing_factor is for models of ours: a {type(model).__name__} is not")
+    if args.gradient_checkpointing:
+        switch = getattr(model, "gradient_checkpointing_enable", None)
+        if switch is None:
+            raise TrainingError(f"a {type(model).__name__} has no gradient_checkpointing_enable() to call")
+        switch()
+
+
+def make_engine(
+    model: nn.Module, args: TrainingArguments, optimizer: Optimizer | None, scheduler: Any, steps: int
+) -> Engine:
+    """The engine for a run of `steps`; optimizer and schedule are those given, or made as the arguments say."""
+    dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else None
+    objective = Objective(model, args.padding_free, dtype, args.labelled_only)
+    if args.fsdp:
+        if optimizer is not None:
+            raise TrainingError("fsdp splits the weights first: name an optimizer by optim=, do not pass one")
+        sharding.shard(objective, args)
+    optimizer = create_optimizer(model, args) if optimizer is None else optimizer
+    scheduler = create_scheduler(optimizer, args, steps) if scheduler is None else scheduler
+    return Engine(objective, optimizer, scheduler, args)

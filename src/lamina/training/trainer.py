@@ -1,0 +1,284 @@
+"""The Trainer that scripts know: a model, data and arguments in; a trained model, numbers and checkpoints out."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from ..errors import TrainingError
+from ..generation.seeding import set_seed
+from . import checkpointing, folders, sharding
+from .arguments import TrainingArguments
+from .assembly import check_model, make_engine
+from .callbacks import TrainerCallback, TrainerControl, find_metric
+from .chance import seed_of, undisturbed
+from .engine import Engine
+from .evaluator import Evaluator
+from .loading import Batches, Collator, check_rows
+from .loop import Loop, steps_of
+from .lora import adapted, merged, save_adapter
+from .objective import Objective
+from .progress import ProgressCallback
+from .sampling import epoch_batches, own_share, row_lengths
+from .signals import Signals
+from .state import BestRun, TrainerState, TrainOutput
+
+ADAPTER = "adapter"
+logger = logging.getLogger("lamina")
+
+
+class Trainer(Evaluator):
+    """Trains, evaluates and predicts; names and arguments are those of the reference, in both spellings.
+
+    Datasets have `__len__` and `__getitem__` and give dicts. `compute_metrics` is a function over EvalPrediction, or
+    an object with `update(predictions, labels)` and `compute()`, for which scores of all rows are never kept.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | None = None,
+        args: TrainingArguments | None = None,
+        data_collator: Collator | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        model_init: Callable[..., nn.Module] | None = None,
+        compute_metrics: Any = None,
+        callbacks: Sequence[TrainerCallback | type[TrainerCallback]] | None = None,
+        optimizers: tuple[Optimizer | None, Any] = (None, None),
+        preprocess_logits_for_metrics: Callable[..., Any] | None = None,
+        *,
+        tokenizer: Any = None,
+    ):
+        self.args = args or TrainingArguments()
+        set_seed(self.args.seed, self.args.full_determinism)
+        if model is None and model_init is None:
+            raise TrainingError("a Trainer needs a model, or model_init, a function that makes one")
+        self.model_init = model_init
+        self.trial: Any = None  # of a search
+        given = processing_class if processing_class is not None else tokenizer
+        super().__init__(
+            model if model is not None else self._made(),
+            self.args,
+            data_collator,
+            eval_dataset,
+            given,
+            compute_metrics,
+            preprocess_logits_for_metrics,
+        )
+        self.train_dataset = train_dataset
+        self.optimizer, self.lr_scheduler = optimizers
+        self.callbacks.append(ProgressCallback())
+        for callback in callbacks or ():
+            self.add_callback(callback)
+        self._engine: Engine | None = None
+        self._lengths: list[int] | None = None
+        self._fingerprint = ""
+        self.call("on_init_end")
+
+    def train(self, resume_from_checkpoint: str | Path | bool | None = None) -> TrainOutput:
+        """Train to the end; from a checkpoint where one is named, or the newest whole one of output_dir for True.
+
+        Ctrl-C and SIGTERM end it between two steps with a checkpoint and TrainingInterrupted.
+        """
+        args = self.args
+        check_rows(self.train_dataset, "train_dataset")
+        resume = resume_from_checkpoint if resume_from_checkpoint is not None else args.resume_from_checkpoint
+        folder = self._resume_folder(resume)
+        set_seed(args.seed, args.full_determinism)
+        if self.model_init is not None:
+            self.model = self._made().to(args.device)
+        with Signals() as signals:
+            loop = self._begin(folder, signals)
+            try:
+                loop.run()
+            finally:
+                self._end()
+        if args.load_best_model_at_end and self.state.best_model_checkpoint is not None:
+            checkpointing.load_model(self.model, Path(args.output_dir) / self.state.best_model_checkpoint)
+            args.ranks.wait()
+        metrics = loop.summary()
+        self.state.log_history.append({**metrics, "step": self.state.global_step})
+        return TrainOutput(self.state.global_step, metrics["train_loss"], metrics)
+
+    def _made(self) -> nn.Module:
+        assert self.model_init is not None
+        asks = len(inspect.signature(self.model_init).parameters) == 1  # for the trial that it is made for
+        return self.model_init(self.trial) if asks else self.model_init()
+
+    def _resume_folder(self, resume: str | Path | bool | None) -> Path | None:
+        if resume is None or resume is False:
+            return None
+        if resume is not True:
+            return Path(resume)
+        found = folders.newest(self.args.output_dir)
+        if found is None:
+            raise TrainingError(f"{self.args.output_dir} has no whole checkpoint to resume from: train without resume")
+        return found
+
+    def _begin(self, folder: Path | None, signals: Signals) -> Loop:
+        """Everything that a run needs, as new or as a checkpoint has it."""
+        args = self.args
+        check_model(self.model, args)
+        self._lengths = row_lengths(self.train_dataset, args.length_column_name) if args.group_by_length else None
+        batches = len(self.epoch(0))
+        if batches == 0:
+            raise TrainingError("train_dataset has fewer rows than one batch, and dataloader_drop_last=True")
+        self._fingerprint = checkpointing.fingerprint(self.train_dataset)
+        steps, epochs = steps_of(batches, args.gradient_accumulation_steps, args.num_train_epochs, args.max_steps)
+        self.state = TrainerState(max_steps=steps, num_train_epochs=epochs, is_world_process_zero=args.ranks.first)
+        self.control = TrainerControl()
+        self._set_training(True)
+        self._engine = make_engine(self.model, args, self.optimizer, self.lr_scheduler, steps)
+        if args.ranks.first:
+            folders.prepare(Path(args.output_dir))
+        if args.world_size > 1:
+            torch.manual_seed(seed_of(args.seed, "rank", args.process_index))
+        if folder is not None:
+            self._snapshot().load(folder)
+        elif args.ranks.first:
+            self._settle_older()
+        if args.ranks.first:
+            for logger in self.loggers:
+                logger.begin(args, self.state.log_history)
+            self._logging = True
+        return Loop(self, self._engine, batches, signals)
+
+    def objective(self, dtype: torch.dtype | None) -> Objective:
+        """What reads a batch in evaluation; weights that are split are gathered by the one that trains."""
+        if self._engine is not None and sharding.sharded(self.model):
+            return self._engine.objective
+        return super().objective(dtype)
+
+    def _settle_older(self) -> None:
+        """A run that starts anew where another has left checkpoints: they go if that is wanted, and are told of."""
+        older = folders.checkpoints(self.args.output_dir)
+        if self.args.overwrite_output_dir:
+            for each in older:
+                folders.discard(each)
+        elif older:
+            logger.warning("%s holds checkpoints of another run, up to %s", self.args.output_dir, older[-1].name)
+
+    def _set_training(self, on: bool) -> None:
+        self.model.train(on)
+        self.model.label_smoothing = self.args.label_smoothing_factor  # type: ignore[assignment]
+
+    def _end(self) -> None:
+        self.model.eval()
+        self.model.labelled_rows = None  # type: ignore[assignment]
+        for callback in self.callbacks:
+            if isinstance(callback, ProgressCallback):
+                callback.close()
+        if self._logging:
+            self._logging = False
+            for logger in self.loggers:
+                logger.end()
+
+    def epoch(self, number: int) -> Batches:
+        """The training batches of one epoch that this process reads."""
+        args = self.args
+        seed = args.seed if args.data_seed is None else args.data_seed
+        size = args.per_device_train_batch_size * args.world_size
+        plan = epoch_batches(len(self.train_dataset), size, seed, number, self._lengths, args.dataloader_drop_last)
+        shared = own_share(plan, args.process_index, args.world_size)
+        return Batches(self.train_dataset, shared, self.data_collator, self._columns(), (seed, "batch", number))
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The batches of the first epoch, to look at."""
+        check_rows(self.train_dataset, "train_dataset")
+        return DataLoader(self.epoch(0), batch_size=None)
+
+    def _snapshot(self) -> checkpointing.Snapshot:
+        engine = self._engine
+        assert engine is not None
+        kept = {
+            f"{i}.{type(c).__name__}": c for i, c in enumerate(self.callbacks) if not isinstance(c, ProgressCallback)
+        }
+        config = getattr(self.model, "config", None)
+        shape = {name: list(p.shape) for name, p in self.model.named_parameters() if p.requires_grad}
+        identity = {
+            **self.args.trajectory(),
+            "dataset": self._fingerprint,
+            "model": f"{type(self.model).__name__} of {seed_of(repr(sorted(shape.items()))):x}",
+            "model_type": getattr(config, "model_type", None),
+        }
+        return checkpointing.Snapshot(
+            self.model, self.state, engine.optimizer, engine.scheduler, engine.scaler, kept, identity, self.args.ranks
+        )
+
+    def save_checkpoint(self) -> Path:
+        """Write checkpoint-N into output_dir, and remove what `save_total_limit` leaves no room for."""
+        output, args = Path(self.args.output_dir), self.args
+        if self.state.best_global_step == self.state.global_step:
+            self.state.best_model_checkpoint = f"checkpoint-{self.state.global_step}"
+        folder = self._snapshot().save(output, self.processing_class, args.to_dict(), args.save_only_model)
+        if args.ranks.first:
+            best, step = self.state.best_model_checkpoint, self.state.global_step
+            folders.prune(output, args.save_total_limit, best, step)
+        self.call("on_save")
+        return folder
+
+    def evaluate_between(self) -> bool:
+        """Evaluate while training, without a trace in its random numbers; whether this is the best so far."""
+        with undisturbed():
+            metrics = self.evaluate()
+        self._set_training(True)
+        args, state = self.args, self.state
+        if args.metric_for_best_model is None:
+            return False
+        value = find_metric(metrics, args.metric_for_best_model)
+        if math.isnan(value):
+            return False
+        better = state.best_metric is None or (value > state.best_metric) == bool(args.greater_is_better)
+        if better and value != state.best_metric:
+            state.best_metric, state.best_global_step = value, state.global_step
+            return True
+        return False
+
+    def save_model(self, output_dir: str | Path | None = None) -> None:
+        """Write model and tokenizer so that `pipeline(task, folder)` reads them; LoRA merged, its adapter beside it."""
+        folder = Path(output_dir or self.args.output_dir)
+        if sharding.sharded(self.model):
+            tensors = sharding.gathered(self.model)
+            if self.args.ranks.first:
+                checkpointing.save_model(sharding.whole(self.model, tensors), folder, self.processing_class)
+            return
+        if not self.args.ranks.first:
+            return
+        if adapted(self.model):
+            save_adapter(self.model, folder / ADAPTER)
+        with merged(self.model):
+            checkpointing.save_model(self.model, folder, self.processing_class)
+
+    def hyperparameter_search(
+        self,
+        hp_space: Callable[[Any], dict[str, Any]] | None = None,
+        compute_objective: Callable[[dict[str, float]], float] | None = None,
+        n_trials: int = 20,
+        direction: str = "minimize",
+        backend: str | None = None,
+        hp_name: Callable[[Any], str] | None = None,
+        **study: Any,
+    ) -> BestRun:
+        """Train `n_trials` times with other settings, chosen by Optuna (the extra `search`), and tell the best.
+
+        `hp_space` and `compute_objective` default to the reference's; `study` goes to Optuna, such as `pruner`.
+        """
+        from .search import Search
+
+        return Search(self, hp_space, compute_objective, direction, backend, hp_name).run(n_trials, study)
+
+    def push_to_hub(self, *arguments: Any, **options: Any) -> NoReturn:
+        """Not offered."""
+        raise TrainingError(
+            "nothing is uploaded from here: save_model() writes a folder that `hf upload` takes as it is"
+        )
