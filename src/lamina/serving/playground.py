@@ -183,14 +183,6 @@ def model_page(served: Served) -> ModelPage:
     return page
 
 
-def find_model(request: Request, model_id: str) -> Served:
-    """The model of that id; raises NotFound."""
-    models: Mapping[str, Served] = request.app.state.serving.models
-    if model_id not in models:
-        raise NotFound(f"there is no model {model_id[:200]!r} here")
-    return models[model_id]
-
-
 def router() -> APIRouter:
     """The routes of the pages."""
     routes = APIRouter(tags=["Playground"])
@@ -198,6 +190,10 @@ def router() -> APIRouter:
     @routes.get("/", include_in_schema=False)
     async def index(request: Request) -> Response:
         return assets()["page.html"].answer(request)
+
+    @routes.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        return assets()["docs.html"].answer(request)
 
     @routes.get("/ui/models/{name:path}", include_in_schema=False)
     async def model_shell(request: Request, name: str) -> Response:
@@ -218,7 +214,12 @@ def router() -> APIRouter:
 
     @routes.post("/playground/{model_id:path}/attention", summary="Which tokens a token looks at")
     async def attention(request: Request, model_id: str, asked: AttentionRequest) -> AttentionMap:
-        served = find_model(request, model_id)
-        return await served.run(draw_attention, served.staged(asked.task), asked)
+        serving = request.app.state.serving
+        served = serving.find(model_id)
+        permit = serving.admission.enter(1)  # a picture waits its turn, or is refused, like everything else
+        try:
+            return await served.run(draw_attention, served.staged(asked.task), asked)
+        finally:
+            permit.leave()
 
     return routes

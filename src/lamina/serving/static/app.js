@@ -97,7 +97,9 @@ function setUpTheme() {
 function setUpKey() {
   const dialog = document.getElementById("key-dialog");
   const value = document.getElementById("key-value");
+  const button = document.getElementById("key");
   const ask = () => {
+    button.hidden = false;
     if (dialog.open) return;
     value.value = getKey();
     dialog.showModal();
@@ -108,7 +110,8 @@ function setUpKey() {
     announce(key ? "Key kept for this tab" : "Key forgotten");
     refresh();
   };
-  document.getElementById("key").addEventListener("click", ask);
+  button.hidden = !getKey();
+  button.addEventListener("click", ask);
   document.getElementById("key-forget").addEventListener("click", () => keep(""));
   document.getElementById("key-form").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -58,7 +58,7 @@ export function attentionView(panel, model, onerror) {
 
   return {
     load: (request) => {
-      if (JSON.stringify(request) === JSON.stringify(asked)) return;
+      if (panel.contains(maps) && JSON.stringify(request) === JSON.stringify(asked)) return;
       Object.assign(asked, { target: undefined, parameters: undefined }, request);
       Object.assign(chosen, { row: 0 });
       if (!panel.contains(maps)) panel.replaceChildren(controls, maps, tokens);

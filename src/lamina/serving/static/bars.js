@@ -12,16 +12,17 @@ const plain = (score) => score.toFixed(3);
  * @param {{shown?: (score: number) => string, full?: number, label: string}} options
  */
 export function bars(entries, { shown = percent, full = 1, label }) {
+  const best = Math.max(...entries.map(({ score }) => score));
   const widest = Math.max(full, ...entries.map(({ score }) => Math.abs(score)));
   return element(
     "ol",
     { class: "bars", "aria-label": label },
-    entries.map(({ name, score }, place) => {
+    entries.map(({ name, score }) => {
       const bar = element("span", { class: score < 0 ? "bar below" : "bar", "aria-hidden": "true" });
       bar.style.setProperty("--share", String(Math.abs(score) / widest));
       return element(
         "li",
-        { class: place === 0 ? "best" : null },
+        { class: score === best ? "best" : null },
         element("span", { class: "bar-name", dir: "auto" }, name),
         element("span", { class: "bar-score" }, shown(score)),
         bar,

@@ -138,7 +138,7 @@ function workbench(model, task) {
 
   const form = element(
     "form",
-    { class: "pane ask", "aria-label": "Input" },
+    { class: "pane ask", "aria-label": "Input", novalidate: true },
     examples(model, start),
     fields.map((one) => [one.part, one.spec.masked && model.mask_token ? maskButton(model, one.first()) : null]),
     panel.panel,

@@ -28,7 +28,7 @@ export function output(model, task) {
     panelOf("code", "Code"),
   ];
   const footer = element("div", { class: "pane-foot" });
-  const state = { values: {}, body: null, answer: null, answered: null };
+  const state = { values: {}, body: null, answer: null, answered: null, running: null };
   const fail = (panel) => (error) => {
     if (error.name !== "AbortError") panel.replaceChildren(element("p", { class: "notice error", role: "alert" }, error.message));
   };
@@ -54,7 +54,7 @@ export function output(model, task) {
   };
 
   const run = async (request, signal) => {
-    Object.assign(state, request);
+    Object.assign(state, request, { running: request });
     part.setAttribute("aria-busy", "true");
     const flow = request.body.stream ? stream(request.values) : null;
     try {
@@ -67,7 +67,7 @@ export function output(model, task) {
       draw[bar.chosen()]();
     } finally {
       flow?.end();
-      if (state.body === request.body) part.removeAttribute("aria-busy");
+      if (state.running === request) part.removeAttribute("aria-busy");
     }
   };
   bar.select("answer");
