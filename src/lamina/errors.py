@@ -33,3 +33,7 @@ class GenerationError(LaminaError, ValueError):
 
 class PipelineError(LaminaError, ValueError):
     """A pipeline was asked for something it cannot do."""
+
+
+class ServingError(LaminaError, RuntimeError):
+    """A server cannot start as it was asked to, or refuses a request."""
