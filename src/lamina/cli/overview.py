@@ -18,6 +18,7 @@ FIRST_COMMANDS = (
         'lamina run question-answering -m MODEL -q "Who?" -c @page.txt',
     ),
     ("A text written on, word by word", 'lamina generate MODEL "Once upon a time"'),
+    ("Models over HTTP, and a page to try them", "lamina serve MODEL"),
     ("A picture of a model, its parameters and memory", "lamina info MODEL"),
     ("The model families and what each can do", "lamina info --families"),
 )

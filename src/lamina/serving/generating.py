@@ -106,21 +106,8 @@ def _generation_options(parameters: TextGenerationParameters) -> dict[str, Any]:
 
 # Parameters that are no options of the pipeline.
 OWN = frozenset(
-    [
-        "stop",
-        "stop_sequences",
-        "truncate",
-        "frequency_penalty",
-        "presence_penalty",
-        "watermark",
-        "details",
-        "decoder_input_details",
-        "top_n_tokens",
-        "best_of",
-        "grammar",
-        "adapter_id",
-        "seed",
-    ]
+    {"stop", "stop_sequences", "truncate", "frequency_penalty", "presence_penalty", "watermark", "details"}
+    | {"decoder_input_details", "top_n_tokens", "best_of", "grammar", "adapter_id", "seed"}
 )
 
 
