@@ -90,7 +90,7 @@ class Staged:
             return len(row)
         config = settings.config
         new = config.max_new_tokens if config.max_new_tokens is not None else max(config.max_length - len(row), 1)
-        return len(row) + int(new) * max(config.num_beams, config.num_return_sequences)
+        return len(row) + int(new) * int(max(config.num_beams, config.num_return_sequences))
 
     def infer(self, rows: list[Row], settings: Any, watch: Criterion | None = None) -> list[Any]:
         """One pass of the model over rows of one company: what the task keeps of each.

@@ -180,8 +180,7 @@ def ask(serving: Serving, question: Question) -> Asked:
         raise Overloaded("the server is shutting down; ask another one", retry_after=5)
     if not question.items:
         raise Invalid("the list of inputs is empty")
-    permit = serving.admission.enter(len(question.items))
-    permit.characters = sum(map(_characters, question.items))
+    permit = serving.admission.enter(len(question.items), _characters(question.items))
     asked = Asked(serving, question, permit)
     try:
         serving.texts.submit(asked.read)
@@ -246,12 +245,18 @@ def deadline_of(serving: Serving, request: Request) -> float:
     return min(asked, most)
 
 
-def _characters(item: Any) -> int:
-    if isinstance(item, str):
-        return len(item)
-    if isinstance(item, Mapping):
-        return sum(map(_characters, item.values()))
-    return sum(map(_characters, item)) if isinstance(item, list | tuple) else 0
+def _characters(items: Sequence[Any]) -> int:
+    """Of all texts in there, however deep."""
+    found, left = 0, list(items)
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            found += len(item)
+        elif isinstance(item, Mapping):
+            left += item.values()
+        elif isinstance(item, list | tuple):
+            left += item
+    return found
 
 
 def _refusal(error: BaseException) -> Refusal:

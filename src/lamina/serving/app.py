@@ -14,7 +14,6 @@ from starlette.responses import Response
 
 from .. import __version__
 from . import playground
-from .engine import log_failure
 from .errors import Invalid, NotFound, Refusal
 from .models import Served, named_models
 from .replies import Json, refusal_body, refuse, speaks_openai
@@ -55,7 +54,6 @@ def create_app(settings: ServeSettings, models: Mapping[str, Served] | None = No
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
-    app.add_exception_handler(Exception, _on_defect)
     app.add_middleware(Gate, serving=serving)
     if settings.cors:
         app.add_middleware(
@@ -93,14 +91,10 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     """No such address, or not with this method."""
     assert isinstance(error, HTTPException)
     path = request.url.path
+    if isinstance(error.__cause__, Refusal):  # of a body that is too large, found while FastAPI was reading it
+        return await _on_refusal(request, error.__cause__)
     if error.status_code == 404:
         return refuse(NotFound("there is nothing at this address; /docs lists what there is"), path)
     refusal = Refusal(str(error.detail))
     refusal.kind = "method_not_allowed" if error.status_code == 405 else "invalid"
     return Json(refusal_body(refusal, speaks_openai(path)), error.status_code, dict(error.headers or {}))
-
-
-async def _on_defect(request: Request, error: Exception) -> Response:
-    """A defect of ours: logged without what was sent, told without what is inside."""
-    log_failure("a request could not be answered", error)
-    return refuse(Refusal("the server failed; the log says where"), request.url.path)

@@ -14,7 +14,7 @@ from ..pipelines.rows import Row
 from ..pipelines.staged import Staged
 from .admission import Permit
 from .engine import Engine, log_failure
-from .errors import BackendFailed, Invalid
+from .errors import BackendFailed, Invalid, Overloaded
 from .metrics import Metrics
 
 
@@ -145,7 +145,8 @@ class Batcher:
         self._compute(batch)
         seconds = time.perf_counter() - started
         cost = sum(piece.cost for piece in batch)
-        self._learn(cost, seconds)
+        if 2 * sum(piece.tokens for piece in batch) >= self.tokens:
+            self._learn(cost, seconds)
         self.metrics.batch(self.model, len(batch), cost, seconds)
 
     def abandon(self, error: Exception) -> None:
@@ -174,6 +175,8 @@ class Batcher:
         try:
             found = self._infer(batch, works)
         except Abandoned:
+            for work in works:
+                _fail(work, Overloaded("the server has shut down", retry_after=5))
             return
         except Exception as error:
             self._apart(batch, works, error)
@@ -188,8 +191,13 @@ class Batcher:
 
     def _infer(self, batch: list[Piece], works: list[Work]) -> list[Any]:
         staged, settings = works[0].staged, works[0].settings
-        watch = Watch(works, lambda: self.engine.between_tokens(self)) if staged.writes else None
+        watch = Watch(works, self._between_tokens) if staged.writes else None
         return staged.infer([piece.row for piece in batch], settings, watch)
+
+    def _between_tokens(self) -> None:
+        if self.engine.stopping:
+            raise Abandoned
+        self.engine.between_tokens(self)
 
     def _apart(self, batch: list[Piece], works: list[Work], error: Exception) -> None:
         """After a failure: halves where memory ran out, single requests otherwise, an answer where it was one alone."""

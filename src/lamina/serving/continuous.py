@@ -82,7 +82,7 @@ class Writer:
             joined = self._let_join()
             if self._running and not joined:
                 self._step(self._running)
-        self.metrics.wrote(self.id, self.running, self.running)
+        self.metrics.running(self.id, self.running)
 
     def abandon(self, error: Exception) -> None:
         """Give everything up."""
@@ -205,6 +205,7 @@ class Writer:
                 self._fail(writing, _failure(id))
                 continue
             token, seconds = writing.write(id, logits[number : number + 1])
+            self.metrics.wrote(self.id)
             self.metrics.token(self.id, seconds, first=len(writing.new) == 1)
             sink = writing.wanted.sink
             if sink is not None:
@@ -247,7 +248,8 @@ class Writer:
 
     def _spent(self, writings: Sequence[Writing], tokens: int, started: float) -> None:
         seconds = time.perf_counter() - started
-        self._learn(tokens, seconds)
+        if 2 * len(writings) >= self.sequences:
+            self._learn(tokens, seconds)
         self.metrics.batch(self.id, len(writings), tokens, seconds)
         for permit in {writing.permit for writing in writings}:
             permit.computing += seconds

@@ -50,8 +50,8 @@ def shaped(vectors: Any, normalize: bool = False, dimensions: int | None = None)
     if dimensions is not None:
         if dimensions > found.shape[-1]:
             raise Invalid(f"dimensions is {dimensions}, and the model's vectors have {found.shape[-1]} numbers")
-        found = np.ascontiguousarray(found[..., :dimensions])
+        found = found[..., :dimensions]
     if normalize:
         lengths = np.linalg.norm(found, axis=-1, keepdims=True)
         found = found / np.maximum(lengths, 1e-12)
-    return found
+    return np.ascontiguousarray(found)

@@ -44,7 +44,7 @@ class Engine:
         self._lanes: list[Lane] = []
         self._calls: deque[_Call] = deque()
         self._signal = threading.Condition()
-        self._stopping = False
+        self.stopping = False
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._outbox: list[Tell] = []
@@ -58,7 +58,7 @@ class Engine:
     def stop(self, seconds: float = 10.0) -> None:
         """End after the piece at hand; waiting work is given up."""
         with self._signal:
-            self._stopping = True
+            self.stopping = True
             self._signal.notify()
         if self._thread is not None:
             self._thread.join(seconds)
@@ -87,7 +87,7 @@ class Engine:
         """What `function(*args)` gives, called on the model thread between two pieces."""
         call = _Call(function, args, asyncio.get_running_loop().create_future())
         with self._signal:
-            if self._stopping or not self.alive:
+            if self.stopping or not self.alive:
                 raise Overloaded("the server is shutting down", retry_after=5)
             self._calls.append(call)
             self._signal.notify()
@@ -106,18 +106,18 @@ class Engine:
         while True:
             with self._signal:
                 self._signal.wait_for(self._has_work)
-                if self._stopping:
+                if self.stopping:
                     break
                 lanes = list(self._lanes)
             self._run_calls()
             for lane in lanes:
-                if lane.ready() and not self._stopping:
+                if lane.ready() and not self.stopping:
                     self._turn(lane)
             self._flush()
         self._give_up()
 
     def _has_work(self) -> bool:
-        return self._stopping or bool(self._calls) or any(lane.ready() for lane in self._lanes)
+        return self.stopping or bool(self._calls) or any(lane.ready() for lane in self._lanes)
 
     def _turn(self, lane: Lane) -> None:
         try:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from ..pipelines.staged import Prepared
-from .answering import Asked, Question, ask, deadline_of, release, unless_gone
+from .answering import Answer, Asked, Question, ask, deadline_of, release, unless_gone
 from .errors import DeadlinePassed
 from .state import Serving
 from .writing import Token
@@ -52,7 +52,7 @@ class Listening:
             self.asked.permit.cancelled = True
             raise DeadlinePassed(f"the text was not finished within {self._deadline:g} s") from None
 
-    def _ended(self, answered: asyncio.Future[object]) -> None:
+    def _ended(self, answered: asyncio.Future[Answer]) -> None:
         if answered.cancelled() or answered.exception() is not None:
             self._heard.put_nowait(None)
 

@@ -16,37 +16,45 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
-        kept = {"registry": self.registry}
-        self._requests = Counter("lamina_requests", "Requests answered.", ["route", "status"], **kept)
+        kept = self.registry
+        self._requests = Counter("lamina_requests", "Requests answered.", ["route", "status"], registry=kept)
         self._request_seconds = Histogram(
-            "lamina_request_seconds", "From a request to the end of its answer.", ["route"], buckets=SECONDS, **kept
+            "lamina_request_seconds",
+            "From a request to the end of its answer.",
+            ["route"],
+            buckets=SECONDS,
+            registry=kept,
         )
         self._queue_seconds = Histogram(
-            "lamina_queue_seconds", "From a request to its first pass.", ["model"], buckets=SECONDS, **kept
+            "lamina_queue_seconds", "From a request to its first pass.", ["model"], buckets=SECONDS, registry=kept
         )
-        self._batches = Histogram("lamina_batch_rows", "Rows of a pass.", ["model"], buckets=ROWS, **kept)
-        self._batch_tokens = Histogram("lamina_batch_tokens", "Tokens of a pass.", ["model"], buckets=TOKENS, **kept)
-        self._batch_seconds = Histogram("lamina_batch_seconds", "Time of a pass.", ["model"], buckets=SECONDS, **kept)
-        self._tokens = Counter("lamina_tokens", "Tokens read and written.", ["model", "kind"], **kept)
-        self._refused = Counter("lamina_refused", "Requests refused.", ["reason"], **kept)
-        self._dropped = Counter("lamina_dropped", "Rows dropped since nobody waited.", ["model"], **kept)
+        self._batches = Histogram("lamina_batch_rows", "Rows of a pass.", ["model"], buckets=ROWS, registry=kept)
+        self._batch_tokens = Histogram(
+            "lamina_batch_tokens", "Tokens of a pass.", ["model"], buckets=TOKENS, registry=kept
+        )
+        self._batch_seconds = Histogram(
+            "lamina_batch_seconds", "Time of a pass.", ["model"], buckets=SECONDS, registry=kept
+        )
+        self._tokens = Counter("lamina_tokens", "Tokens read and written.", ["model", "kind"], registry=kept)
+        self._refused = Counter("lamina_refused", "Requests refused.", ["reason"], registry=kept)
+        self._dropped = Counter("lamina_dropped", "Rows dropped since nobody waited.", ["model"], registry=kept)
         self._failures = Counter(
-            "lamina_batch_failures", "Batches that failed as a whole.", ["model", "reason"], **kept
+            "lamina_batch_failures", "Batches that failed as a whole.", ["model", "reason"], registry=kept
         )
-        self._writing = Gauge("lamina_sequences_running", "Sequences being written.", ["model"], **kept)
+        self._writing = Gauge("lamina_sequences_running", "Sequences being written.", ["model"], registry=kept)
         self._first_token = Histogram(
             "lamina_time_to_first_token_seconds",
             "From a request to its first token.",
             ["model"],
             buckets=SECONDS,
-            **kept,
+            registry=kept,
         )
         self._between = Histogram(
             "lamina_inter_token_seconds",
             "From one token of a sequence to the next.",
             ["model"],
             buckets=SECONDS,
-            **kept,
+            registry=kept,
         )
 
     def watch(self, name: str, help: str, value: Callable[[], float]) -> None:
@@ -73,10 +81,13 @@ class Metrics:
         self._batch_tokens.labels(model).observe(tokens)
         self._batch_seconds.labels(model).observe(seconds)
 
-    def wrote(self, model: str, tokens: int, running: int) -> None:
-        """One step of the sequences being written."""
-        self._tokens.labels(model, "written").inc(tokens)
-        self._writing.labels(model).set(running)
+    def wrote(self, model: str) -> None:
+        """A token was written."""
+        self._tokens.labels(model, "written").inc()
+
+    def running(self, model: str, sequences: int) -> None:
+        """So many sequences are being written."""
+        self._writing.labels(model).set(sequences)
 
     def token(self, model: str, seconds: float, first: bool) -> None:
         """One token of one sequence, so many seconds after the request or the token before."""

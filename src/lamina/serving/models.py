@@ -15,6 +15,7 @@ from ..errors import LaminaError, ServingError
 from ..pipelines import pipeline
 from ..pipelines.catalog import ALIASES, TASKS
 from ..pipelines.defaults import EMBEDDED
+from ..pipelines.languages import task_languages
 from ..pipelines.limits import truncation_length
 from ..pipelines.sentence_similarity import SentenceSimilarityPipeline
 from ..pipelines.staged import Embedding, Staged
@@ -44,6 +45,7 @@ class Served:
         self._pipeline: Any = None
         self._stages: dict[str, Staged] = {}
         self._embedding: Embedding | None = None
+        self._tasks: tuple[str, ...] = ()
         self._lock = Lock()
         self._loaded: Future[None] = Future()
         self._loaded.set_running_or_notify_cancel()  # a client that leaves must not cancel it
@@ -60,7 +62,8 @@ class Served:
         """Load the model, which takes seconds; whatever goes wrong is kept in `error`."""
         try:
             self._pipeline = self._load()
-            self.task = ALIASES.get(self._pipeline.task, self._pipeline.task)
+            self.task = plain_task(self._pipeline.task)
+            self._tasks = self._all_tasks()
             self.staged()
             self.state = "ready"
         except (LaminaError, OSError, ValueError) as error:
@@ -106,7 +109,10 @@ class Served:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Every task that this model can do, its own first."""
+        """Every task that this model can do, its own first; none before it is loaded."""
+        return self._tasks
+
+    def _all_tasks(self) -> tuple[str, ...]:
         kind = self.pipeline.model.kind
         found = [str(self.task)]
         for name, entry in TASKS.items():
@@ -125,7 +131,7 @@ class Served:
 
     def staged(self, task: str | None = None) -> Staged:
         """The stages of a task, its own unless named; raises NotFound where the model cannot do it."""
-        plain = ALIASES.get(task, task) if task else str(self.task)
+        plain = plain_task(task) if task else str(self.task)
         with self._lock:
             if plain not in self._stages:
                 self._stages[plain] = Staged(self._pipeline_for(plain))
@@ -133,7 +139,7 @@ class Served:
 
     def embedding(self) -> Embedding:
         """The stages that give the vectors of texts; raises NotFound where the model makes none."""
-        pipe = self.staged("sentence-similarity").pipe
+        pipe: Any = self.staged("sentence-similarity").pipe
         with self._lock:
             if self._embedding is None:
                 self._embedding = Embedding(pipe)
@@ -144,7 +150,7 @@ class Served:
             return self.pipeline
         if task not in self.tasks:
             raise NotFound(f"the model {self.id} does {', '.join(self.tasks)}, not {task[:100]!r}")
-        options = {}
+        options: dict[str, Any] = {}
         if task == "sentence-similarity" and isinstance(self.pipeline, SentenceSimilarityPipeline):
             options["pooling"] = self.pipeline.settings.pooling
         return TASKS[task].pipeline(self.pipeline.model, self.tokenizer, task=task, **options)
@@ -154,6 +160,11 @@ class Served:
         if self.serving is None:
             raise BackendFailed(f"the model {self.id} is not being served")
         return await self.serving.engine.call(function, *args)
+
+
+def plain_task(name: str) -> str:
+    """A task by its own name: aliases and pairs of languages are left out."""
+    return "translation" if all(task_languages(name)) else ALIASES.get(name, name)
 
 
 def named_models(settings: ServeSettings) -> dict[str, Served]:
@@ -174,7 +185,7 @@ def named_models(settings: ServeSettings) -> dict[str, Served]:
 
 def _embedded(task: str | None) -> str:
     """The model inside this package, where none is named."""
-    chosen = ALIASES.get(task or EMBEDDED_TASK, task or EMBEDDED_TASK)
+    chosen = plain_task(task or EMBEDDED_TASK)
     if chosen not in EMBEDDED:
         raise ServingError(f"no model was named, and the embedded one does {', '.join(EMBEDDED)}, not {task}; name one")
     return str(EMBEDDED[chosen])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -23,6 +24,14 @@ OPENAI_TYPES = {
 }
 
 
+def encode(content: Any) -> bytes:
+    """JSON. Half a surrogate pair, which is no character but can be written in JSON, is escaped as it came."""
+    try:
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        return json.dumps(content, ensure_ascii=True, allow_nan=False).encode("ascii")
+
+
 class Json(Response):
     """JSON; arrays of numbers are written as they lie in memory."""
 
@@ -30,7 +39,7 @@ class Json(Response):
 
     def render(self, content: Any) -> bytes:
         """The bytes of `content`; numbers that JSON does not know become null."""
-        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+        return encode(content)
 
 
 def speaks_openai(path: str) -> bool:
@@ -59,7 +68,7 @@ def refuse(refusal: Refusal, path: str) -> Json:
 
 def event(data: Any) -> bytes:
     """One server-sent event."""
-    return b"data:" + orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n\n"
+    return b"data:" + encode(data) + b"\n\n"
 
 
 DONE = b"data: [DONE]\n\n"
@@ -75,7 +84,7 @@ class EventStream(Response):
 
     def __init__(
         self,
-        events: AsyncIterator[bytes],
+        events: AsyncGenerator[bytes, None],
         path: str,
         closed: Callable[[], None],
         headers: Mapping[str, str] | None = None,
@@ -104,7 +113,8 @@ class EventStream(Response):
         try:
             while not gone.done():
                 pending = pending or asyncio.ensure_future(_next(self._events))
-                await asyncio.wait({pending, gone}, timeout=KEEPALIVE, return_when=asyncio.FIRST_COMPLETED)
+                waiting: set[asyncio.Future[Any]] = {pending, gone}
+                await asyncio.wait(waiting, timeout=KEEPALIVE, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     return
                 chunk = pending.result() if pending.done() else b": keepalive\n\n"
@@ -119,13 +129,15 @@ class EventStream(Response):
         finally:
             if pending is not None:
                 pending.cancel()
+                await asyncio.gather(pending, return_exceptions=True)
+            await self._events.aclose()
 
 
 class _Ended(Exception):
     """The events are over; StopAsyncIteration itself cannot pass through a task."""
 
 
-async def _next(events: AsyncIterator[bytes]) -> bytes:
+async def _next(events: AsyncGenerator[bytes, None]) -> bytes:
     try:
         return await events.__anext__()
     except StopAsyncIteration:

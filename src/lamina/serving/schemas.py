@@ -71,7 +71,9 @@ class QuestionAnsweringParameters(Parameters):
     doc_stride: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
         None, description="Tokens by which the windows of a long context overlap."
     )
-    max_seq_len: Count | None = Field(None, description="Tokens of a window, question included.")
+    max_seq_len: Annotated[int, Field(ge=16, le=100_000)] | None = Field(
+        None, description="Tokens of a window, question included."
+    )
     max_question_len: Count | None = Field(None, description="Taken for the sake of existing clients.")
     padding: Any = Field(None, description="Taken for the sake of existing clients.")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .engine import log_failure
 from .errors import Refusal, TooLarge, Unauthorized
 from .replies import refuse
 from .state import Serving
@@ -43,10 +44,19 @@ class Gate:
             if refusal is not None:
                 await refuse(refusal, scope["path"])(scope, receive, passage.send)
             else:
-                await self.app(scope, passage.receive, passage.send)
+                await self._pass(scope, passage)
         finally:
             self.serving.active -= 1
             passage.close()
+
+    async def _pass(self, scope: Scope, passage: Passage) -> None:
+        try:
+            await self.app(scope, passage.receive, passage.send)
+        except Exception as error:  # a defect of ours: logged without what was sent, told without what is inside
+            log_failure("a request could not be answered", error)
+            if not passage.status:
+                failure = refuse(Refusal("the server failed; the log says where"), scope["path"])
+                await failure(scope, passage.receive, passage.send)
 
     def _refusal(self, scope: Scope, passage: Passage) -> Refusal | None:
         if self._key is not None and not self._may_enter(scope, passage.headers):
@@ -81,7 +91,7 @@ class Passage:
         self.most = serving.settings.limits.body_bytes
         self._started = time.perf_counter()
         self._read = 0
-        self._status = 0
+        self.status = 0
         given = self.headers.get(b"x-request-id", b"")
         self.id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode()
         scope.setdefault("state", {})["request_id"] = self.id.decode()
@@ -102,7 +112,7 @@ class Passage:
     async def send(self, message: Message) -> None:
         """Send on, with the request's id."""
         if message["type"] == "http.response.start":
-            self._status = message["status"]
+            self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.id)]
             if self._serving.draining:
                 message["headers"].append((b"connection", b"close"))
@@ -113,12 +123,12 @@ class Passage:
         seconds = time.perf_counter() - self._started
         route: Any = self._scope.get("route")
         path = getattr(route, "path", "unknown")
-        self._serving.metrics.request(path, self._status or 499, seconds)
+        self._serving.metrics.request(path, self.status or 499, seconds)
         if logger.isEnabledFor(logging.INFO):
             address = (self._scope.get("client") or ("-",))[0]
             logger.info(
                 '%s "%s %s" %s %.1f ms %s', address, self._scope["method"], _plain(self._scope["path"]),
-                self._status or 499, seconds * 1000, self.id.decode(),
+                self.status or 499, seconds * 1000, self.id.decode(),
             )  # fmt: skip
 
 

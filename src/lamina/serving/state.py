@@ -112,7 +112,7 @@ class Serving:
         """After a pass that was fine."""
         for lanes in (self._batchers, self._writers):
             if served.id in lanes:
-                lanes[served.id].suspect = False  # type: ignore[attr-defined]
+                lanes[served.id].suspect = False
 
     async def loaded(self, served: Served) -> Served:
         """`served` once it is there; requests that come too early wait, as many as the queue has places."""

@@ -81,16 +81,18 @@ def last_tokens(tokenizer: Any, text: str, count: int) -> str:
 
 def describe_tokens(tokenizer: Any, text: str, special: bool = True) -> list[dict[str, Any]]:
     """Each token of a text: its id, its name, whether it is a special one, and where it stands, in code points."""
-    found = tokenizer(text, add_special_tokens=special, return_offsets_mapping=True, verbose=False)
-    specials = set(tokenizer.all_special_ids)
+    marked = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
+    found = tokenizer(text, add_special_tokens=special, verbose=False, **marked)
     names = tokenizer.convert_ids_to_tokens(found["input_ids"])
     return [
         {
             "id": id,
             "text": str(name),
-            "special": id in specials,
+            "special": bool(mark),
             "start": None if start == end else start,
             "stop": None if start == end else end,
         }
-        for id, name, (start, end) in zip(found["input_ids"], names, found["offset_mapping"], strict=True)
+        for id, name, mark, (start, end) in zip(
+            found["input_ids"], names, found["special_tokens_mask"], found["offset_mapping"], strict=True
+        )
     ]

@@ -101,7 +101,11 @@ def _classification(parameters: Parameters) -> dict[str, Any]:
 
 
 def _questions(parameters: Parameters) -> dict[str, Any]:
-    return {name: value for name, value in parameters.given().items() if name != "padding"}
+    given = parameters.given()
+    half = given.get("max_seq_len", 384) // 2
+    if given.get("doc_stride", 0) > half:
+        raise Invalid(f"doc_stride is {given['doc_stride']}; windows may overlap by half, {half} tokens")
+    return {name: value for name, value in given.items() if name != "padding"}
 
 
 def _features(parameters: Parameters) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -108,7 +108,7 @@ async def streamed(serving: Serving, asked: WritingRequest, request: Request) ->
     return EventStream(_events(listening, asked), request.url.path, listening.close, headers)
 
 
-async def _events(listening: Listening, asked: WritingRequest) -> AsyncIterator[bytes]:
+async def _events(listening: Listening, asked: WritingRequest) -> AsyncGenerator[bytes, None]:
     tokenizer, given = asked.served.tokenizer, asked.parameters.given()
     paired = bool(asked.served.pipeline.model.config.is_encoder_decoder)
     prompt = prompt_ids(listening.prepared, 0, paired)

@@ -11,14 +11,20 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...pipelines.catalog import ALIASES
 from ..answering import Question, answer
 from ..embedding import shaped, vector_question
 from ..errors import Invalid, NotFound
 from ..generating import TASKS as WRITING_TASKS
-from ..models import Served
+from ..models import Served, plain_task
 from ..replies import Json
-from ..schemas import PARAMETERS, FeatureExtractionParameters, Parameters, TaskRequest
+from ..schemas import (
+    PARAMETERS,
+    FeatureExtractionParameters,
+    Parameters,
+    TaskRequest,
+    TokenClassificationParameters,
+    ZeroShotClassificationParameters,
+)
 from ..state import Serving
 from ..texts import last_tokens
 from ..wire import WIRES, as_pairs, read_parameters, texts
@@ -26,6 +32,7 @@ from .generation import streamed, whole, writing_request
 from .targets import ModelId, Target, any_model, named_model, new_router, serving_of
 
 OLD_HUB = re.compile(r"hf_hub/(?:0\.|1\.[01]\.)")  # clients that read zero-shot labels in three lists
+ROWS = 4096  # texts times labels of a request
 ROOT_PARAMETERS = ("feature-extraction",)  # tasks that say their parameters beside the inputs
 
 
@@ -39,7 +46,7 @@ def router() -> APIRouter:
     async def answer_task(request: Request, task: str, body: TaskRequest, target: Target = one_model) -> Response:
         """One task of one model."""
         served = await target.model()
-        return await respond(target.serving, served, ALIASES.get(task, task), body, request)
+        return await respond(target.serving, served, plain_task(task), body, request)
 
     @made.post("/models/{model_id:path}", response_model=Any)
     async def answer_model(request: Request, body: TaskRequest, target: Target = one_model) -> Response:
@@ -89,6 +96,7 @@ async def respond(serving: Serving, served: Served, task: str, body: TaskRequest
         return await _embed(serving, served, given, body.inputs, request)
     parameters, wire = read_parameters(task, given), WIRES[task]
     items, single = wire.split(body.inputs)
+    check_rows(served, parameters, len(items))
     question = Question(served, served.staged(task), items, wire.options(parameters))
     if isinstance(parameters, FeatureExtractionParameters):
         question = _features(question, parameters)
@@ -98,6 +106,16 @@ async def respond(serving: Serving, served: Served, task: str, body: TaskRequest
     else:
         content = wire.join(found.answers, single)
     return Json(content, headers=found.headers(served.pipeline.device.type))
+
+
+def check_rows(served: Served, parameters: Parameters, inputs: int) -> None:
+    """Refuse what would make many rows of few words before any of them is made."""
+    if isinstance(parameters, ZeroShotClassificationParameters) and inputs * len(parameters.candidate_labels) > ROWS:
+        raise Invalid(f"{inputs} texts with {len(parameters.candidate_labels)} labels each; at most {ROWS} together")
+    if isinstance(parameters, TokenClassificationParameters) and served.room and parameters.stride is not None:
+        most = served.room // 2
+        if parameters.stride > most:
+            raise Invalid(f"stride is {parameters.stride}; windows may overlap by half, {most} tokens")
 
 
 def _asks_for_vectors(task: str, inputs: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import numpy as np
@@ -136,7 +136,7 @@ def _base64(vector: Vector) -> str:
     return base64.b64encode(np.ascontiguousarray(vector, dtype="<f4").tobytes()).decode("ascii")
 
 
-async def _events(listening: Listening, asked: Completion) -> AsyncIterator[bytes]:
+async def _events(listening: Listening, asked: Completion) -> AsyncGenerator[bytes, None]:
     """A chunk for every piece of text that is settled; after the last of a text, why it ended."""
     told = [_Told(listening, asked, prompt) for prompt in range(len(asked.prompts)) for _ in range(asked.number)]
     if asked.body.echo:
