@@ -92,9 +92,11 @@ class Asked:
             stepwise = bool(jobs) and all(job is not None for job in jobs)
             if self.question.wanted.sink is not None and not stepwise:
                 raise Invalid("only a text without beams can be told while it is written; set num_beams to 1")
+            if stepwise:  # before `begun` is told: who listens counts the sequences then
+                self._make_writings([job for job in jobs if job is not None], work)
             self._tell(self.begun, prepared)
             if stepwise:
-                self._write([job for job in jobs if job is not None], work)
+                self.serving.writer(self.question.served).put([one for own in self.writings for one in own])
             else:
                 self.serving.batcher(self.question.served).put(work, pieces_of(work))
         except BaseException as error:  # the Rust tokenizer panics with a BaseException
@@ -106,8 +108,8 @@ class Asked:
             if len(row) > limit:
                 raise Invalid(f"an input has {len(row)} tokens, and {limit} are taken; shorten it")
 
-    def _write(self, jobs: Sequence[Job], work: Work) -> None:
-        """Queue what is written token by token: as many sequences of each row as are asked for."""
+    def _make_writings(self, jobs: Sequence[Job], work: Work) -> None:
+        """What is written token by token: as many sequences of each row as are asked for."""
         copies = int(jobs[0].config.num_return_sequences)
         for number, job in enumerate(jobs):
             left = set(range(copies))
@@ -123,7 +125,6 @@ class Asked:
                 for copy in range(copies)
             ]
             self.writings.append(own)
-        self.serving.writer(self.question.served).put([one for own in self.writings for one in own])
 
     def _over(self, work: Work, number: int, left: set[int]) -> Callable[[Writing], None]:
         def over(writing: Writing) -> None:
