@@ -81,7 +81,15 @@ def test_files_are_sent_once_and_then_only_confirmed(server: Running, name: str)
 
 @pytest.mark.parametrize(
     "path",
-    ["nothing.js", "../playground.py", "..%2fplayground.py", "%2e%2e/settings.py", "%2fetc%2fpasswd", "page.html%00", ".."],
+    [
+        "nothing.js",
+        "../playground.py",
+        "..%2fplayground.py",
+        "%2e%2e/settings.py",
+        "%2fetc%2fpasswd",
+        "page.html%00",
+        "..",
+    ],
 )
 def test_no_name_in_a_request_becomes_a_path(server: Running, path: str) -> None:
     status, _, content = fetch(f"{server.url}/static/{path}")

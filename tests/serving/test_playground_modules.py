@@ -19,7 +19,7 @@ from lamina.serving.schemas import parameters_schema
 from .calls import CALLS, Call, assert_near
 from .running import Running
 
-NASTY = "It's \"fine\" – 좋아요 👩‍🍳 `$HOME` \\n %s !x"
+NASTY = 'It\'s "fine" – 좋아요 👩‍🍳 `$HOME` \\n %s !x'
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,9 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], Any]:
             (folder / name).write_bytes(asset.content)
 
     def run(source: str, given: Any = None) -> Any:
-        code = f"const given = JSON.parse(process.env.GIVEN);\nlet found;\n{source}\nconsole.log(JSON.stringify(found));"
+        code = (
+            f"const given = JSON.parse(process.env.GIVEN);\nlet found;\n{source}\nconsole.log(JSON.stringify(found));"
+        )
         script = folder / "script.js"
         script.write_text(code, encoding="utf-8")
         done = subprocess.run(
@@ -74,9 +76,7 @@ def cut(text: str, spans: list[tuple[int, int]]) -> list[dict[str, Any]]:
         ("", []),
     ],
 )
-def test_offsets_count_characters_not_utf16_units(
-    node: Callable[..., Any], text: str, words: list[str]
-) -> None:
+def test_offsets_count_characters_not_utf16_units(node: Callable[..., Any], text: str, words: list[str]) -> None:
     spans = [(text.index(word), text.index(word) + len(word)) for word in words]
     source = 'import { cutAtSpans } from "./codepoints.js"; found = cutAtSpans(given.text, given.spans);'
     given = {"text": text, "spans": [{"start": start, "end": end} for start, end in reversed(spans)]}
@@ -92,7 +92,7 @@ def test_spans_that_overlap_or_leave_the_text_do_no_harm(node: Callable[..., Any
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_events_are_read_however_the_bytes_are_cut(node: Callable[..., Any], size: int) -> None:
-    stream = ': keepalive\n\ndata:{"n": 1}\n\ndata: {"t": "서울 🏖️"}\r\n\r\nevent: x\ndata: {"a":\ndata: 2}\n\ndata: [DONE]\n\n'
+    stream = ': alive\n\ndata:{"n": 1}\n\ndata: {"t": "서울 🏖️"}\r\n\r\nevent: x\ndata: {"a":\ndata: 2}\n\ndata: [DONE]\n\n'
     source = """
 import { events } from "./sse.js";
 const bytes = new TextEncoder().encode(given.stream);
@@ -109,14 +109,20 @@ for await (const event of events(body)) found.push(event);
 
 
 def test_an_address_brings_back_what_it_was_made_of(node: Callable[..., Any]) -> None:
-    given = {"inputs": {"text": NASTY, "sentences": ["a,b", "&=#%", "좋아요 🎉"]}, "parameters": {"top_k": 2, "stop": ["\n"]}}
+    given = {
+        "inputs": {"text": NASTY, "sentences": ["a,b", "&=#%", "좋아요 🎉"]},
+        "parameters": {"top_k": 2, "stop": ["\n"]},
+    }
     source = """
 import { decodeState, encodeState } from "./address.js";
 found = [decodeState("#" + encodeState(given.inputs, given.parameters)), decodeState(""),
   decodeState("#text=a&parameters=%7Bbroken"), encodeState({ text: "x".repeat(20000) }, {})];
 """
     back, nothing, broken, long = node(source, given)
-    assert back == {"inputs": {"text": [NASTY], "sentences": given["inputs"]["sentences"]}, "parameters": given["parameters"]}
+    assert back == {
+        "inputs": {"text": [NASTY], "sentences": given["inputs"]["sentences"]},
+        "parameters": given["parameters"],
+    }
     assert nothing is None
     assert broken == {"inputs": {"text": ["a"]}, "parameters": {}}
     assert long == ""
@@ -142,14 +148,37 @@ found = { kinds: Object.fromEntries(parameters.map((one) => [one.name, one.kind]
     assert found["lowest"] == 1
     assert set(found["shown"]) == {"3", "0.5", "false", "a, b", "7"}
     choices = node(
-        'import { parametersOf } from "./schema.js"; found = parametersOf(given);', parameters_schema("token-classification")
+        'import { parametersOf } from "./schema.js"; found = parametersOf(given);',
+        parameters_schema("token-classification"),
     )
     strategy = next(one for one in choices if one["name"] == "aggregation_strategy")
     assert (strategy["kind"], strategy["fallback"]) == ("choice", "simple")
     assert strategy["choices"] == ["none", "simple", "first", "average", "max"]
 
 
-def snippets(node: Callable[..., Any], url: str, task: str, body: Mapping[str, Any], keyed: bool = False) -> dict[str, str]:
+@pytest.mark.parametrize(
+    ("name", "text"), [("gpt2", "Hi 서울 café 🏖️!"), ("bert-moods", "Hi 서울 filmmaking"), ("t5", "Hi there")]
+)
+def test_tokens_have_names_that_people_can_read(
+    node: Callable[..., Any], server: Running, name: str, text: str
+) -> None:
+    [tokens] = server.post(f"/models/{name}/tokenize", {"inputs": text})[1]
+    names = node(
+        'import { readable } from "./pieces.js"; found = readable(given.tokens, given.text);',
+        {"tokens": tokens, "text": text},
+    )
+    assert len(names) == len(tokens)
+    assert not any(sign in "".join(names) for sign in "Ġ▁ìðŁ")
+    plain = [one for one, token in zip(names, tokens, strict=True) if not token["special"]]
+    if name == "gpt2":
+        # The first of the tokens that share a character stands for it.
+        firsts = [one.rstrip("₁") for one in plain if one[-1] not in "₂₃₄₅₆₇₈₉"]
+        assert "".join(firsts) == text
+
+
+def snippets(
+    node: Callable[..., Any], url: str, task: str, body: Mapping[str, Any], keyed: bool = False
+) -> dict[str, str]:
     source = 'import { snippets } from "./snippets.js"; found = snippets(given);'
     found = node(source, {"url": url, "task": task, "body": body, "keyed": keyed})
     return {one["name"]: one["code"] for one in found}
@@ -232,7 +261,12 @@ def test_quotes_and_emoji_arrive_as_they_were(
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("more", [{}, {"no_repeat_ngram_size": 2}], ids=["by client", "by hand"])
 def test_code_writes_as_the_page_does_and_brings_its_key(
-    node: Callable[..., Any], locked: Running, pipe: Callable[..., Any], tmp_path: Path, language: str, more: dict[str, int]
+    node: Callable[..., Any],
+    locked: Running,
+    pipe: Callable[..., Any],
+    tmp_path: Path,
+    language: str,
+    more: dict[str, int],
 ) -> None:
     options = {"max_new_tokens": 6, "do_sample": False, **more}
     body = {"inputs": "Berlin is", "parameters": options, "stream": True}

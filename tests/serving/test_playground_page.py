@@ -198,8 +198,8 @@ def test_attention_of_any_layer_and_head_is_drawn(server: Running, page: Any) ->
     ask(page, text="Anna lives in Berlin.")
     panel = tab(page, "Attention")
     panel.locator("canvas").nth(1).wait_for()
-    panel.get_by_label("Layer").select_option(label="Layer 2")
-    panel.get_by_label("Head").select_option(label="Head 4")
+    panel.get_by_role("combobox", name="Layer").select_option(label="Layer 2")
+    panel.get_by_role("combobox", name="Head").select_option(label="Head 4")
     panel.get_by_text("Layer 2, head 4").wait_for()
     body = {"inputs": "Anna lives in Berlin.", "layer": 1, "head": 3}
     found = server.post("/playground/bert-tags/attention", body)[1]
@@ -230,7 +230,9 @@ def test_the_json_is_the_server_s_and_code_follows_the_form(server: Running, pag
     code.get_by_role("tab", name="Python").click()
     assert "InferenceClient" in code.locator("pre:visible").text_content()
     page.locator('[data-field="text"]').fill("Another film.")
-    page.wait_for_function("[...document.querySelectorAll('.code')].some((one) => one.textContent.includes('Another film'))")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.code')].some((one) => one.textContent.includes('Another film'))"
+    )
     assert code.get_by_role("tab", name="Python").get_attribute("aria-selected") == "true"
     assert axe(page, **ACCESSIBLE) == []
 
@@ -321,5 +323,7 @@ def test_the_api_is_shown_from_this_server_alone(server: Running, page: Any) -> 
     page.locator(".operation").first.wait_for()
     paths = set(server.get("/openapi.json")[1]["paths"])
     assert set(page.locator(".operation .path").all_text_contents()) == paths
-    page.locator(".operation summary").first.click()
+    attention = page.locator(".operation").filter(has_text="/playground/{model_id}/attention")
+    attention.locator("summary").click()
+    assert attention.get_by_text("Which stack, or the decoder's view of the source.").is_visible()
     assert axe(page, **ACCESSIBLE) == []

@@ -91,9 +91,17 @@ class Recorded:
     keys: list[int]
 
 
-def draw_attention(staged: Staged, asked: AttentionRequest) -> AttentionMap:
+@dataclass(frozen=True)
+class ModelRows:
+    """What a model reads of one input, and whether that is all of it."""
+
+    rows: Sequence[Mapping[str, list[int]]]
+    whole: bool
+
+
+def draw_attention(staged: Staged, asked: AttentionRequest, read: ModelRows) -> AttentionMap:
     """The map that was asked for; raises Invalid where there is no such layer, head, row or part."""
-    rows, whole = model_rows(staged, asked)
+    rows = read.rows
     row = rows[picked("row", asked.row, len(rows))]
     cut = {name: values[:TOKENS] for name, values in row.items()}
     recorded = record(staged, cut, asked.target)
@@ -113,7 +121,7 @@ def draw_attention(staged: Staged, asked: AttentionRequest) -> AttentionMap:
         heads=len(found.maps[0]),
         row=asked.row,
         rows=len(rows),
-        truncated=not whole or len(row["input_ids"]) > TOKENS,
+        truncated=not read.whole or len(row["input_ids"]) > TOKENS,
         queries=named(staged, found.queries),
         keys=named(staged, found.keys),
         weights=[[round(weight, 4) for weight in line] for line in found.maps[layer][head].double().tolist()],
@@ -121,8 +129,8 @@ def draw_attention(staged: Staged, asked: AttentionRequest) -> AttentionMap:
     )
 
 
-def model_rows(staged: Staged, asked: AttentionRequest) -> tuple[list[Mapping[str, list[int]]], bool]:
-    """What the model reads of an input, and whether that is all of it."""
+def model_rows(staged: Staged, asked: AttentionRequest) -> ModelRows:
+    """The rows of the input that was asked about; raises PipelineError where it makes no sense."""
     given = asked.parameters or {}
     settings = staged.settle({name: given[name] for name in ROW_OPTIONS if given.get(name) is not None})
     inputs, whole = shortened(asked.inputs)
@@ -130,7 +138,7 @@ def model_rows(staged: Staged, asked: AttentionRequest) -> tuple[list[Mapping[st
     rows = [row.inputs for row in groups[0] if len(row)]
     if not rows:
         raise Invalid("the text has no tokens")
-    return rows, whole
+    return ModelRows(rows, whole)
 
 
 def shortened(inputs: Any) -> tuple[Any, bool]:
@@ -203,7 +211,9 @@ def named(staged: Staged, ids: Sequence[int]) -> list[MapToken]:
     texts = [tokenizer.decode([number]) for number in ids]
     spelled = tokenizer.convert_ids_to_tokens(list(ids))
     return [
-        MapToken(id=number, text=text if text.strip() and "\ufffd" not in text else str(name), special=number in special)
+        MapToken(
+            id=number, text=text if text.strip() and "\ufffd" not in text else str(name), special=number in special
+        )
         for number, text, name in zip(ids, texts, spelled, strict=True)
     ]
 

@@ -6,18 +6,21 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
 from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
 
 from .. import __version__
 from ..pipelines.limits import truncation_length
-from .attention import AttentionMap, AttentionRequest, draw_attention
+from .attention import AttentionMap, AttentionRequest, draw_attention, model_rows
 from .errors import NotFound
 from .models import Served
+from .routes.targets import ModelId, new_router, serving_of
 from .schemas import parameters_schema
 
 TYPES = {
@@ -185,19 +188,15 @@ def model_page(served: Served) -> ModelPage:
 
 def router() -> APIRouter:
     """The routes of the pages."""
-    routes = APIRouter(tags=["Playground"])
+    routes = new_router("playground")
 
     @routes.get("/", include_in_schema=False)
     async def index(request: Request) -> Response:
         return assets()["page.html"].answer(request)
 
-    @routes.get("/docs", include_in_schema=False)
-    async def docs(request: Request) -> Response:
-        return assets()["docs.html"].answer(request)
-
     @routes.get("/ui/models/{name:path}", include_in_schema=False)
     async def model_shell(request: Request, name: str) -> Response:
-        known = name.partition("/pipeline/")[0] in request.app.state.serving.models
+        known = name.partition("/pipeline/")[0] in serving_of(request).models
         return assets()["page.html"].answer(request, 200 if known else 404)
 
     @routes.get("/static/{name}", include_in_schema=False)
@@ -206,19 +205,23 @@ def router() -> APIRouter:
             raise NotFound("there is no such file")
         return assets()[name].answer(request)
 
-    @routes.get("/playground/models", summary="What the pages show")
+    @routes.get("/playground/models")
     async def models(request: Request, response: Response) -> Playground:
+        """All models with their tasks, parameters and examples, as the pages show them."""
         response.headers["Cache-Control"] = "no-store"
-        pages = [model_page(served) for served in request.app.state.serving.models.values()]
+        pages = [model_page(served) for served in serving_of(request).models.values()]
         return Playground(version=__version__, models=pages)
 
-    @routes.post("/playground/{model_id:path}/attention", summary="Which tokens a token looks at")
-    async def attention(request: Request, model_id: str, asked: AttentionRequest) -> AttentionMap:
-        serving = request.app.state.serving
-        served = serving.find(model_id)
+    @routes.post("/playground/{model_id:path}/attention")
+    async def attention(request: Request, model_id: ModelId, asked: AttentionRequest) -> AttentionMap:
+        """Which tokens of an input each token looks at, in one layer and head."""
+        serving = serving_of(request)
+        served = await serving.loaded(serving.find(model_id))
+        staged = served.staged(asked.task)
         permit = serving.admission.enter(1)  # a picture waits its turn, or is refused, like everything else
         try:
-            return await served.run(draw_attention, served.staged(asked.task), asked)
+            rows = await serving.read(partial(model_rows, staged, asked))
+            return await served.run(draw_attention, staged, asked, rows)
         finally:
             permit.leave()
 

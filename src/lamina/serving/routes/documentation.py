@@ -11,14 +11,20 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-HEADERS = {"content-security-policy": POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
-h2 { margin-top: 2.5rem; } details { border-top: 1px solid #8886; padding: .4rem 0; }
-summary { cursor: pointer; } summary code { font-size: 1rem; } .method { display: inline-block; width: 4rem; }
-pre { overflow: auto; padding: .75rem; background: #8882; border-radius: .4rem; } p { margin: .4rem 0; }
+from ..playground import SECURITY
+
+Schema = Mapping[str, Any]
+
+DEEPEST = 3  # objects within objects that are shown
+STYLES = ("base.css", "layout.css", "docs.css")
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+HEADER = """
+<a class=skip href=#main>Skip to the addresses</a>
+<header class=top>
+<a class=brand href=/><img src=/static/icon.svg alt="" width=26 height=26><span>Lamina</span></a>
+<span class=switcher></span>
+<nav class=links aria-label=Server><a href=/>Models</a><a href=/openapi.json>openapi.json</a></nav>
+</header>
 """
 
 
@@ -29,65 +35,124 @@ def router() -> APIRouter:
     @made.get("/docs")
     async def docs(request: Request) -> Response:
         """What can be asked here, and how."""
-        headers = {
-            "content-security-policy": POLICY,
-            "x-content-type-options": "nosniff",
-            "referrer-policy": "no-referrer",
-        }
-        return HTMLResponse(page(request.app.openapi()), headers=headers)
+        return HTMLResponse(page(request.app.openapi()), headers=SECURITY)
 
     return made
 
 
-def page(document: Mapping[str, Any]) -> str:
+def page(document: Schema) -> str:
     """An OpenAPI document as HTML."""
     info = document["info"]
+    name = _text(f"{info['title']} {info['version']}")
     return "".join(
         (
-            "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
-            f"<title>{_text(info['title'])}: addresses</title><style>{STYLE}</style><body>",
-            f"<h1>{_text(info['title'])} {_text(info['version'])}</h1><p>{_text(info.get('summary', ''))} ",
-            "<a href=/openapi.json>OpenAPI document</a> · <a href=/>Playground</a></p><main>",
+            "<!doctype html><html lang=en><head><meta charset=utf-8>",
+            "<meta name=viewport content='width=device-width, initial-scale=1'>",
+            f"<title>API · {name}</title><link rel=icon href=/static/icon.svg type=image/svg+xml>",
+            "<script src=/static/theme.js></script>",
+            *(f"<link rel=stylesheet href=/static/{style}>" for style in STYLES),
+            f"</head><body>{HEADER}<main id=main tabindex=-1><div class=heading><h1>{name}</h1>",
+            f"<p class=lead>{_text(info.get('summary', ''))}</p></div><div class=docs>",
             *_sections(document),
-            "</main>",
+            "</div></main></body></html>",
         )
     )
 
 
-def _sections(document: Mapping[str, Any]) -> Iterator[str]:
+def _sections(document: Schema) -> Iterator[str]:
     tagged: dict[str, list[str]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             tag = (operation.get("tags") or ["more"])[0]
             tagged.setdefault(tag, []).append(_operation(document, path, method, operation))
     for tag, shown in tagged.items():
-        yield f"<h2>{_text(tag)}</h2>{''.join(shown)}"
+        yield f"<section><h2>{_text(tag)}</h2>{''.join(shown)}</section>"
 
 
-def _operation(document: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]) -> str:
-    parts = [
-        f"<details><summary><code><span class=method>{method.upper()}</span>{_text(path)}</code></summary>",
-        f"<p>{_text(operation.get('description', ''))}</p>",
-    ]
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-    if body is not None:
-        parts.append(f"<h3>Request</h3><pre tabindex=0>{_text(json.dumps(_resolved(document, body), indent=1))}</pre>")
-    answer = operation.get("responses", {}).get("200", {}).get("content", {}).get("application/json", {}).get("schema")
-    if answer:
-        parts.append(f"<h3>Answer</h3><pre tabindex=0>{_text(json.dumps(_resolved(document, answer), indent=1))}</pre>")
-    return "".join((*parts, "</details>"))
+def _operation(document: Schema, path: str, method: str, operation: Schema) -> str:
+    description = operation.get("description", "")
+    statuses = "".join(
+        f"<li><code>{_text(status)}</code> <span class=soft>{_text(answer.get('description', ''))}</span></li>"
+        for status, answer in operation.get("responses", {}).items()
+    )
+    return "".join(
+        (
+            f"<details class=operation><summary><span class=method>{method.upper()}</span>",
+            f"<span class=path>{_text(path)}</span><span class=soft>{_text(description.partition('.')[0])}</span>",
+            f"</summary><div class=inside><p>{_text(description)}</p>",
+            _parameters(document, operation.get("parameters", [])),
+            _content(document, "Request", operation.get("requestBody", {})),
+            _content(document, "Answer", operation.get("responses", {}).get("200", {})),
+            f"<h3>Statuses</h3><ul class=fields>{statuses}</ul></div></details>",
+        )
+    )
 
 
-def _resolved(document: Mapping[str, Any], schema: Any, depth: int = 0) -> Any:
-    """A schema with what it refers to in place, some levels down."""
-    if isinstance(schema, list):
-        return [_resolved(document, one, depth) for one in schema]
-    if not isinstance(schema, dict):
+def _parameters(document: Schema, parameters: list[Any]) -> str:
+    if not parameters:
+        return ""
+    asked = {
+        "properties": {one["name"]: {**one["schema"], "description": one.get("description", "")} for one in parameters},
+        "required": [one["name"] for one in parameters if one.get("required")],
+    }
+    return f"<h3>In the address</h3>{_fields(document, asked, 0)}"
+
+
+def _content(document: Schema, title: str, described: Schema) -> str:
+    parts = []
+    for media, content in described.get("content", {}).items():
+        schema = content.get("schema", {})
+        inner = _object_in(document, schema)
+        parts.append(f"<h3>{title}: <code>{_text(media)}</code>{_type(document, schema)}</h3>")
+        parts.append(_fields(document, inner, 0) if inner else "")
+    return "".join(parts)
+
+
+def _fields(document: Schema, schema: Schema, depth: int) -> str:
+    items = []
+    for name, given in schema["properties"].items():
+        inner = _object_in(document, given) if depth < DEEPEST else None
+        must = "<span class=must>required</span>" if name in schema.get("required", ()) else ""
+        words = given.get("description") or _resolved(document, given).get("description", "")
+        items.append(
+            f"<li><code>{_text(name)}</code>{_type(document, given)}{must}<p>{_text(words)}</p>"
+            f"{_fields(document, inner, depth + 1) if inner else ''}</li>"
+        )
+    return f"<ul class=fields>{''.join(items)}</ul>"
+
+
+def _type(document: Schema, given: Schema) -> str:
+    """The type of a schema with its limits, beside its name."""
+    schema = _resolved(document, given)
+    bounds = "".join(f" {sign} {schema[name]}" for name, sign in BOUNDS.items() if name in schema)
+    usual = f", default {json.dumps(given['default'])}" if given.get("default") is not None else ""
+    return f"<span class=type>{_text(_type_name(document, given) + bounds + usual)}</span>"
+
+
+def _type_name(document: Schema, given: Schema) -> str:
+    schema = _resolved(document, given)
+    if options := schema.get("anyOf", schema.get("oneOf")):
+        return " | ".join(dict.fromkeys(_type_name(document, option) for option in options))
+    if "enum" in schema or "const" in schema:
+        return " | ".join(json.dumps(value) for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        return f"[{_type_name(document, schema.get('items', {}))}]"
+    return str(schema["title"] if "properties" in schema and "title" in schema else schema.get("type", "any"))
+
+
+def _object_in(document: Schema, given: Schema) -> Schema | None:
+    """The object inside a schema: itself, its items, or the first of its options that is one."""
+    schema = _resolved(document, given)
+    if schema.get("properties"):
         return schema
+    inside = [schema.get("items"), *schema.get("anyOf", schema.get("oneOf", []))]
+    return next((found for one in inside if one and (found := _object_in(document, one))), None)
+
+
+def _resolved(document: Schema, schema: Schema) -> Schema:
+    """A schema, or what it refers to."""
     name = str(schema.get("$ref", "")).rpartition("/")[2]
-    if name and depth < 4:
-        return _resolved(document, document["components"]["schemas"][name], depth + 1)
-    return {key: _resolved(document, value, depth) for key, value in schema.items()}
+    return _resolved(document, document["components"]["schemas"][name]) if name else schema
 
 
 def _text(words: str) -> str:

@@ -5,7 +5,7 @@ import { bars, percent } from "./bars.js";
 import { element, freshId } from "./dom.js";
 import { overviewPicture } from "./overview.js";
 import { mapPicture } from "./map.js";
-import { visible } from "./tokens.js";
+import { visible } from "./pieces.js";
 
 const PARTS = { encoder: "Encoder", decoder: "Decoder", cross: "Decoder to source", self: "Self-attention" };
 const LISTED = 5; // tokens that a token looks at most

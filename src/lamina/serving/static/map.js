@@ -2,7 +2,7 @@
 
 import { onThemeChange, paint } from "./colors.js";
 import { element } from "./dom.js";
-import { visible } from "./tokens.js";
+import { visible } from "./pieces.js";
 
 const WIDEST = 520; // pixels
 const LARGEST = 30; // of a cell

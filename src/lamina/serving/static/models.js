@@ -52,7 +52,7 @@ export function modelList(models) {
       ),
       element("p", {}, model.error ?? taskOf(model.task)?.summary ?? ""),
       otherTasks(model),
-      element("p", { class: "card-foot" }, stateChip(model.state), element("span", {}, facts(model).join(" · "))),
+      element("p", { class: "card-foot" }, stateChip(model.state), element("span", {}, facts(model).slice(0, 3).join(" · "))),
     ),
   );
   return element(

@@ -11,6 +11,7 @@ import { showTokens } from "./tokens.js";
 import { stream } from "./writing.js";
 
 const plainTask = (name) => (name.startsWith("translation") ? "translation" : name);
+const LONGEST_TARGET = 2000; // UTF-16 units, within the server's limit
 const nothing = (text) => element("p", { class: "nothing" }, text);
 
 /**
@@ -56,7 +57,7 @@ export function output(model, task) {
   const run = async (request, signal) => {
     Object.assign(state, request, { running: request });
     part.setAttribute("aria-busy", "true");
-    const flow = request.body.stream ? stream(request.values) : null;
+    const flow = request.body.stream ? stream(task.streams ? request.values.text : "") : null;
     try {
       const onevent = flow && ((event) => show(panels.answer, flow, event));
       const { answer, metrics } = await ask(model, request.body, { signal, onevent });
@@ -95,7 +96,7 @@ const isEmpty = (inputs) => (typeof inputs === "string" ? inputs.trim() === "" :
 function targetOf(body, answered, answer) {
   if (answered === null || JSON.stringify(answered) !== JSON.stringify(body)) return undefined;
   const first = Array.isArray(answer) ? answer[0] : answer;
-  return first?.summary_text ?? first?.translation_text ?? (body.stream ? undefined : first?.generated_text);
+  return (first?.summary_text ?? first?.translation_text ?? first?.generated_text)?.slice(0, LONGEST_TARGET);
 }
 
 function drawTokens(panel, model, task, state, onerror) {

@@ -82,7 +82,7 @@ function python(call) {
   const options = { ...parameters, ...rest };
   const [method, place, known] = METHODS[task] ?? ["", null, ""];
   const fits = Object.keys(options).every((name) => known.split(" ").includes(name));
-  if (!method || !fits || (typeof inputs === "object" && task in TEXT_ONLY)) return plainPython(call);
+  if (!method || !fits || (stream && task !== "text-generation") || (typeof inputs === "object" && task in TEXT_ONLY)) return plainPython(call);
   const positional = place([inputs]);
   const named = Array.isArray(positional) ? options : { ...positional, ...options };
   const given = [

@@ -12,13 +12,14 @@ import { continuation, rewritten } from "./writing.js";
  * @property {(values: Object<string, any>) => any} inputs the `inputs` of the request
  * @property {string[]} [promoted] parameters that the form asks for as fields
  * @property {boolean} [rooted] whether parameters stand beside `inputs` instead of below `parameters`
- * @property {boolean} [streams]
+ * @property {boolean} [streams] whether its text comes token by token without being asked to
  * @property {(answer: any, context: Object) => Node} show
  */
 
 const TEXT = { name: "text", label: "Text", kind: "text" };
 const SHORT = { ...TEXT, rows: 3 };
 const alone = ({ text }) => text;
+const AS_IT_COMES = { name: "stream", label: "Show the text as it comes (greedy search)", kind: "switch" };
 
 /** @type {Object<string, PageTask>} */
 export const TASKS = {
@@ -88,19 +89,19 @@ export const TASKS = {
   },
   "text2text-generation": {
     summary: "Writes a text for a text, by whatever the model was trained for.",
-    fields: [TEXT],
+    fields: [TEXT, AS_IT_COMES],
     inputs: alone,
     show: rewritten,
   },
   summarization: {
     summary: "Writes the gist of a text.",
-    fields: [{ ...TEXT, rows: 10 }],
+    fields: [{ ...TEXT, rows: 10 }, AS_IT_COMES],
     inputs: alone,
     show: rewritten,
   },
   translation: {
     summary: "Writes a text in another language.",
-    fields: [TEXT],
+    fields: [TEXT, AS_IT_COMES],
     inputs: alone,
     show: rewritten,
   },
@@ -121,9 +122,13 @@ export function bodyOf(task, values, parameters) {
   const body = { inputs: task.inputs(values) };
   if (task.rooted) Object.assign(body, all);
   else if (Object.keys(all).length) body.parameters = all;
-  if (task.streams) body.stream = true;
+  if ((task.streams && flows(parameters)) || values.stream) body.stream = true;
   return body;
 }
+
+/** Whether a text can be told token by token: there is one of it, and no search that changes its mind. */
+const flows = (parameters) =>
+  ["num_return_sequences", "best_of", "num_beams"].every((name) => (parameters[name] ?? 1) <= 1);
 
 /** The first of the fields that must not be empty and is. */
 export function missingField(task, values) {

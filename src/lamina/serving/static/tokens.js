@@ -3,11 +3,9 @@
 import { tokenize } from "./api.js";
 import { codePointCount } from "./codepoints.js";
 import { element } from "./dom.js";
+import { readable, visible } from "./pieces.js";
 
 const HUES = 8;
-
-/** Spaces and ends of lines made visible. */
-export const visible = (text) => text.replaceAll(" ", "·").replaceAll("\n", "↵").replaceAll("\t", "⇥") || "∅";
 
 /**
  * Fills `panel` with the tokens of every text of the form.
@@ -31,12 +29,13 @@ export async function showTokens(panel, model, texts, signal) {
 function section(label, text, tokens, model) {
   const characters = codePointCount(text);
   const limit = model.max_length && tokens.length > model.max_length ? `, more than the ${model.max_length} it reads` : "";
+  const names = readable(tokens, text);
   const pieces = tokens.map((token, place) => {
     const where = Number.isInteger(token.start) && !token.special ? `characters ${token.start}–${token.stop}` : "added";
     return element(
       "li",
-      { class: token.special ? "piece special" : `piece hue-${place % HUES}`, title: `Token ${place}, ${where}` },
-      element("span", { class: "piece-text", dir: "auto" }, visible(token.text)),
+      { class: token.special ? "piece special" : `piece hue-${place % HUES}`, title: `Token ${place}: ${token.text}, ${where}` },
+      element("span", { class: "piece-text", dir: "auto" }, visible(names[place])),
       element("span", { class: "piece-id" }, String(token.id)),
     );
   });

@@ -30,7 +30,7 @@ function written(prompt, text) {
 }
 
 /** The same while it is being written: `push` adds a token's text. */
-export function stream(values) {
+export function stream(prompt) {
   const fresh = element("span", { class: "fresh" });
   const part = element(
     "div",
@@ -38,7 +38,7 @@ export function stream(values) {
     element(
       "p",
       { class: "prose", dir: "auto" },
-      element("span", { class: "prompt" }, values.text),
+      element("span", { class: "prompt" }, prompt),
       fresh,
       element("span", { class: "caret", "aria-hidden": "true" }),
     ),
