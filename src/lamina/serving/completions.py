@@ -151,7 +151,8 @@ class Completion:
         return {
             "tokens": list(pieces),
             "token_logprobs": [token.logprob for token in tokens],
-            "top_logprobs": [{decode([id]): value for id, value in token.top} for token in tokens],
+            # Of several tokens with one text, half letters for instance, the likeliest counts: the last one in.
+            "top_logprobs": [{decode([id]): value for id, value in reversed(token.top)} for token in tokens],
             "text_offset": offsets[: len(pieces)],
         }
 
