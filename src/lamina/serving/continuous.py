@@ -217,7 +217,10 @@ class Writer:
         """After prompts could not be read together: in halves where memory ran out, else one by one."""
         memory = out_of_memory(error)
         self.metrics.failed(self.id, "memory" if memory else "poison")
-        if len(writings) == 1:
+        if len(writings) == 1 and not isinstance(error, LaminaError) and writings[0].attempts < ATTEMPTS:
+            writings[0].attempts += 1
+            self._read(writings)
+        elif len(writings) == 1:
             self.suspect = not isinstance(error, LaminaError)
             self._fail(writings[0], _failure(error))
         elif memory:

@@ -127,7 +127,7 @@ class Engine:
             lane.abandon(BackendFailed("the model thread failed; the log says where"))
 
     def _run_calls(self) -> None:
-        while self._calls:
+        while self._calls and not self.stopping:
             self._run(self._calls.popleft())
 
     def _run(self, call: _Call) -> None:
