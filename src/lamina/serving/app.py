@@ -95,6 +95,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         return await _on_refusal(request, error.__cause__)
     if error.status_code == 404:
         return refuse(NotFound("there is nothing at this address; /docs lists what there is"), path)
+    if error.status_code == 400:  # FastAPI's word for a body that it could not decode
+        return refuse(Invalid("the body is not JSON in UTF-8"), path)
     refusal = Refusal(str(error.detail))
     refusal.kind = "method_not_allowed" if error.status_code == 405 else "invalid"
     return Json(refusal_body(refusal, speaks_openai(path)), error.status_code, dict(error.headers or {}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 Truncation = Literal["do_not_truncate", "longest_first", "only_first", "only_second"]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -44,7 +44,7 @@ class TextClassificationParameters(Parameters):
         None, description="What turns the model's numbers into scores; left out, what the model was trained with."
     )
     top_k: Count | None = Field(None, description="How many labels, best first; left out, all of them.")
-    truncation: bool | Truncation | None = Field(None, description="Cut off a text that is too long for the model.")
+    truncation: StrictBool | Truncation | None = Field(None, description="Cut off a text too long for the model.")
 
 
 class TokenClassificationParameters(Parameters):
@@ -66,8 +66,8 @@ class QuestionAnsweringParameters(Parameters):
     max_answer_len: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None, description="Most tokens of an answer; left out, 15."
     )
-    handle_impossible_answer: bool | None = Field(None, description="Let the empty answer compete.")
-    align_to_words: bool | None = Field(None, description="Let answers grow to whole words; left out, yes.")
+    handle_impossible_answer: StrictBool | None = Field(None, description="Let the empty answer compete.")
+    align_to_words: StrictBool | None = Field(None, description="Let answers grow to whole words; left out, yes.")
     doc_stride: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
         None, description="Tokens by which the windows of a long context overlap."
     )
@@ -94,15 +94,15 @@ class ZeroShotClassificationParameters(Parameters):
     hypothesis_template: Text | None = Field(
         None, description="A sentence with {} in the label's place; left out, This example is {}."
     )
-    multi_label: bool | None = Field(None, description="Labels do not exclude each other.")
-    multi_class: bool | None = Field(None, description="The older name of multi_label.")
+    multi_label: StrictBool | None = Field(None, description="Labels do not exclude each other.")
+    multi_class: StrictBool | None = Field(None, description="The older name of multi_label.")
 
 
 class FeatureExtractionParameters(Parameters):
     """Options of feature extraction."""
 
-    normalize: bool | None = Field(None, description="Scale vectors to length one.")
-    truncate: bool | None = Field(None, description="Cut off a text that is too long for the model.")
+    normalize: StrictBool | None = Field(None, description="Scale vectors to length one.")
+    truncate: StrictBool | None = Field(None, description="Cut off a text too long for the model.")
     truncation_direction: Literal["left", "right", "Left", "Right"] | None = Field(
         None, description="Which end is cut off; left out, the right one."
     )
@@ -111,7 +111,7 @@ class FeatureExtractionParameters(Parameters):
     encoding_format: Literal["float", "base64"] | None = Field(
         None, description="Taken for the sake of existing clients; vectors are lists of numbers here."
     )
-    return_tensors: bool | None = Field(None, description="Taken for the sake of existing clients.")
+    return_tensors: StrictBool | None = Field(None, description="Taken for the sake of existing clients.")
 
 
 class SentenceSimilarityParameters(Parameters):
@@ -125,7 +125,7 @@ class WritingParameters(Parameters):
     min_new_tokens: Annotated[int, Field(ge=0, le=100_000)] | None = Field(None, description="Fewest tokens to write.")
     max_length: Count | None = Field(None, description="As max_new_tokens, but counts the prompt.")
     min_length: Annotated[int, Field(ge=0, le=100_000)] | None = Field(None, description="The same for the fewest.")
-    do_sample: bool | None = Field(None, description="Draw tokens by their probability.")
+    do_sample: StrictBool | None = Field(None, description="Draw tokens by their probability.")
     temperature: Annotated[float, Field(ge=0, le=100)] | None = Field(
         None, description="Below one: surer, above: bolder. Zero: always the likeliest."
     )
@@ -144,17 +144,17 @@ class WritingParameters(Parameters):
     length_penalty: Annotated[float, Field(ge=-100, le=100)] | None = Field(
         None, description="Above zero, beams prefer longer texts."
     )
-    early_stopping: bool | Literal["never"] | None = Field(None, description="When a search with beams ends.")
+    early_stopping: StrictBool | Literal["never"] | None = Field(None, description="When a search with beams ends.")
     num_return_sequences: Annotated[int, Field(ge=1, le=16)] | None = Field(None, description="How many texts.")
     max_time: Annotated[float, Field(gt=0, le=3600)] | None = Field(None, description="Seconds after which to stop.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(None, description="The same seed draws the same text.")
-    clean_up_tokenization_spaces: bool | None = Field(None, description="Remove spaces before punctuation.")
+    clean_up_tokenization_spaces: StrictBool | None = Field(None, description="Remove spaces before punctuation.")
 
 
 class TextToTextParameters(WritingParameters):
     """Options of writing one text for another."""
 
-    truncation: bool | Truncation | None = Field(None, description="Cut off a text that is too long for the model.")
+    truncation: StrictBool | Truncation | None = Field(None, description="Cut off a text too long for the model.")
     generate_parameters: dict[str, Any] | None = Field(None, description="The options of writing, one level down.")
     generation_parameters: dict[str, Any] | None = Field(None, description="Another name of generate_parameters.")
 
@@ -182,7 +182,7 @@ class Grammar(BaseModel):
 class TextGenerationParameters(WritingParameters):
     """Options of text generation, those of text-generation-inference included."""
 
-    return_full_text: bool | None = Field(None, description="Show the prompt before the new text.")
+    return_full_text: StrictBool | None = Field(None, description="Show the prompt before the new text.")
     stop: Stops | None = Field(None, description="Texts at which to stop.")
     stop_sequences: Stops | None = Field(None, description="The older name of stop.")
     truncate: Count | None = Field(None, description="Read only so many tokens of the prompt, its last ones.")
@@ -192,9 +192,9 @@ class TextGenerationParameters(WritingParameters):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
         None, description="Above zero: tokens that were written are less likely."
     )
-    watermark: bool | None = Field(None, description="Mark the text so that it can be told apart later.")
-    details: bool | None = Field(None, description="Tell each token with its probability.")
-    decoder_input_details: bool | None = Field(None, description="Tell the tokens of the prompt as well.")
+    watermark: StrictBool | None = Field(None, description="Mark the text so that it can be told apart later.")
+    details: StrictBool | None = Field(None, description="Tell each token with its probability.")
+    decoder_input_details: StrictBool | None = Field(None, description="Tell the tokens of the prompt as well.")
     top_n_tokens: Annotated[int, Field(ge=1, le=20)] | None = Field(
         None, description="Tell so many of the likeliest tokens of each step."
     )
@@ -239,7 +239,7 @@ class TaskRequest(BaseModel):
     )
     parameters: dict[str, Any] | None = Field(None, description="Options of the task.")
     options: dict[str, Any] | None = Field(None, description="Taken for the sake of existing clients.")
-    stream: bool = Field(False, description="Text generation: tokens as they are written, as server-sent events.")
+    stream: StrictBool = Field(False, description="Text generation: tokens as they are written, as server-sent events.")
 
 
 class ErrorAnswer(BaseModel):

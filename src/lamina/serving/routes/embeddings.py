@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -31,9 +31,9 @@ class EmbedRequest(_Request):
     """Texts to have vectors of; ids stand for the text that they decode to."""
 
     inputs: str | list[str] | list[Ids]
-    truncate: bool = True
+    truncate: StrictBool = True
     truncation_direction: Direction = "Right"
-    normalize: bool = True
+    normalize: StrictBool = True
     dimensions: Annotated[int, Field(ge=1)] | None = None
     prompt_name: str | None = None
 
@@ -42,8 +42,8 @@ class PredictRequest(_Request):
     """A text, a pair of texts, or a batch of either, each in a list of its own."""
 
     inputs: str | list[str] | list[list[str]]
-    raw_scores: bool = False
-    truncate: bool = True
+    raw_scores: StrictBool = False
+    truncate: StrictBool = True
 
 
 class RerankRequest(_Request):
@@ -51,9 +51,9 @@ class RerankRequest(_Request):
 
     query: str
     texts: Annotated[list[str], Field(min_length=1)]
-    raw_scores: bool = False
-    return_text: bool = False
-    truncate: bool = True
+    raw_scores: StrictBool = False
+    return_text: StrictBool = False
+    truncate: StrictBool = True
 
 
 class Comparison(BaseModel):
@@ -74,14 +74,14 @@ class TokenizeRequest(_Request):
     """Texts to take apart."""
 
     inputs: str | list[str]
-    add_special_tokens: bool = True
+    add_special_tokens: StrictBool = True
 
 
 class DecodeRequest(_Request):
     """Ids to put together."""
 
     ids: Ids | list[Ids]
-    skip_special_tokens: bool = True
+    skip_special_tokens: StrictBool = True
 
 
 class Label(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -30,7 +30,7 @@ class GenerateRequest(BaseModel):
 
     inputs: Annotated[str, Field(description="The prompt.")]
     parameters: dict[str, Any] | None = Field(None, description="Options, those of text generation.")
-    stream: bool = Field(False, description="Read at / only.")
+    stream: StrictBool = Field(False, description="Read at / only.")
 
 
 class GenerateAnswer(BaseModel):
