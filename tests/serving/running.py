@@ -52,8 +52,11 @@ class Running:
 
     def post(self, path: str, payload: Any) -> tuple[int, Any]:
         """The same for a request with a JSON body."""
-        headers = {"Content-Type": "application/json"}
-        return self._fetch(urllib.request.Request(self.url + path, json.dumps(payload).encode(), headers))
+        return self.send(path, json.dumps(payload).encode())
+
+    def send(self, path: str, body: bytes) -> tuple[int, Any]:
+        """The same for a body that may not be JSON at all."""
+        return self._fetch(urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"}))
 
     def _fetch(self, request: urllib.request.Request) -> tuple[int, Any]:
         try:
