@@ -87,12 +87,15 @@ def test_spans_that_overlap_or_leave_the_text_do_no_harm(node: Callable[..., Any
     spans = [(0, 3), (2, 5), (4, 400), (9, 4), (-5, 0)]
     source = 'import { cutAtSpans } from "./codepoints.js"; found = cutAtSpans(given.text, given.spans);'
     runs = node(source, {"text": "abcdef", "spans": [{"start": start, "end": end} for start, end in spans]})
-    assert [run["text"] for run in runs] == ["abc", "d", "ef"]
+    assert [run["text"] for run in runs] == ["abc", "de", "f"]
+    assert [run["span"]["start"] for run in runs] == [0, 2, 4]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_events_are_read_however_the_bytes_are_cut(node: Callable[..., Any], size: int) -> None:
-    stream = ': alive\n\ndata:{"n": 1}\n\ndata: {"t": "서울 🏖️"}\r\n\r\nevent: x\ndata: {"a":\ndata: 2}\n\ndata: [DONE]\n\n'
+    stream = (
+        ': alive\n\ndata:{"n": 1}\n\ndata: {"t": "서울 🏖️"}\r\n\r\nevent: x\ndata: {"a":\ndata: 2}\n\ndata: [DONE]\n\n'
+    )
     source = """
 import { events } from "./sse.js";
 const bytes = new TextEncoder().encode(given.stream);

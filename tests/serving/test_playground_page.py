@@ -28,6 +28,15 @@ def answered(page: Any) -> None:
     page.locator('.out:not([aria-busy="true"])').wait_for()
 
 
+def until(page: Any, expression: str) -> None:
+    """Wait until an expression holds; Playwright's own way evaluates text in the page, which the policy refuses."""
+    for _ in range(100):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never so: {expression}")
+
+
 def ask(page: Any, **fields: str) -> None:
     for name, text in fields.items():
         page.locator(f'[data-field="{name}"]').first.fill(text)
@@ -106,7 +115,9 @@ def test_entities_stand_where_they_are_in_the_text(server: Running, page: Any) -
     expected = server.post("/models/bert-tags", {"inputs": text})[1]
     assert expected, "the test needs entities"
     marks = page.locator(".marked mark").evaluate_all("marks => marks.map((mark) => mark.firstChild.textContent)")
-    assert marks == [text[one["start"] : one["end"]] for one in expected]
+    ends = [0, *(one["end"] for one in expected)]
+    starts = [max(one["start"], end) for one, end in zip(expected, ends, strict=False)]  # pieces of one syllable
+    assert marks == [text[start : one["end"]] for start, one in zip(starts, expected, strict=True)]
     shown = page.locator(".marked").evaluate(
         "(all) => [...all.childNodes].map((one) => one.localName === 'mark' ? one.firstChild.data : one.data).join('')"
     )
@@ -168,7 +179,7 @@ def test_an_address_restores_the_input_and_the_answer(server: Running, page: Any
     page.get_by_text("Several labels may be true").click()
     ask(page, text=text, candidate_labels="economy, 스포츠")
     first = page.locator(".bars").text_content()
-    page.wait_for_function("location.hash.includes('candidate_labels')")
+    until(page, "location.hash.includes('candidate_labels')")
     assert "?" not in page.url, "what stands before the # is sent to the server"
     address = page.url
     page.goto("about:blank")
@@ -210,7 +221,7 @@ def test_attention_of_any_layer_and_head_is_drawn(server: Running, page: Any) ->
     )
     assert drawn["width"] == len(found["keys"])
     expected = [round(255 * weight**0.5) for row in found["weights"] for weight in row]
-    assert list(drawn["ink"].values()) == pytest.approx(expected, abs=1)
+    assert list(drawn["ink"]) == pytest.approx(expected, abs=1)
     chosen = panel.get_by_role("group", name="The token that looks").get_by_role("button", pressed=True)
     chosen.focus()
     page.keyboard.press("ArrowRight")
@@ -230,9 +241,7 @@ def test_the_json_is_the_server_s_and_code_follows_the_form(server: Running, pag
     code.get_by_role("tab", name="Python").click()
     assert "InferenceClient" in code.locator("pre:visible").text_content()
     page.locator('[data-field="text"]').fill("Another film.")
-    page.wait_for_function(
-        "[...document.querySelectorAll('.code')].some((one) => one.textContent.includes('Another film'))"
-    )
+    until(page, "[...document.querySelectorAll('.code')].some((one) => one.textContent.includes('Another film'))")
     assert code.get_by_role("tab", name="Python").get_attribute("aria-selected") == "true"
     assert axe(page, **ACCESSIBLE) == []
 
@@ -245,7 +254,7 @@ def test_mistakes_are_told_beside_the_form(server: Running, page: Any) -> None:
     page.locator('[data-field="text"]').fill("no gap here")
     page.get_by_role("button", name="Run").click()
     alert.get_by_text("no mask token ([MASK])").wait_for()
-    page.get_by_role("button", name="Gap").click()
+    page.get_by_role("button", name="Gap [MASK]").click()
     assert page.locator('[data-field="text"]').input_value().count("[MASK]") == 1
     page.goto(f"{server.url}/ui/models/nobody")
     page.get_by_text("no such model").wait_for()

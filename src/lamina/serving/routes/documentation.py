@@ -61,11 +61,12 @@ def page(document: Schema) -> str:
 
 def _sections(document: Schema) -> Iterator[str]:
     tagged: dict[str, list[str]] = {}
-    for path, operations in document["paths"].items():
+    paths = sorted(document["paths"].items(), key=lambda item: item[0].startswith("/models/"))  # the short ones first
+    for path, operations in paths:
         for method, operation in operations.items():
             tag = (operation.get("tags") or ["more"])[0]
             tagged.setdefault(tag, []).append(_operation(document, path, method, operation))
-    for tag, shown in tagged.items():
+    for tag, shown in sorted(tagged.items(), key=lambda item: item[0] != "inference"):
         yield f"<section><h2>{_text(tag)}</h2>{''.join(shown)}</section>"
 
 

@@ -28,7 +28,8 @@ export function codePointCount(text) {
 
 /**
  * A text cut into runs: `[{ text, span }]`, where `span` is what covers the run, or null between spans. Spans carry
- * `start` and `end` in code points; one that begins inside another is left out, since a run shows one color.
+ * `start` and `end` in code points. A run shows one color: a span that begins inside another shows what is left of it,
+ * as where the pieces of one Hangul syllable belong to two entities.
  * @param {string} text
  * @param {Array<{start: number, end: number}>} spans
  */
@@ -40,8 +41,8 @@ export function cutAtSpans(text, spans) {
   let reached = 0;
   const sorted = [...spans].sort((one, other) => one.start - other.start || other.end - one.end);
   for (const span of sorted) {
-    const [from, to] = [within(span.start), within(span.end)];
-    if (from < reached || to <= from) continue;
+    const [from, to] = [Math.max(reached, within(span.start)), within(span.end)];
+    if (to <= from) continue;
     if (from > reached) runs.push({ text: text.slice(reached, from), span: null });
     runs.push({ text: text.slice(from, to), span });
     reached = to;

@@ -31,7 +31,7 @@ export function features(answer) {
   onThemeChange(canvas, draw);
   return element(
     "div",
-    {},
+    { class: "stack" },
     element("p", { class: "soft" }, `${fact}, ${range}.`),
     element("div", { class: "heat-frame" }, canvas),
     element("p", { class: "legend", "aria-hidden": "true" }, swatch("below"), "below zero", swatch("above"), "above"),

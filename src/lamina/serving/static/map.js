@@ -68,7 +68,7 @@ export function mapPicture(found, onselect) {
     element("figcaption", {}, `Layer ${found.layer + 1}, head ${found.head + 1}`),
     element(
       "div",
-      { class: labeled ? "map-grid labeled" : "map-grid" },
+      { class: labeled ? "map-grid labeled" : "map-grid", tabindex: "0", role: "group", "aria-label": "The map" },
       labeled ? labels(found.keys, cell, "columns") : null,
       labeled ? labels(found.queries, cell, "rows") : null,
       frame,

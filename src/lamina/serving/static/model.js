@@ -139,11 +139,12 @@ function workbench(model, task) {
   const form = element(
     "form",
     { class: "pane ask", "aria-label": "Input", novalidate: true },
+    element("h2", { class: "unseen" }, "Input"),
     examples(model, start),
     fields.map((one) => [one.part, one.spec.masked && model.mask_token ? maskButton(model, one.first()) : null]),
-    panel.panel,
     buttons.part,
     error,
+    panel.panel,
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();

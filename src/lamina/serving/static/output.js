@@ -46,7 +46,7 @@ export function output(model, task) {
     code: () => (state.body ? showCode(panels.code, model, plainTask(model.task), state.body) : panels.code.replaceChildren(nothing("Write something to see the request as code."))),
   };
   const bar = tabs("What to see", entries, (name) => draw[name]());
-  const part = element("section", { class: "pane out", "aria-label": "Output" }, bar.list, entries.map(({ panel }) => panel), footer);
+  const part = element("section", { class: "pane out", "aria-label": "Output" }, element("h2", { class: "unseen" }, "Output"), bar.list, entries.map(({ panel }) => panel), footer);
   const clear = () => {
     Object.assign(state, { values: {}, body: null, answer: null, answered: null });
     panels.answer.replaceChildren(nothing("Click an example, or write something and run it."));
