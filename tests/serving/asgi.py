@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from fastapi import FastAPI
@@ -116,6 +116,22 @@ async def started(app: FastAPI) -> AsyncIterator[Client]:
         while any(served.state == "loading" for served in client.serving.models.values()):
             await asyncio.sleep(0.005)
         yield client
+
+
+@contextmanager
+def kept(app: FastAPI) -> Iterator[tuple[Client, Callable[[Coroutine[Any, Any, Result]], Result]]]:
+    """A client of an application that runs for several tests, and what waits for its answers."""
+    loop = asyncio.new_event_loop()
+
+    def wait(answer: Coroutine[Any, Any, Any]) -> Any:
+        return loop.run_until_complete(asyncio.wait_for(answer, PATIENCE))
+
+    running = started(app)
+    try:
+        yield wait(running.__aenter__()), wait
+        wait(running.__aexit__(None, None, None))
+    finally:
+        loop.close()
 
 
 async def until(condition: Any) -> None:
