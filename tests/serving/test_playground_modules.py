@@ -140,7 +140,7 @@ const values = {};
 for (const one of parameters) if (one.name in texts) values[one.name] = readValue(one, texts[one.name]);
 found = { kinds: Object.fromEntries(parameters.map((one) => [one.name, one.kind])), values,
   lowest: parameters.find((one) => one.name === "max_new_tokens").minimum,
-  shown: parameters.filter((one) => one.name in values).map((one) => showValue(one, values[one.name])) };
+  shown: parameters.filter((one) => values[one.name] !== undefined).map((one) => showValue(one, values[one.name])) };
 """
     found = node(source, parameters_schema("text-generation"))
     kinds = found["kinds"]
@@ -195,9 +195,10 @@ def run(language: str, code: str, folder: Path, **environment: str) -> str:
         pytest.skip(f"{language} needs a program that is not installed")
     script = folder / names[language]
     script.write_text(code, encoding="utf-8")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     done = subprocess.run(
         [programs[language], str(script)],
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8", **environment},
+        env={**inherited, "PYTHONIOENCODING": "utf-8", **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -216,13 +217,11 @@ def words_of(answer: Any) -> list[str]:
 
 
 def assert_printed(language: str, printed: str, answer: Any) -> None:
-    if language != "python":
+    if language != "python" or not words_of(answer):
         assert_near(json.loads(printed), answer)
         return
     for word in words_of(answer):
         assert word in printed or repr(word)[1:-1] in printed, f"{word!r} is not in {printed}"
-    for number in answer if isinstance(answer, list) and isinstance(answer[0], float) else []:
-        assert f"{number:.4f}" in printed
 
 
 LANGUAGES = ("curl", "python", "javascript")

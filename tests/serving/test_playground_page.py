@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lamina import pipeline
+from lamina.errors import CheckpointError
+from lamina.serving import ServeSettings, create_app
+from lamina.serving.models import Served
 from tests.browser import axe
 
-from .running import Running
+from .running import Running, in_thread
 
 ACCESSIBLE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 EMOJI = "🎂🎉 Ben was late. Anna 👩‍🍳 baked the cake."
@@ -336,3 +341,63 @@ def test_the_api_is_shown_from_this_server_alone(server: Running, page: Any) -> 
     attention.locator("summary").click()
     assert attention.get_by_text("Which stack, or the decoder's view of the source.").is_visible()
     assert axe(page, **ACCESSIBLE) == []
+
+
+@pytest.fixture
+def mixed(checkpoint: Callable[[str], Path]) -> Iterator[tuple[Running, Any]]:
+    """A server of two models, one of which cannot be loaded; and what it holds."""
+
+    def fail() -> Any:
+        raise CheckpointError("model.safetensors is cut off after 12 bytes")
+
+    good = pipeline("text-classification", model=str(checkpoint("bert-moods")), device="cpu")
+    models = {"good/moods": Served.from_pipeline("good/moods", good), "broken": Served("broken", fail, "fill-mask")}
+    app = create_app(ServeSettings(device="cpu"), models)
+    with in_thread(app) as running:
+        yield running, app.state.serving
+
+
+def test_a_model_that_failed_says_why_and_one_that_loads_goes_on_by_itself(
+    mixed: tuple[Running, Any], page: Any
+) -> None:
+    server, serving = mixed
+    page.goto(server.url)
+    page.locator(".card").nth(1).get_by_text("is cut off after 12 bytes").wait_for()
+    assert axe(page, **ACCESSIBLE) == []
+    page.get_by_role("link", name="broken").click()
+    page.get_by_role("alert").get_by_text("is cut off after 12 bytes").wait_for()
+    assert page.get_by_role("button", name="Run").count() == 0
+    serving.models["good/moods"].state = "loading"
+    page.goto(f"{server.url}/ui/models/good/moods")
+    page.get_by_text("The weights are being read.").wait_for()
+    assert axe(page, **ACCESSIBLE) == []
+    serving.models["good/moods"].state = "ready"
+    page.get_by_role("button", name="Run").wait_for()
+    ask(page, text="A fine film.")
+    assert page.locator(".bars li").count() == 3
+
+
+def test_a_server_that_went_away_is_named(mixed: tuple[Running, Any], page: Any) -> None:
+    server, _ = mixed
+    open_model(page, server, "good/moods")
+    page.route("**/models/good/moods", lambda route: route.abort())
+    page.locator('[data-field="text"]').first.fill("A fine film.")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("alert").get_by_text("The server does not answer.").wait_for()
+
+
+def test_an_overloaded_server_says_when_to_come_back(mixed: tuple[Running, Any], page: Any) -> None:
+    server, serving = mixed
+    open_model(page, server, "good/moods")
+    permit = serving.admission.enter(serving.settings.limits.batch_inputs)
+    more = [serving.admission.enter(serving.settings.limits.batch_inputs) for _ in range(1)]
+    try:
+        page.locator('[data-field="text"]').first.fill("A fine film.")
+        page.get_by_role("button", name="Run").click()
+        page.get_by_role("alert").get_by_text("the server is overloaded").wait_for()
+        assert "try again in" in page.get_by_role("alert").text_content().lower()
+    finally:
+        for one in (permit, *more):
+            one.leave()
+    page.get_by_role("button", name="Run").click()
+    answered(page)

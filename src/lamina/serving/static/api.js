@@ -104,9 +104,7 @@ async function refusal(response) {
   } catch {
     message = "";
   }
-  const wait = response.headers.get("retry-after");
   if (response.status === 401) window.dispatchEvent(new Event("lamina-unauthorized"));
-  if (response.status === 429 && wait) message += ` Try again in ${wait} s.`;
   return new ServerError(message || `The server answered ${response.status}.`, response.status, kind);
 }
 
