@@ -25,7 +25,9 @@ MOST = 1e-3  # seconds
 def over_http(case: dict[str, Any], count: int, rounds: int) -> list[float]:
     """CPU seconds that the server needs for a request, one by one on an open connection."""
     server = Server("127.0.0.1", free_port())
-    process = start(case, [sys.executable, "-m", "lamina", "serve", "{folder}", "--port", "{port}"], server, own_group=True)
+    process = start(
+        case, [sys.executable, "-m", "lamina", "serve", "{folder}", "--port", "{port}"], server, own_group=True
+    )
     request, found = server.post("/", {"inputs": SENTENCE}), []
     try:
         asyncio.run(first_answer(server, request))

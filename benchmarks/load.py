@@ -1,4 +1,4 @@
-"""Clients of an HTTP server: some that ask again as soon as they are answered, and some that ask at a rate whatever comes.
+"""Clients of an HTTP server: some ask again as soon as they are answered, some at a rate whatever comes.
 
 Plain sockets: a client library would need more of the two cores than some of the servers.
 """

@@ -9,13 +9,14 @@ import argparse
 import sys
 from typing import Any
 
-from .harness import Contender, Row, main
+from .harness import ROOT, Contender, Row, main
 from .inputs import skewed_prose
 from .models import minilm
 
 TEXTS = {1: 64, 8: 512, 64: 1024}  # by how many clients share them
 WANTED = {"transformers": 5.0, "LitServe": 1.2, "Infinity": 1.2}  # from as many clients on as fill a batch
 FULL = 8
+INFINITY = ROOT / ".cache" / "bench-infinity" / "bin" / "python"  # wants older versions of what the others use
 NEAR = {"fp32": 0.9999, "int8": 0.994}
 
 
@@ -32,7 +33,7 @@ def theirs(clients: int, options: argparse.Namespace) -> list[Contender]:
     return [
         contender("transformers", options.peers, ["-m", "benchmarks.servers.reference", *arguments], clients),
         contender("LitServe", options.peers, batched, clients, path="/predict"),
-        contender("Infinity", options.peers, infinity, clients, path="/embeddings", body="input"),
+        contender("Infinity", INFINITY, infinity, clients, path="/embeddings", body="input"),
     ]
 
 

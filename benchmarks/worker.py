@@ -52,7 +52,7 @@ def end_with_parent() -> None:
 
 
 def memory(field: str, process: Path = Path("/proc/self")) -> float:
-    """A line of a process's status in MB: VmRSS is what is held now, VmHWM the most since its start or `forget_peak`."""
+    """A line of a process's status in MB: VmRSS is held now, VmHWM was the most since its start or `forget_peak`."""
     lines = (process / "status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 

@@ -1,4 +1,4 @@
-"""A server in a process of its own, asked by closed-loop clients: what they get of it each second, and how long they wait."""
+"""A server in a process of its own, asked by closed-loop clients: what they get each second, and how long they wait."""
 
 from __future__ import annotations
 
@@ -78,13 +78,12 @@ def free_port() -> int:
     return port
 
 
-def start(
-    case: dict[str, Any], command: list[str], server: Server, own_group: bool = False
-) -> subprocess.Popen[bytes]:
+def start(case: dict[str, Any], command: list[str], server: Server, own_group: bool = False) -> subprocess.Popen[bytes]:
     """The server; the harness ends it with this process's group, where it gets none of its own."""
     filled = {"{folder}": case["folder"], "{port}": str(server.port), "{threads}": str(case["threads"])}
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, str(case["threads"])), "HF_HUB_OFFLINE": "1"}
+    environment["DO_NOT_TRACK"] = "1"  # one of the servers reports to its makers otherwise
     return subprocess.Popen(
         [filled.get(part, part) for part in command],
         cwd=ROOT,

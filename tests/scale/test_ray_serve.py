@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from pathlib import Path
+import tempfile
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,7 +44,9 @@ def test_a_number_that_makes_no_sense_is_one_error(replicas: str) -> None:
         Scaling.parse(replicas)
 
 
-@pytest.mark.parametrize("wrong", [{"ongoing": 0}, {"waiting": -1}, {"busy": 0}, {"drain": 0}, {"cpus": 0}, {"gpus": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"ongoing": 0}, {"waiting": -1}, {"busy": 0}, {"drain": 0}, {"cpus": 0}, {"gpus": -1}]
+)
 def test_a_replica_that_could_do_nothing_is_one_error(wrong: dict[str, Any]) -> None:
     with pytest.raises(ServingError):
         Scaling(**wrong)
@@ -92,8 +94,12 @@ def test_the_module_is_read_without_ray() -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'lamina[ray]'")
-def test_a_replica_on_a_real_ray(tmp_path: Path) -> None:
-    with own_process("--on", "ray", "--replicas", "1", RAY_TMPDIR=str(tmp_path)) as running:
+def test_a_replica_on_a_real_ray() -> None:
+    # Under a short path: Ray's sockets lie below it.
+    with (
+        tempfile.TemporaryDirectory(prefix="ray") as folder,
+        own_process("--on", "ray", "--threads", "1", RAY_TMPDIR=folder) as running,
+    ):
         status, found = running.post("/", {"inputs": "I have waited for this my whole life."})
         assert status == 200
         assert found[0][0]["label"] == "POSITIVE"

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from ..errors import ServingError
@@ -23,8 +24,8 @@ REPLICAS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 class Scaling:
     """How many replicas there are and what each takes on; between `least` and `most`, Ray follows the load.
 
-    `ongoing` requests are inside one replica, whose own queue says 429 to what it has no room for; `waiting` are held by
-    Ray while every replica is full, and those above it get the same 429. `busy` is how many in a replica are usual.
+    `ongoing` requests are inside one replica, whose own queue says 429 to what it has no room for; `waiting` are held
+    by Ray while every replica is full, and those above it get the same 429. `busy` is how many in a replica are usual.
     """
 
     least: int = 1
@@ -39,7 +40,9 @@ class Scaling:
 
     def __post_init__(self) -> None:
         if not 1 <= self.least <= self.most:
-            raise ServingError(f"replicas: {self.least} to {self.most}; there must be at least one, and no fewer at most")
+            raise ServingError(
+                f"replicas: {self.least} to {self.most}; there must be at least one, and no fewer at most"
+            )
         for name in ("ongoing", "waiting", "busy", "drain"):
             if getattr(self, name) <= 0:
                 raise ServingError(f"{name} is {getattr(self, name)}; it must be more than zero")
@@ -92,13 +95,11 @@ def run(build: Callable[[], Any], scaling: Scaling, host: str, port: int) -> Non
     Raises ServingError where Ray is not installed. Must be called on the main thread.
     """
     serve, _ = _ray_serve()
-    import ray
-
+    ray = import_module("ray")
+    ray.init(ignore_reinit_error=True, include_dashboard=False)
     told = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    ray.init(ignore_reinit_error=True, log_to_driver=True, include_dashboard=False)
+    # After Ray has set its own, which would end this process without letting the replicas finish.
+    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         serve.start(http_options={"host": host, "port": port})
         serve.run(deployment(build, scaling), name=NAME, route_prefix="/")
@@ -113,10 +114,10 @@ def run(build: Callable[[], Any], scaling: Scaling, host: str, port: int) -> Non
 def _ray_serve() -> tuple[Any, Callable[[int], Any]]:
     """Ray Serve, and what makes its refusals 429: a 503 would have some clients ask again at once, without end."""
     try:
-        from ray import serve
-        from ray.serve.config import BackpressureConfig
-    except ImportError as error:
+        serve, config = import_module("ray.serve"), import_module("ray.serve.config")
+        refusals = config.BackpressureConfig
+    except (ImportError, AttributeError) as error:
         raise ServingError(
             f"serving on Ray needs Ray, in a version that can answer 429 ({error}); run pip install 'lamina[serve,ray]'"
         ) from None
-    return serve, lambda seconds: BackpressureConfig(status_code=429, retry_after_s=seconds)
+    return serve, lambda seconds: refusals(status_code=429, retry_after_s=seconds)
