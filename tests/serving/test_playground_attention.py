@@ -5,18 +5,23 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from lamina import AutoModelForSeq2SeqLM, AutoTokenizer
-from lamina.serving.attention import TOKENS
+from lamina import AutoModelForSeq2SeqLM, AutoTokenizer, TransfoXLConfig, TransfoXLLMHeadModel
+from lamina.serving.attention import TOKENS, record
 
 from .running import Running
 
 SENTENCE = "Ada Lovelace lived in London."
+LABELED = {"inputs": SENTENCE, "task": "zero-shot-classification"}
+NESTED: Any = SENTENCE
+for _ in range(200):
+    NESTED = [NESTED]
 
 
 def draw(server: Running, model: str, **asked: Any) -> dict[str, Any]:
@@ -87,6 +92,15 @@ def test_rows_are_what_the_task_reads(server: Running) -> None:
     assert sum(token["special"] for token in pair["queries"]) == 3
 
 
+def test_memories_of_earlier_text_are_left_out() -> None:
+    sizes = {"d_model": 16, "d_embed": 16, "n_head": 2, "d_head": 8, "d_inner": 24, "n_layer": 3, "mem_len": 6}
+    model = TransfoXLLMHeadModel(TransfoXLConfig(vocab_size=50, cutoffs=[20, 40], div_val=1, **sizes)).eval()
+    staged: Any = SimpleNamespace(pipe=SimpleNamespace(model=model, device=torch.device("cpu")))
+    found = record(staged, {"input_ids": [3, 4, 5, 6, 7]}, None)["self"]
+    assert [tuple(layer.shape) for layer in found.maps] == [(2, 5, 5)] * 3
+    assert not torch.stack(list(found.maps)).triu(1).any()
+
+
 def test_long_texts_are_cut(server: Running) -> None:
     found = draw(server, "minilm", inputs="one " * 3000, task="feature-extraction", overview=True)
     assert found["truncated"] and len(found["queries"]) == TOKENS
@@ -115,6 +129,11 @@ def test_a_picture_in_bytes_and_a_word_in_hangul_are_named_readably(server: Runn
         ("bert-tags", {"inputs": SENTENCE, "task": "translation"}, 404, "translation"),
         ("bert-qa", {"inputs": SENTENCE}, 422, "question"),
         ("bert-mask", {"inputs": "no gap"}, 422, "mask"),
+        ("bert-mask", {"inputs": "[MASK]", "parameters": {"top_k": "many"}}, 422, "top_k"),
+        ("bert-nli", {"inputs": SENTENCE, "task": "zero-shot-classification"}, 422, "candidate_labels"),
+        ("bert-nli", {**LABELED, "parameters": {"candidate_labels": 5}}, 422, "candidate_labels"),
+        ("bert-tags", {"inputs": NESTED}, 422, "text"),
+        ("bert-tags", {"inputs": {"text": NESTED}}, 422, "text"),
         ("nobody", {"inputs": SENTENCE}, 404, "nobody"),
         ("marian", {"inputs": "Good morning", "target": "x" * 5000}, 422, "target"),
     ],

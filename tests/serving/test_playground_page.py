@@ -166,6 +166,48 @@ def test_text_comes_as_it_is_written(server: Running, page: Any) -> None:
     assert "tokens/s" in page.locator(".metrics").text_content()
 
 
+def test_texts_for_texts_are_told_as_they_come_where_one_asks(server: Running, page: Any) -> None:
+    open_model(page, server, "marian", "translation")
+    page.get_by_text("Show the text as it comes").click()
+    page.get_by_text("Parameters", exact=True).click()
+    page.get_by_label("Max new tokens").fill("6")
+    ask(page, text="A fine city.")
+    assert page.locator(".metrics").get_by_text("6 tokens", exact=True).is_visible()
+    parameters = {"max_new_tokens": 6, "num_beams": 1}
+    body = {"inputs": "A fine city.", "parameters": parameters}
+    [greedy] = server.post("/models/marian/pipeline/translation", body)[1]
+    assert page.locator(".fresh").text_content() == greedy["translation_text"]
+    panel = tab(page, "Attention")
+    panel.get_by_role("combobox", name="Part").select_option(label="Decoder to source")
+    panel.get_by_text("Layer 1, head 1").wait_for()
+    until(
+        page,
+        "document.querySelectorAll('.map-labels.rows span').length !== document.querySelectorAll('.looked').length",
+    )
+    assert axe(page, **ACCESSIBLE) == []
+
+
+def test_text_never_becomes_markup(server: Running, page: Any) -> None:
+    text = "<img src=x onerror=alert(1)> </textarea><script>alert(2)</script> [MASK] &amp; <b>"
+    open_model(page, server, "bert-mask")
+    ask(page, text=text)
+    for name in ("Tokens", "JSON", "Code"):
+        tab(page, name).locator(".piece, pre").first.wait_for()
+    open_model(page, server, "bert-nli", "zero-shot-classification")
+    ask(page, text=text, candidate_labels="<i>one</i>, <svg onload=alert(3)>")
+    assert set(page.locator(".bar-name").all_text_contents()) == {"<i>one</i>", "<svg onload=alert(3)>"}
+    assert page.locator("main img, main b, main i, main script").count() == 0
+
+
+def test_the_guess_is_marked_where_the_gap_was(server: Running, page: Any) -> None:
+    open_model(page, server, "bert-mask")
+    page.get_by_text("Parameters", exact=True).click()
+    page.get_by_label("Targets").fill("the")
+    ask(page, text="the cat and [MASK] dog and the bird")
+    before = page.locator(".sequence").evaluate("(line) => line.firstChild.data")
+    assert before.endswith("cat and ")
+
+
 def test_escape_stops_the_writing(server: Running, page: Any) -> None:
     open_model(page, server, "gpt2")
     page.route("**/models/gpt2", lambda route: None)  # an answer that never comes

@@ -14,12 +14,14 @@ from torch import Tensor
 
 from ..pipelines.staged import Staged
 from .errors import Invalid
+from .wire import read_parameters
 
 Part = Literal["self", "encoder", "decoder", "cross"]
 
 TOKENS = 128  # of a map: more would be neither computed soon nor read by anyone
 CHARACTERS = 4000  # of a text that are tokenized for that
 TEXTS = 16  # of a list
+DEEPEST = 3  # lists within lists: no task reads more
 OVERVIEW = 24  # points of a small map along each side
 ROW_OPTIONS = (  # parameters that decide what the model reads
     "candidate_labels",
@@ -65,7 +67,7 @@ class Overview(BaseModel):
 
 
 class AttentionMap(BaseModel):
-    """The weights [queries, keys] of one layer and head, each row adding up to one unless it was cut."""
+    """The weights [queries, keys] of one layer and head; a row adds up to one, less what memories take."""
 
     part: Part
     parts: list[Part]
@@ -131,8 +133,10 @@ def draw_attention(staged: Staged, asked: AttentionRequest, read: ModelRows) -> 
 
 def model_rows(staged: Staged, asked: AttentionRequest) -> ModelRows:
     """The rows of the input that was asked about; raises PipelineError where it makes no sense."""
-    given = asked.parameters or {}
-    settings = staged.settle({name: given[name] for name in ROW_OPTIONS if given.get(name) is not None})
+    given, _ = shortened(asked.parameters or {})
+    task = "translation" if staged.pipe.task.startswith("translation_") else staged.pipe.task
+    checked = read_parameters(task, given).given()
+    settings = staged.settle({name: value for name, value in checked.items() if name in ROW_OPTIONS})
     inputs, whole = shortened(asked.inputs)
     groups = staged.pipe.encode([staged.pipe.parse(inputs, settings)], settings)
     rows = [row.inputs for row in groups[0] if len(row)]
@@ -141,15 +145,17 @@ def model_rows(staged: Staged, asked: AttentionRequest) -> ModelRows:
     return ModelRows(rows, whole)
 
 
-def shortened(inputs: Any) -> tuple[Any, bool]:
+def shortened(inputs: Any, depth: int = 0) -> tuple[Any, bool]:
     """`inputs` with no more text than a map has room for, and whether that was all."""
+    if depth > DEEPEST:
+        return None, False
     if isinstance(inputs, str):
         return inputs[:CHARACTERS], len(inputs) <= CHARACTERS
     if isinstance(inputs, list):
-        parts = [shortened(part) for part in inputs[:TEXTS]]
+        parts = [shortened(part, depth + 1) for part in inputs[:TEXTS]]
         return [part for part, _ in parts], len(inputs) <= TEXTS and all(whole for _, whole in parts)
     if isinstance(inputs, dict):
-        named_parts = {name: shortened(part) for name, part in inputs.items()}
+        named_parts = {name: shortened(part, depth + 1) for name, part in inputs.items()}
         return {name: part for name, (part, _) in named_parts.items()}, all(whole for _, whole in named_parts.values())
     return inputs, True
 

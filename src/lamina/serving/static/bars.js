@@ -1,6 +1,6 @@
 /** Scores as bars: labels, the words of a gap, similarities. */
 
-import { cutAtSpans } from "./codepoints.js";
+import { codePointCount, cutAtSpans } from "./codepoints.js";
 import { element } from "./dom.js";
 
 /** A score as people read it. */
@@ -58,27 +58,29 @@ export function similarities(answer, { values }) {
 }
 
 /** The guesses for each gap. */
-export function fillings(answer) {
+export function fillings(answer, { values, mask }) {
+  const gap = values.text.indexOf(mask);
   const gaps = Array.isArray(answer[0]) ? answer : [answer];
   return element(
     "div",
     { class: "gaps" },
     gaps.map((guesses, place) => {
       const best = Math.max(...guesses.map(({ score }) => score));
-      const entries = guesses.map((guess) => ({ name: guessed(guess), score: guess.score }));
+      const entries = guesses.map((guess) => ({ name: guessed(guess, gaps.length > 1 ? -1 : gap), score: guess.score }));
       const label = gaps.length > 1 ? `Gap ${place + 1} of ${gaps.length}` : "Guesses";
       return [gaps.length > 1 ? element("h3", {}, label) : null, bars(entries, { full: best, label })];
     }),
   );
 }
 
-/** The word, and the sentence with it put in. */
-function guessed({ token_str: word, sequence }) {
+/** The word, and the sentence with it put in; of several such words the one nearest to the gap is marked. */
+function guessed({ token_str: word, sequence }, gap) {
   const bare = word.trim();
-  const found = bare ? sequence.toLowerCase().indexOf(bare.toLowerCase()) : -1;
-  const only = found >= 0 && sequence.toLowerCase().indexOf(bare.toLowerCase(), found + 1) < 0;
-  const start = only ? [...sequence.slice(0, found)].length : 0;
-  const runs = cutAtSpans(sequence, only ? [{ start, end: start + [...bare].length }] : []);
+  const places = bare ? occurrences(sequence.toLowerCase(), bare.toLowerCase()) : [];
+  const found = places.sort((one, other) => Math.abs(one - gap) - Math.abs(other - gap))[0];
+  const certain = gap >= 0 ? found !== undefined : places.length === 1;
+  const start = certain ? codePointCount(sequence.slice(0, found)) : 0;
+  const runs = cutAtSpans(sequence, certain ? [{ start, end: start + codePointCount(bare) }] : []);
   return [
     element("b", {}, bare || "␣"),
     element(
@@ -87,4 +89,11 @@ function guessed({ token_str: word, sequence }) {
       runs.map(({ text, span }) => (span ? element("em", {}, text) : text)),
     ),
   ];
+}
+
+/** Every place where `part` begins in `text`. */
+function occurrences(text, part) {
+  const places = [];
+  for (let place = text.indexOf(part); place >= 0; place = text.indexOf(part, place + 1)) places.push(place);
+  return places;
 }

@@ -62,7 +62,7 @@ export function output(model, task) {
       const onevent = flow && ((event) => show(panels.answer, flow, event));
       const { answer, metrics } = await ask(model, request.body, { signal, onevent });
       Object.assign(state, { answer, answered: request.body });
-      panels.answer.replaceChildren(task.show(answer, { values: request.values, task: plainTask(model.task) }));
+      panels.answer.replaceChildren(task.show(answer, { values: request.values, task: plainTask(model.task), mask: model.mask_token }));
       footer.replaceChildren(metricLine(metrics));
       announce(`Answer: ${heard(panels.answer)}`);
       draw[bar.chosen()]();
