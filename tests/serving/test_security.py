@@ -36,7 +36,7 @@ def asked(path: str, payload: Any = None, settings: dict[str, Any] | None = None
     "headers",
     [
         {},
-        {"authorization": "Bearer wrong"},
+        {"authorization": "Bearer no"},
         {"authorization": KEY},
         {"authorization": "Basic x"},
         {"x_api_key": "öpen"},

@@ -67,10 +67,11 @@ class WritingRequest:
     def _options(self) -> dict[str, Any]:
         if not isinstance(self.parameters, TextGenerationParameters):
             return as_writing(self.parameters)
-        if self.task == "text-generation":
-            return _generation_options(self.parameters)
         options = _generation_options(self.parameters)
-        options.pop("return_full_text", None)
+        if "max_new_tokens" not in options and "max_length" not in options:
+            options["max_new_tokens"] = min(USUAL_TOKENS, self.limits.new_tokens)
+        if self.task != "text-generation":
+            options.pop("return_full_text", None)
         return options
 
 
@@ -98,8 +99,6 @@ def _generation_options(parameters: TextGenerationParameters) -> dict[str, Any]:
         options["watermarking_config"] = WatermarkingConfig()
     if given.get("best_of", 1) > 1:
         options["num_return_sequences"] = given["best_of"]
-    if "max_new_tokens" not in given and "max_length" not in given:
-        options["max_new_tokens"] = USUAL_TOKENS
     options.setdefault("clean_up_tokenization_spaces", False)
     return options
 

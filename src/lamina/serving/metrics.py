@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -16,46 +16,25 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
-        kept = self.registry
-        self._requests = Counter("lamina_requests", "Requests answered.", ["route", "status"], registry=kept)
-        self._request_seconds = Histogram(
-            "lamina_request_seconds",
-            "From a request to the end of its answer.",
-            ["route"],
-            buckets=SECONDS,
-            registry=kept,
-        )
-        self._queue_seconds = Histogram(
-            "lamina_queue_seconds", "From a request to its first pass.", ["model"], buckets=SECONDS, registry=kept
-        )
-        self._batches = Histogram("lamina_batch_rows", "Rows of a pass.", ["model"], buckets=ROWS, registry=kept)
-        self._batch_tokens = Histogram(
-            "lamina_batch_tokens", "Tokens of a pass.", ["model"], buckets=TOKENS, registry=kept
-        )
-        self._batch_seconds = Histogram(
-            "lamina_batch_seconds", "Time of a pass.", ["model"], buckets=SECONDS, registry=kept
-        )
-        self._tokens = Counter("lamina_tokens", "Tokens read and written.", ["model", "kind"], registry=kept)
-        self._refused = Counter("lamina_refused", "Requests refused.", ["reason"], registry=kept)
-        self._dropped = Counter("lamina_dropped", "Rows dropped since nobody waited.", ["model"], registry=kept)
-        self._failures = Counter(
-            "lamina_batch_failures", "Batches that failed as a whole.", ["model", "reason"], registry=kept
-        )
-        self._writing = Gauge("lamina_sequences_running", "Sequences being written.", ["model"], registry=kept)
-        self._first_token = Histogram(
-            "lamina_time_to_first_token_seconds",
-            "From a request to its first token.",
-            ["model"],
-            buckets=SECONDS,
-            registry=kept,
-        )
-        self._between = Histogram(
-            "lamina_inter_token_seconds",
-            "From one token of a sequence to the next.",
-            ["model"],
-            buckets=SECONDS,
-            registry=kept,
-        )
+        self._requests = self._counter("requests", "Requests answered.", "route", "status")
+        self._refused = self._counter("refused", "Requests refused.", "reason")
+        self._dropped = self._counter("dropped", "Rows dropped since nobody waited.", "model")
+        self._failures = self._counter("batch_failures", "Batches that failed as a whole.", "model", "reason")
+        self._tokens = self._counter("tokens", "Tokens read and written.", "model", "kind")
+        self._writing = Gauge("lamina_sequences_running", "Sequences being written.", ["model"], registry=self.registry)
+        self._request_seconds = self._histogram("request_seconds", "From a request to its last byte.", "route")
+        self._queue_seconds = self._histogram("queue_seconds", "From a request to its first pass.")
+        self._batch_seconds = self._histogram("batch_seconds", "Time of a pass.")
+        self._batches = self._histogram("batch_rows", "Rows of a pass.", buckets=ROWS)
+        self._batch_tokens = self._histogram("batch_tokens", "Tokens of a pass.", buckets=TOKENS)
+        self._first_token = self._histogram("time_to_first_token_seconds", "From a request to its first token.")
+        self._between = self._histogram("inter_token_seconds", "From one token of a sequence to the next.")
+
+    def _counter(self, name: str, help: str, *labels: str) -> Counter:
+        return Counter(f"lamina_{name}", help, labels, registry=self.registry)
+
+    def _histogram(self, name: str, help: str, label: str = "model", buckets: Sequence[float] = SECONDS) -> Histogram:
+        return Histogram(f"lamina_{name}", help, [label], buckets=buckets, registry=self.registry)
 
     def watch(self, name: str, help: str, value: Callable[[], float]) -> None:
         """A gauge that is asked when somebody looks."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 Truncation = Literal["do_not_truncate", "longest_first", "only_first", "only_second"]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -24,6 +24,14 @@ def _listed(labels: Any) -> Any:
     return labels
 
 
+def _plain_template(template: str) -> str:
+    """One empty pair of braces and no other: what stands between braces would be carried out."""
+    if template.count("{}") != 1 or set("{}") & set(template.replace("{}", "")):
+        raise ValueError("it needs {} once, where the label goes, and no other braces")
+    return template
+
+
+Template = Annotated[Text, AfterValidator(_plain_template)]
 Labels = Annotated[list[Text], BeforeValidator(_listed), Field(min_length=1, max_length=1000)]
 
 
@@ -91,7 +99,7 @@ class ZeroShotClassificationParameters(Parameters):
     """Options of zero-shot classification."""
 
     candidate_labels: Labels = Field(description="The labels to choose from, as a list or one text with commas.")
-    hypothesis_template: Text | None = Field(
+    hypothesis_template: Template | None = Field(
         None, description="A sentence with {} in the label's place; left out, This example is {}."
     )
     multi_label: StrictBool | None = Field(None, description="Labels do not exclude each other.")
