@@ -293,6 +293,21 @@ def test_the_json_is_the_server_s_and_code_follows_the_form(server: Running, pag
     assert axe(page, **ACCESSIBLE) == []
 
 
+def test_what_is_copied_is_what_is_shown(server: Running, page: Any) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_model(page, server, "bert-moods")
+    ask(page, text="좋은 영화 🎬")
+    code = tab(page, "Code")
+    for language in ("curl", "Python", "JavaScript"):
+        code.get_by_role("tab", name=language).click()
+        code.get_by_role("button", name=f"Copy as {language}").click()
+        code.get_by_role("button", name="Copied").wait_for()
+        assert page.evaluate("navigator.clipboard.readText()") == code.locator("pre:visible").text_content()
+    page.get_by_role("button", name="Copy link").click()
+    until(page, "document.querySelector('#announcer').textContent === 'Copy link: copied'")
+    assert page.evaluate("navigator.clipboard.readText()") == page.evaluate("location.href")
+
+
 def test_mistakes_are_told_beside_the_form(server: Running, page: Any) -> None:
     open_model(page, server, "bert-mask")
     page.get_by_role("button", name="Run").click()
