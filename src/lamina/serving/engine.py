@@ -51,7 +51,7 @@ class Engine:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to work; what is done is told on `loop`."""
-        self._loop = loop
+        self._loop, self.stopping = loop, False
         self._thread = threading.Thread(target=self._work, name="lamina-model", daemon=True)
         self._thread.start()
 

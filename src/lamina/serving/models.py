@@ -59,7 +59,9 @@ class Served:
         return cls(id, lambda: pipe, pipe.task)
 
     def load(self) -> None:
-        """Load the model, which takes seconds; whatever goes wrong is kept in `error`."""
+        """Load the model, which takes seconds; whatever goes wrong is kept in `error`. Once is enough."""
+        if self.state != "loading":
+            return
         try:
             self._pipeline = self._load()
             self.task = plain_task(self._pipeline.task)

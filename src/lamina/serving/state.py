@@ -32,7 +32,7 @@ class Serving:
         self.metrics = Metrics()
         self.admission = Admission(settings.limits)
         self.engine = Engine()
-        self.texts = ThreadPoolExecutor(settings.text_threads, thread_name_prefix="lamina-text")
+        self.texts = self._new_pool()
         self.draining = False  # no new work is taken
         self.created = int(time.time())
         self._early = 0  # requests that wait for a model to be loaded
@@ -65,9 +65,14 @@ class Serving:
         return not self.draining and self.engine.alive and "loading" not in states and "ready" in states
 
     def start(self) -> None:
-        """Begin to work and to load the models, in the background; called on the event loop."""
+        """Begin to work and to load the models, in the background; called on the event loop, also after a stop."""
+        if self.draining:
+            self.draining, self.texts = False, self._new_pool()
         self.engine.start(asyncio.get_running_loop())
         threading.Thread(target=self._load, name="lamina-loading", daemon=True).start()
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.settings.text_threads, thread_name_prefix="lamina-text")
 
     def stop(self) -> None:
         """Give up what still waits."""
