@@ -19,9 +19,11 @@ const LISTED = 5; // tokens that a token looks at most
 export function attentionView(panel, model, onerror) {
   const chosen = { part: null, row: 0, layer: 0, head: 0 };
   const asked = { inputs: null, parameters: undefined, target: undefined };
-  const maps = element("div", { class: "attention-maps" });
   const controls = element("div", { class: "attention-controls" });
+  const head = element("div", { class: "attention-head" }, controls);
+  const maps = element("div", { class: "attention-map" });
   const tokens = element("div", { class: "attention-tokens" });
+  const body = element("div", { class: "attention-body" }, maps, tokens);
   let controller = new AbortController();
   let overview = null;
 
@@ -50,7 +52,8 @@ export function attentionView(panel, model, onerror) {
     const picture = mapPicture(found, (query) => strip.select(query));
     if (whole) overview = overviewPicture(found, choose);
     overview.mark(found.layer, found.head);
-    maps.replaceChildren(overview.part, picture.part);
+    if (whole) head.replaceChildren(overview.part, controls);
+    maps.replaceChildren(picture.part);
     picture.draw();
     if (whole) overview.draw();
     strip.select(firstReal(found.queries));
@@ -61,7 +64,7 @@ export function attentionView(panel, model, onerror) {
       if (panel.contains(maps) && JSON.stringify(request) === JSON.stringify(asked)) return;
       Object.assign(asked, { target: undefined, parameters: undefined }, request);
       Object.assign(chosen, { row: 0 });
-      if (!panel.contains(maps)) panel.replaceChildren(controls, maps, tokens);
+      if (!panel.contains(maps)) panel.replaceChildren(head, body);
       fetchMap(true);
     },
     stop: () => controller.abort(),
