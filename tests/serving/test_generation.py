@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,20 +163,62 @@ def test_a_listener_that_leaves_ends_its_text_between_two_tokens(pipes: dict[str
     assert run(leave()) < 50
 
 
-def test_beams_are_searched_and_others_get_their_turn(pipes: dict[str, Any]) -> None:
-    options = {"num_beams": 3, "max_new_tokens": 20, "do_sample": False}
-    expected = alone(pipes["bart"], PROMPTS[2], **options)
+class Watched:
+    """A model's `step` that notes its name, and waits before the first one."""
 
-    async def ask() -> tuple[str, list[bool]]:
+    def __init__(self, step: Any, name: str, order: list[str], gate: threading.Event | None = None):
+        self.step, self.name, self.order, self.gate = step, name, order, gate
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        self.order.append(self.name)
+        if self.gate is not None:
+            assert self.gate.wait(10)
+        return self.step(*args, **options)
+
+
+def test_beams_are_searched_and_others_get_their_turn(pipes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"num_beams": 3, "min_new_tokens": 20, "max_new_tokens": 20, "do_sample": False}
+    expected = alone(pipes["bart"], PROMPTS[2], **options)
+    order, gate = list[str](), threading.Event()
+    for name, held in (("bart", gate), ("gpt2", None)):
+        model = pipes[name].model
+        monkeypatch.setattr(model, "step", Watched(model.step, name, order, held))
+
+    async def ask() -> str:
         async with started(app_of(pipes, "bart", "gpt2")) as client:
             beams = client.begin("/models/bart", {"inputs": PROMPTS[2], "parameters": options})
-            await until(lambda: client.serving.batcher(client.serving.models["bart"]).engine)
-            short = client.begin("/models/gpt2", {"inputs": "A", "parameters": {"max_new_tokens": 2}})
-            await short.end()
-            assert short.status == 200
-            return (await beams.end()).json[0]["generated_text"], []
+            await until(lambda: order)
+            short = client.begin("/models/gpt2", {"inputs": "A", "parameters": {"max_new_tokens": 3}})
+            await until(client.serving.writer(client.serving.models["gpt2"]).ready)
+            gate.set()
+            assert (await short.end()).status == 200
+            text: str = (await beams.end()).json[0]["generated_text"]
+            return text
 
-    assert run(ask())[0] == expected
+    assert run(ask()) == expected
+    assert order[0] == order[-1] == "bart"
+    assert order.count("gpt2") == 3, "a short text is written while a long search is under way"
+
+
+def test_a_search_that_nobody_waits_for_ends_between_two_tokens(
+    pipes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, gate = list[str](), threading.Event()
+    model = pipes["bart"].model
+    monkeypatch.setattr(model, "step", Watched(model.step, "bart", order, gate))
+
+    async def leave() -> None:
+        async with started(app_of(pipes, "bart")) as client:
+            parameters = {"num_beams": 3, "min_new_tokens": 40, "max_new_tokens": 40}
+            beams = client.begin("/", {"inputs": "A", "parameters": parameters})
+            await until(lambda: order)
+            beams.leave()
+            await beams.end()
+            gate.set()
+            assert (await client.post("/", {"inputs": "A", "parameters": {"max_new_tokens": 2}})).status == 200
+
+    run(leave())
+    assert len(order) < 20
 
 
 def test_a_prompt_is_cut_from_its_beginning(pipes: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 import traceback
 from collections import deque
@@ -13,6 +14,10 @@ from typing import Any, Protocol, TypeVar
 from .errors import BackendFailed, Overloaded
 
 logger = logging.getLogger(__name__)
+
+# Seconds that the event loop may keep the interpreter while the model thread wants it back after a kernel; Python's own
+# 5 ms would be lost after every one of a pass.
+SWITCH = 0.0005
 
 Result = TypeVar("Result")
 Tell = Callable[[], None]
@@ -51,6 +56,7 @@ class Engine:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to work; what is done is told on `loop`."""
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH))
         self._loop, self.stopping = loop, False
         self._thread = threading.Thread(target=self._work, name="lamina-model", daemon=True)
         self._thread.start()
