@@ -318,6 +318,15 @@ def test_mistakes_are_told_beside_the_form(server: Running, page: Any) -> None:
     alert.get_by_text("no mask token ([MASK])").wait_for()
     page.get_by_role("button", name="Gap [MASK]").click()
     assert page.locator('[data-field="text"]').input_value().count("[MASK]") == 1
+    page.get_by_text("Parameters", exact=True).click()
+    page.get_by_label("Top k").press_sequentially("1e")
+    page.get_by_text("Parameters", exact=True).click()
+    page.keyboard.press("Control+Enter")
+    alert.get_by_text("top_k must be a number.").wait_for()
+    assert page.evaluate("document.activeElement.getAttribute('aria-invalid')") == "true"
+    page.get_by_label("Top k").fill("0")
+    page.keyboard.press("Control+Enter")
+    alert.get_by_text("top_k").filter(has_text="1").wait_for()
     page.goto(f"{server.url}/ui/models/nobody")
     page.get_by_text("no such model").wait_for()
 

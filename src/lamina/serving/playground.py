@@ -156,15 +156,14 @@ def _masked(value: Any, mask_token: str) -> Any:
 
 def task_page(served: Served, task: str, mask_token: str | None) -> TaskPage:
     """The form of one task of a model."""
-    plain = "translation" if task.startswith("translation_") else task
-    schema = parameters_schema(plain)
+    schema = parameters_schema(task)
     shown = {name: rule for name, rule in schema.get("properties", {}).items() if name not in UNSHOWN}
     address = f"/models/{served.id}" if task == served.task else f"/models/{served.id}/pipeline/{task}"
     return TaskPage(
         task=task,
         api=address,
         parameters={"properties": shown, "$defs": schema.get("$defs", {})},
-        examples=examples_of(plain, mask_token),
+        examples=examples_of(task, mask_token),
     )
 
 

@@ -5,7 +5,7 @@ import { announce, copyButton, element, icon, later } from "./dom.js";
 import { field } from "./fields.js";
 import { facts, pageOf, stateChip } from "./models.js";
 import { output } from "./output.js";
-import { parameterPanel } from "./parameters.js";
+import { parameterPanel, reveal } from "./parameters.js";
 import { bodyOf, missingField, taskOf } from "./tasks.js";
 
 const MAC = /Mac|iPhone|iPad/.test(navigator.platform);
@@ -71,7 +71,7 @@ function workbench(model, task) {
     error.textContent = message;
     error.hidden = !message;
   };
-  const remember = later(TYPING, () => {
+  const remember = () => {
     let parameters = {};
     try {
       parameters = panel.read();
@@ -82,8 +82,8 @@ function workbench(model, task) {
     for (const [name, value] of Object.entries(kept)) if (value === false || value === "") delete kept[name];
     writeAddress(encodeState(kept, parameters));
     out.input({ values: values(), body: body() });
-  });
-  const changed = () => remember();
+  };
+  const changed = later(TYPING, remember);
   const fill = (given, parameters) => {
     for (const one of fields) one.write(given[one.spec.name] ?? "");
     panel.write(parameters ?? {});
@@ -103,8 +103,10 @@ function workbench(model, task) {
       asked = body();
     } catch (problem) {
       fail(problem.message);
+      reveal(problem.control);
       return;
     }
+    remember();
     running?.abort();
     const own = new AbortController();
     running = own;

@@ -43,7 +43,13 @@ export function parameterPanel(schema, elsewhere, onchange) {
   return { panel, write, read: () => read(controls) };
 }
 
-/** The values that were set; throws, with the control in view, where one makes no sense. */
+/** Brings the control that an error of `read` is about into view. */
+export function reveal(control) {
+  control.closest("details").open = true;
+  control.focus();
+}
+
+/** The values that were set; throws an error that names its `control` where one makes no sense. */
 function read(controls) {
   const values = {};
   for (const [parameter, input] of controls) {
@@ -54,13 +60,11 @@ function read(controls) {
     } catch {
       value = Number.NaN;
     }
-    const wrong = Number.isNaN(value);
-    input.toggleAttribute("aria-invalid", false);
-    if (wrong) {
+    input.removeAttribute("aria-invalid");
+    if (Number.isNaN(value)) {
       input.setAttribute("aria-invalid", "true");
-      input.closest("details").open = true;
-      input.focus();
-      throw new Error(`${parameter.name} must be ${parameter.kind === "json" ? "JSON" : "a number"}.`);
+      const message = `${parameter.name} must be ${parameter.kind === "json" ? "JSON" : "a number"}.`;
+      throw Object.assign(new Error(message), { control: input });
     }
     if (value !== undefined) values[parameter.name] = value;
   }
