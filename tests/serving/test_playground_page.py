@@ -136,7 +136,7 @@ def test_the_answer_is_marked_in_its_context(server: Running, page: Any) -> None
     inputs = {"question": "Who baked it?", "context": EMOJI}
     expected = server.post("/models/bert-qa", {"inputs": inputs})[1]
     assert page.locator("mark.passage").text_content() == EMOJI[expected["start"] : expected["end"]]
-    page.get_by_text("Parameters", exact=True).click()
+    page.locator("summary").click()
     page.get_by_label("Top k").fill("3")
     page.get_by_role("button", name="Run").click()
     page.locator(".bars li").nth(2).wait_for()
@@ -152,7 +152,7 @@ def test_text_comes_as_it_is_written(server: Running, page: Any) -> None:
         const fresh = document.querySelector('.writing .fresh'); if (fresh) window.seen.add(fresh.textContent); })
         .observe(document.querySelector('.out'), { subtree: true, childList: true, characterData: true }); }"""
     )
-    page.get_by_text("Parameters", exact=True).click()
+    page.locator("summary").click()
     page.get_by_label("Max new tokens").fill("20")
     page.get_by_label("Do sample").select_option("Off")
     ask(page, text="Berlin is")
@@ -169,7 +169,7 @@ def test_text_comes_as_it_is_written(server: Running, page: Any) -> None:
 def test_texts_for_texts_are_told_as_they_come_where_one_asks(server: Running, page: Any) -> None:
     open_model(page, server, "marian", "translation")
     page.get_by_text("Show the text as it comes").click()
-    page.get_by_text("Parameters", exact=True).click()
+    page.locator("summary").click()
     page.get_by_label("Max new tokens").fill("6")
     ask(page, text="A fine city.")
     assert page.locator(".metrics").get_by_text("6 tokens", exact=True).is_visible()
@@ -201,7 +201,7 @@ def test_text_never_becomes_markup(server: Running, page: Any) -> None:
 
 def test_the_guess_is_marked_where_the_gap_was(server: Running, page: Any) -> None:
     open_model(page, server, "bert-mask")
-    page.get_by_text("Parameters", exact=True).click()
+    page.locator("summary").click()
     page.get_by_label("Targets").fill("the")
     ask(page, text="the cat and [MASK] dog and the bird")
     before = page.locator(".sequence").evaluate("(line) => line.firstChild.data")
@@ -318,9 +318,9 @@ def test_mistakes_are_told_beside_the_form(server: Running, page: Any) -> None:
     alert.get_by_text("no mask token ([MASK])").wait_for()
     page.get_by_role("button", name="Gap [MASK]").click()
     assert page.locator('[data-field="text"]').input_value().count("[MASK]") == 1
-    page.get_by_text("Parameters", exact=True).click()
+    page.locator("summary").click()
     page.get_by_label("Top k").press_sequentially("1e")
-    page.get_by_text("Parameters", exact=True).click()
+    page.locator("summary").click()
     page.keyboard.press("Control+Enter")
     alert.get_by_text("top_k must be a number.").wait_for()
     assert page.evaluate("document.activeElement.getAttribute('aria-invalid')") == "true"
