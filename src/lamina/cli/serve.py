@@ -153,21 +153,15 @@ def _show(serving: Serving, port: int) -> None:
     root = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     console = Console(stderr=True, highlight=False)
     table = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("model", "task", "address", "page"):
+    for column in ("model", "task", "answers at", "page"):
         table.add_column(column, overflow="fold")
     for served in serving.models.values():
-        table.add_row(
-            Text(served.id, style="bold"),
-            served.task or "its own",
-            f"{root}/models/{served.id}",
-            f"{root}/ui/models/{served.id}",
-        )
-    console.print(Text.assemble("\n  ", ("Lamina", "bold"), " serves\n"))
+        task = served.task or "its own"
+        table.add_row(Text(served.id, style="bold"), task, f"/models/{served.id}", f"/ui/models/{served.id}")
+    console.print(Text.assemble("\n  ", ("Lamina", "bold"), " serves at ", (root, "bold cyan"), "\n"))
     console.print(table)
-    first = next(iter(serving.models))
-    console.print(
-        f"\n  Playground     {root}/\n  Documentation  {root}/docs\n  OpenAI         {root}/v1 (model {first})"
-    )
+    console.print(f"\n  Playground     {root}/\n  Documentation  {root}/docs")
+    console.print(f"  OpenAI         {root}/v1", markup=False)
     key = "every request needs the API key" if settings.api_key else "anyone who can reach this address may ask"
     console.print(f"  Access         {key}\n", markup=False)
     if settings.api_key is None and settings.host not in ("127.0.0.1", "::1", "localhost"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import LaminaError, ServingError
 from ..pipelines import pipeline
-from ..pipelines.catalog import ALIASES, TASKS
+from ..pipelines.catalog import ALIASES, TASKS, find_task
 from ..pipelines.defaults import EMBEDDED
 from ..pipelines.languages import task_languages
 from ..pipelines.limits import truncation_length
@@ -171,6 +171,8 @@ def plain_task(name: str) -> str:
 
 def named_models(settings: ServeSettings) -> dict[str, Served]:
     """The models that the settings ask for, not loaded yet, by id; raises ServingError for ids that clash."""
+    if settings.task is not None:
+        find_task(settings.task)
     found: dict[str, Served] = {}
     for source in settings.models or (_embedded(settings.task),):
         name, _, place = source.partition("=") if "=" in source else (_id_of(source), "", source)
