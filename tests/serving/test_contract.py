@@ -13,7 +13,7 @@ import pytest
 from lamina import pipeline
 from lamina.serving import Served, ServeSettings, create_app
 
-from .asgi import Exchange, kept
+from .asgi import Client, Exchange, kept
 
 READERS = ("bert-moods", "bert-tags", "bert-qa", "bert-mask", "bert-nli", "bert-body", "gpt2", "bart")
 Ask = Callable[..., Exchange]
@@ -209,3 +209,36 @@ def test_models_are_listed_and_described(ask: Ask) -> None:
     assert ask("/models/gpt2", None).json["pipeline_tag"] == "text-generation"
     assert ask("/status/gpt2", None).json["state"] == "Loaded"
     assert ask("/models/minilm/info", None).json["model_type"] == {"embedding": {"pooling": "mean"}}
+
+
+def test_a_classifier_with_one_label_ranks(checkpoint: Callable[[str], Path]) -> None:
+    pipe: Any = pipeline(model=str(checkpoint("bert-spam")), device="cpu")
+    body = {"query": "Who sings?", "texts": ["Nobody.", "Anna sings.", "A choir."]}
+    with kept(create_app(ServeSettings(), {"ranker": Served.from_pipeline("ranker", pipe)})) as (client, wait):
+        ranks = wait(client.post("/rerank", {**body, "return_text": True})).json
+        raw = wait(client.post("/rerank", {**body, "raw_scores": True})).json
+        assert wait(client.get("/info")).json["model_type"] == {"reranker": {"id2label": {"0": "SPAM"}}}
+    pairs = [{"text": body["query"], "text_pair": text} for text in body["texts"]]
+    expected = [answer["score"] for answer in pipe(pairs, function_to_apply="sigmoid")]
+    order = sorted(range(3), key=lambda number: -expected[number])
+    assert [rank["index"] for rank in ranks] == [rank["index"] for rank in raw] == order
+    assert [rank["text"] for rank in ranks] == [body["texts"][number] for number in order]
+    assert [rank["score"] for rank in ranks] == pytest.approx([expected[number] for number in order], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gpt2-moods", "t5-moods", "bart-nli", "bert-topics", "bert-rating"])
+def test_batches_across_clients_give_what_one_gets_alone(checkpoint: Callable[[str], Path], name: str) -> None:
+    pipe: Any = pipeline(model=str(checkpoint(name)), device="cpu")
+    texts = ["Fine.", "A warm, funny film about a boat.", "No.", "Prices rose by two percent in March."]
+    expected = [{one["label"]: one["score"] for one in pipe(text, top_k=None)} for text in texts]
+
+    async def together(client: Client) -> list[Any]:
+        await client.post("/", {"inputs": "warm"})
+        sent = [client.begin("/", {"inputs": text}) for text in texts]
+        batch = client.begin("/", {"inputs": texts})
+        return [(await exchange.end()).json[0] for exchange in sent] + (await batch.end()).json
+
+    with kept(create_app(ServeSettings(), {name: Served.from_pipeline(name, pipe)})) as (client, wait):
+        answers = wait(together(client))
+    for answer, alone in zip(answers, expected * 2, strict=True):
+        assert {one["label"]: one["score"] for one in answer} == pytest.approx(alone, abs=1e-5)
