@@ -11,8 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from lamina import pipeline
+from lamina import TransfoXLConfig, TransfoXLLMHeadModel, pipeline
+from lamina.generation.generate import plan
 from lamina.serving import Limits, Served, ServeSettings, create_app
+from lamina.serving.admission import Admission
+from lamina.serving.continuous import Writer
+from lamina.serving.engine import Engine
+from lamina.serving.metrics import Metrics
+from lamina.serving.writing import Wanted, Writing
 
 from .asgi import Client, run, started, until
 
@@ -285,3 +291,33 @@ def test_a_text_that_always_fails_is_told_so(pipes: dict[str, Any], monkeypatch:
     assert stream.events[-1]["error_type"] == "generation"
     assert "secret" not in whole.content.decode() + stream.content.decode()
     assert health["status"] in ("ok", "unhealthy")
+
+
+@pytest.mark.parametrize("memory", [16, 0])
+def test_a_model_with_memories_writes_the_same_in_company(memory: int) -> None:
+    """Without memories rows of different lengths cannot join each other, and wait for their turn instead."""
+    torch.manual_seed(0)
+    sizes = {"d_model": 32, "d_embed": 32, "n_head": 4, "d_head": 8, "d_inner": 48, "n_layer": 2, "div_val": 1}
+    words = {"vocab_size": 50, "cutoffs": [10, 20], "clamp_len": 20, "eos_token_id": 0}
+    config = TransfoXLConfig(mem_len=memory, same_length=memory > 0, **sizes, **words)
+    model = TransfoXLLMHeadModel(config).eval()
+    options = {"max_new_tokens": 12, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    prompts = [torch.tensor([ids]) for ids in ([5, 6, 7], [9], [3, 4, 5, 6, 7, 8], [11, 12])]
+    expected = [model.generate(input_ids=ids, **options)[0, ids.shape[1] :].tolist() for ids in prompts]
+
+    def ignore(*_: Any) -> None: ...
+
+    writer = Writer(Engine(), Metrics(), "model", model, 8, 64, ignore)
+    permit = Admission(Limits()).enter(len(prompts))
+    writings = []
+    for number, ids in enumerate(prompts):
+        job, plain = plan(model, input_ids=ids, attention_mask=torch.ones_like(ids), **options)
+        assert plain
+        writings.append(Writing(job, permit, Wanted(), 0, number, ignore))
+        writer.put(writings[-1:])
+        writer.turn()
+        writer.turn()
+    for _ in range(200):
+        writer.turn()
+    assert [writing.new for writing in writings] == expected
+    assert not writer.ready()
