@@ -132,14 +132,19 @@ class Serving:
         await served.wait(0)
         return served
 
-    async def read(self, function: Callable[[], Result]) -> Result:
-        """What `function()` gives, called on a text thread; raises Invalid where the texts make no sense."""
+    async def read(self, function: Callable[[], Result], inputs: int, characters: int = 0) -> Result:
+        """What `function()` makes of so many inputs, on a text thread; raises Invalid where they make no sense."""
+        if self.draining:
+            raise Overloaded("the server is shutting down; ask another one", retry_after=5)
+        permit = self.admission.enter(inputs, characters)
         try:
             return await asyncio.get_running_loop().run_in_executor(self.texts, function)
         except Refusal:
             raise
         except LaminaError as error:
             raise Invalid(str(error)) from None
+        finally:
+            permit.leave()
 
     async def first(self, able: Callable[[Served], bool], what: str) -> Served:
         """The first model of which `able` is true, for addresses that name none; raises NotFound."""

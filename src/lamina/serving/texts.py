@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..errors import TokenizerError
+
 INCOMPLETE = "\ufffd"  # what bytes decode to that are no whole character yet
 CONTEXT = 6  # tokens before the new ones that may decide how these are spaced
 
@@ -27,7 +29,9 @@ class Detokenizer:
         before, now = self._text(self._ids[self._first : self._shown]), self._text(self._ids[self._first :])
         if now.endswith(INCOMPLETE):
             return ""
-        self._first, self._shown = self._shown, len(self._ids)
+        if now != before:  # a special token, which is not shown, says nothing of how the next one is spaced
+            self._first = self._shown
+        self._shown = len(self._ids)
         return now[len(before) :]
 
     def rest(self) -> str:
@@ -74,25 +78,41 @@ def _overlap(text: str, stop: str) -> int:
 
 def last_tokens(tokenizer: Any, text: str, count: int) -> str:
     """The end of `text` that has `count` tokens, or all of it where it has no more."""
-    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    offsets = found["offset_mapping"]
-    return text if len(offsets) <= count else text[offsets[-count][0] :]
+    found, offsets = _aligned(tokenizer, text, special=False)
+    if len(found["input_ids"]) <= count:
+        return text
+    if offsets[-count] is None:
+        end: str = tokenizer.decode(found["input_ids"][-count:], clean_up_tokenization_spaces=False)
+        return end
+    return text[offsets[-count][0] :]
 
 
 def describe_tokens(tokenizer: Any, text: str, special: bool = True) -> list[dict[str, Any]]:
-    """Each token of a text: its id, its name, whether it is a special one, and where it stands, in code points."""
-    marked = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
-    found = tokenizer(text, add_special_tokens=special, verbose=False, **marked)
+    """Each token of a text: its id, its name, whether it is a special one, and where it stands, in code points.
+
+    A token that stands for no text, and any token of a kind that keeps no alignment, stands nowhere: null.
+    """
+    found, offsets = _aligned(tokenizer, text, special)
     names = tokenizer.convert_ids_to_tokens(found["input_ids"])
+    rows = zip(found["input_ids"], names, found["special_tokens_mask"], offsets, strict=True)
     return [
         {
             "id": id,
             "text": str(name),
             "special": bool(mark),
-            "start": None if start == end else start,
-            "stop": None if start == end else end,
+            "start": None if place is None or place[0] == place[1] else place[0],
+            "stop": None if place is None or place[0] == place[1] else place[1],
         }
-        for id, name, mark, (start, end) in zip(
-            found["input_ids"], names, found["special_tokens_mask"], found["offset_mapping"], strict=True
-        )
+        for id, name, mark, place in rows
     ]
+
+
+def _aligned(tokenizer: Any, text: str, special: bool) -> tuple[Any, Sequence[Any]]:
+    """The tokens of a text and the places of each, None where the tokenizer does not know."""
+    options = {"add_special_tokens": special, "return_special_tokens_mask": True, "verbose": False}
+    try:
+        found = tokenizer(text, return_offsets_mapping=True, **options)
+        return found, found["offset_mapping"]
+    except TokenizerError:
+        found = tokenizer(text, **options)
+        return found, [None] * len(found["input_ids"])

@@ -192,7 +192,7 @@ def _add_tokens(made: APIRouter, prefix: str, choice: Any) -> None:
         def take_apart() -> list[Any]:
             return [describe_tokens(served.tokenizer, text, special) for text in texts]
 
-        return Json(await target.serving.read(take_apart))
+        return Json(await target.serving.read(take_apart, len(texts), sum(map(len, texts))))
 
     @made.post(f"{prefix}/decode", response_model=list[str])
     async def decode(body: DecodeRequest, target: Target = choice) -> Response:
@@ -205,7 +205,7 @@ def _add_tokens(made: APIRouter, prefix: str, choice: Any) -> None:
             options = {"skip_special_tokens": body.skip_special_tokens}
             return [served.tokenizer.decode(checked_ids(served, row), **options) for row in rows]
 
-        return Json(await target.serving.read(put_together))
+        return Json(await target.serving.read(put_together, len(rows), sum(map(len, rows))))
 
 
 def input_texts(served: Served, inputs: str | list[str] | list[Ids]) -> list[str]:
