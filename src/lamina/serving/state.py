@@ -132,7 +132,7 @@ class Serving:
         await served.wait(0)
         return served
 
-    async def read(self, function: Callable[[], Result], inputs: int, characters: int = 0) -> Result:
+    async def read(self, function: Callable[[], Result], inputs: int = 1, characters: int = 0) -> Result:
         """What `function()` makes of so many inputs, on a text thread; raises Invalid where they make no sense."""
         if self.draining:
             raise Overloaded("the server is shutting down; ask another one", retry_after=5)
