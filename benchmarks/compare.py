@@ -30,14 +30,16 @@ class Bound:
 
 
 def summary(timings: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Median, smallest and largest of the rounds, and how many of them others disturbed."""
+    """Median, smallest and largest of the rounds, how many of them others disturbed, and medians of further figures."""
     seconds = [timing["seconds"] for timing in timings]
+    further = [name for name in timings[0] if name not in ("seconds", "others")]
     return {
         "median_s": statistics.median(seconds),
         "min_s": min(seconds),
         "max_s": max(seconds),
         "rounds": len(seconds),
         "dirty": sum(timing["others"] > DIRTY for timing in timings),
+        **({"figures": {n: statistics.median(t[n] for t in timings) for n in further}} if further else {}),
     }
 
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from .table import table
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PEERS = ROOT / ".cache" / "bench-venv" / "bin" / "python"
-OWN = ("lamina", "process")  # modules that run under this interpreter, the others under that of the peers
+OWN = ("lamina", "process", "served")  # modules that run under this interpreter, the others under that of the peers
 LEAST = 0.5  # seconds of a round; shorter calls are repeated
 
 
@@ -37,8 +37,9 @@ LEAST = 0.5  # seconds of a round; shorter calls are repeated
 class Contender:
     """One line of a table: `setup` is "module:function" below benchmarks/peers, `options` are its keyword arguments.
 
-    `wanted` is the ratio promised to the contender `against` (the first one unless named); `most` are the seconds, or
-    in a row of memory the MB, that one call must stay below; `cosine` is how near answers must be on average.
+    `wanted` is the ratio promised to the contender `against` (the first one unless named), `beside` are further ratios
+    by the names of contenders; `most` are the seconds, or in a row of memory the MB, that one call must stay below;
+    `cosine` is how near answers must be on average.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Contender:
     precision: str = "fp32"
     wanted: float | None = None
     against: str | None = None
+    beside: dict[str, float] = field(default_factory=dict)
     most: float | None = None
     cosine: float = 0.0
 
@@ -73,7 +75,7 @@ class Row:
 
 
 class Process:
-    """A worker, stopped except while it answers."""
+    """A worker, stopped except while it answers; so is what it starts, which shares its process group."""
 
     def __init__(self, contender: Contender, options: argparse.Namespace):
         self.contender = contender
@@ -91,12 +93,13 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
+            start_new_session=True,
         )
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
         """The reply to a request; {"failed": why} where there is none."""
         assert self.process.stdin and self.process.stdout
-        self.process.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
         try:
             self.process.stdin.write(json.dumps({"do": do, **request}) + "\n")
             self.process.stdin.flush()
@@ -106,13 +109,17 @@ class Process:
         if not line:
             self.errors.seek(0)
             return {"failed": f"the process ended: {self.errors.read()[-500:]}"}
-        self.process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         reply: dict[str, Any] = json.loads(line)
         return reply
 
     def close(self) -> None:
         with self.process, self.errors:  # leaving waits for its end and closes the pipes
-            self.process.kill()
+            self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
 
 @contextmanager
@@ -239,6 +246,11 @@ def judge(row: Row, lines: dict[str, Any]) -> None:
             near = line.get("accuracy", {}).get("cosine", 1.0) >= contender.cosine
             met = found >= contender.wanted and near
             line |= {"wanted": contender.wanted, "against": against, "found": found, "met": met}
+        for rival, wanted in contender.beside.items():
+            if row.measured in lines.get(rival, {}):
+                found = lines[rival][row.measured] / line[row.measured]
+                line.setdefault("beside", {})[rival] = {"wanted": wanted, "found": found}
+                line["met"] = line.get("met", True) and found >= wanted
         if contender.most is not None:
             line |= {"most": contender.most, "met": line[row.measured] <= contender.most}
 

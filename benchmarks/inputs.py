@@ -38,6 +38,17 @@ def skewed_texts(count: int, seed: int = 0) -> list[list[int]]:
     return rows
 
 
+def skewed_prose(count: int, seed: int = 0) -> list[str]:
+    """`count` texts of lognormal length in words, for what reads text and not ids."""
+    draw = random.Random(seed)
+    words, texts, start = prose().split(), [], 0
+    for _ in range(count):
+        length = min(LONGEST // 2, max(SHORTEST, round(draw.lognormvariate(math.log(MEDIAN / 1.4), SPREAD))))
+        texts.append(" ".join(words[start : start + length]))
+        start = (start + length) % (len(words) - LONGEST)
+    return texts
+
+
 def random_ids(rows: int, length: int, vocabulary: int, seed: int = 0) -> list[list[int]]:
     """Ids without the first ten and the last, among which special tokens are."""
     draw = random.Random(seed)

@@ -23,6 +23,8 @@ def table(name: str, row: dict[str, Any]) -> str:
     """A row's lines as Markdown."""
     rate = f"{row['unit']}/s"
     head = ["", "median s", "min..max", "ratio", rate, "of limit", "peak MB", "accuracy", "dirty", "wanted"]
+    figures = next((list(line["figures"]) for line in row["lines"].values() if "figures" in line), [])
+    head += figures
     text = [f"### {name}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for who, line in row["lines"].items():
         if why := line.get("absent") or line.get("failed"):
@@ -39,6 +41,7 @@ def table(name: str, row: dict[str, Any]) -> str:
         text[-1] += f"| {line['of_limit']:.0%} " if "of_limit" in line else "| - "
         text[-1] += f"| {line.get('peak_mb', 0):.0f} | {wording(line.get('accuracy', {}))} "
         text[-1] += f"| {line['dirty']}/{line['rounds']} | {promise(line)} |" if timed else f"| - | {promise(line)} |"
+        text[-1] += "".join(f" {line['figures'][figure]:.3g} |" for figure in figures if "figures" in line)
     return "\n".join(text) + "\n"
 
 
@@ -47,8 +50,13 @@ def promise(line: dict[str, Any]) -> str:
         return ""
     if "most" in line:
         return f"at most {line['most']:.4g}: {'met' if line['met'] else 'MISSED'}"
-    of = f" of {line['against']}" if not line["against"].startswith(REFERENCE) else ""
-    return f"{line['wanted']:g}x{of}: {line['found']:.2f}x {'met' if line['met'] else 'MISSED'}"
+    parts = [{key: line[key] for key in ("against", "wanted", "found")}] if "against" in line else []
+    parts += [{"against": rival, **each} for rival, each in line.get("beside", {}).items()]
+    said = []
+    for part in parts:
+        of = f" of {part['against']}" if not part["against"].startswith(REFERENCE) else ""
+        said.append(f"{part['wanted']:g}x{of}: {part['found']:.2f}x")
+    return f"{', '.join(said)} {'met' if line['met'] else 'MISSED'}"
 
 
 def overview(rows: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -76,7 +84,7 @@ def overview(rows: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def main() -> None:
-    files = sorted(file for file in RESULTS.glob("*.json") if file.name != "limits.json")
+    files = sorted(file for file in RESULTS.glob("*.json") if file.stem not in ("limits", "http_overhead"))
     print("| row | Lamina as | reference | best other engine | Lamina | wanted | beside the reference | peak memory |")
     print("|---|---|---|---|---|---|---|---|")
     for file in files:

@@ -26,10 +26,14 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Work:
-    """What a contender's setup gives: `run` is timed, `answer` turns its result into JSON for the comparison."""
+    """What a contender's setup gives: `run` is timed, `answer` turns its result into JSON for the comparison.
+
+    `figures` are numbers about one result that stand beside its time, such as percentiles.
+    """
 
     run: Callable[[], Any]
     answer: Callable[[Any], dict[str, Any]] = lambda _: {}
+    figures: Callable[[Any], dict[str, float]] = lambda _: {}
 
 
 def realtime() -> bool:
@@ -47,9 +51,9 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
 
 
-def memory(field: str) -> float:
-    """A line of /proc/self/status in MB: VmRSS is what is held now, VmHWM the most since the start or `forget_peak`."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+def memory(field: str, process: Path = Path("/proc/self")) -> float:
+    """A line of a process's status in MB: VmRSS is held now, VmHWM was the most since its start or `forget_peak`."""
+    lines = (process / "status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
@@ -64,9 +68,29 @@ def machine_seconds() -> tuple[float, float]:
     return (user + nice + system + hard + soft) / TICK, stolen / TICK
 
 
-def own_seconds() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+def group_seconds(group: int | None = None) -> float:
+    """CPU seconds of the processes of a group, this one's unless given, and of those they started that ended."""
+    group, ticks = group or os.getpgrp(), 0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text().rpartition(")")[2].split()  # the name before may hold anything
+        except OSError:  # ended meanwhile
+            continue
+        if int(fields[2]) == group:
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / TICK
+
+
+def group_peak() -> float:
+    """The most, in MB, that processes held which this one started and which still run, all added up."""
+    group, found = os.getpgrp(), 0.0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(folder.name) != os.getpid() and os.getpgid(int(folder.name)) == group:
+                found += memory("VmHWM", folder)
+        except (OSError, StopIteration):  # ended meanwhile, or about to
+            continue
+    return found
 
 
 class Worker:
@@ -93,14 +117,14 @@ class Worker:
         """Seconds of one of `calls` calls, and the share of the cores that others had meanwhile."""
         calls, run = request["calls"], self.work.run
         busy, stolen = machine_seconds()
-        own, began = own_seconds(), time.perf_counter()
+        own, began = group_seconds(), time.perf_counter()
         for _ in range(calls):
-            run()
+            found = run()
         wall = time.perf_counter() - began
         busy, stolen = (after - before for after, before in zip(machine_seconds(), (busy, stolen), strict=True))
         cores = (os.cpu_count() or 1) * wall
-        others = max(0.0, busy - (own_seconds() - own)) + stolen
-        return {"seconds": wall / calls, "others": others / cores}
+        others = max(0.0, busy - (group_seconds() - own)) + stolen
+        return {"seconds": wall / calls, "others": others / cores, **self.work.figures(found)}
 
     def load(self, _: dict[str, Any]) -> dict[str, Any]:
         """Memory that one call needs at its peak and keeps afterwards, above what was there before it."""
@@ -112,8 +136,9 @@ class Worker:
         return grown
 
     def peak(self, _: dict[str, Any]) -> dict[str, Any]:
-        """The most this process held, or one that it started."""
-        return {"peak_mb": max(memory("VmHWM"), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)}
+        """The most this process held, or those that it started."""
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        return {"peak_mb": max(memory("VmHWM"), ended, group_peak())}
 
     def profile(self, _: dict[str, Any]) -> dict[str, Any]:
         """Where torch spends one call, by operator; nothing for an engine that has no torch in it."""

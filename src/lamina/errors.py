@@ -53,3 +53,7 @@ class TrainingInterrupted(LaminaError, SystemExit):
     def __init__(self, message: str, code: int):
         super().__init__(message)
         self.code = code
+
+
+class ServingError(LaminaError, RuntimeError):
+    """A server cannot start as it was asked to, or refuses a request."""

@@ -13,6 +13,7 @@ from .generate import generate
 from .info import info
 from .overview import show_overview
 from .run import run
+from .serve import serve
 from .train import train
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.command()(info)
 app.command()(convert)
 app.command()(train)
 app.command()(bench)
+app.command()(serve)
 
 
 def show_version(wanted: bool) -> None:

@@ -19,6 +19,7 @@ FIRST_COMMANDS = (
     ),
     ("A text written on, word by word", 'lamina generate MODEL "Once upon a time"'),
     ("One of seven recipes on your own files", "lamina train translation -m MODEL --train a.tsv --eval b.tsv -o DIR"),
+    ("Models over HTTP, and a page to try them", "lamina serve MODEL"),
     ("A picture of a model, its parameters and memory", "lamina info MODEL"),
     ("The model families and what each can do", "lamina info --families"),
 )

@@ -72,20 +72,64 @@ def generate(
     [rows, tokens], the prompt included, or an output of `generation.outputs` where `return_dict_in_generate` is set.
     Raises `GenerationError` before any step where the options make no sense together.
     """
-    call = _sort_options(model, inputs, generation_config, options)
     with torch.inference_mode():
-        prompt = prepare(model, call.config, call.inputs)
-        _settle_lengths(model, call, prompt)
-        run = _mode(call.config, assistant_model, streamer)
-        job = _job(model, call, prompt, streamer)
-        job.processors = build_processors(job, call.extras, prefix_allowed_tokens_fn, logits_processor or ())
-        job.stopping.add_custom(stopping_criteria or ())
+        job, run = _planned(
+            model,
+            inputs,
+            generation_config,
+            logits_processor,
+            stopping_criteria,
+            prefix_allowed_tokens_fn,
+            assistant_model,
+            streamer,
+            options,
+        )
         try:
             result = run(job)
         except BaseException as error:
             _tell(streamer, error)
             raise
     return _outside_inference(result)
+
+
+def plan(
+    model: Decodes,
+    *,
+    generation_config: GenerationConfig | None = None,
+    logits_processor: Iterable[Processor] | None = None,
+    stopping_criteria: Iterable[Criterion] | None = None,
+    prefix_allowed_tokens_fn: AllowedTokens | None = None,
+    **options: Any,
+) -> tuple[Job, bool]:
+    """What `generate` would run for these arguments, for callers with a loop of their own.
+
+    The second value says whether the search is one that goes token by token, greedy or sampling, without beams.
+    """
+    custom = (logits_processor, stopping_criteria, prefix_allowed_tokens_fn)
+    job, run = _planned(model, None, generation_config, *custom, None, None, options)
+    return job, run is search
+
+
+def _planned(
+    model: Decodes,
+    inputs: Tensor | None,
+    generation_config: GenerationConfig | None,
+    logits_processor: Iterable[Processor] | None,
+    stopping_criteria: Iterable[Criterion] | None,
+    prefix_allowed_tokens_fn: AllowedTokens | None,
+    assistant_model: Decodes | None,
+    streamer: Streamer | None,
+    options: dict[str, Any],
+) -> tuple[Job, Run]:
+    """The job and the search for it; raises GenerationError where the options make no sense together."""
+    call = _sort_options(model, inputs, generation_config, options)
+    prompt = prepare(model, call.config, call.inputs)
+    _settle_lengths(model, call, prompt)
+    run = _mode(call.config, assistant_model, streamer)
+    job = _job(model, call, prompt, streamer)
+    job.processors = build_processors(job, call.extras, prefix_allowed_tokens_fn, logits_processor or ())
+    job.stopping.add_custom(stopping_criteria or ())
+    return job, run
 
 
 def _sort_options(

@@ -166,21 +166,24 @@ class GeneratingPipeline(Pipeline[Settings], Generic[Settings]):
 
     def _infer(self, rows: list[Row], settings: Settings) -> Sequence[Any]:
         batch = pad_rows(rows, self.tokenizer, self.device)
+        return self.select(self.model.generate(**self.call_of(rows, settings, batch)), batch, settings)
+
+    def call_of(self, rows: list[Row], settings: Settings, batch: Batch | None = None) -> dict[str, Any]:
+        """The arguments of `generate` for rows of one company; `batch` holds them padded, if that is done already."""
+        batch = batch or pad_rows(rows, self.tokenizer, self.device)
         ids = batch.inputs["input_ids"]
-        mask = batch.inputs.get("attention_mask", torch.ones_like(ids))
         config = overridden(settings.config, self.room(rows[0], settings))
         # Lengths that the caller chose must be told from defaults, which may give way.
         named = {name: getattr(config, name) for pair in LENGTHS for name in pair if name in settings.given}
-        output = self.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            generation_config=config,
-            use_model_defaults=False,
-            tokenizer=self.tokenizer,
+        return {
+            "input_ids": ids,
+            "attention_mask": batch.inputs.get("attention_mask", torch.ones_like(ids)),
+            "generation_config": config,
+            "use_model_defaults": False,
+            "tokenizer": self.tokenizer,
             **named,
             **settings.arguments,
-        )
-        return self.select(output, batch, settings)
+        }
 
     def select(self, output: Any, batch: Batch, settings: Settings) -> list[Written]:
         """The sequences of each row, without what padding made of them."""

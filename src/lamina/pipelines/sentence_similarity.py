@@ -79,11 +79,16 @@ class SentenceSimilarityPipeline(Pipeline[SentenceSimilaritySettings]):
 
     def encode(self, items: Sequence[list[str]], settings: SentenceSimilaritySettings) -> list[list[Row]]:
         """One row for each sentence."""
-        limit = truncation_length(self.tokenizer, self.model)
-        lengths = [length for length in (limit, settings.pooling.max_length) if length is not None]
-        call = {"truncation": True, "max_length": min(lengths)} if lengths else {}
+        limit = self.longest_text(settings)
+        call = {} if limit is None else {"truncation": True, "max_length": limit}
         rows = iter(encode_texts(self.tokenizer, [text for item in items for text in item], None, call))
         return [[next(rows) for _ in item] for item in items]
+
+    def longest_text(self, settings: SentenceSimilaritySettings) -> int | None:
+        """Tokens that are read of a sentence; None: all of them."""
+        limit = truncation_length(self.tokenizer, self.model)
+        lengths = [length for length in (limit, settings.pooling.max_length) if length is not None]
+        return min(lengths, default=None)
 
     def select(self, output: Any, batch: Batch, settings: SentenceSimilaritySettings) -> list[Tensor]:
         """The vector of each row: [hidden]."""

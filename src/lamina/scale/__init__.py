@@ -1,0 +1,1 @@
+"""More machines than one: an application of ours as replicas on Ray Serve."""

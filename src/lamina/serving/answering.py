@@ -1,0 +1,284 @@
+"""From a request's inputs to its answers: read on a text thread, computed on the model's, waited for on the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import Receive
+
+from ..errors import LaminaError
+from ..generation.job import Job
+from ..pipelines.staged import Prepared, Staged
+from .admission import Permit
+from .batcher import Work, pieces_of
+from .engine import log_failure
+from .errors import BackendFailed, ClientGone, DeadlinePassed, Invalid, Overloaded, Refusal
+from .models import Served
+from .state import Serving
+from .writing import Wanted, Writing
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one request asks of a model: inputs of a task, its options, and what is wanted beside the answers.
+
+    `change` is made of each input before it is read, `shape` of each answer before it is sent; both on a text thread.
+    """
+
+    served: Served
+    staged: Staged
+    items: Sequence[Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    wanted: Wanted = field(default_factory=Wanted)
+    change: Callable[[Any], Any] | None = None
+    shape: Callable[[Any], Any] | None = None
+
+
+@dataclass
+class Answer:
+    """What was found, and at what cost."""
+
+    answers: list[Any]
+    permit: Permit
+    prepared: Prepared
+    writings: list[list[Writing]] = field(default_factory=list)  # of each input, where text was written token by token
+    seconds: float = 0.0
+
+    def headers(self, device: str) -> dict[str, str]:
+        """Where the time went, in seconds, as the clients of the Inference API show it."""
+        permit = self.permit
+        return {
+            "x-compute-type": device,
+            "x-compute-time": f"{self.seconds:.4f}",
+            "x-queue-time": f"{permit.waited:.4f}",
+            "x-inference-time": f"{permit.computing:.4f}",
+            "x-compute-tokens": str(permit.read),
+            "x-compute-characters": str(permit.characters),
+        }
+
+
+class Asked:
+    """A question under way. `begun` is done once it is read and admitted, `answered` once it is answered."""
+
+    def __init__(self, serving: Serving, question: Question, permit: Permit):
+        self.serving, self.question, self.staged, self.permit = serving, question, question.staged, permit
+        self._loop = asyncio.get_running_loop()
+        self.begun: asyncio.Future[Prepared] = self._loop.create_future()
+        self.answered: asyncio.Future[Answer] = self._loop.create_future()
+        self.answered.add_done_callback(_seen)
+        self.begun.add_done_callback(_seen)
+        self.writings: list[list[Writing]] = []
+        self._prepared: Prepared | None = None
+
+    def read(self) -> None:
+        """Turn the texts into rows and queue them; on a text thread."""
+        try:
+            if self.permit.cancelled:
+                return
+            settings = self.staged.settle(self.question.options)
+            change = self.question.change
+            items = self.question.items if change is None else [change(item) for item in self.question.items]
+            self._prepared = prepared = self.staged.prepare(items, settings)
+            rows = prepared.rows
+            self._check(rows)
+            self.permit.hold(sum(self.staged.cost(row, settings) for row in rows))
+            work = Work(self.staged, settings, rows, self.permit, self._computed)
+            jobs = [self.staged.job(row, settings) for row in rows] if self.staged.writes else []
+            stepwise = bool(jobs) and all(job is not None for job in jobs)
+            if self.question.wanted.sink is not None and not stepwise:
+                raise Invalid("only a text without beams can be told while it is written; set num_beams to 1")
+            if stepwise:  # before `begun` is told: who listens counts the sequences then
+                self._make_writings([job for job in jobs if job is not None], work)
+            self._tell(self.begun, prepared)
+            if stepwise:
+                self.serving.writer(self.question.served).put([one for own in self.writings for one in own])
+            else:
+                self.serving.batcher(self.question.served).put(work, pieces_of(work))
+        except BaseException as error:  # the Rust tokenizer panics with a BaseException
+            self._fail(error)
+
+    def _check(self, rows: Sequence[Any]) -> None:
+        limit = self.serving.settings.limits.input_tokens
+        for row in rows:
+            if len(row) > limit:
+                raise Invalid(f"an input has {len(row)} tokens, and {limit} are taken; shorten it")
+
+    def _make_writings(self, jobs: Sequence[Job], work: Work) -> None:
+        """What is written token by token: as many sequences of each row as are asked for."""
+        copies = int(jobs[0].config.num_return_sequences)
+        for number, job in enumerate(jobs):
+            left = set(range(copies))
+            own = [
+                Writing(
+                    job,
+                    self.permit,
+                    self.question.wanted,
+                    copy,
+                    number * copies + copy,
+                    self._over(work, number, left),
+                )
+                for copy in range(copies)
+            ]
+            self.writings.append(own)
+
+    def _over(self, work: Work, number: int, left: set[int]) -> Callable[[Writing], None]:
+        def over(writing: Writing) -> None:
+            left.discard(writing.number)
+            if writing.error is not None and work.error is None:
+                work.error = writing.error
+                self.permit.cancelled = True  # the other sequences of this request are of no use
+                self._computed(work)
+            elif not left and work.error is None:
+                own = self.writings[number]
+                work.keep(number, self.staged.written(writing.job, [one.new for one in own]))
+
+        return over
+
+    def _computed(self, work: Work) -> None:
+        """Everything is found, or nothing will be; on the model thread."""
+        if work.error is not None:
+            error = work.error
+            self.serving.engine.tell(lambda: _resolve(self.answered, error))
+            return
+        try:
+            self.serving.texts.submit(self._finish, work)
+        except RuntimeError:  # the pool is closed
+            refusal = Overloaded("the server has shut down", retry_after=5)
+            self.serving.engine.tell(lambda: _resolve(self.answered, refusal))
+
+    def _finish(self, work: Work) -> None:
+        """Turn what was found into answers; on a text thread."""
+        try:
+            prepared = self._prepared
+            assert prepared is not None
+            answers, shape = self.staged.finish(prepared, work.found), self.question.shape
+            if shape is not None:
+                answers = [shape(one) for one in answers]
+            seconds = time.perf_counter() - self.permit.entered
+            self._tell(self.answered, Answer(answers, self.permit, prepared, self.writings, seconds))
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._tell(self.begun, _refusal(error))
+        self._tell(self.answered, _refusal(error))
+
+    def _tell(self, future: asyncio.Future[Any], result: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(_resolve, future, result)
+        except RuntimeError:  # the loop is closed: nobody is left to tell
+            self.permit.cancelled = True
+
+
+def ask(serving: Serving, question: Question) -> Asked:
+    """Let a question in and have it read; raises what refuses it. `release` must follow, whatever happens."""
+    if serving.draining:
+        raise Overloaded("the server is shutting down; ask another one", retry_after=5)
+    if not question.items:
+        raise Invalid("the list of inputs is empty")
+    permit = serving.admission.enter(len(question.items), _characters(question.items))
+    asked = Asked(serving, question, permit)
+    try:
+        serving.texts.submit(asked.read)
+    except RuntimeError:  # the pool is closed
+        permit.leave()
+        raise Overloaded("the server has shut down", retry_after=5) from None
+    return asked
+
+
+def release(asked: Asked) -> None:
+    """Give back what a question holds; whatever of it is still to be computed is dropped."""
+    permit = asked.permit
+    if not asked.answered.done():
+        permit.cancelled = True
+    if permit.started is not None:
+        asked.serving.metrics.waited(asked.question.served.id, permit.waited, permit.read)
+    permit.leave()
+
+
+async def answer(serving: Serving, question: Question, request: Request) -> Answer:
+    """The answer to a question; raises a Refusal, DeadlinePassed or, where the client leaves first, ClientGone."""
+    deadline = deadline_of(serving, request)
+    asked = ask(serving, question)
+    try:
+        found: Answer = await unless_gone(asked.answered, request.receive, deadline, asked.permit)
+        return found
+    finally:
+        release(asked)
+
+
+async def unless_gone(future: asyncio.Future[Any], receive: Receive, deadline: float, permit: Permit) -> Any:
+    """The result of `future`, as long as the client is there and the deadline has not passed."""
+    gone = asyncio.ensure_future(disconnected(receive))
+    left = max(deadline - (time.perf_counter() - permit.entered), 0.001)
+    try:
+        done, _ = await asyncio.wait({future, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+    if future in done:
+        return future.result()
+    permit.cancelled = True
+    if gone in done:
+        raise ClientGone("the client has left")
+    raise DeadlinePassed(f"no answer within {deadline:g} s; ask for less at once, or try again later")
+
+
+async def disconnected(receive: Receive) -> None:
+    """Return once the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def deadline_of(serving: Serving, request: Request) -> float:
+    """Seconds that this request may take: the server's, or fewer where the client says so in x-request-timeout."""
+    most = serving.settings.limits.deadline
+    try:
+        asked = float(request.headers.get("x-request-timeout", most))
+    except ValueError:
+        raise Invalid("x-request-timeout must be a number of seconds") from None
+    if not asked > 0:
+        raise Invalid("x-request-timeout must be a number of seconds above zero")
+    return min(asked, most)
+
+
+def _characters(items: Sequence[Any]) -> int:
+    """Of all texts in there, however deep."""
+    found, left = 0, list(items)
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            found += len(item)
+        elif isinstance(item, Mapping):
+            left += item.values()
+        elif isinstance(item, list | tuple):
+            left += item
+    return found
+
+
+def _refusal(error: BaseException) -> Refusal:
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, LaminaError):
+        return Invalid(str(error))
+    log_failure("an input could not be read", error)
+    return BackendFailed("this input could not be read; the log says where")
+
+
+def _resolve(future: asyncio.Future[Any], result: Any) -> None:
+    if future.done():
+        return
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """Look at the exception, or asyncio complains of one that nobody saw."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,57 @@
+"""Vectors of texts for every surface that asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .answering import Question
+from .errors import Invalid
+from .models import VECTORS, Served
+from .texts import last_tokens
+
+Vector = npt.NDArray[np.float32]
+
+
+def embeds(served: Served) -> bool:
+    """Whether a model makes vectors of texts."""
+    return any(task in served.tasks for task in VECTORS)
+
+
+def vector_question(
+    served: Served,
+    texts: Sequence[str],
+    *,
+    normalize: bool = False,
+    truncate: bool = True,
+    direction: str = "right",
+    dimensions: int | None = None,
+) -> Question:
+    """One vector for each text: [hidden], or its first `dimensions` numbers."""
+    staged = served.embedding()
+    change: Callable[[str], str] | None = None
+    if truncate and direction.lower() == "left":
+        change = partial(_keep_end, served.tokenizer, staged.room)
+    shape = partial(shaped, normalize=normalize, dimensions=dimensions)
+    return Question(served, staged, list(texts), {"truncate": truncate}, change=change, shape=shape)
+
+
+def _keep_end(tokenizer: Any, room: int | None, text: str) -> str:
+    return text if room is None else last_tokens(tokenizer, text, room)
+
+
+def shaped(vectors: Any, normalize: bool = False, dimensions: int | None = None) -> Vector:
+    """Vectors along the last axis as numpy has them, cut and scaled to length one as asked."""
+    found: Vector = np.asarray(vectors.float() if hasattr(vectors, "float") else vectors, dtype=np.float32)
+    if dimensions is not None:
+        if dimensions > found.shape[-1]:
+            raise Invalid(f"dimensions is {dimensions}, and the model's vectors have {found.shape[-1]} numbers")
+        found = found[..., :dimensions]
+    if normalize:
+        lengths = np.linalg.norm(found, axis=-1, keepdims=True)
+        found = found / np.maximum(lengths, 1e-12)
+    return np.ascontiguousarray(found)

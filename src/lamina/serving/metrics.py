@@ -1,0 +1,85 @@
+"""What an operator sees: counts, queues and times, as Prometheus reads them; never a word of what clients sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+TOKENS = (16, 64, 256, 512, 1024, 2048, 4096, 16384, 65536)
+
+
+class Metrics:
+    """The metrics of one application, in a registry of its own so that several can live in a process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._requests = self._counter("requests", "Requests answered.", "route", "status")
+        self._refused = self._counter("refused", "Requests refused.", "reason")
+        self._dropped = self._counter("dropped", "Rows dropped since nobody waited.", "model")
+        self._failures = self._counter("batch_failures", "Batches that failed as a whole.", "model", "reason")
+        self._tokens = self._counter("tokens", "Tokens read and written.", "model", "kind")
+        self._writing = Gauge("lamina_sequences_running", "Sequences being written.", ["model"], registry=self.registry)
+        self._request_seconds = self._histogram("request_seconds", "From a request to its last byte.", "route")
+        self._queue_seconds = self._histogram("queue_seconds", "From a request to its first pass.")
+        self._batch_seconds = self._histogram("batch_seconds", "Time of a pass.")
+        self._batches = self._histogram("batch_rows", "Rows of a pass.", buckets=ROWS)
+        self._batch_tokens = self._histogram("batch_tokens", "Tokens of a pass.", buckets=TOKENS)
+        self._first_token = self._histogram("time_to_first_token_seconds", "From a request to its first token.")
+        self._between = self._histogram("inter_token_seconds", "From one token of a sequence to the next.")
+
+    def _counter(self, name: str, help: str, *labels: str) -> Counter:
+        return Counter(f"lamina_{name}", help, labels, registry=self.registry)
+
+    def _histogram(self, name: str, help: str, label: str = "model", buckets: Sequence[float] = SECONDS) -> Histogram:
+        return Histogram(f"lamina_{name}", help, [label], buckets=buckets, registry=self.registry)
+
+    def watch(self, name: str, help: str, value: Callable[[], float]) -> None:
+        """A gauge that is asked when somebody looks."""
+        Gauge(name, help, registry=self.registry).set_function(value)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """A request is answered, to its last byte."""
+        self._requests.labels(route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        """A request was not let in."""
+        self._refused.labels(reason).inc()
+
+    def waited(self, model: str, seconds: float, read: int) -> None:
+        """A request has left the queue and its tokens were read."""
+        self._queue_seconds.labels(model).observe(seconds)
+        self._tokens.labels(model, "read").inc(read)
+
+    def batch(self, model: str, rows: int, tokens: int, seconds: float) -> None:
+        """A pass of the model."""
+        self._batches.labels(model).observe(rows)
+        self._batch_tokens.labels(model).observe(tokens)
+        self._batch_seconds.labels(model).observe(seconds)
+
+    def wrote(self, model: str) -> None:
+        """A token was written."""
+        self._tokens.labels(model, "written").inc()
+
+    def running(self, model: str, sequences: int) -> None:
+        """So many sequences are being written."""
+        self._writing.labels(model).set(sequences)
+
+    def token(self, model: str, seconds: float, first: bool) -> None:
+        """One token of one sequence, so many seconds after the request or the token before."""
+        (self._first_token if first else self._between).labels(model).observe(seconds)
+
+    def dropped(self, model: str, rows: int) -> None:
+        """Rows that nobody waited for any more."""
+        self._dropped.labels(model).inc(rows)
+
+    def failed(self, model: str, reason: str) -> None:
+        """A batch had to be taken apart."""
+        self._failures.labels(model, reason).inc()
+
+    def text(self) -> bytes:
+        """Everything, as /metrics shows it."""
+        return generate_latest(self.registry)

@@ -1,0 +1,204 @@
+"""One model that is served: how it is loaded, what it can do, and its place on the model thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from ..errors import LaminaError, ServingError
+from ..pipelines import pipeline
+from ..pipelines.catalog import ALIASES, TASKS, find_task
+from ..pipelines.defaults import EMBEDDED
+from ..pipelines.languages import task_languages
+from ..pipelines.limits import truncation_length
+from ..pipelines.sentence_similarity import SentenceSimilarityPipeline
+from ..pipelines.staged import Embedding, Staged
+from .errors import BackendFailed, DeadlinePassed, NotFound
+
+if TYPE_CHECKING:
+    from .settings import ServeSettings
+    from .state import Serving
+
+logger = logging.getLogger(__name__)
+
+State = Literal["loading", "ready", "failed"]
+Result = TypeVar("Result")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+RESERVED = {"pipeline", "v1", "models"}  # parts of our own addresses
+BODIES = ("body", "pooled-body")
+VECTORS = ("feature-extraction", "sentence-similarity")
+EMBEDDED_TASK = "text-classification"
+
+
+class Served:
+    """A model under its id. `load` makes its pipeline, on another thread; `state` and `error` say how that went."""
+
+    def __init__(self, id: str, load: Callable[[], Any], task: str | None = None):
+        self.id, self.task, self.state, self.error = id, task, "loading", ""
+        self._load = load
+        self._pipeline: Any = None
+        self._stages: dict[str, Staged] = {}
+        self._embedding: Embedding | None = None
+        self._tasks: tuple[str, ...] = ()
+        self._lock = Lock()
+        self._loaded: Future[None] = Future()
+        self._loaded.set_running_or_notify_cancel()  # a client that leaves must not cancel it
+        self.serving: Serving | None = None  # where its work is done, once the server has started
+
+    state: State
+
+    @classmethod
+    def from_pipeline(cls, id: str, pipe: Any) -> Served:
+        """A pipeline that is there already."""
+        return cls(id, lambda: pipe, pipe.task)
+
+    def load(self) -> None:
+        """Load the model, which takes seconds; whatever goes wrong is kept in `error`. Once is enough."""
+        if self.state != "loading":
+            return
+        try:
+            self._pipeline = self._load()
+            self.task = plain_task(self._pipeline.task)
+            self._tasks = self._all_tasks()
+            self.staged()
+            self.state = "ready"
+        except (LaminaError, OSError, ValueError) as error:
+            self.error, self.state = str(error) or type(error).__name__, "failed"
+            logger.error("%s could not be loaded: %s", self.id, self.error)
+        except Exception as error:  # one model's defect must not take the others down
+            self.error, self.state = f"{type(error).__name__}: {error}", "failed"
+            logger.exception("%s could not be loaded", self.id)
+        finally:
+            self._loaded.set_result(None)
+
+    async def wait(self, seconds: float) -> None:
+        """Return once the model is there; raises BackendFailed where it could not be loaded, DeadlinePassed too late.
+
+        A request is held rather than refused while its model loads: some clients take a refusal for a reason to ask
+        again at once.
+        """
+        if self.state == "loading":
+            try:
+                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._loaded)), seconds)
+            except asyncio.TimeoutError:
+                raise DeadlinePassed(f"the model {self.id} is still being loaded; try again later") from None
+        if self.state == "failed":
+            raise BackendFailed(f"the model {self.id} could not be loaded; /health says why")
+
+    @property
+    def pipeline(self) -> Any:
+        """The pipeline of its own task."""
+        if self._pipeline is None:
+            raise BackendFailed(f"the model {self.id} is not loaded")
+        return self._pipeline
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of its pipeline."""
+        return self.pipeline.tokenizer
+
+    @property
+    def room(self) -> int | None:
+        """Tokens of a text that the model reads, special ones not counted; None: as many as there are."""
+        limit = truncation_length(self.tokenizer, self.pipeline.model)
+        return None if limit is None else limit - int(self.tokenizer.num_special_tokens_to_add())
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Every task that this model can do, its own first; none before it is loaded."""
+        return self._tasks
+
+    def _all_tasks(self) -> tuple[str, ...]:
+        kind = self.pipeline.model.kind
+        found = [str(self.task)]
+        for name, entry in TASKS.items():
+            fits = kind in entry.pipeline.kinds or (name in VECTORS and kind in BODIES)
+            if fits and name not in found and self._makes_sense(name):
+                found.append(name)
+        return tuple(found)
+
+    def _makes_sense(self, task: str) -> bool:
+        """Whether labels or tokens that the task stands on are there."""
+        if task == "zero-shot-classification":
+            return any(label.lower().startswith("entail") for label in self.pipeline.model.config.label2id)
+        if task == "fill-mask":
+            return self.tokenizer.mask_token_id is not None and self.pipeline.model.kind == "masked-lm"
+        return True
+
+    def staged(self, task: str | None = None) -> Staged:
+        """The stages of a task, its own unless named; raises NotFound where the model cannot do it."""
+        plain = plain_task(task) if task else str(self.task)
+        with self._lock:
+            if plain not in self._stages:
+                self._stages[plain] = Staged(self._pipeline_for(plain))
+            return self._stages[plain]
+
+    def embedding(self) -> Embedding:
+        """The stages that give the vectors of texts; raises NotFound where the model makes none."""
+        pipe: Any = self.staged("sentence-similarity").pipe
+        with self._lock:
+            if self._embedding is None:
+                self._embedding = Embedding(pipe)
+            return self._embedding
+
+    def _pipeline_for(self, task: str) -> Any:
+        if task == self.task:
+            return self.pipeline
+        if task not in self.tasks:
+            raise NotFound(f"the model {self.id} does {', '.join(self.tasks)}, not {task[:100]!r}")
+        options: dict[str, Any] = {}
+        if task == "sentence-similarity" and isinstance(self.pipeline, SentenceSimilarityPipeline):
+            options["pooling"] = self.pipeline.settings.pooling
+        return TASKS[task].pipeline(self.pipeline.model, self.tokenizer, task=task, **options)
+
+    async def run(self, function: Callable[..., Result], *args: Any) -> Result:
+        """What `function(*args)` gives, called on the model thread between two batches."""
+        if self.serving is None:
+            raise BackendFailed(f"the model {self.id} is not being served")
+        return await self.serving.engine.call(function, *args)
+
+
+def plain_task(name: str) -> str:
+    """A task by its own name: aliases and pairs of languages are left out."""
+    return "translation" if all(task_languages(name)) else ALIASES.get(name, name)
+
+
+def named_models(settings: ServeSettings) -> dict[str, Served]:
+    """The models that the settings ask for, not loaded yet, by id; raises ServingError for ids that clash."""
+    if settings.task is not None:
+        find_task(settings.task)
+    found: dict[str, Served] = {}
+    for source in settings.models or (_embedded(settings.task),):
+        name, _, place = source.partition("=") if "=" in source else (_id_of(source), "", source)
+        if not NAME.fullmatch(name) or RESERVED & set(name.split("/")):
+            raise ServingError(
+                f"{name!r} cannot be a model's id: it needs letters, digits, '.', '_' and '-', and no part of it may "
+                f"be {', '.join(sorted(RESERVED))}; pass ID={place}"
+            )
+        if name in found:
+            raise ServingError(f"two models would be called {name}; pass ID={place} to choose another id")
+        found[name] = Served(name, _loader(place, settings), settings.task)
+    return found
+
+
+def _embedded(task: str | None) -> str:
+    """The model inside this package, where none is named."""
+    chosen = plain_task(task or EMBEDDED_TASK)
+    if chosen not in EMBEDDED:
+        raise ServingError(f"no model was named, and the embedded one does {', '.join(EMBEDDED)}, not {task}; name one")
+    return str(EMBEDDED[chosen])
+
+
+def _id_of(source: str) -> str:
+    """The name of a folder, or the name on the Hub as it is."""
+    return Path(source).resolve().name if Path(source).is_dir() else source
+
+
+def _loader(place: str, settings: ServeSettings) -> Callable[[], Any]:
+    return lambda: pipeline(settings.task, model=place, device=settings.device, precision=settings.precision)

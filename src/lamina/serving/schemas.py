@@ -1,0 +1,257 @@
+"""What a request may say for each task: checked before anything is computed, shown in /docs and in the playground.
+
+Only what stands here ever reaches a pipeline; nothing here names a file, a model to load or code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+
+Truncation = Literal["do_not_truncate", "longest_first", "only_first", "only_second"]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+Text = Annotated[str, Field(max_length=10_000)]
+Stops = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=16)]
+
+
+def _listed(labels: Any) -> Any:
+    """Older clients send labels as one string with commas."""
+    if isinstance(labels, str):
+        return [label.strip() for label in labels.split(",") if label.strip()]
+    return labels
+
+
+def _plain_template(template: str) -> str:
+    """One empty pair of braces and no other: what stands between braces would be carried out."""
+    if template.count("{}") != 1 or set("{}") & set(template.replace("{}", "")):
+        raise ValueError("it needs {} once, where the label goes, and no other braces")
+    return template
+
+
+Template = Annotated[Text, AfterValidator(_plain_template)]
+Labels = Annotated[list[Text], BeforeValidator(_listed), Field(min_length=1, max_length=1000)]
+
+
+class Parameters(BaseModel):
+    """Options of one request; what is None was not said."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    def given(self) -> dict[str, Any]:
+        """What the client said."""
+        return self.model_dump(exclude_none=True)
+
+
+class TextClassificationParameters(Parameters):
+    """Options of text classification."""
+
+    function_to_apply: Literal["sigmoid", "softmax", "none"] | None = Field(
+        None, description="What turns the model's numbers into scores; left out, what the model was trained with."
+    )
+    top_k: Count | None = Field(None, description="How many labels, best first; left out, all of them.")
+    truncation: StrictBool | Truncation | None = Field(None, description="Cut off a text too long for the model.")
+
+
+class TokenClassificationParameters(Parameters):
+    """Options of token classification."""
+
+    aggregation_strategy: Literal["none", "simple", "first", "average", "max"] = Field(
+        "simple", description="How word pieces become names; none: every piece by itself."
+    )
+    ignore_labels: list[Text] | None = Field(None, description="Labels to leave out; left out, only O is.")
+    stride: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+        None, description="Read a long text in windows that overlap by so many tokens."
+    )
+
+
+class QuestionAnsweringParameters(Parameters):
+    """Options of question answering."""
+
+    top_k: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="How many answers, best first.")
+    max_answer_len: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="Most tokens of an answer; left out, 15."
+    )
+    handle_impossible_answer: StrictBool | None = Field(None, description="Let the empty answer compete.")
+    align_to_words: StrictBool | None = Field(None, description="Let answers grow to whole words; left out, yes.")
+    doc_stride: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+        None, description="Tokens by which the windows of a long context overlap."
+    )
+    max_seq_len: Annotated[int, Field(ge=16, le=100_000)] | None = Field(
+        None, description="Tokens of a window, question included."
+    )
+    max_question_len: Count | None = Field(None, description="Taken for the sake of existing clients.")
+    padding: Any = Field(None, description="Taken for the sake of existing clients.")
+
+
+class FillMaskParameters(Parameters):
+    """Options of mask filling."""
+
+    top_k: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="How many guesses; left out, 5.")
+    targets: Annotated[list[Text], Field(min_length=1, max_length=1000)] | None = Field(
+        None, description="Only these words may fill the gap."
+    )
+
+
+class ZeroShotClassificationParameters(Parameters):
+    """Options of zero-shot classification."""
+
+    candidate_labels: Labels = Field(description="The labels to choose from, as a list or one text with commas.")
+    hypothesis_template: Template | None = Field(
+        None, description="A sentence with {} in the label's place; left out, This example is {}."
+    )
+    multi_label: StrictBool | None = Field(None, description="Labels do not exclude each other.")
+    multi_class: StrictBool | None = Field(None, description="The older name of multi_label.")
+
+
+class FeatureExtractionParameters(Parameters):
+    """Options of feature extraction."""
+
+    normalize: StrictBool | None = Field(None, description="Scale vectors to length one.")
+    truncate: StrictBool | None = Field(None, description="Cut off a text too long for the model.")
+    truncation_direction: Literal["left", "right", "Left", "Right"] | None = Field(
+        None, description="Which end is cut off; left out, the right one."
+    )
+    dimensions: Count | None = Field(None, description="Keep only so many numbers of each vector.")
+    prompt_name: Text | None = Field(None, description="No model here stores prompts: refused where it is given.")
+    encoding_format: Literal["float", "base64"] | None = Field(
+        None, description="Taken for the sake of existing clients; vectors are lists of numbers here."
+    )
+    return_tensors: StrictBool | None = Field(None, description="Taken for the sake of existing clients.")
+
+
+class SentenceSimilarityParameters(Parameters):
+    """Options of sentence similarity."""
+
+
+class WritingParameters(Parameters):
+    """Options of everything that writes text."""
+
+    max_new_tokens: Count | None = Field(None, description="Most tokens to write.")
+    min_new_tokens: Annotated[int, Field(ge=0, le=100_000)] | None = Field(None, description="Fewest tokens to write.")
+    max_length: Count | None = Field(None, description="As max_new_tokens, but counts the prompt.")
+    min_length: Annotated[int, Field(ge=0, le=100_000)] | None = Field(None, description="The same for the fewest.")
+    do_sample: StrictBool | None = Field(None, description="Draw tokens by their probability.")
+    temperature: Annotated[float, Field(ge=0, le=100)] | None = Field(
+        None, description="Below one: surer, above: bolder. Zero: always the likeliest."
+    )
+    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+        None, description="Draw among so many of the likeliest; 0: among all."
+    )
+    top_p: Probability | None = Field(None, description="Draw among the likeliest that together have this share.")
+    typical_p: Annotated[float, Field(gt=0, le=1)] | None = Field(None, description="Draw among typical tokens.")
+    repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        None, description="Above one: tokens that were there are less likely."
+    )
+    no_repeat_ngram_size: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        None, description="No run of so many tokens comes twice."
+    )
+    num_beams: Annotated[int, Field(ge=1, le=32)] | None = Field(None, description="Beams of the search; 1: greedy.")
+    length_penalty: Annotated[float, Field(ge=-100, le=100)] | None = Field(
+        None, description="Above zero, beams prefer longer texts."
+    )
+    early_stopping: StrictBool | Literal["never"] | None = Field(None, description="When a search with beams ends.")
+    num_return_sequences: Annotated[int, Field(ge=1, le=16)] | None = Field(None, description="How many texts.")
+    max_time: Annotated[float, Field(gt=0, le=3600)] | None = Field(None, description="Seconds after which to stop.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(None, description="The same seed draws the same text.")
+    clean_up_tokenization_spaces: StrictBool | None = Field(None, description="Remove spaces before punctuation.")
+
+
+class TextToTextParameters(WritingParameters):
+    """Options of writing one text for another."""
+
+    truncation: StrictBool | Truncation | None = Field(None, description="Cut off a text too long for the model.")
+    generate_parameters: dict[str, Any] | None = Field(None, description="The options of writing, one level down.")
+    generation_parameters: dict[str, Any] | None = Field(None, description="Another name of generate_parameters.")
+
+
+class SummarizationParameters(TextToTextParameters):
+    """Options of summarization."""
+
+    chunk: Literal["sentences"] | None = Field(None, description="Read a long text in windows of whole sentences.")
+
+
+class TranslationParameters(SummarizationParameters):
+    """Options of translation."""
+
+    src_lang: Text | None = Field(None, description="The language of the text, as the model calls it.")
+    tgt_lang: Text | None = Field(None, description="The language to translate into.")
+
+
+class Grammar(BaseModel):
+    """A grammar for the text to write, which no model here follows."""
+
+    type: str
+    value: Any
+
+
+class TextGenerationParameters(WritingParameters):
+    """Options of text generation, those of text-generation-inference included."""
+
+    return_full_text: StrictBool | None = Field(None, description="Show the prompt before the new text.")
+    stop: Stops | None = Field(None, description="Texts at which to stop.")
+    stop_sequences: Stops | None = Field(None, description="The older name of stop.")
+    truncate: Count | None = Field(None, description="Read only so many tokens of the prompt, its last ones.")
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+        None, description="Above zero: tokens are less likely the more often they were written."
+    )
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+        None, description="Above zero: tokens that were written are less likely."
+    )
+    watermark: StrictBool | None = Field(None, description="Mark the text so that it can be told apart later.")
+    details: StrictBool | None = Field(None, description="Tell each token with its probability.")
+    decoder_input_details: StrictBool | None = Field(None, description="Tell the tokens of the prompt as well.")
+    top_n_tokens: Annotated[int, Field(ge=1, le=20)] | None = Field(
+        None, description="Tell so many of the likeliest tokens of each step."
+    )
+    best_of: Annotated[int, Field(ge=1, le=16)] | None = Field(
+        None, description="Write so many and return the likeliest."
+    )
+    grammar: Grammar | None = Field(None, description="Not supported: refused where it is given.")
+    adapter_id: Text | None = Field(None, description="Not supported: refused where it is given.")
+
+
+PARAMETERS: Mapping[str, type[Parameters]] = {
+    "text-classification": TextClassificationParameters,
+    "token-classification": TokenClassificationParameters,
+    "question-answering": QuestionAnsweringParameters,
+    "fill-mask": FillMaskParameters,
+    "zero-shot-classification": ZeroShotClassificationParameters,
+    "feature-extraction": FeatureExtractionParameters,
+    "sentence-similarity": SentenceSimilarityParameters,
+    "text-generation": TextGenerationParameters,
+    "text2text-generation": TextToTextParameters,
+    "summarization": SummarizationParameters,
+    "translation": TranslationParameters,
+}
+
+
+def parameters_schema(task: str) -> dict[str, Any]:
+    """The JSON schema of a task's parameters."""
+    return PARAMETERS[task].model_json_schema()
+
+
+class TaskRequest(BaseModel):
+    """The request of the Hugging Face Inference API, for every task.
+
+    Feature extraction may say its parameters beside the inputs; all else goes into `parameters`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    inputs: Any = Field(
+        description="A text, a list of texts, or for some tasks an object: question and context, source_sentence and "
+        "sentences, text and text_pair."
+    )
+    parameters: dict[str, Any] | None = Field(None, description="Options of the task.")
+    options: dict[str, Any] | None = Field(None, description="Taken for the sake of existing clients.")
+    stream: StrictBool = Field(False, description="Text generation: tokens as they are written, as server-sent events.")
+
+
+class ErrorAnswer(BaseModel):
+    """What every refusal says, outside of /v1."""
+
+    error: str
+    error_type: str

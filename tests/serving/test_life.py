@@ -1,0 +1,185 @@
+"""From loading to the last answer: models that are late or broken, a server that is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamina import pipeline
+from lamina.errors import HubError
+from lamina.serving import Limits, Served, ServeSettings, create_app
+from lamina.serving.lifecycle import Server, make_server
+
+from .asgi import Client, Exchange, run, started, until
+from .fakes import FakePipeline, FakeServed, FakeStages, Gate
+
+
+class Late(FakeServed):
+    """A model that is loaded once it may be."""
+
+    def __init__(self, id: str, error: Exception | None = None):
+        super().__init__(id, FakeStages())
+        self.may_load = threading.Event()
+        self._error = error
+        self._load = self._wait
+
+    def _wait(self) -> Any:
+        assert self.may_load.wait(10)
+        if self._error is not None:
+            raise self._error
+        return FakePipeline()
+
+
+def test_requests_wait_for_their_model_and_ready_says_no() -> None:
+    async def ask() -> tuple[Exchange, Exchange, Exchange]:
+        late = Late("late")
+        app = create_app(ServeSettings(), {"late": late})
+        async with app.router.lifespan_context(app):
+            client = Client(app)
+            early = client.begin("/", {"inputs": "early"})
+            before = await client.get("/ready")
+            assert not early.task.done()
+            late.may_load.set()
+            return before, await early.end(), await client.get("/ready")
+
+    before, early, after = run(ask())
+    assert (before.status, before.json) == (503, {"ready": False, "draining": False, "loading": ["late"]})
+    assert (early.status, early.json) == (200, [5])
+    assert after.status == 200
+
+
+def test_a_model_that_takes_too_long_is_no_503() -> None:
+    async def ask() -> list[int]:
+        late = Late("late")
+        app = create_app(ServeSettings(limits=Limits(deadline=0.05, queue_requests=1, batch_inputs=1)), {"late": late})
+        async with app.router.lifespan_context(app):
+            client = Client(app)
+            first = client.begin("/", {"inputs": "a"})
+            await until(lambda: client.serving._early)
+            second = await client.post("/", {"inputs": "b"})
+            statuses = [(await first.end()).status, second.status]
+            late.may_load.set()
+            return statuses
+
+    assert run(ask()) == [504, 429]
+
+
+@pytest.mark.parametrize("error", [HubError("nowhere to be found"), ZeroDivisionError("a defect")])
+def test_a_model_that_cannot_be_loaded_is_named_and_the_others_serve(error: Exception) -> None:
+    async def ask() -> tuple[Exchange, Exchange, Exchange, Exchange, Exchange]:
+        broken, sound = Late("broken", error), FakeServed("sound", FakeStages())
+        broken.may_load.set()
+        async with started(create_app(ServeSettings(), {"broken": broken, "sound": sound})) as client:
+            return (
+                await client.get("/health"),
+                await client.get("/ready"),
+                await client.post("/models/broken", {"inputs": "a"}),
+                await client.post("/models/sound", {"inputs": "a"}),
+                await client.post("/predict", {"inputs": "a"}),
+            )
+
+    health, ready, refused, answered, elsewhere = run(ask())
+    assert health.json["status"] == "degraded"
+    assert health.json["models"]["broken"]["state"] == "failed"
+    assert str(error) in health.json["models"]["broken"]["error"]
+    assert ready.status == answered.status == elsewhere.status == 200
+    assert refused.status == 424
+    assert "/health" in refused.json["error"]
+
+
+def test_nothing_to_serve_is_unhealthy() -> None:
+    async def ask() -> tuple[int, int]:
+        broken = Late("broken", HubError("gone"))
+        broken.may_load.set()
+        async with started(create_app(ServeSettings(), {"broken": broken})) as client:
+            return (await client.get("/health")).status, (await client.get("/ready")).status
+
+    assert run(ask()) == (503, 503)
+
+
+def test_health_asks_the_model_itself_after_a_failure(
+    checkpoint: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = pipeline(model=str(checkpoint("bert-moods")), device="cpu")
+    sound = pipe.model.forward
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a broken device")
+
+    async def ask() -> list[Any]:
+        app = create_app(ServeSettings(), {"moods": Served.from_pipeline("moods", pipe)})
+        async with started(app) as client:
+            monkeypatch.setattr("lamina.pipelines.base.read_packed", broken)
+            monkeypatch.setattr(pipe.model, "forward", broken)
+            failed = await client.post("/", {"inputs": "a"})
+            during = await client.get("/health")
+            monkeypatch.undo()
+            assert pipe.model.forward == sound
+            return [failed.status, during.status, (await client.get("/health")).json["status"]]
+
+    assert run(ask()) == [424, 503, "ok"]
+
+
+def test_stopping_refuses_new_work_and_ends_what_was_begun() -> None:
+    async def stop() -> list[Any]:
+        gate = Gate()
+        settings = ServeSettings(limits=Limits(drain=10))
+        app = create_app(settings, {"fake": FakeServed("fake", FakeStages(gate))})
+        server = make_server(app, settings)
+        async with started(app) as client:
+            server.config_loop = asyncio.get_running_loop()
+            begun = client.begin("/", {"inputs": "begun"})
+            await until(gate.entered.is_set)
+            server.handle_exit(15, None)
+            ready, refused = await client.get("/ready"), await client.post("/", {"inputs": "new"})
+            assert not server.should_exit
+            gate.open.set()
+            finished = await begun.end()
+            await until(lambda: server.should_exit)
+            return [ready, refused, finished]
+
+    ready, refused, finished = run(stop())
+    assert (ready.status, ready.json["draining"]) == (503, True)
+    assert (refused.status, refused.json["error_type"]) == (429, "overloaded")
+    assert refused.headers["connection"] == "close"
+    assert "retry-after" in refused.headers
+    assert (finished.status, finished.json) == (200, [5])
+
+
+def test_stopping_waits_no_longer_than_it_may() -> None:
+    async def stop() -> tuple[Server, Exchange]:
+        gate = Gate()
+        settings = ServeSettings(limits=Limits(drain=0.05))
+        app = create_app(settings, {"fake": FakeServed("fake", FakeStages(gate))})
+        server = make_server(app, settings)
+        async with started(app) as client:
+            server.config_loop = asyncio.get_running_loop()
+            begun = client.begin("/", {"inputs": "begun"})
+            await until(gate.entered.is_set)
+            waiting = client.begin("/", {"inputs": "waiting"})
+            await until(lambda: client.serving.admission.inputs == 2)
+            server.handle_exit(15, None)
+            await until(lambda: server.should_exit)
+            gate.open.set()
+            client.serving.stop()
+            assert (await waiting.end()).status == 429
+            return server, await begun.end()
+
+    server, begun = run(stop())
+    assert not server.force_exit
+    assert begun.status in (200, 429)
+
+
+def test_a_second_signal_stops_at_once() -> None:
+    settings = ServeSettings()
+    app = create_app(settings, {"fake": FakeServed("fake", FakeStages())})
+    server = make_server(app, settings)
+    server.handle_exit(2, None)
+    assert server.serving.draining
+    server.handle_exit(2, None)
+    assert server.force_exit

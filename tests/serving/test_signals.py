@@ -1,0 +1,94 @@
+"""A real process is told to end: it finishes what it began, takes nothing new, and leaves with 0."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks.load import Answer, Connection, Server, ask
+
+from .running import OwnProcess, own_process
+
+LONG = " ".join(["The old man said that prices rose in Berlin."] * 20)
+
+
+def work(server: Server, texts: int) -> bytes:
+    return server.post("/models/minilm/embed", {"inputs": [LONG] * texts})
+
+
+async def told_to_end(running: OwnProcess, number: signal.Signals, texts: int) -> tuple[Answer, list[int | None]]:
+    """What work in flight got after the signal, and what others were told meanwhile: a status, None for no answer."""
+    server = running.address
+    beside = Connection(server)
+    assert (await beside.ask(server.get("/ready"))).status == 200
+    first = asyncio.create_task(ask(server, work(server, texts)))
+    await asyncio.sleep(0.3)
+    assert not first.done(), "the work is too short to be ended in the middle of it"
+    running.process.send_signal(number)
+    await asyncio.sleep(0.1)
+    told = []
+    for request in (server.get("/ready"), work(server, 1)):
+        told += [await status(beside, request), await status(Connection(server), request)]
+    return await first, told
+
+
+async def status(connection: Connection, request: bytes) -> int | None:
+    try:
+        return (await connection.ask(request)).status
+    except (OSError, EOFError):
+        return None
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_begun_is_finished(checkpoint: Callable[[str], Path], number: signal.Signals) -> None:
+    with own_process(f"minilm={checkpoint('minilm')}") as running:
+        answer, told = asyncio.run(told_to_end(running, number, 48))
+        assert answer.status == 200
+        assert len(answer.json()) == 48
+        assert set(told[:2]) <= {503, None}, "/ready says yes while the server ends"
+        assert set(told[2:]) <= {429, 503, None}, "new work was taken while the server ends"
+        assert running.process.wait(20) == 0
+        assert "Traceback" not in running.log.read_text()
+
+
+def test_the_end_is_bounded(checkpoint: Callable[[str], Path]) -> None:
+    with own_process(f"minilm={checkpoint('minilm')}", "--drain", "0.5") as running:
+        server = running.address
+
+        async def unfinished() -> None:
+            many = [asyncio.create_task(status(Connection(server), work(server, 128))) for _ in range(3)]
+            await asyncio.sleep(0.5)
+            running.process.send_signal(signal.SIGTERM)
+            await asyncio.gather(*many)
+
+        began = time.monotonic()
+        asyncio.run(unfinished())
+        assert running.process.wait(20) == 0
+        assert time.monotonic() - began < 15
+
+
+def test_an_idle_server_leaves_at_once_with_clients_connected(checkpoint: Callable[[str], Path]) -> None:
+    with own_process(f"gpt2={checkpoint('gpt2')}") as running, socket.create_connection(("127.0.0.1", running.port)):
+        began = time.monotonic()
+        assert running.end() == 0
+        assert time.monotonic() - began < 5
+
+
+def test_a_port_that_is_taken_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "lamina", "serve", "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert port in done.stderr
+    assert "Traceback" not in done.stderr
