@@ -1,0 +1,133 @@
+"""CSV, JSON and text: read strictly first, then with more patience, and what was left out is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+
+from .dataset import DataFile, Features, Split
+from .duck import Query, first_line, identifier, literal
+from .engine import Table
+from .errors import UnreadableData
+from .features import dtype, of_schema
+from .scans import ReaderScan, as_shown, escaped
+
+PATIENCE = {  # ways to read, from strict to patient, as options of the reader
+    "csv": (
+        "",
+        ", sample_size = -1",
+        ", sample_size = -1, null_padding = true, ignore_errors = true, strict_mode = false",
+        ", all_varchar = true, null_padding = true, ignore_errors = true, strict_mode = false",
+    ),
+    "json": ("", ", sample_size = -1", ", sample_size = -1, ignore_errors = true"),
+    "text": ("",),
+}
+LENGTH = {"csv": "max_line_size", "json": "maximum_object_size"}
+LONGEST = 512 << 20  # bytes of one line of CSV or one object of JSON
+SHORT = {"csv": 2 << 20, "json": 16 << 20}  # what the readers allow by themselves
+
+
+def open_read(split: Split, query: Query) -> Table:
+    """The files of a split together; where that fails, each is tried and those that fail are left out."""
+    notices: list[str] = []
+    files = list(split.files)
+    empty = [file for file in files if not file.size]
+    notices += [f"{file.name} is empty" for file in empty]
+    files = [file for file in files if file.size]
+    if not files:
+        raise UnreadableData("; ".join(notices))
+    try:
+        return _opened(split, files, query, notices)
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error as problem:
+        if len(files) == 1:
+            raise UnreadableData(f"{files[0].name} cannot be read as {split.format}: {first_line(problem)}") from None
+    kept = []
+    for file in files:
+        try:
+            _opened(split, [file], query, [])
+            kept.append(file)
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as problem:
+            notices.append(f"{file.name} cannot be read as {split.format}: {first_line(problem)}")
+    try:
+        if kept:
+            return _opened(split, kept, query, notices)
+    except duckdb.Error as problem:
+        notices.append(first_line(problem))
+    raise UnreadableData("; ".join(notices))
+
+
+def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str]) -> Table:
+    first: duckdb.Error | None = None
+    for level, patience in enumerate(PATIENCE[split.format]):
+        reader = relation(split, files, patience)
+        try:
+            types = query.describe(reader)
+            columns = _expressions(types, split.features or {})
+            scan = ReaderScan(reader, columns)
+            rows = _count(query, scan, types)
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as problem:
+            first = first or problem
+            continue
+        said = [*notices]
+        partial = len(files) < sum(1 for file in split.files if file.size)
+        if level > 1 and first is not None:
+            partial = True
+            said.append(f"rows that do not fit are left out or padded: {_place(first)}")
+        features = _features(query, scan, types, split.features)
+        return Table(split, features, query.describe(scan.source), rows, partial, tuple(said), scan)
+    assert first is not None
+    raise first
+
+
+def relation(split: Split, files: list[DataFile], patience: str) -> str:
+    """The reader of a format over files, as SQL."""
+    paths = "[" + ", ".join(literal(escaped(file)) for file in files) + "]"
+    longest = max(file.size for file in files)
+    more = f", {LENGTH[split.format]} = {min(longest + 1, LONGEST)}" if longest > SHORT.get(split.format, LONGEST) else ""
+    if split.format == "text":
+        return (
+            f"read_csv({paths}, columns = {{'text': 'VARCHAR'}}, auto_detect = false, header = false, delim = '', "
+            f"quote = '', escape = '', max_line_size = {min(longest + 1, LONGEST)})"
+        )
+    if split.format == "json":
+        return (
+            f"read_json({paths}, union_by_name = true, map_inference_threshold = -1, field_appearance_threshold = 0, "
+            f"hive_partitioning = false{more}{patience})"
+        )
+    given = dict(split.options)
+    if all(".tsv" in file.name.lower() for file in files):
+        given.setdefault("delim", "\t")
+    options = "".join(f", {name} = {literal(value)}" for name, value in given.items())
+    texts = [name for name, feature in (split.features or {}).items() if dtype(feature) in ("string", "large_string")]
+    if texts and "all_varchar" not in patience:
+        options += ", types = {" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in texts) + "}"
+    return f"read_csv({paths}, union_by_name = true, hive_partitioning = false{options}{more}{patience})"
+
+
+def _count(query: Query, scan: ReaderScan, types: Mapping[str, str]) -> int:
+    """Rows; every cell is parsed on the way, so that no later page meets an error."""
+    parsed = "".join(f", count({identifier(name)})" for name in types)
+    return int(query.row(f"SELECT count(*){parsed} FROM {scan.source}")[0])
+
+
+def _expressions(types: Mapping[str, str], features: Features) -> dict[str, str]:
+    return {name: as_shown(identifier(name), kind, features.get(name)) for name, kind in types.items()}
+
+
+def _features(query: Query, scan: ReaderScan, types: Mapping[str, str], declared: Features | None) -> Features:
+    schema = query.table(f"SELECT * FROM {scan.source} LIMIT 0").schema
+    found = of_schema(schema)
+    found.update({name: {"_type": "Json"} for name, kind in types.items() if kind == "JSON"})
+    return {name: (declared or {}).get(name, feature) for name, feature in found.items()}
+
+
+def _place(problem: duckdb.Error) -> str:
+    """Where the first bad row is, from a message that goes on for lines."""
+    return " ".join(str(problem).split())[:300]

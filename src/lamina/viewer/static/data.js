@@ -1,0 +1,219 @@
+// The view of rows: fetching a page, drawing it, and what happens when something in it is clicked.
+
+import { get } from "./api.js";
+import { showStatistics } from "./columns.js";
+import { button, byId, el, fill } from "./dom.js";
+import { hideDrawer, showRow } from "./drawer.js";
+import { addFilter, drawChips, openColumnsDialog, openFilterDialog, sortBy } from "./filters.js";
+import { count, percent, plural, spent } from "./format.js";
+import { termsOf } from "./marking.js";
+import { change, orderOf, state, whereOf } from "./state.js";
+import { followStatistics } from "./statistics.js";
+import { drawEmpty, drawTable, selectRow } from "./table.js";
+
+export const PAGE = 100;
+
+let page = null; // the last answer
+let asked = ""; // what it answers
+let statistics = { key: "", found: new Map(), done: false };
+let waiting = new AbortController();
+let counting = new AbortController();
+let reading = new AbortController();
+let allColumns = false;
+let openNext = null; // "first" or "last": the row to open once the next page is here
+
+const place = () => ({ config: state.config, split: state.split });
+const grid = () => byId("grid");
+
+/** The features of the split, once a page was read. */
+export function features() {
+  return page?.features ?? [];
+}
+
+function address() {
+  const where = whereOf(state.filters);
+  const path = state.q ? "search" : where || state.orderby ? "filter" : "rows";
+  const params = { ...place(), offset: (state.page - 1) * PAGE, length: PAGE };
+  return { path, params: path === "rows" ? params : { ...params, query: state.q, where, orderby: state.orderby } };
+}
+
+/** Brings the view to what the state says; fetches only what is not here yet. */
+export async function showData() {
+  byId("search").value = state.q;
+  drawChips(features());
+  const wanted = address();
+  const key = JSON.stringify(wanted);
+  if (key === asked && page) return settle();
+  waiting.abort();
+  waiting = new AbortController();
+  grid().classList.add("waiting");
+  const began = performance.now();
+  try {
+    page = await get(wanted.path, wanted.params, waiting.signal);
+  } catch (error) {
+    if (error.name !== "AbortError") showFailure(error);
+    return;
+  }
+  asked = key;
+  page.spent = performance.now() - began;
+  grid().scrollTop = 0;
+  follow();
+  settle();
+}
+
+/** Draws what was fetched. */
+function settle() {
+  grid().classList.remove("waiting");
+  drawChips(features());
+  drawSummary();
+  if (!page.rows.length) showNothing();
+  else drawTable(grid(), page, { order: orderOf(state.orderby), terms: termsOf(state.q), hidden: state.hidden, all: allColumns, actions });
+  drawHeads();
+  drawPager();
+  if (openNext && page.rows.length) {
+    const item = openNext === "first" ? page.rows[0] : page.rows.at(-1);
+    openNext = null;
+    change({ row: item.row_idx }, { replace: true, silent: true });
+  }
+  syncRow();
+}
+
+const actions = {
+  sort: sortBy,
+  filter: addFilter,
+  open: (row) => change({ row }),
+  allColumns: () => {
+    allColumns = true;
+    settle();
+  },
+};
+
+/** Opens or closes the drawer as the state says. */
+export function syncRow() {
+  reading.abort();
+  if (state.row === null || state.view !== "data") {
+    const closing = !byId("drawer").hidden;
+    hideDrawer();
+    if (closing) grid().querySelector("tr.selected th button")?.focus();
+    selectRow(grid(), null);
+    return;
+  }
+  reading = new AbortController();
+  selectRow(grid(), state.row);
+  const item = page?.rows.find((other) => other.row_idx === state.row) ?? null;
+  const close = () => change({ row: null });
+  showRow(place(), state.row, { features: features(), item, terms: termsOf(state.q), step, close, signal: reading.signal });
+}
+
+/** Goes to the row before or after the open one, over the edge of a page too. */
+export function step(by) {
+  const here = page?.rows.findIndex((item) => item.row_idx === state.row) ?? -1;
+  const next = page?.rows[here + by];
+  if (here >= 0 && next) return change({ row: next.row_idx }, { replace: true });
+  const target = state.page + by;
+  if (here < 0 || target < 1 || target > pages()) return undefined;
+  openNext = by > 0 ? "first" : "last";
+  return change({ page: target, row: null }, { replace: true });
+}
+
+function pages() {
+  return Math.max(1, Math.ceil((page?.num_rows_total ?? 0) / PAGE));
+}
+
+export function turn(by) {
+  const target = Math.min(pages(), Math.max(1, state.page + by));
+  if (target !== state.page) change({ page: target, row: null });
+}
+
+function drawSummary() {
+  const narrowed = state.q || state.filters.length;
+  const all = statistics.total ?? null;
+  const share = narrowed && all ? ` of ${count(all)} (${percent(page.num_rows_total / all)})` : "";
+  const text = narrowed ? `${count(page.num_rows_total)}${share} ${page.num_rows_total === 1 ? "row matches" : "rows match"}` : plural(page.num_rows_total, "row");
+  fill(byId("summary"), page.partial ? `${text}, of the part that could be read` : text);
+}
+
+function showNothing() {
+  const narrowed = state.q || state.filters.length;
+  const clear = button("Show all rows", () => change({ q: "", filters: [], page: 1, row: null }));
+  const start = button("Go to the first page", () => change({ page: 1, row: null }));
+  if (page.num_rows_total) return drawEmpty(grid(), `Page ${count(state.page)} is beyond the end`, `There are ${plural(page.num_rows_total, "row")}.`, start);
+  if (narrowed) return drawEmpty(grid(), "No row matches", state.q ? "Search finds whole words, in any order." : "", clear);
+  return drawEmpty(grid(), "This split is empty", "Its files hold no rows.");
+}
+
+function showFailure(error) {
+  page = null;
+  asked = "";
+  grid().classList.remove("waiting");
+  fill(byId("summary"));
+  byId("pager").hidden = true;
+  const narrowed = state.q || state.filters.length || state.orderby;
+  const again = button("Try again", () => showData());
+  const clear = narrowed && button("Show all rows", () => change({ q: "", filters: [], orderby: "", page: 1, row: null }));
+  drawEmpty(grid(), narrowed ? "This could not be answered" : "These rows could not be read", error.message, again, " ", clear);
+}
+
+function drawPager() {
+  const pager = byId("pager");
+  const last = pages();
+  pager.hidden = false;
+  const from = (state.page - 1) * PAGE;
+  const number = el("input", { type: "number", min: 1, max: last, value: state.page, "aria-label": "Page" });
+  const jump = () => change({ page: Math.min(last, Math.max(1, Math.trunc(Number(number.value)) || 1)), row: null });
+  number.addEventListener("change", jump);
+  fill(
+    pager,
+    button("‹", () => turn(-1), { class: "square", "aria-label": "Page before", disabled: state.page <= 1 }),
+    button("›", () => turn(1), { class: "square", "aria-label": "Next page", disabled: state.page >= last }),
+    el("span", { class: "range" }, page.rows.length ? `${count(from + 1)}–${count(from + page.rows.length)} of ${count(page.num_rows_total)}` : ""),
+    el("label", {}, "Page ", number),
+    el("span", {}, `of ${count(last)}`),
+    el("span", { class: "spent" }, spent(page.spent)),
+  );
+}
+
+/** Statistics of the split, asked for once. */
+function follow() {
+  const key = JSON.stringify(place());
+  if (statistics.key === key) return;
+  counting.abort();
+  counting = new AbortController();
+  statistics = { key, found: new Map(), done: false, total: null, progress: 0 };
+  const mine = statistics;
+  const tell = ({ statistics: columns, progress, done, total }) => {
+    Object.assign(mine, { found: new Map(columns.map((column) => [column.column_name, column])), progress, done, total: total ?? mine.total });
+    if (mine === statistics) drawHeads();
+  };
+  followStatistics(place(), counting.signal, tell).catch((error) => {
+    if (error.name === "AbortError") return;
+    Object.assign(mine, { done: true, failure: error.message });
+    if (mine === statistics) drawHeads();
+  });
+}
+
+function drawHeads() {
+  const { found, done, progress, failure } = statistics;
+  for (const cell of grid().querySelectorAll("thead th[data-column]")) {
+    const column = features().find((feature) => feature.name === cell.dataset.column);
+    const known = found.get(cell.dataset.column);
+    const drawn = !cell.querySelector(".figure").classList.contains("waiting");
+    if (column && !drawn && (known || done)) showStatistics(cell, column, known, actions);
+  }
+  const bar = byId("progress");
+  bar.hidden = done && !failure;
+  if (failure) fill(bar, `No statistics: ${failure}`);
+  else if (!done) fill(bar, el("progress", { value: progress, max: 1, "aria-label": "Statistics" }), `Statistics of ${plural(features().length, "column")}: ${percent(progress)}`);
+  if (page) drawSummary();
+}
+
+/** Connects the bar above the table. */
+export function connectData() {
+  byId("search-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    change({ q: byId("search").value.trim(), page: 1, row: null });
+  });
+  byId("search").addEventListener("search", () => byId("search").value === "" && state.q && change({ q: "", page: 1, row: null }));
+  byId("filter-button").addEventListener("click", () => openFilterDialog(features()));
+  byId("columns-button").addEventListener("click", () => openColumnsDialog(features()));
+}

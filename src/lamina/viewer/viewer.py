@@ -1,0 +1,58 @@
+"""One open data set: what the routes share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from .dataset import Dataset, Split
+from .engine import Engine, Table
+from .errors import NotFound
+from .running import Runner
+from .settings import Settings
+from .stop import Stop
+
+Result = TypeVar("Result")
+
+
+class Viewer:
+    """A data set, the engine that reads it, and the threads that the engine runs in."""
+
+    def __init__(self, dataset: Dataset, engine: Engine, settings: Settings) -> None:
+        self.dataset = dataset
+        self.engine = engine
+        self.settings = settings
+        self.runner = Runner(settings.timeout)
+
+    def split(self, dataset: str | None, config: str | None, split: str | None) -> Split:
+        """The split that a request means; what it leaves out is the default."""
+        self.named(dataset)
+        return self.dataset.split(config, split)
+
+    def named(self, dataset: str | None) -> None:
+        """Refuse a data set that is not the open one; an owner before its name is ignored."""
+        own = self.dataset.name
+        if dataset is not None and dataset not in (own, str(self.dataset.root)):
+            if dataset.rpartition("/")[2] != own.rpartition("/")[2]:
+                raise NotFound(f"data set {dataset!r} is not open here, {own!r} is")
+
+    async def opened(self, request: Request, split: Split) -> Table:
+        """The split, opened; the first time this takes as long as it takes."""
+        return await self.runner.run(request, lambda stop: self.engine.open(split, stop), timeout=0)
+
+    async def run(self, request: Request, work: Callable[[Stop], Result]) -> Result:
+        """Work on the engine, with the deadline of a query."""
+        return await self.runner.run(request, work)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.runner.close()
+        self.engine.close()
+
+
+def viewer_of(request: Request) -> Viewer:
+    """The viewer of the app that a request came to."""
+    found: Viewer = request.app.state.viewer
+    return found
