@@ -19,10 +19,10 @@ const place = () => ({ config: state.config, split: state.split });
 export async function showConsole() {
   if (!parts) build();
   if (state.sql && parts.editor.value !== state.sql) parts.editor.value = state.sql;
-  if (tables?.config === state.config) return;
-  const config = state.config;
+  const key = JSON.stringify(place());
+  if (tables?.key === key) return;
   try {
-    tables = { ...(await get("view/tables", { config })), config };
+    tables = { ...(await get("view/tables", place())), key };
   } catch (error) {
     fill(parts.schema, el("p", { class: "fault" }, error.message));
     return;
@@ -58,8 +58,9 @@ function build() {
   fill(results, el("div", { class: "empty" }, el("p", {}, "One SELECT in DuckDB's SQL. It reads the files of this data set and nothing else.")));
 }
 
+/** The split that is open; the server names it first. */
 function here() {
-  return tables?.tables.find((table) => table.split === state.split) ?? tables?.tables[0];
+  return tables?.tables[0];
 }
 
 /** Queries that make sense for the columns at hand. */
@@ -95,8 +96,8 @@ function drawSchema() {
     editor.focus();
   };
   const blocks = tables.tables.map((table) => [
-    el("h3", {}, table.name),
-    el("p", { class: "type" }, table.error ?? (table.num_rows === null ? "" : plural(table.num_rows, "row"))),
+    el("h3", { dir: "auto" }, quotedTable(table.name)),
+    el("p", { class: "type" }, table.error ?? `${table.split}, ${plural(table.num_rows, "row")}`),
     ...table.columns.map((column) => button([el("span", { dir: "auto" }, column.name), el("span", { class: "type" }, column.names ? "class" : column.type.toLowerCase())], insert(quoted(column.name)), { title: `Insert ${column.name}` })),
   ]);
   fill(parts.schema, el("h2", {}, "Tables"), blocks);

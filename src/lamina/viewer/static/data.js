@@ -9,13 +9,15 @@ import { count, percent, plural, spent } from "./format.js";
 import { termsOf } from "./marking.js";
 import { change, orderOf, state, whereOf } from "./state.js";
 import { followStatistics } from "./statistics.js";
+import { showNotices } from "./notices.js";
 import { drawEmpty, drawTable, selectRow } from "./table.js";
 
 export const PAGE = 100;
+const CELL = 8000; // bytes of a cell on the page; an open row is fetched again for more
 
 let page = null; // the last answer
 let asked = ""; // what it answers
-let statistics = { key: "", found: new Map(), done: false };
+let statistics = { key: "", found: new Map(), state: "running", done: 0, total: 0 };
 let waiting = new AbortController();
 let counting = new AbortController();
 let reading = new AbortController();
@@ -30,10 +32,16 @@ export function features() {
   return page?.features ?? [];
 }
 
+/** The features of the split, fetched if they are not here. */
+export async function waitForData() {
+  if (!page || asked !== JSON.stringify(address())) await showData();
+  return features();
+}
+
 function address() {
   const where = whereOf(state.filters);
   const path = state.q ? "search" : where || state.orderby ? "filter" : "rows";
-  const params = { ...place(), offset: (state.page - 1) * PAGE, length: PAGE };
+  const params = { ...place(), offset: (state.page - 1) * PAGE, length: PAGE, cell: CELL };
   return { path, params: path === "rows" ? params : { ...params, query: state.q, where, orderby: state.orderby } };
 }
 
@@ -64,6 +72,7 @@ export async function showData() {
 /** Draws what was fetched. */
 function settle() {
   grid().classList.remove("waiting");
+  showNotices("split", page.notices ?? []);
   drawChips(features());
   drawSummary();
   if (!page.rows.length) showNothing();
@@ -100,7 +109,8 @@ export function syncRow() {
   }
   reading = new AbortController();
   selectRow(grid(), state.row);
-  const item = page?.rows.find((other) => other.row_idx === state.row) ?? null;
+  const here = page?.rows.find((other) => other.row_idx === state.row);
+  const item = here && !here.truncated_cells.length ? here : null;
   const close = () => change({ row: null });
   showRow(place(), state.row, { features: features(), item, terms: termsOf(state.q), step, close, signal: reading.signal });
 }
@@ -127,10 +137,11 @@ export function turn(by) {
 
 function drawSummary() {
   const narrowed = state.q || state.filters.length;
-  const all = statistics.total ?? null;
+  const all = statistics.num_examples;
   const share = narrowed && all ? ` of ${count(all)} (${percent(page.num_rows_total / all)})` : "";
   const text = narrowed ? `${count(page.num_rows_total)}${share} ${page.num_rows_total === 1 ? "row matches" : "rows match"}` : plural(page.num_rows_total, "row");
-  fill(byId("summary"), page.partial ? `${text}, of the part that could be read` : text);
+  const said = page.partial ? `${text}, of the part that could be read` : text;
+  if (byId("summary").textContent !== said) fill(byId("summary"), said); // filling it again would be read out again
 }
 
 function showNothing() {
@@ -145,8 +156,10 @@ function showNothing() {
 function showFailure(error) {
   page = null;
   asked = "";
+  showNotices("split", []);
   grid().classList.remove("waiting");
   fill(byId("summary"));
+  byId("progress").hidden = true;
   byId("pager").hidden = true;
   const narrowed = state.q || state.filters.length || state.orderby;
   const again = button("Try again", () => showData());
@@ -179,31 +192,29 @@ function follow() {
   if (statistics.key === key) return;
   counting.abort();
   counting = new AbortController();
-  statistics = { key, found: new Map(), done: false, total: null, progress: 0 };
+  statistics = { key, found: new Map(), state: "running", done: 0, total: 0 };
   const mine = statistics;
-  const tell = ({ statistics: columns, progress, done, total }) => {
-    Object.assign(mine, { found: new Map(columns.map((column) => [column.column_name, column])), progress, done, total: total ?? mine.total });
+  const tell = (news) => {
+    Object.assign(mine, news, { found: new Map((news.statistics ?? []).map((column) => [column.column_name, column])) });
     if (mine === statistics) drawHeads();
   };
   followStatistics(place(), counting.signal, tell).catch((error) => {
-    if (error.name === "AbortError") return;
-    Object.assign(mine, { done: true, failure: error.message });
-    if (mine === statistics) drawHeads();
+    if (error.name !== "AbortError") tell({ state: "failed", error: error.message, statistics: [...mine.found.values()] });
   });
 }
 
 function drawHeads() {
-  const { found, done, progress, failure } = statistics;
+  const { found, state: stage, done, total, error } = statistics;
   for (const cell of grid().querySelectorAll("thead th[data-column]")) {
     const column = features().find((feature) => feature.name === cell.dataset.column);
     const known = found.get(cell.dataset.column);
     const drawn = !cell.querySelector(".figure").classList.contains("waiting");
-    if (column && !drawn && (known || done)) showStatistics(cell, column, known, actions);
+    if (column && !drawn && (known || stage !== "running")) showStatistics(cell, column, known, actions);
   }
   const bar = byId("progress");
-  bar.hidden = done && !failure;
-  if (failure) fill(bar, `No statistics: ${failure}`);
-  else if (!done) fill(bar, el("progress", { value: progress, max: 1, "aria-label": "Statistics" }), `Statistics of ${plural(features().length, "column")}: ${percent(progress)}`);
+  bar.hidden = stage === "done" || !page;
+  if (stage === "failed") fill(bar, `No statistics: ${error ?? "they failed"}`);
+  else if (stage === "running") fill(bar, el("progress", { value: done, max: total || 1, "aria-label": "Statistics" }), total ? `Statistics: ${count(done)} of ${plural(total, "column")}` : "Statistics …");
   if (page) drawSummary();
 }
 

@@ -2,7 +2,7 @@
 
 import { get, query } from "./api.js";
 import { button, byId, copyText, el, fill } from "./dom.js";
-import { bytes, count } from "./format.js";
+import { count } from "./format.js";
 import { describe, jsonText, valueNodes, valueText } from "./values.js";
 
 const PIECE = 50_000; // characters of a long text drawn at a time
@@ -41,7 +41,8 @@ export async function showRow(place, row, given) {
   }
   copy.disabled = found.item.truncated_cells.length > 0;
   const cut = new Set(found.item.truncated_cells);
-  fill(fields, ...found.features.map((feature) => field(place, row, feature, found.item.row[feature.name], cut.has(feature.name), given.terms)));
+  const odd = found.item.not_finite_cells ?? {};
+  fill(fields, ...found.features.map((feature) => field(place, row, feature, odd[feature.name] ?? found.item.row[feature.name], cut.has(feature.name), given.terms)));
 }
 
 async function fetchRow(place, row, signal) {
@@ -78,9 +79,8 @@ async function showPieces(node, place, row, column) {
     try {
       const piece = await get("view/cell", { ...address, offset, length: PIECE });
       text.append(piece.text);
-      const end = piece.offset + piece.text.length;
       const more = piece.next !== null && button("Show more", () => next(piece.next));
-      fill(line, more, save, `${count(Math.min(end, piece.total))} of ${count(piece.total)} characters, ${bytes(piece.num_bytes)}`);
+      fill(line, more, save, `${count(piece.end)} of ${count(piece.total)} characters`);
     } catch (error) {
       fill(line, el("span", { class: "fault" }, error.message), save);
     }

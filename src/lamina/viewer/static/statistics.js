@@ -2,28 +2,33 @@
 
 import { get } from "./api.js";
 
-const FIRST_PAUSE = 250;
-const LONGEST_PAUSE = 2000;
+const FIRST_PAUSE = 150;
+const LONGEST_PAUSE = 1500;
+
+/**
+ * @typedef {object} Progress
+ * @property {"running"|"done"|"failed"} state
+ * @property {number} done  columns finished
+ * @property {number} total  columns there are
+ * @property {any[]} statistics  of the columns finished so far
+ * @property {number} num_examples
+ * @property {string} [error]
+ */
 
 /**
  * Statistics as they become known.
  * @param {{config: string, split: string}} place
  * @param {AbortSignal} signal
- * @param {(found: {statistics: any[], progress: number, done: boolean, total?: number}) => void} tell  called with all known so far
+ * @param {(found: Progress) => void} tell
  */
 export async function followStatistics(place, signal, tell) {
   let pause = FIRST_PAUSE;
   for (;;) {
-    try {
-      const found = await get("statistics", place, signal);
-      tell({ statistics: found.statistics, progress: 1, done: true, total: found.num_examples });
-      return;
-    } catch (error) {
-      if (error.code !== "ResponseNotReady") throw error;
-      tell({ statistics: error.body?.statistics ?? [], progress: error.body?.progress ?? 0, done: false });
-    }
+    const found = await get("statistics/progress", place, signal);
+    tell(found);
+    if (found.state !== "running") return;
     await new Promise((resolve) => setTimeout(resolve, pause));
     if (signal.aborted) return;
-    pause = Math.min(LONGEST_PAUSE, pause * 1.4);
+    pause = Math.min(LONGEST_PAUSE, pause * 1.3);
   }
 }

@@ -36,7 +36,8 @@ function rowNode(item, columns, looks) {
   };
   const number = el("button", { type: "button", "aria-label": `Open row ${count(item.row_idx)}` }, count(item.row_idx));
   const cut = new Set(item.truncated_cells ?? []);
-  const cells = columns.map((column) => cellNode(item.row[column.name], column, cut.has(column.name), looks.terms));
+  const odd = item.not_finite_cells ?? {};
+  const cells = columns.map((column) => cellNode(odd[column.name] ?? item.row[column.name], column, cut.has(column.name), looks.terms));
   return el("tr", { "data-row": item.row_idx, on: { click: open } }, el("th", { scope: "row", class: "number" }, number), ...cells);
 }
 

@@ -88,7 +88,7 @@ async function run() {
       draw(event);
     }
     if (last && !last.finished) throw new Error("The counting ended early: the server closed the connection.");
-    fill(parts.status, `${plural(last.done, "row")} counted${last.nulls ? `, ${plural(last.nulls, "null")} among them left out` : ""}, special tokens included`);
+    fill(parts.status, `${plural(last.done, "row")} counted${last.cut ? `, ${plural(last.cut, "text")} of more than 5 million characters cut there` : ""}${last.nulls ? `, ${plural(last.nulls, "null")} among them left out` : ""}, special tokens included`);
   } catch (error) {
     fill(parts.status, error.name === "AbortError" ? "Cancelled" : el("span", { class: "fault" }, error.message));
   } finally {
@@ -122,6 +122,7 @@ function draw(event) {
   slider.addEventListener("input", moved(slider, number));
   number.addEventListener("input", moved(number, slider));
   show(limit);
+  if (!event.finished) return void fill(parts.result, chart, figures(counts)); // a slider would be replaced under the hand
   fill(parts.result, chart, el("div", { class: "limit-line" }, "A model that reads ", slider, number, " tokens:", fits), figures(counts), longest(event));
 }
 

@@ -33,8 +33,21 @@ function textNodes(text, { terms = [], whole = false }) {
 }
 
 function cutNodes(json, { terms = [], whole = false }) {
-  const text = typeof json === "string" ? json.replace(/^"/, "") : JSON.stringify(json);
-  return [...textNodes(text, { terms, whole }), el("span", { class: "cut" }, " … cut")];
+  return [...textNodes(beginning(json), { terms, whole }), el("span", { class: "cut" }, " … cut")];
+}
+
+/** The text of which the server sent the beginning of its JSON; anything but a text stays JSON. */
+function beginning(json) {
+  if (typeof json !== "string" || !json.startsWith('"')) return String(json);
+  const inside = json.slice(1);
+  for (let less = 0; less < 7 && less <= inside.length; less += 1) {
+    try {
+      return JSON.parse(`"${inside.slice(0, inside.length - less)}"`); // the cut may lie within an escape
+    } catch {
+      continue;
+    }
+  }
+  return inside;
 }
 
 function numberText(value, feature, whole) {
