@@ -13,6 +13,7 @@ from .generate import generate
 from .info import info
 from .overview import show_overview
 from .run import run
+from .view import view
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -24,6 +25,7 @@ app.command()(generate)
 app.command()(info)
 app.command()(convert)
 app.command()(bench)
+app.command()(view)
 
 
 def show_version(wanted: bool) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from . import api, responses
+from . import api, console, describing, mirror, page, responses, tokens
 from .dataset import Dataset
 from .duckengine import DuckEngine
 from .engine import Engine
 from .errors import ViewerError
+from .guards import ORIGINS, KnownHosts
 from .settings import Settings
 from .sources import open_dataset
 from .viewer import Viewer
@@ -33,20 +35,22 @@ def create_app(dataset: str | Path | Dataset, settings: Settings | None = None, 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        viewer.close()
+        await run_in_threadpool(viewer.close)
 
     app = FastAPI(title="Lamina viewer", version="1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.viewer = viewer
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=["*"],
+        allow_origins=settings.origins,
+        allow_origin_regex=ORIGINS,
         allow_methods=["GET", "HEAD"],
         expose_headers=[responses.CODE, responses.REVISION],
     )
+    app.add_middleware(KnownHosts, hosts=settings.hosts)
     app.add_exception_handler(ViewerError, responses.on_viewer_error)
     app.add_exception_handler(RequestValidationError, responses.on_invalid_request)
     app.add_exception_handler(HTTPException, responses.on_http_error)
     app.add_exception_handler(Exception, responses.on_unexpected)
-    for room in (api,):
+    for room in (api, describing, mirror, page, console, tokens):
         app.include_router(room.routes)
     return app

@@ -6,10 +6,14 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from .dataset import Dataset, Split
-from .duck import Database, Query, identifier
+from .duck import Database, Query, first_line, identifier
 from .engine import Page, Table
 from .errors import InvalidParameter
 from .scans import Scan, selected
@@ -17,9 +21,6 @@ from .settings import Settings
 from .stop import Stop
 from .tables import open_table
 from .where import Condition, Order
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 REMEMBERED = 256 << 20  # bytes of row numbers that filters have found
 
@@ -67,19 +68,22 @@ class DuckEngine:
         length: int,
         stop: Stop,
         cell: int | None = None,
+        among: Sequence[int] | None = None,
     ) -> Page:
         """A page of what a condition leaves. The numbers of all its rows are found in one pass, and remembered."""
-        if where is None and not order:
+        if where is None and not order and among is None:
             return self.rows(table, offset, length, stop, cell)
-        numbers = self._numbers(table, where, order, stop)
+        if where is None and not order:
+            numbers = pa.chunked_array([list(among or ())], pa.int64())
+        else:
+            numbers = self._numbers(table, where, order, stop)
+            if among is not None:
+                numbers = _both(numbers, among, bool(order))
         ids = [int(number) for number in numbers.slice(min(offset, len(numbers)), length).to_pylist()]
         return Page(ids, self.take(table, ids, stop, cell), len(numbers))
 
     def take(self, table: Table, ids: Sequence[int], stop: Stop, cell: int | None = None) -> pa.Table:
         """Rows in the order of their numbers given."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         with self._database.query(stop, self._scan(table).tables) as query:
             found = self._scan(table).some(query, _columns(table, cell), ids)
         places = pc.index_in(pa.array(list(ids), pa.int64()), found.column(found.num_columns - 1).cast(pa.int64()))
@@ -89,11 +93,16 @@ class DuckEngine:
         """All rows of some columns, in order, a batch at a time."""
         wanted = selected({name: identifier(name) for name in columns})
         with self._database.query(stop, self._scan(table).tables) as query:
-            reader = query.execute(f"SELECT {wanted} FROM {self._scan(table).source}").to_arrow_reader(10_000)
+            reader = query.execute(f"SELECT {wanted} FROM {self._scan(table).source}").to_arrow_reader(2048)
             assert reader is not None
             for batch in reader:
                 stop.check()
                 yield batch
+
+    def aggregate(self, table: Table, expressions: Sequence[str], stop: Stop) -> Sequence[Any]:
+        """SQL aggregates over all rows, in one pass."""
+        with self._database.query(stop, self._scan(table).tables) as query:
+            return query.row(f"SELECT {', '.join(expressions)} FROM {self._scan(table).source}")
 
     @contextmanager
     def sql(self, text: str, split: Split, stop: Stop) -> Iterator[pa.RecordBatchReader]:
@@ -129,7 +138,7 @@ class DuckEngine:
                 return self._found[key]
         kept = f" WHERE {where.sql}" if where else ""
         keys = ", ".join([*(each.sql for each in order), scan.number])
-        with self._database.query(stop, scan.tables) as query:
+        with self._database.query(stop, scan.tables) as query, _as_invalid():
             numbers = query.table(
                 f"SELECT {scan.number} FROM {scan.numbered}{kept} ORDER BY {keys}", where.values if where else ()
             ).column(0)
@@ -140,10 +149,33 @@ class DuckEngine:
         return numbers
 
 
+@contextmanager
+def _as_invalid() -> Iterator[None]:
+    """What DuckDB refuses of a filter: types that do not go together, a text that is no date, a bad expression."""
+    try:
+        yield
+    except (
+        duckdb.BinderException,
+        duckdb.ConversionException,
+        duckdb.InvalidInputException,
+        duckdb.OutOfRangeException,
+        duckdb.ParserException,
+        duckdb.CatalogException,
+        duckdb.TypeMismatchException,
+    ) as problem:
+        raise InvalidParameter(f"Parameter 'where' is invalid: {first_line(problem)}") from None
+
+
+def _both(numbers: pa.ChunkedArray, among: Sequence[int], ordered: bool) -> pa.ChunkedArray:
+    """What two lists of row numbers share, in the order of the first where that one is meant, else of the second."""
+    other = pa.chunked_array([list(among)], pa.int64())
+    numbers = numbers.cast(pa.int64())
+    kept, judge = (numbers, other) if ordered else (other, numbers)
+    return kept.filter(pc.is_in(kept, value_set=judge.combine_chunks()))
+
+
 def _only_select(query: Query, text: str) -> None:
     """Refuse everything but one SELECT: a locked DuckDB may still write to the files it may read."""
-    import duckdb
-
     try:
         statements = query.cursor.extract_statements(text)
     except duckdb.Error as problem:

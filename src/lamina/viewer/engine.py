@@ -24,6 +24,7 @@ class Table:
     features: Features
     types: dict[str, str]  # column -> the engine's own name of its type
     num_rows: int
+    memory: int = 0  # bytes of the data uncompressed, as far as the files tell
     partial: bool = False  # some rows could not be read
     notices: tuple[str, ...] = ()  # what was left out or read otherwise than asked, for people
     scan: Any = field(default=None, repr=False)  # the engine's own
@@ -58,8 +59,12 @@ class Engine(Protocol):
         length: int,
         stop: Stop,
         cell: int | None = None,
+        among: Sequence[int] | None = None,
     ) -> Page:
-        """Rows that fulfil a condition, in an order; ties and no order mean the order of the split."""
+        """Rows that fulfil a condition, in an order; ties and no order mean the order of the split, or of `among`.
+
+        Where `among` is given, only rows of these numbers are considered.
+        """
         ...
 
     def take(self, table: Table, ids: Sequence[int], stop: Stop, cell: int | None = None) -> pa.Table:
@@ -68,6 +73,10 @@ class Engine(Protocol):
 
     def batches(self, table: Table, columns: Sequence[str], stop: Stop) -> Iterator[pa.RecordBatch]:
         """All rows of some columns, in order."""
+        ...
+
+    def aggregate(self, table: Table, expressions: Sequence[str], stop: Stop) -> Sequence[Any]:
+        """SQL aggregates over all rows, in one pass."""
         ...
 
     def sql(self, text: str, split: Split, stop: Stop) -> AbstractContextManager[pa.RecordBatchReader]:

@@ -80,8 +80,9 @@ def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str
         if level > 1 and first is not None:
             partial = True
             said.append(f"rows that do not fit are left out or padded: {_place(first)}")
+        memory = sum(file.size for file in files)
         features = _features(query, scan, types, split.features)
-        return Table(split, features, query.describe(scan.source), rows, partial, tuple(said), scan)
+        return Table(split, features, query.describe(scan.source), rows, memory, partial, tuple(said), scan)
     assert first is not None
     raise first
 

@@ -35,3 +35,6 @@ class Settings:
     endpoint: str = "https://huggingface.co"  # where a data set that is not here is downloaded from
     offline: bool = False
     token: str | None = None
+    hosts: tuple[str, ...] = ()  # names that the server answers to besides this machine's own; "*" for any
+    origins: tuple[str, ...] = ()  # of web pages elsewhere that may ask; "*" for all
+    tokenizers: tuple[Path, ...] = ()  # folders whose tokenizers may count tokens

@@ -40,7 +40,8 @@ def open_parquet(split: Split, query: Query) -> Table:
     features: Features = {}
     types: dict[str, str] = {}
     kept: list[tuple[DataFile, int, dict[str, str]]] = []
-    for file, schema, rows in opened:
+    memory = 0
+    for file, schema, rows, size in opened:
         key = schema.remove_metadata()
         if key not in described:
             described[key] = query.describe(parquet(file))
@@ -54,6 +55,7 @@ def open_parquet(split: Split, query: Query) -> Table:
         types = merged
         features = {**of_schema(schema), **features}
         kept.append((file, rows, own))
+        memory += size
     if not kept:
         raise UnreadableData("; ".join(notices))
     features = _declared(split.features, features)
@@ -64,17 +66,19 @@ def open_parquet(split: Split, query: Query) -> Table:
     counted = not any(name.casefold() == "file_row_number" for name in types)
     partial = len(kept) < len(split.files)
     scan = ParquetScan(parts, list(types), counted)
-    return Table(split, features, _types(types, features), start, partial, tuple(notices), scan)
+    return Table(split, features, _types(types, features), start, memory, partial, tuple(notices), scan)
 
 
-def footer(file: DataFile) -> tuple[pa.Schema, int]:
-    """Schema and rows of a Parquet file, from its footer alone."""
+def footer(file: DataFile) -> tuple[pa.Schema, int, int]:
+    """Schema, rows and uncompressed bytes of a Parquet file, from its footer alone."""
     import pyarrow as pa
     from pyarrow import parquet as pq
 
     try:
         with pq.ParquetFile(file.path) as opened:
-            return opened.schema_arrow, opened.metadata.num_rows
+            about = opened.metadata
+            memory = sum(about.row_group(place).total_byte_size for place in range(about.num_row_groups))
+            return opened.schema_arrow, about.num_rows, memory
     except (pa.ArrowException, OSError, ValueError, MemoryError) as problem:
         reason = " ".join(str(problem).split())[:200]
         raise UnreadableData(f"{file.name} is not readable as Parquet: {reason}") from None
@@ -112,7 +116,7 @@ def open_arrow(split: Split, query: Query) -> Table:
     types = query.describe(identifier(name))
     scan = ArrowScan(whole, name, _expressions(types, types, features))
     partial = len(tables) < len(split.files)
-    return Table(split, features, _types(types, features), whole.num_rows, partial, tuple(notices), scan)
+    return Table(split, features, _types(types, features), whole.num_rows, whole.nbytes, partial, tuple(notices), scan)
 
 
 def mapped(file: DataFile) -> pa.Table:

@@ -10,8 +10,11 @@ from starlette.requests import Request
 from .dataset import Dataset, Split
 from .engine import Engine, Table
 from .errors import NotFound
+from .jobs import Job, Jobs
 from .running import Runner
+from .search import Index, build
 from .settings import Settings
+from .statistics import compute
 from .stop import Stop
 
 Result = TypeVar("Result")
@@ -25,6 +28,7 @@ class Viewer:
         self.engine = engine
         self.settings = settings
         self.runner = Runner(settings.timeout)
+        self._jobs = Jobs()
 
     def split(self, dataset: str | None, config: str | None, split: str | None) -> Split:
         """The split that a request means; what it leaves out is the default."""
@@ -46,8 +50,25 @@ class Viewer:
         """Work on the engine, with the deadline of a query."""
         return await self.runner.run(request, work)
 
+    def statistics(self, table: Table, again: bool = False) -> Job:
+        """The statistics of a split: computed in the background once, kept in the cache."""
+        key = ("statistics", table.split.fingerprint)
+        cache = self.settings.cache
+        return self._jobs.start(
+            key, lambda stop, progress: compute(self.engine, table, cache, stop, progress), again=again
+        )
+
+    async def index(self, request: Request, table: Table) -> Index:
+        """The search index of a split: built once, kept in the cache; who asks first waits for it."""
+        key = ("search", table.split.fingerprint)
+        cache = self.settings.cache
+        job = self._jobs.start(key, lambda stop, progress: build(self.engine, table, cache, stop, progress), again=True)
+        found: Index = await self._jobs.wait(job, request)
+        return found
+
     def close(self) -> None:
         """Let go of everything."""
+        self._jobs.close()
         self.runner.close()
         self.engine.close()
 
