@@ -80,3 +80,17 @@ class SourceError(ViewerError):
 
     code = "DataFilesNotFoundError"
     status = 404
+
+
+class Refused(ViewerError):
+    """Another site's page asked for what only the viewer's own page may have."""
+
+    code = "Forbidden"
+    status = 403
+
+
+class TokenizerFailure(ViewerError):
+    """A tokenizer's files cannot be read, or it fails on a text."""
+
+    code = "TokenizerError"
+    status = 500
