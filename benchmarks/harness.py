@@ -29,7 +29,7 @@ from .table import table
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PEERS = ROOT / ".cache" / "bench-venv" / "bin" / "python"
-OWN = ("lamina", "process")  # modules that run under this interpreter, the others under that of the peers
+OWN = ("lamina", "process", "viewer")  # modules that run under this interpreter, the others under that of the peers
 LEAST = 0.5  # seconds of a round; shorter calls are repeated
 
 

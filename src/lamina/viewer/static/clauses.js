@@ -67,7 +67,8 @@ function numeral(text) {
 
 const NAME = '"((?:[^"]|"")+)"';
 const RANGE = new RegExp(`^${NAME}(\\.\\w+\\(\\))?>=(\\S+|'[^']*') and "(?:[^"]|"")+"(?:\\.\\w+\\(\\))?<=?(\\S+|'[^']*')$`);
-const PLAIN = new RegExp(`^${NAME}(\\.\\w+\\(\\))?(=|<>|>=|<=|>|<| is not null| is null| i?like )(.*)$`, "s");
+const LITERAL = "-?[\\d.]+(?:e[+-]?\\d+)?|true|false|'(?:[^']|'')*'|";
+const PLAIN = new RegExp(`^${NAME}(\\.\\w+\\(\\))?(=|<>|>=|<=|>|<| is not null| is null| i?like )(${LITERAL})$`);
 const WORDS = { "<>": "≠", ">=": "≥", "<=": "≤", " is null": "is null", " is not null": "is not null" };
 
 /** How a condition reads on its chip: names without quotes, classes by name, ranges with a dash. */

@@ -149,7 +149,7 @@ function showNothing() {
   const clear = button("Show all rows", () => change({ q: "", filters: [], page: 1, row: null }));
   const start = button("Go to the first page", () => change({ page: 1, row: null }));
   if (page.num_rows_total) return drawEmpty(grid(), `Page ${count(state.page)} is beyond the end`, `There are ${plural(page.num_rows_total, "row")}.`, start);
-  if (narrowed) return drawEmpty(grid(), "No row matches", state.q ? "Search finds whole words, in any order." : "", clear);
+  if (narrowed) return drawEmpty(grid(), "No row matches", state.q ? "Search finds rows with any of the words, in any of their forms." : "", clear);
   return drawEmpty(grid(), "This split is empty", "Its files hold no rows.");
 }
 

@@ -24,20 +24,28 @@ function fold(text) {
   return { folded, places };
 }
 
-/** Where terms stand in the text, as [start, end] in order; whole words, or parts where no whole word is there. */
+const ENDINGS = /(?:ations?|ingly|edly|ings?|ness|ment|ies|ied|ers?|ed|es|ly|s|e|y)$/;
+const WITHOUT_SPACES = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u;
+
+/** A pattern for a term as the index finds it: in other forms of the word, or as a part where no spaces are written. */
+function pattern(term) {
+  if (WITHOUT_SPACES.test(term)) return new RegExp(term, "gu"); // letters only: nothing in it is a sign of a pattern
+  const stem = term.length > 4 ? term.replace(ENDINGS, "") : term;
+  const kept = stem.length < 3 ? term : stem;
+  const more = kept === term && term.length < 4 ? "s?" : "\\p{L}{0,5}";
+  return new RegExp(`(?<![\\p{L}\\p{N}])${kept}${more}(?![\\p{L}\\p{N}])`, "gu");
+}
+
+/** Where terms stand in the text, as [start, end] in order. */
 export function hits(text, terms) {
   if (!terms.length) return [];
   const { folded, places } = fold(text);
   const at = (place) => (places ? places[place] : place);
-  const found = [];
-  for (const term of terms) {
-    const safe = term.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    const whole = [...folded.matchAll(new RegExp(`(?<![\\p{L}\\p{N}])${safe}(?![\\p{L}\\p{N}])`, "gu"))];
-    const matches = whole.length ? whole : [...folded.matchAll(new RegExp(safe, "gu"))];
-    for (const match of matches) found.push([at(match.index), at(match.index + match[0].length)]);
-  }
+  const found = terms.flatMap((term) => [...folded.matchAll(pattern(term))].map((match) => [at(match.index), at(match.index + match[0].length)]));
   found.sort((one, other) => one[0] - other[0] || other[1] - one[1]);
-  return found.filter(([start, end], place) => end > start && found.slice(0, place).every((earlier) => earlier[1] <= start));
+  const kept = [];
+  for (const hit of found) if (hit[1] > hit[0] && hit[0] >= (kept.at(-1)?.[1] ?? 0)) kept.push(hit);
+  return kept;
 }
 
 /** Nodes of a text with its hits marked. */
