@@ -8,6 +8,8 @@ from pathlib import Path
 
 from hypothesis import settings
 
+pytest_plugins = ["tests.browser"]
+
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
