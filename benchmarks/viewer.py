@@ -50,7 +50,9 @@ def rows(options: argparse.Namespace) -> list[Row]:
             Contender("lamina view (beside DuckDB)", "viewer:served", asked, wanted=BESIDE, against="DuckDB by hand"),
         ]
         found.append(Row(f"{said}, {case['rows']:,} reviews", case, who, 1, "calls"))
-    found.append(Row(f"search index, {case['rows']:,} reviews", case, [Contender("lamina view", "viewer:indexed")], 1, "builds"))
+    found.append(
+        Row(f"search index, {case['rows']:,} reviews", case, [Contender("lamina view", "viewer:indexed")], 1, "builds")
+    )
     return found
 
 

@@ -1,7 +1,7 @@
 """An unmodified `load_dataset` reads a local folder through the viewer's mirror, whole and as a stream.
 
-lamina view FOLDER --port 8000 --no-open
-HF_ENDPOINT=http://127.0.0.1:8000 python -m examples.view_as_hub local/NAME
+lamina view FOLDER --port 7861 --no-open
+HF_ENDPOINT=http://127.0.0.1:7861 python -m examples.view_as_hub local/NAME
 """
 
 from __future__ import annotations

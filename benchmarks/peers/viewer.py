@@ -1,4 +1,4 @@
-"""A set of a million reviews in Parquet, looked at through three doors: `datasets` with pandas, DuckDB by hand, our viewer.
+"""A set of reviews in Parquet, looked at through three doors: `datasets` with pandas, DuckDB by hand, our viewer.
 
 All give what a page shows: rows as JSON, or statistics as JSON. Nobody may answer from what was found before:
 each call has another offset, bound or word than the one before it.
@@ -40,110 +40,126 @@ def as_json(frame: Any) -> bytes:
 
 
 def datasets(case: dict[str, Any], what: str) -> Work:
-    """The `datasets` library, converted to Arrow beforehand except for "open", and pandas."""
+    """The `datasets` library, which has converted the files to Arrow beforehand except for "open", and pandas."""
     import datasets as library
-    import pandas as pd
 
     library.disable_progress_bars()
-    cache = tempfile.mkdtemp(prefix="benchmark-")
-
-    def load(folder: str) -> Any:
-        return library.load_dataset("parquet", data_files=case["files"], split="train", cache_dir=folder)
-
     if what == "open":
-
-        def first() -> bytes:
-            fresh = tempfile.mkdtemp(prefix="benchmark-")
-            try:
-                return as_json(load(fresh).with_format("pandas")[:PAGE])
-            finally:
-                shutil.rmtree(fresh)
-
-        return Work(first)
-    rows = load(cache).with_format("pandas")
+        return Work(lambda: first_by_datasets(case))
     library.disable_caching()
-    turn = turns(case)
+    return Work(getattr(Loaded(load(case, tempfile.mkdtemp(prefix="benchmark-")), case), what))
 
-    def page() -> bytes:
-        start = next(turn) * 37 % (case["rows"] - PAGE)
-        return as_json(rows[start : start + PAGE])
 
-    def kept(test: Any) -> bytes:
-        found = rows.filter(test, batched=True, batch_size=10_000)
-        return as_json(found[:PAGE])
+def load(case: dict[str, Any], cache: str) -> Any:
+    import datasets as library
 
-    def filtered() -> bytes:
-        least = bound(next(turn))
-        return kept(lambda batch: (batch["votes"] >= least) & (batch["label"] == 1))
+    found = library.load_dataset("parquet", data_files=case["files"], split="train", cache_dir=cache)
+    return found.with_format("pandas")
 
-    def searched() -> bytes:
-        word = WORDS[next(turn) % len(WORDS)]
-        return kept(lambda batch: batch["text"].str.contains(rf"\b{word}\b", case=False, regex=True))
 
-    def statistics() -> bytes:
-        frame = rows[:]
-        found: dict[str, Any] = {}
-        for name in NUMERIC:
-            column = frame[name]
-            counts, edges = pd.cut(column, 10, retbins=True)
-            found[name] = {**column.describe().to_dict(), "hist": counts.value_counts(sort=False).tolist(), "edges": edges.tolist()}
-        lengths = frame["text"].str.len()
-        counts, edges = pd.cut(lengths, 10, retbins=True)
-        found["text"] = {**lengths.describe().to_dict(), "hist": counts.value_counts(sort=False).tolist(), "edges": edges.tolist()}
+def first_by_datasets(case: dict[str, Any]) -> bytes:
+    fresh = tempfile.mkdtemp(prefix="benchmark-")
+    try:
+        return as_json(load(case, fresh)[:PAGE])
+    finally:
+        shutil.rmtree(fresh)
+
+
+class Loaded:
+    """A data set of the library; its batches are pandas frames."""
+
+    def __init__(self, rows: Any, case: dict[str, Any]) -> None:
+        self.rows = rows
+        self.turn = turns(case)
+        self.last = case["rows"] - PAGE
+
+    def page(self) -> bytes:
+        start = next(self.turn) * 37 % self.last
+        return as_json(self.rows[start : start + PAGE])
+
+    def kept(self, test: Any) -> bytes:
+        found = self.rows.filter(test, batched=True, batch_size=10_000)
+        return as_json(found[:PAGE]) + str(len(found)).encode()
+
+    def filter(self) -> bytes:
+        least = bound(next(self.turn))
+        return self.kept(lambda batch: (batch["votes"] >= least) & (batch["label"] == 1))
+
+    def search(self) -> bytes:
+        word = WORDS[next(self.turn) % len(WORDS)]
+        return self.kept(lambda batch: batch["text"].str.contains(rf"\b{word}\b", case=False, regex=True))
+
+    def statistics(self) -> bytes:
+        frame = self.rows[:]
+        found = {name: histogram(frame[name]) for name in NUMERIC}
+        found["text"] = histogram(frame["text"].str.len())
         for name in ("label", "language"):
             found[name] = frame[name].value_counts(dropna=False).to_dict()
-        found["written"] = {"min": frame["written"].min().isoformat(), "max": frame["written"].max().isoformat()}
+        found["written"] = histogram(frame["written"].astype("int64"))
         return json.dumps(found, default=str).encode()
 
-    return Work({"page": page, "filter": filtered, "search": searched, "statistics": statistics}[what])
+
+def histogram(column: Any) -> dict[str, Any]:
+    import pandas as pd
+
+    counts, edges = pd.cut(column, 10, retbins=True)
+    summary: dict[str, Any] = column.describe().to_dict()
+    return {**summary, "hist": counts.value_counts(sort=False).tolist(), "edges": edges.tolist()}
 
 
 def duckdb(case: dict[str, Any], what: str) -> Work:
     """What someone who knows DuckDB would type, over the same files."""
-    import duckdb as library
+    return Work(getattr(Typed(case), what))
 
-    def connect() -> Any:
-        return library.connect(config={"threads": case["threads"], "memory_limit": MEMORY})
 
-    files = ", ".join(f"'{file}'" for file in case["files"])
-    source = f"read_parquet([{files}])"
-    connection = connect()
-    turn = turns(case)
+class Typed:
+    """A connection of DuckDB and the files."""
 
-    def rows(sql: str) -> bytes:
-        return as_json(connection.execute(sql).df())
+    def __init__(self, case: dict[str, Any]) -> None:
+        files = ", ".join(f"'{file}'" for file in case["files"])
+        self.source = f"read_parquet([{files}])"
+        self.options = {"threads": case["threads"], "memory_limit": MEMORY}
+        self.connection = self.connect()
+        self.turn = turns(case)
+        self.last = case["rows"] - PAGE
 
-    def first() -> bytes:
-        with connect() as fresh:
-            return as_json(fresh.execute(f"SELECT * FROM {source} LIMIT {PAGE}").df())
+    def connect(self) -> Any:
+        import duckdb as library
 
-    def page() -> bytes:
-        return rows(f"SELECT * FROM {source} LIMIT {PAGE} OFFSET {next(turn) * 37 % (case['rows'] - PAGE)}")
+        return library.connect(config=self.options)
 
-    def narrowed(where: str) -> bytes:
-        total = connection.execute(f"SELECT count(*) FROM {source} WHERE {where}").fetchone()
-        assert total
-        return rows(f"SELECT * FROM {source} WHERE {where} LIMIT {PAGE}") + str(total[0]).encode()
+    def open(self) -> bytes:
+        with self.connect() as fresh:
+            return as_json(fresh.execute(f"SELECT * FROM {self.source} LIMIT {PAGE}").df())
 
-    def filtered() -> bytes:
-        return narrowed(f"votes >= {bound(next(turn))} AND label = 1")
+    def page(self) -> bytes:
+        start = next(self.turn) * 37 % self.last
+        return as_json(self.connection.execute(f"SELECT * FROM {self.source} LIMIT {PAGE} OFFSET {start}").df())
 
-    def searched() -> bytes:
-        return narrowed(f"regexp_matches(text, '\\b{WORDS[next(turn) % len(WORDS)]}\\b', 'i')")
+    def narrowed(self, where: str) -> bytes:
+        (total,) = self.connection.execute(f"SELECT count(*) FROM {self.source} WHERE {where}").fetchone()
+        found = self.connection.execute(f"SELECT * FROM {self.source} WHERE {where} LIMIT {PAGE}")
+        return as_json(found.df()) + str(total).encode()
 
-    def statistics() -> bytes:
-        found: dict[str, Any] = {"summary": connection.execute(f"SUMMARIZE SELECT * FROM {source}").df().to_dict()}
-        for expression in (*NUMERIC, "length(text)"):
-            low, high = connection.execute(f"SELECT min({expression}), max({expression}) FROM {source}").fetchone() or (0, 0)
+    def filter(self) -> bytes:
+        return self.narrowed(f"votes >= {bound(next(self.turn))} AND label = 1")
+
+    def search(self) -> bytes:
+        return self.narrowed(f"regexp_matches(text, '\\b{WORDS[next(self.turn) % len(WORDS)]}\\b', 'i')")
+
+    def statistics(self) -> bytes:
+        summary = self.connection.execute(f"SUMMARIZE SELECT * FROM {self.source}").df()
+        found: dict[str, Any] = {"summary": summary.to_dict()}
+        for value in (*NUMERIC, "length(text)", "epoch(written)"):
+            low, high = self.connection.execute(f"SELECT min({value}), max({value}) FROM {self.source}").fetchone()
             width = (high - low) / 10 or 1
-            sql = f"SELECT least(9, floor(({expression} - {low}) / {width})) AS bar, count(*) FROM {source} GROUP BY ALL"
-            found[expression] = connection.execute(sql).fetchall()
+            bar = f"least(9, floor(({value} - {low}) / {width}))"
+            sql = f"SELECT {bar} AS bar, count(*) FROM {self.source} GROUP BY ALL"
+            found[value] = self.connection.execute(sql).fetchall()
         for name in ("label", "language"):
-            found[name] = connection.execute(f"SELECT {name}, count(*) FROM {source} GROUP BY ALL").fetchall()
+            sql = f"SELECT {name}, count(*) FROM {self.source} GROUP BY ALL"
+            found[name] = self.connection.execute(sql).fetchall()
         return json.dumps(found, default=str).encode()
-
-    calls = {"open": first, "page": page, "filter": filtered, "search": searched, "statistics": statistics}
-    return Work(calls[what])
 
 
 def served(case: dict[str, Any], what: str) -> Work:

@@ -44,7 +44,9 @@ def settled(page: Any) -> Any:
 def shown(page: Any, column: str) -> list[str]:
     """Texts of a column's cells."""
     names = page.locator("thead th").evaluate_all("all => all.map((cell) => cell.dataset.column ?? '')")
-    return [cell.strip() for cell in page.locator(f"tbody tr > :nth-child({names.index(column) + 1})").all_inner_texts()]
+    return [
+        cell.strip() for cell in page.locator(f"tbody tr > :nth-child({names.index(column) + 1})").all_inner_texts()
+    ]
 
 
 def head(page: Any, column: str) -> Any:
@@ -95,7 +97,9 @@ def test_a_class_bar_filters_and_the_chip_takes_it_back(opened: Any):
     page.wait_for_function("document.querySelector('#summary').textContent === '250 rows'")
 
 
-@pytest.mark.parametrize(("column", "bar"), [("stars", -1), ("id", 0), ("text", 0), ("tags", 1), ("written", 3), ("seen", 0)])
+@pytest.mark.parametrize(
+    ("column", "bar"), [("stars", -1), ("id", 0), ("text", 0), ("tags", 1), ("written", 3), ("seen", 0)]
+)
 def test_every_kind_of_bar_filters_to_what_it_says(opened: Any, column: str, bar: int):
     page = settled(opened)
     found = head(page, column).locator(".bars button, .classes button")
@@ -190,7 +194,9 @@ def test_a_long_text_is_cut_in_the_table_and_whole_in_the_row(opened: Any):
     text = reviews.text_of(3)
     assert len(shown(opened, "text")[3]) < 2_000
     opened.locator("tbody tr").nth(3).click()
-    opened.wait_for_function("length => document.querySelector('.field dd')?.textContent.length >= length", arg=len(text) - 5)
+    opened.wait_for_function(
+        "length => document.querySelector('.field dd')?.textContent.length >= length", arg=len(text) - 5
+    )
     assert text.strip() in opened.locator(".field dd").first.inner_text()
 
 
@@ -263,3 +269,14 @@ def test_files_of_the_page_are_plain_and_short():
         assert len(text.splitlines()) < 300, path.name
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text), path.name
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), path.name
+
+
+def test_a_column_tells_all_about_itself(opened: Any):
+    page = settled(opened)
+    page.get_by_title("All about stars", exact=True).click()
+    said = page.locator("dialog").inner_text()
+    for words in ("int64", "Mean", "Median", "25 (10%)"):
+        assert words in said
+    page.get_by_role("button", name="Rows where it is null").click()
+    page.wait_for_selector(".chip")
+    assert set(shown(settled(page), "stars")) == {"null"}

@@ -43,9 +43,19 @@ print(json.dumps([rows_of(code) for code in json.loads(sys.stdin.read())]))
 def run(codes: list[str], cache: Path) -> list[list[int]]:
     import json
 
-    environment = {**os.environ, "HF_HOME": str(cache), "HF_DATASETS_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+    environment = {
+        **os.environ,
+        "HF_HOME": str(cache),
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    }
     done = subprocess.run(
-        [sys.executable, "-c", CHECK], input=json.dumps(codes), capture_output=True, text=True, env=environment, timeout=120
+        [sys.executable, "-c", CHECK],
+        input=json.dumps(codes),
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found: list[list[int]] = json.loads(done.stdout.splitlines()[-1])
@@ -68,7 +78,9 @@ def ids(page: Any) -> list[int]:
     found: list[int] = []
     while True:
         names = page.locator("thead th").evaluate_all("all => all.map((cell) => cell.dataset.column ?? '')")
-        found += [int(text) for text in page.locator(f"tbody tr > :nth-child({names.index('id') + 1})").all_inner_texts()]
+        found += [
+            int(text) for text in page.locator(f"tbody tr > :nth-child({names.index('id') + 1})").all_inner_texts()
+        ]
         if page.get_by_role("button", name="Next page").is_disabled():
             return sorted(found)
         before = page.locator(".range").inner_text()
@@ -111,7 +123,7 @@ def test_lines_open_every_kind_of_file(page: Any, tmp_path: Path, kind: str):
 
 
 COUNT = """
-found = rows if hasattr(rows, "columns") and hasattr(rows, "iloc") else rows.to_df() if hasattr(rows, "to_df") else rows.to_pandas()
+found = rows if hasattr(rows, "iloc") else rows.df() if hasattr(rows, "df") else rows.to_pandas()
 df = found.assign(id=range(1, len(found) + 1))
 """
 
@@ -124,7 +136,7 @@ def write_kind(folder: Path, kind: str) -> None:
     elif kind == "jsonl":
         (folder / "data.jsonl").write_text('{"id": 1, "text": "a"}\n{"id": 2, "text": null}\n{"id": 3, "text": "c"}\n')
     elif kind == "txt":
-        (folder / "data.txt").write_text("one, two\n\"three\nfour\t5\n")
+        (folder / "data.txt").write_text('one, two\n"three\nfour\t5\n')
     elif kind == "arrow":
         with pa.ipc.new_stream(folder / "data.arrow", pa.schema({"id": pa.int64()})) as writer:
             writer.write_table(pa.table({"id": [1, 2, 3]}))

@@ -40,7 +40,9 @@ def ask(address: str, sql: str, **more: Any) -> httpx.Response:
 
 
 def test_an_answer_has_columns_types_and_rows(address: str):
-    found = ask(address, "SELECT label, count(*) AS many, avg(stars) AS mean FROM data GROUP BY label ORDER BY label").json()
+    found = ask(
+        address, "SELECT label, count(*) AS many, avg(stars) AS mean FROM data GROUP BY label ORDER BY label"
+    ).json()
     assert found["columns"] == [
         {"name": "label", "type": "INT64"},
         {"name": "many", "type": "INT64"},

@@ -115,7 +115,9 @@ def test_leaving_ends_the_count(tmp_path: Path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table({"text": ["some words to be counted again and again " * 20] * 300_000}), tmp_path / "train.parquet")
+    pq.write_table(
+        pa.table({"text": ["some words to be counted again and again " * 20] * 300_000}), tmp_path / "train.parquet"
+    )
     cache = tmp_path / "cache"
     with reviews.serving(create_app(tmp_path / "train.parquet", Settings(cache=cache, hub_cache=cache))) as address:
         before = children()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from .cells import cut, dumps, not_finite, python_values
+from .cells import cut, dumps, not_finite, plain, python_values
 from .dataset import Split
 from .errors import InvalidParameter, ViewerError
 from .features import class_names
@@ -63,31 +63,54 @@ def type_name(kind: pa.DataType) -> str:
 
     if pa.types.is_nested(kind):
         return "LIST" if pa.types.is_list(kind) or pa.types.is_large_list(kind) else "STRUCT"
-    names = {"string": "VARCHAR", "large_string": "VARCHAR", "string_view": "VARCHAR", "bool": "BOOLEAN", "binary": "BLOB"}
+    names = {
+        "string": "VARCHAR",
+        "large_string": "VARCHAR",
+        "string_view": "VARCHAR",
+        "bool": "BOOLEAN",
+        "binary": "BLOB",
+    }
     return names.get(str(kind), str(kind)).upper()
 
 
 def csv_pieces(reader: pa.RecordBatchReader) -> Iterator[bytes]:
-    """CSV, a piece per batch; lists and structs are written as JSON, which CSV has no form for."""
+    """CSV, a piece per batch; what CSV has no form for, such as lists, is written as JSON."""
     import pyarrow as pa
     from pyarrow import csv
 
     sink = io.BytesIO()
-    flat = pa.schema([(field.name, pa.string() if pa.types.is_nested(field.type) else field.type) for field in reader.schema])
+    plain_ones = [has_csv_form(field.type) for field in reader.schema]
+    names_types = zip(reader.schema.names, reader.schema.types, plain_ones, strict=True)
+    flat = pa.schema([(name, kind if plain_one else pa.string()) for name, kind, plain_one in names_types])
     with csv.CSVWriter(sink, flat) as writer:
         for batch in reader:
-            columns = [texts(column) if pa.types.is_nested(column.type) else column for column in batch.columns]
+            pairs = zip(batch.columns, plain_ones, strict=True)
+            columns = [column if plain_one else texts(column) for column, plain_one in pairs]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=flat))
             yield taken(sink)
     yield taken(sink)
 
 
-def texts(column: pa.Array) -> pa.Array:
-    """A column of lists or structs as JSON texts."""
+def has_csv_form(kind: pa.DataType) -> bool:
+    """Whether Arrow's writer takes a type as it is."""
     import pyarrow as pa
 
-    values = python_values(pa.chunked_array([column]))
-    return pa.array([None if value is None else dumps(value).decode("utf-8") for value in values], pa.string())
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return bool(is_text or is_number or pa.types.is_date(kind) or pa.types.is_timestamp(kind))
+
+
+def texts(column: pa.Array) -> pa.Array:
+    """A column as texts: lists and structs as JSON, all else as it is said."""
+    import pyarrow as pa
+
+    found = []
+    for value in python_values(pa.chunked_array([column])):
+        nested = isinstance(value, list | dict)
+        found.append(
+            value if value is None or isinstance(value, str) else dumps(value).decode() if nested else str(plain(value))
+        )
+    return pa.array(found, pa.string())
 
 
 def parquet_pieces(reader: pa.RecordBatchReader) -> Iterator[bytes]:
@@ -224,7 +247,7 @@ async def view_download(
     write, media_type = WRITERS[format]
     headers = {**PRIVATE, "Content-Disposition": f'attachment; filename="query.{format}"'}
 
-    def produce(stop: Stop) -> Iterator[bytes]:
+    def produce(stop: Stop) -> Generator[bytes, None, None]:
         with viewer.engine.sql(checked(sql), place, stop) as reader:
             yield from write(reader)
 

@@ -27,8 +27,8 @@ KINDS = {
 }
 # Nothing from elsewhere and no inline code: a text of the data that looks like a script can never run as one.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -47,7 +47,7 @@ def only_this_page(request: Request) -> None:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     own = origin is None or origin.partition("://")[2] == request.headers.get("host")
     if not own or site in ("cross-site", "same-site"):
-        raise Refused("this address answers the viewer's own page only; other programs use the API, see /docs")
+        raise Refused("this address answers the viewer's own page only; other programs use the API, see /openapi.json")
 
 
 class LastCell:
@@ -173,9 +173,7 @@ async def view_cell(
     viewer = viewer_of(request)
     place = viewer.dataset.split(config, split)
     key = (place.fingerprint, row, column)
-    text = await viewer.run(
-        request, lambda stop: last.text(key, lambda: cell_text(viewer, place, row, column, stop))
-    )
+    text = await viewer.run(request, lambda stop: last.text(key, lambda: cell_text(viewer, place, row, column, stop)))
     if download:
         name = quote(f"{column}-{row}.txt".replace("/", "_"))
         saved = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import closing
 from threading import Thread
 from typing import Any
 
@@ -16,8 +18,9 @@ from .stop import Stop
 
 AHEAD = 8  # pieces made before the reader takes them; more would fill the memory of whoever reads slowly
 LOOK = 0.05  # seconds between looks at the clock and the reader
+PATIENCE = 600.0  # seconds that a piece waits for a reader who may have left unseen
 
-Producer = Callable[[Stop], Iterator[bytes]]
+Producer = Callable[[Stop], Generator[bytes, None, None]]
 
 
 class Pieces:
@@ -32,19 +35,23 @@ class Pieces:
     def _work(self, produce: Producer) -> None:
         last: BaseException | None = None
         try:
-            for piece in produce(self.stop):
-                self._put(piece)
+            with closing(produce(self.stop)) as found:
+                for piece in found:
+                    self._put(piece)
         except BaseException as error:
             last = error
         if not self.stop.stopped:
             self._put(last)
 
     def _put(self, piece: bytes | BaseException | None) -> None:
+        given_up = time.monotonic() + PATIENCE
         while not self.stop.stopped:
             try:
-                return self._pieces.put(piece, timeout=LOOK)
+                self._pieces.put(piece, timeout=LOOK)
+                return
             except queue.Full:
-                continue
+                if time.monotonic() > given_up:
+                    self.stop.now(Cancelled("nobody reads the answer"))
         self.stop.check()
 
     async def next(self, request: Request | None = None, timeout: float = 0) -> bytes | None:

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,11 +77,9 @@ class Child:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special tokens included."""
         assert self._process.stdin
-        try:
+        with suppress(OSError):  # it has ended, and reading its answer says so
             self._process.stdin.write(json.dumps(texts).encode() + b"\n")
             self._process.stdin.flush()
-        except OSError:
-            pass  # it has ended, and reading its answer says so
         counts: list[int] = self._answer()
         return counts
 
@@ -104,6 +102,9 @@ def counter(tokenizer: Named, settings: Settings, stop: Stop) -> Iterator[Child]
                 yield Child(process, tokenizer, stop)
         finally:
             process.kill()
+            assert process.stdin
+            with suppress(OSError):  # what it has not read any more
+                process.stdin.close()
 
 
 class Tally:
@@ -154,7 +155,9 @@ def portions(texts: Sequence[str | None], start: int) -> Iterator[tuple[list[int
         yield rows, portion
 
 
-def events(viewer: Viewer, split: Split, column: str, tokenizer: Named, most: int | None, stop: Stop) -> Iterator[bytes]:
+def events(
+    viewer: Viewer, split: Split, column: str, tokenizer: Named, most: int | None, stop: Stop
+) -> Generator[bytes, None, None]:
     """Lines of JSON, each the counts so far; the last one is finished, or says what went wrong."""
     table = viewer.engine.open(split, stop)
     if "string" not in (dtype(table.features.get(column)) or ""):
@@ -217,7 +220,7 @@ async def view_tokens(
         raise NotFound(f"there is no tokenizer {tokenizer!r}; name its folder: lamina view DATA --tokenizer FOLDER")
     headers = {**PRIVATE, "X-Accel-Buffering": "no"}
 
-    def produce(stop: Stop) -> Iterator[bytes]:
+    def produce(stop: Stop) -> Generator[bytes, None, None]:
         return events(viewer, place, column, chosen, rows, stop)
 
     return await streamed(request, produce, "application/x-ndjson", headers, viewer.settings.timeout)

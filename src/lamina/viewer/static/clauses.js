@@ -28,15 +28,43 @@ export function between(name, measure, low, high, closed) {
 
 /** Operators offered for a kind of column: [as written, as read]. */
 export const OPERATORS = {
-  number: [["=", "="], ["<>", "≠"], [">", ">"], [">=", "≥"], ["<", "<"], ["<=", "≤"]],
-  text: [["=", "is"], ["<>", "is not"], ["contains", "contains"], ["starts", "starts with"], ["ends", "ends with"], ["like", "like"]],
-  class: [["=", "is"], ["<>", "is not"]],
+  number: [
+    ["=", "="],
+    ["<>", "≠"],
+    [">", ">"],
+    [">=", "≥"],
+    ["<", "<"],
+    ["<=", "≤"],
+  ],
+  text: [
+    ["=", "is"],
+    ["<>", "is not"],
+    ["contains", "contains"],
+    ["starts", "starts with"],
+    ["ends", "ends with"],
+    ["like", "like"],
+  ],
+  class: [
+    ["=", "is"],
+    ["<>", "is not"],
+  ],
   bool: [["=", "is"]],
-  time: [["=", "at"], [">=", "from"], ["<", "before"], ["<=", "until"]],
-  list: [["len>=", "has at least"], ["len<=", "has at most"]],
+  time: [
+    ["=", "at"],
+    [">=", "from"],
+    ["<", "before"],
+    ["<=", "until"],
+  ],
+  list: [
+    ["len>=", "has at least"],
+    ["len<=", "has at most"],
+  ],
   other: [],
 };
-export const NULL_OPERATORS = [["is null", "is empty (null)"], ["is not null", "is not null"]];
+export const NULL_OPERATORS = [
+  ["is null", "is empty (null)"],
+  ["is not null", "is not null"],
+];
 
 /** Percent and underscore have a meaning in LIKE; someone who looks for them means the characters. */
 function plainLike(text) {
@@ -61,12 +89,15 @@ export function compose(name, kind, operator, value) {
 }
 
 function numeral(text) {
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim())) throw new Error(`${text || "nothing"} is not a number`);
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()))
+    throw new Error(`${text || "nothing"} is not a number`);
   return text.trim().replace(/^\+/, "");
 }
 
 const NAME = '"((?:[^"]|"")+)"';
-const RANGE = new RegExp(`^${NAME}(\\.\\w+\\(\\))?>=(\\S+|'[^']*') and "(?:[^"]|"")+"(?:\\.\\w+\\(\\))?<=?(\\S+|'[^']*')$`);
+const RANGE = new RegExp(
+  `^${NAME}(\\.\\w+\\(\\))?>=(\\S+|'[^']*') and "(?:[^"]|"")+"(?:\\.\\w+\\(\\))?<=?(\\S+|'[^']*')$`,
+);
 const LITERAL = "-?[\\d.]+(?:e[+-]?\\d+)?|true|false|'(?:[^']|'')*'|";
 const PLAIN = new RegExp(`^${NAME}(\\.\\w+\\(\\))?(=|<>|>=|<=|>|<| is not null| is null| i?like )(${LITERAL})$`);
 const WORDS = { "<>": "≠", ">=": "≥", "<=": "≤", " is null": "is null", " is not null": "is not null" };

@@ -1,8 +1,8 @@
 // The head of a column: name and order, type, share of nulls, and a figure whose bars filter when clicked.
 
 import { between, equals, isNull, quoted } from "./clauses.js";
-import { button, el, fill, openDialog, roving } from "./dom.js";
-import { count, kindOf, percent, plural, short, typeName } from "./format.js";
+import { button, el, fill, roving } from "./dom.js";
+import { count, percent, plural, short, typeName } from "./format.js";
 
 const SHOWN_CLASSES = 3;
 const SPLIT_OF = { list: ".len()", string_text: ".length()" }; // what the histogram of such a column measures
@@ -16,14 +16,25 @@ const SPLIT_OF = { list: ".len()", string_text: ".length()" }; // what the histo
 export function headCell(column, order, actions) {
   const sorted = order?.column === column.name;
   const arrow = sorted ? (order.descending ? "↓" : "↑") : "";
-  const sort = button([el("span", { dir: "auto" }, column.name), el("span", { class: "sort-arrow", "aria-hidden": "true" }, arrow)], () => actions.sort(column.name), {
-    class: "sort",
-    title: `Sort by ${column.name}`,
+  const sort = button(
+    [el("span", { dir: "auto" }, column.name), el("span", { class: "sort-arrow", "aria-hidden": "true" }, arrow)],
+    () => actions.sort(column.name),
+    {
+      class: "sort",
+      title: `Sort by ${column.name}`,
+    },
+  );
+  const type = button(typeName(column.type), () => actions.describe(column), {
+    class: "type",
+    title: `All about ${column.name}`,
+    "aria-haspopup": "dialog",
   });
-  const wide = ["text", "list"].includes(kindOf(column.type)) ? " wide" : "";
-  const head = el("div", { class: `head${wide}` },
-    el("div", { class: "head-line" }, sort, el("span", { class: "type" }, typeName(column.type)), el("span", { class: "null-share" })),
-    el("div", { class: "figure waiting" }));
+  const head = el(
+    "div",
+    { class: "head" },
+    el("div", { class: "head-line" }, sort, type, el("span", { class: "null-share" })),
+    el("div", { class: "figure waiting" }),
+  );
   const direction = sorted ? (order.descending ? "descending" : "ascending") : null;
   return el("th", { scope: "col", "aria-sort": direction, "data-column": column.name }, head);
 }
@@ -35,9 +46,15 @@ export function showStatistics(cell, column, found, actions) {
   if (!found) return fill(figure);
   const numbers = found.column_statistics ?? {};
   if (numbers.nan_count > 0) fill(cell.querySelector(".null-share"), nullShare(column, numbers, actions));
-  if (numbers.frequencies) return fill(figure, ...classBars(column, found.column_type, numbers, actions));
-  if (numbers.histogram) return fill(figure, ...histogram(column, found.column_type, numbers, actions));
-  return fill(figure, el("p", { class: "caption" }, numbers.nan_proportion === 1 ? "only nulls" : ""));
+  return fill(figure, ...figureNodes(column, found, actions));
+}
+
+/** The bars of a column; none where there is nothing to draw. */
+export function figureNodes(column, found, actions, most = SHOWN_CLASSES) {
+  const numbers = found.column_statistics ?? {};
+  if (numbers.frequencies) return classBars(column, found.column_type, numbers, actions, most);
+  if (numbers.histogram) return histogram(column, found.column_type, numbers, actions);
+  return [el("p", { class: "caption" }, numbers.nan_proportion === 1 ? "only nulls" : "")];
 }
 
 function nullShare(column, numbers, actions) {
@@ -54,15 +71,24 @@ function histogram(column, type, numbers, actions) {
   const all = hist.reduce((sum, height) => sum + height, 0) || 1;
   const unit = { string_text: " characters", list: " items" }[type] ?? "";
   const caption = el("div", { class: "caption", "aria-hidden": "true" });
-  const rest = () => fill(caption, el("span", {}, short(numbers.min ?? edges[0])), el("span", {}, `${short(numbers.max ?? edges.at(-1))}${unit}`));
+  const rest = () =>
+    fill(
+      caption,
+      el("span", {}, short(numbers.min ?? edges[0])),
+      el("span", {}, `${short(numbers.max ?? edges.at(-1))}${unit}`),
+    );
   const bars = hist.map((height, place) => {
     const [low, high] = [edges[place], edges[place + 1] ?? edges[place]];
     const last = place === hist.length - 1;
     const said = `${short(low)} – ${short(high)}: ${count(height)} (${percent(height / all)})`;
     const clause = between(column.name, SPLIT_OF[type] ?? "", low, high, last);
-    const bar = button(el("i", { style: { height: height ? `max(2px, ${(100 * height) / highest}%)` : "0" } }), () => actions.filter(clause), {
-      "aria-label": `${said}. Filter ${column.name}`,
-    });
+    const bar = button(
+      el("i", { style: { height: height ? `max(2px, ${(100 * height) / highest}%)` : "0" } }),
+      () => actions.filter(clause),
+      {
+        "aria-label": `${said}. Filter ${column.name}`,
+      },
+    );
     const tell = () => fill(caption, el("span", {}, said));
     for (const event of ["mouseenter", "focus"]) bar.addEventListener(event, tell);
     for (const event of ["mouseleave", "blur"]) bar.addEventListener(event, rest);
@@ -83,31 +109,31 @@ function classClause(column, type, label) {
   return equals(column.name, label);
 }
 
-function classBars(column, type, numbers, actions) {
+function classBars(column, type, numbers, actions, atMost) {
   const ranked = Object.entries(numbers.frequencies).sort((one, other) => other[1] - one[1]);
   if (numbers.no_label_count > 0 && type === "class_label") ranked.push(["(no label)", numbers.no_label_count]);
   const all = ranked.reduce((sum, entry) => sum + entry[1], 0) || 1;
   const most = Math.max(1, ...ranked.map((entry) => entry[1]));
-  const bar = ([label, size], after = () => {}) => {
+  const bar = ([label, size]) => {
     const clause = label === "(no label)" ? equals(column.name, -1) : classClause(column, type, label);
-    const act = () => {
-      after();
-      actions.filter(clause);
-    };
-    return button([el("i", { style: { width: `${(100 * size) / most}%` } }), el("span", { dir: "auto" }, label === "" ? "(empty)" : label), el("span", {}, percent(size / all))], act, {
-      title: `${label}: ${plural(size, "row")}`,
-      "aria-label": `${label}: ${plural(size, "row")} (${percent(size / all)}). Filter ${column.name}`,
-    });
+    return button(
+      [
+        el("i", { style: { width: `${(100 * size) / most}%` } }),
+        el("span", { dir: "auto" }, label === "" ? "(empty)" : label),
+        el("span", {}, percent(size / all)),
+      ],
+      () => actions.filter(clause),
+      {
+        title: `${label}: ${plural(size, "row")}`,
+        "aria-label": `${label}: ${plural(size, "row")} (${percent(size / all)}). Filter ${column.name}`,
+      },
+    );
   };
-  const few = ranked.length <= SHOWN_CLASSES ? ranked : ranked.slice(0, SHOWN_CLASSES - 1);
-  const bars = few.map((entry) => bar(entry));
+  const few = ranked.length <= atMost ? ranked : ranked.slice(0, atMost - 1);
+  const bars = few.map(bar);
   if (few.length < ranked.length) {
-    const showAll = () => {
-      const list = el("div", { class: "classes all-classes" });
-      const dialog = openDialog(`${column.name}: ${plural(ranked.length, "value")}`, { class: "small" }, list);
-      fill(list, ...ranked.map((entry) => bar(entry, dialog.close)));
-    };
-    bars.push(button(`${count(ranked.length - few.length)} more values …`, showAll, { class: "more", "aria-haspopup": "dialog" }));
+    const more = `${count(ranked.length - few.length)} more values …`;
+    bars.push(button(more, () => actions.describe(column), { class: "more", "aria-haspopup": "dialog" }));
   }
   const group = el("div", { class: "classes", role: "group", "aria-label": `Values of ${column.name}` }, ...bars);
   roving(group, bars);

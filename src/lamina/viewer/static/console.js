@@ -32,7 +32,13 @@ export async function showConsole() {
 }
 
 function build() {
-  const editor = el("textarea", { id: "sql", "aria-label": "SQL query", spellcheck: "false", autocapitalize: "off", wrap: "soft" });
+  const editor = el("textarea", {
+    id: "sql",
+    "aria-label": "SQL query",
+    spellcheck: "false",
+    autocapitalize: "off",
+    wrap: "soft",
+  });
   const run = button("Run", runQuery, { class: "primary", title: "Ctrl+Enter or ⌘+Enter" });
   const cancel = button("Cancel", stopQuery, { disabled: true });
   const csv = button("Download CSV", () => download("csv"));
@@ -54,8 +60,23 @@ function build() {
     editor.focus();
   });
   const actions = el("div", { class: "actions" }, run, cancel, example, csv, parquet, status);
-  fill(byId("view-sql"), el("div", { class: "console" }, schema, el("div", { class: "workbench" }, el("div", { class: "editor" }, editor, actions), results)));
-  fill(results, el("div", { class: "empty" }, el("p", {}, "One SELECT in DuckDB's SQL. It reads the files of this data set and nothing else.")));
+  fill(
+    byId("view-sql"),
+    el(
+      "div",
+      { class: "console" },
+      schema,
+      el("div", { class: "workbench" }, el("div", { class: "editor" }, editor, actions), results),
+    ),
+  );
+  fill(
+    results,
+    el(
+      "div",
+      { class: "empty" },
+      el("p", {}, "One SELECT in DuckDB's SQL. It reads the files of this data set and nothing else."),
+    ),
+  );
 }
 
 /** The split that is open; the server names it first. */
@@ -69,17 +90,29 @@ function examples() {
   if (!table) return [["Everything", "SELECT 1"]];
   const from = quotedTable(table.name);
   const text = table.columns.find((column) => /^(VARCHAR|STRING)/.test(column.type));
-  const few = table.columns.find((column) => column.names) ?? table.columns.find((column) => /^(BOOLEAN|TINYINT|ENUM)/.test(column.type));
+  const few =
+    table.columns.find((column) => column.names) ??
+    table.columns.find((column) => /^(BOOLEAN|TINYINT|ENUM)/.test(column.type));
   const found = [
     ["First rows", `SELECT *\nFROM ${from}\nLIMIT 100`],
     ["Random rows", `SELECT *\nFROM ${from}\nUSING SAMPLE 20`],
     ["Summary of every column", `SUMMARIZE ${from}`],
   ];
-  if (few) found.push([`Rows per ${few.name}`, `SELECT ${quoted(few.name)}, count(*) AS rows\nFROM ${from}\nGROUP BY ALL\nORDER BY rows DESC`]);
+  if (few)
+    found.push([
+      `Rows per ${few.name}`,
+      `SELECT ${quoted(few.name)}, count(*) AS rows\nFROM ${from}\nGROUP BY ALL\nORDER BY rows DESC`,
+    ]);
   if (text) {
     const name = quoted(text.name);
-    found.push([`Longest ${text.name}`, `SELECT length(${name}) AS characters, ${name}\nFROM ${from}\nORDER BY characters DESC\nLIMIT 20`]);
-    found.push([`Duplicates of ${text.name}`, `SELECT ${name}, count(*) AS times\nFROM ${from}\nGROUP BY ALL\nHAVING times > 1\nORDER BY times DESC\nLIMIT 100`]);
+    found.push([
+      `Longest ${text.name}`,
+      `SELECT length(${name}) AS characters, ${name}\nFROM ${from}\nORDER BY characters DESC\nLIMIT 20`,
+    ]);
+    found.push([
+      `Duplicates of ${text.name}`,
+      `SELECT ${name}, count(*) AS times\nFROM ${from}\nGROUP BY ALL\nHAVING times > 1\nORDER BY times DESC\nLIMIT 100`,
+    ]);
   }
   return found;
 }
@@ -89,7 +122,11 @@ function quotedTable(name) {
 }
 
 function drawSchema() {
-  fill(parts.example, el("option", { value: "" }, "Examples …"), ...examples().map(([name], index) => el("option", { value: index }, name)));
+  fill(
+    parts.example,
+    el("option", { value: "" }, "Examples …"),
+    ...examples().map(([name], index) => el("option", { value: index }, name)),
+  );
   const insert = (text) => () => {
     const { editor } = parts;
     editor.setRangeText(text, editor.selectionStart, editor.selectionEnd, "end");
@@ -98,7 +135,20 @@ function drawSchema() {
   const blocks = tables.tables.map((table) => [
     el("h3", { dir: "auto" }, quotedTable(table.name)),
     el("p", { class: "type" }, table.error ?? `${table.split}, ${plural(table.num_rows, "row")}`),
-    ...table.columns.map((column) => button([el("span", { dir: "auto" }, column.name), el("span", { class: "type" }, column.names ? "class" : column.type.toLowerCase())], insert(quoted(column.name)), { title: `Insert ${column.name}` })),
+    ...table.columns.map((column) =>
+      button(
+        [
+          el("span", { dir: "auto" }, column.name),
+          el(
+            "span",
+            { class: "type" },
+            column.names ? "class" : column.type.replace(/^STRUCT\(.*\)/s, "STRUCT").toLowerCase(),
+          ),
+        ],
+        insert(quoted(column.name)),
+        { title: `Insert ${column.name}` },
+      ),
+    ),
   ]);
   fill(parts.schema, el("h2", {}, "Tables"), blocks);
 }
@@ -135,19 +185,46 @@ async function runQuery() {
 }
 
 function drawResult(found) {
-  const heads = found.columns.map((column) => el("th", { scope: "col" }, el("strong", { dir: "auto" }, column.name), " ", el("span", { class: "type" }, column.type.toLowerCase())));
+  const heads = found.columns.map((column) =>
+    el(
+      "th",
+      { scope: "col" },
+      el("strong", { dir: "auto" }, column.name),
+      " ",
+      el("span", { class: "type" }, column.type.toLowerCase()),
+    ),
+  );
   const body = el("tbody", {});
-  const numeric = found.columns.map((column) => /INT|DOUBLE|FLOAT|DECIMAL/.test(column.type) && !column.type.endsWith("]"));
+  const numeric = found.columns.map(
+    (column) => /INT|DOUBLE|FLOAT|DECIMAL/.test(column.type) && !column.type.endsWith("]"),
+  );
   const add = (from) => {
     for (const [index, row] of found.rows.slice(from, from + SHOWN).entries()) {
-      const cells = row.map((value, at) => el("td", { class: numeric[at] ? "numeric" : null }, el("div", { class: "cell", dir: numeric[at] ? null : "auto" }, ...valueNodes(value, null, {}))));
-      body.append(el("tr", {}, el("th", { scope: "row", class: "number" }, el("span", { class: "line" }, count(from + index + 1))), ...cells));
+      const cells = row.map((value, at) =>
+        el(
+          "td",
+          { class: numeric[at] ? "numeric" : null },
+          el("div", { class: "cell", dir: numeric[at] ? null : "auto" }, ...valueNodes(value, null, {})),
+        ),
+      );
+      body.append(
+        el(
+          "tr",
+          {},
+          el("th", { scope: "row", class: "number" }, el("span", { class: "line" }, count(from + index + 1))),
+          ...cells,
+        ),
+      );
     }
     more.hidden = from + SHOWN >= found.rows.length;
     more.onclick = () => add(from + SHOWN);
   };
   const more = button("Show more rows", () => {});
-  const head = el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "number" }, el("span", { class: "unseen" }, "Line")), ...heads));
+  const head = el(
+    "thead",
+    {},
+    el("tr", {}, el("th", { scope: "col", class: "number" }, el("span", { class: "unseen" }, "Line")), ...heads),
+  );
   const table = el("table", { class: "rows" }, el("caption", { class: "unseen" }, "Answer of the query"), head, body);
   const none = found.rows.length ? null : el("div", { class: "empty" }, el("p", {}, "The query found no rows."));
   add(0);
@@ -158,6 +235,9 @@ function drawResult(found) {
 function download(format) {
   const sql = parts.editor.value.trim();
   if (!sql) return;
-  const link = el("a", { href: `view/sql/download?${query({ sql, format, ...place() })}`, download: `query.${format}` });
+  const link = el("a", {
+    href: `view/sql/download?${query({ sql, format, ...place() })}`,
+    download: `query.${format}`,
+  });
   link.click();
 }

@@ -1,18 +1,19 @@
 // The view of rows: fetching a page, drawing it, and what happens when something in it is clicked.
 
 import { get } from "./api.js";
+import { openColumnDialog } from "./aboutcolumn.js";
 import { showStatistics } from "./columns.js";
 import { button, byId, el, fill } from "./dom.js";
 import { hideDrawer, showRow } from "./drawer.js";
 import { addFilter, drawChips, openColumnsDialog, openFilterDialog, sortBy } from "./filters.js";
-import { count, percent, plural, spent } from "./format.js";
+import { count, percent, plural } from "./format.js";
 import { termsOf } from "./marking.js";
-import { change, orderOf, state, whereOf } from "./state.js";
+import { change, orderOf, PAGE, state, whereOf } from "./state.js";
 import { followStatistics } from "./statistics.js";
 import { showNotices } from "./notices.js";
+import { drawPager } from "./pager.js";
 import { drawEmpty, drawTable, selectRow } from "./table.js";
 
-export const PAGE = 100;
 const CELL = 8000; // bytes of a cell on the page; an open row is fetched again for more
 
 let page = null; // the last answer
@@ -22,6 +23,7 @@ let waiting = new AbortController();
 let counting = new AbortController();
 let reading = new AbortController();
 let allColumns = false;
+let drawn = ""; // what the table on the page shows
 let openNext = null; // "first" or "last": the row to open once the next page is here
 
 const place = () => ({ config: state.config, split: state.split });
@@ -56,17 +58,28 @@ export async function showData() {
   waiting = new AbortController();
   grid().classList.add("waiting");
   const began = performance.now();
+  const patience = setTimeout(sayWaiting, 500);
   try {
     page = await get(wanted.path, wanted.params, waiting.signal);
   } catch (error) {
     if (error.name !== "AbortError") showFailure(error);
     return;
+  } finally {
+    clearTimeout(patience);
   }
   asked = key;
   page.spent = performance.now() - began;
   grid().scrollTop = 0;
   follow();
   settle();
+}
+
+function sayWaiting() {
+  const [said, why] = state.q
+    ? ["Searching …", "The first search of a split builds an index of its words."]
+    : ["Reading …", ""];
+  if (!grid().querySelector("table")) drawEmpty(grid(), said, why);
+  fill(byId("summary"), said);
 }
 
 /** Draws what was fetched. */
@@ -76,9 +89,9 @@ function settle() {
   drawChips(features());
   drawSummary();
   if (!page.rows.length) showNothing();
-  else drawTable(grid(), page, { order: orderOf(state.orderby), terms: termsOf(state.q), hidden: state.hidden, all: allColumns, actions });
+  else redraw();
   drawHeads();
-  drawPager();
+  drawPager(page, pages(), turn);
   if (openNext && page.rows.length) {
     const item = openNext === "first" ? page.rows[0] : page.rows.at(-1);
     openNext = null;
@@ -87,10 +100,24 @@ function settle() {
   syncRow();
 }
 
+/** Draws the table, unless it is there: opening a row leaves it as it is, and scrolled as it is. */
+function redraw() {
+  const looks = { order: orderOf(state.orderby), terms: termsOf(state.q), hidden: state.hidden, all: allColumns };
+  const key = JSON.stringify([asked, looks]);
+  if (key === drawn) return;
+  drawn = key;
+  const focused = document.activeElement?.closest("th[data-column]")?.dataset.column;
+  const table = drawTable(grid(), page, { ...looks, actions });
+  for (const cell of focused === undefined ? [] : table.querySelectorAll("th[data-column]")) {
+    if (cell.dataset.column === focused) cell.querySelector(".sort").focus({ preventScroll: true });
+  }
+}
+
 const actions = {
   sort: sortBy,
   filter: addFilter,
   open: (row) => change({ row }),
+  describe: (column) => openColumnDialog(column, statistics.found.get(column.name), actions),
   allColumns: () => {
     allColumns = true;
     settle();
@@ -112,7 +139,14 @@ export function syncRow() {
   const here = page?.rows.find((other) => other.row_idx === state.row);
   const item = here && !here.truncated_cells.length ? here : null;
   const close = () => change({ row: null });
-  showRow(place(), state.row, { features: features(), item, terms: termsOf(state.q), step, close, signal: reading.signal });
+  showRow(place(), state.row, {
+    features: features(),
+    item,
+    terms: termsOf(state.q),
+    step,
+    close,
+    signal: reading.signal,
+  });
 }
 
 /** Goes to the row before or after the open one, over the edge of a page too. */
@@ -139,22 +173,38 @@ function drawSummary() {
   const narrowed = state.q || state.filters.length;
   const all = statistics.num_examples;
   const share = narrowed && all ? ` of ${count(all)} (${percent(page.num_rows_total / all)})` : "";
-  const text = narrowed ? `${count(page.num_rows_total)}${share} ${page.num_rows_total === 1 ? "row matches" : "rows match"}` : plural(page.num_rows_total, "row");
+  const text = narrowed
+    ? `${count(page.num_rows_total)}${share} ${page.num_rows_total === 1 ? "row matches" : "rows match"}`
+    : plural(page.num_rows_total, "row");
   const said = page.partial ? `${text}, of the part that could be read` : text;
   if (byId("summary").textContent !== said) fill(byId("summary"), said); // filling it again would be read out again
 }
 
 function showNothing() {
+  drawn = "";
   const narrowed = state.q || state.filters.length;
   const clear = button("Show all rows", () => change({ q: "", filters: [], page: 1, row: null }));
   const start = button("Go to the first page", () => change({ page: 1, row: null }));
-  if (page.num_rows_total) return drawEmpty(grid(), `Page ${count(state.page)} is beyond the end`, `There are ${plural(page.num_rows_total, "row")}.`, start);
-  if (narrowed) return drawEmpty(grid(), "No row matches", state.q ? "Search finds rows with any of the words, in any of their forms." : "", clear);
+  if (page.num_rows_total)
+    return drawEmpty(
+      grid(),
+      `Page ${count(state.page)} is beyond the end`,
+      `There are ${plural(page.num_rows_total, "row")}.`,
+      start,
+    );
+  if (narrowed)
+    return drawEmpty(
+      grid(),
+      "No row matches",
+      state.q ? "Search finds rows with any of the words, in any of their forms." : "",
+      clear,
+    );
   return drawEmpty(grid(), "This split is empty", "Its files hold no rows.");
 }
 
 function showFailure(error) {
   page = null;
+  drawn = "";
   asked = "";
   showNotices("split", []);
   grid().classList.remove("waiting");
@@ -163,26 +213,15 @@ function showFailure(error) {
   byId("pager").hidden = true;
   const narrowed = state.q || state.filters.length || state.orderby;
   const again = button("Try again", () => showData());
-  const clear = narrowed && button("Show all rows", () => change({ q: "", filters: [], orderby: "", page: 1, row: null }));
-  drawEmpty(grid(), narrowed ? "This could not be answered" : "These rows could not be read", error.message, again, " ", clear);
-}
-
-function drawPager() {
-  const pager = byId("pager");
-  const last = pages();
-  pager.hidden = false;
-  const from = (state.page - 1) * PAGE;
-  const number = el("input", { type: "number", min: 1, max: last, value: state.page, "aria-label": "Page" });
-  const jump = () => change({ page: Math.min(last, Math.max(1, Math.trunc(Number(number.value)) || 1)), row: null });
-  number.addEventListener("change", jump);
-  fill(
-    pager,
-    button("‹", () => turn(-1), { class: "square", "aria-label": "Page before", disabled: state.page <= 1 }),
-    button("›", () => turn(1), { class: "square", "aria-label": "Next page", disabled: state.page >= last }),
-    el("span", { class: "range" }, page.rows.length ? `${count(from + 1)}–${count(from + page.rows.length)} of ${count(page.num_rows_total)}` : ""),
-    el("label", {}, "Page ", number),
-    el("span", {}, `of ${count(last)}`),
-    el("span", { class: "spent" }, spent(page.spent)),
+  const clear =
+    narrowed && button("Show all rows", () => change({ q: "", filters: [], orderby: "", page: 1, row: null }));
+  drawEmpty(
+    grid(),
+    narrowed ? "This could not be answered" : "These rows could not be read",
+    error.message,
+    again,
+    " ",
+    clear,
   );
 }
 
@@ -195,11 +234,14 @@ function follow() {
   statistics = { key, found: new Map(), state: "running", done: 0, total: 0 };
   const mine = statistics;
   const tell = (news) => {
-    Object.assign(mine, news, { found: new Map((news.statistics ?? []).map((column) => [column.column_name, column])) });
+    Object.assign(mine, news, {
+      found: new Map((news.statistics ?? []).map((column) => [column.column_name, column])),
+    });
     if (mine === statistics) drawHeads();
   };
   followStatistics(place(), counting.signal, tell).catch((error) => {
-    if (error.name !== "AbortError") tell({ state: "failed", error: error.message, statistics: [...mine.found.values()] });
+    if (error.name !== "AbortError")
+      tell({ state: "failed", error: error.message, statistics: [...mine.found.values()] });
   });
 }
 
@@ -214,7 +256,12 @@ function drawHeads() {
   const bar = byId("progress");
   bar.hidden = stage === "done" || !page;
   if (stage === "failed") fill(bar, `No statistics: ${error ?? "they failed"}`);
-  else if (stage === "running") fill(bar, el("progress", { value: done, max: total || 1, "aria-label": "Statistics" }), total ? `Statistics: ${count(done)} of ${plural(total, "column")}` : "Statistics …");
+  else if (stage === "running")
+    fill(
+      bar,
+      el("progress", { value: done, max: total || 1, "aria-label": "Statistics" }),
+      total ? `Statistics: ${count(done)} of ${plural(total, "column")}` : "Statistics …",
+    );
   if (page) drawSummary();
 }
 
@@ -224,7 +271,10 @@ export function connectData() {
     event.preventDefault();
     change({ q: byId("search").value.trim(), page: 1, row: null });
   });
-  byId("search").addEventListener("search", () => byId("search").value === "" && state.q && change({ q: "", page: 1, row: null }));
+  byId("search").addEventListener(
+    "search",
+    () => byId("search").value === "" && state.q && change({ q: "", page: 1, row: null }),
+  );
   byId("filter-button").addEventListener("click", () => openFilterDialog(features()));
   byId("columns-button").addEventListener("click", () => openColumnsDialog(features()));
 }

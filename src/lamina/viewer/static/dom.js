@@ -33,7 +33,10 @@ function dress(node, props, children) {
 }
 
 function flat(children) {
-  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false).map(asNode);
+  return children
+    .flat(Infinity)
+    .filter((child) => child !== null && child !== undefined && child !== false)
+    .map(asNode);
 }
 
 function asNode(child) {

@@ -18,15 +18,18 @@ export function percent(share) {
   if (share >= 1) return "100%";
   if (share < 0.001) return "<0.1%";
   if (share > 0.999) return ">99.9%";
+  if (share > 0.99) return `${Math.floor(share * 1000) / 10}%`;
   return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)}%`;
 }
 
-/** A number in at most about six characters, for the ends of an axis. */
+/** A number, or a time, in few characters: for the ends of an axis. */
 export function short(number) {
+  if (typeof number === "string") return number.replace(/[T ]00:00:00$/, "").slice(0, 16); // a time, to the minute
   if (typeof number !== "number") return String(number);
   const size = Math.abs(number);
   if (size >= 1e15 || (size > 0 && size < 1e-3)) return number.toExponential(1);
-  if (size >= 1e6) return new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 }).format(number);
+  if (size >= 1e6)
+    return new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 }).format(number);
   return new Intl.NumberFormat("en-US", { maximumSignificantDigits: size >= 1000 ? 6 : 4 }).format(number);
 }
 

@@ -34,11 +34,12 @@ export function niceStep(span, wanted) {
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
 }
 
-/** Bars of equal width from 0: how many rows have a length in [place * width, (place + 1) * width). */
-export function bins(counts, wanted = 48) {
+/** Bars of equal width from 0: how many rows have a length in [place * width, (place + 1) * width). The
+ * axis goes to `reach` at least, if there are texts so long. */
+export function bins(counts, reach = 0, wanted = 48) {
   const longest = counts.at(-1)?.[0] ?? 0;
   // A few giants would press all others into the first bar: the axis ends a little beyond the 99.5th percentile.
-  const end = Math.min(longest, Math.max(8, Math.ceil(quantile(counts, 0.995) * 1.15)));
+  const end = Math.min(longest, Math.max(8, reach, Math.ceil(quantile(counts, 0.995) * 1.15)));
   const width = niceStep(end + 1, wanted);
   const bars = new Array(Math.floor(end / width) + 1).fill(0);
   let beyond = 0;

@@ -19,17 +19,25 @@ const splitNow = () => configNow().splits.find((split) => split.split === state.
 
 /** What the address leaves out, and what there is not, become the defaults. */
 function settleState() {
-  const config = configNow() ?? overview.configs.find((each) => each.config === overview.default) ?? overview.configs[0];
+  const config =
+    configNow() ?? overview.configs.find((each) => each.config === overview.default) ?? overview.configs[0];
   const names = config.splits.map((split) => split.split);
   const split = names.includes(state.split) ? state.split : names.includes("train") ? "train" : names[0];
-  if (config.config !== state.config || split !== state.split) change({ config: config.config, split }, { replace: true, silent: true });
+  if (config.config !== state.config || split !== state.split)
+    change({ config: config.config, split }, { replace: true, silent: true });
 }
 
 function drawPickers() {
   const option = (value, rows) => el("option", { value }, rows === undefined ? value : `${value}  (${count(rows)})`);
-  const total = (config) => config.splits.map((split) => sizes.get(`${config.config}/${split.split}`)).reduce((sum, rows) => (sum === undefined || rows === undefined ? undefined : sum + rows), 0);
+  const total = (config) =>
+    config.splits
+      .map((split) => sizes.get(`${config.config}/${split.split}`))
+      .reduce((sum, rows) => (sum === undefined || rows === undefined ? undefined : sum + rows), 0);
   fill(byId("config"), ...overview.configs.map((config) => option(config.config, total(config))));
-  fill(byId("split"), ...configNow().splits.map((split) => option(split.split, sizes.get(`${state.config}/${split.split}`))));
+  fill(
+    byId("split"),
+    ...configNow().splits.map((split) => option(split.split, sizes.get(`${state.config}/${split.split}`))),
+  );
   byId("config").value = state.config;
   byId("split").value = state.split;
   byId("config-picker").hidden = overview.configs.length < 2;
@@ -69,15 +77,25 @@ function show(before) {
 }
 
 function viewNow() {
-  return { ...overview, ...splitNow(), config: state.config, only: overview.configs.length === 1, filters: state.filters, orderby: state.orderby, features: features() };
+  return {
+    ...overview,
+    ...splitNow(),
+    config: state.config,
+    only: overview.configs.length === 1,
+    filters: state.filters,
+    orderby: state.orderby,
+    features: features(),
+  };
 }
 
-const goTo = (place) => change({ ...place, page: 1, row: null, q: "", filters: [], orderby: "", hidden: [], column: "" });
+const goTo = (place) =>
+  change({ ...place, page: 1, row: null, q: "", filters: [], orderby: "", hidden: [], column: "" });
 
 function connect() {
   byId("config").addEventListener("change", (event) => goTo({ config: event.target.value, split: "" }));
   byId("split").addEventListener("change", (event) => change({ split: event.target.value, page: 1, row: null }));
-  for (const tab of document.querySelectorAll(".tabs button")) tab.addEventListener("click", () => change({ view: tab.dataset.view, row: null }));
+  for (const tab of document.querySelectorAll(".tabs button"))
+    tab.addEventListener("click", () => change({ view: tab.dataset.view, row: null }));
   byId("code-button").addEventListener("click", () => openCodeDialog(viewNow(), state.q !== ""));
   byId("keys-button").addEventListener("click", openKeysDialog);
   const theme = byId("theme-button");
@@ -124,12 +142,23 @@ async function start() {
   try {
     overview = await get("view/overview");
   } catch (error) {
-    fill(byId("main"), el("div", { class: "empty" }, el("h2", {}, "The data set could not be opened"), el("p", { class: "detail" }, error.message)));
+    fill(
+      byId("main"),
+      el(
+        "div",
+        { class: "empty" },
+        el("h2", {}, "The data set could not be opened"),
+        el("p", { class: "detail" }, error.message),
+      ),
+    );
     return;
   }
   byId("name").textContent = overview.name;
   byId("name").title = overview.root;
-  showNotices("dataset", overview.failures.map((failure) => failure.message));
+  showNotices(
+    "dataset",
+    overview.failures.map((failure) => failure.message),
+  );
   connect();
   connectData();
   onChange(show);

@@ -41,7 +41,9 @@ export function hits(text, terms) {
   if (!terms.length) return [];
   const { folded, places } = fold(text);
   const at = (place) => (places ? places[place] : place);
-  const found = terms.flatMap((term) => [...folded.matchAll(pattern(term))].map((match) => [at(match.index), at(match.index + match[0].length)]));
+  const found = terms.flatMap((term) =>
+    [...folded.matchAll(pattern(term))].map((match) => [at(match.index), at(match.index + match[0].length)]),
+  );
   found.sort((one, other) => one[0] - other[0] || other[1] - one[1]);
   const kept = [];
   for (const hit of found) if (hit[1] > hit[0] && hit[0] >= (kept.at(-1)?.[1] ?? 0)) kept.push(hit);

@@ -22,6 +22,14 @@ function draw() {
   });
   const items = texts.slice(0, SHOWN).map((text) => el("li", { dir: "auto" }, text));
   if (texts.length > SHOWN) items.push(el("li", {}, `${plural(texts.length - SHOWN, "more")} …`));
-  const said = texts.length === 1 ? el("p", { dir: "auto" }, texts[0]) : el("details", {}, el("summary", {}, `${plural(texts.length, "notice")} about the files`), el("ul", {}, ...items));
+  const said =
+    texts.length === 1
+      ? el("p", { dir: "auto" }, texts[0])
+      : el(
+          "details",
+          {},
+          el("summary", {}, `${plural(texts.length, "notice")} about the files`),
+          el("ul", {}, ...items),
+        );
   fill(byId("notices"), el("div", { class: "notice", role: "status" }, said, dismiss));
 }

@@ -17,8 +17,17 @@
  * @property {number|null} limit  tokens a model reads
  */
 
+/** Rows of a page. */
+export const PAGE = 100;
+
 const KEYS = {
-  config: "config", split: "split", view: "view", q: "q", orderby: "orderby", sql: "sql", column: "column",
+  config: "config",
+  split: "split",
+  view: "view",
+  q: "q",
+  orderby: "orderby",
+  sql: "sql",
+  column: "column",
   tokenizer: "tokenizer",
 };
 

@@ -22,7 +22,7 @@ export function valueNodes(value, feature, showing = {}) {
   if (feature?._type === "ClassLabel") return [className(value, feature)];
   if (typeof value === "string") return textNodes(value, showing);
   if (typeof value === "object") return [pictured(value) ?? folded(value, feature, showing)];
-  return [numberText(value, feature, showing.whole)];
+  return [numberText(value, feature)];
 }
 
 function textNodes(text, { terms = [], whole = false }) {
@@ -50,10 +50,14 @@ function beginning(json) {
   return inside;
 }
 
-function numberText(value, feature, whole) {
-  if (typeof value !== "number" || whole || Number.isInteger(value)) return String(value);
-  // A float32 has seven digits; what JSON says beyond them is noise of its conversion.
-  return String(Number(value.toPrecision(/^float(16|32)$/.test(feature?.dtype ?? "") ? 7 : 15)));
+function numberText(value, feature) {
+  if (typeof value !== "number" || !/^float(16|32)$/.test(feature?.dtype ?? "")) return String(value);
+  // JSON says a float32 as the double it becomes; the shortest number that becomes the same float32 is what was meant.
+  for (let digits = 6; digits < 10; digits += 1) {
+    const shorter = Number(value.toPrecision(digits));
+    if (Math.fround(shorter) === value) return String(shorter);
+  }
+  return String(value);
 }
 
 function className(value, feature) {
@@ -74,12 +78,14 @@ function pictured(value) {
 function folded(value, feature, showing) {
   const list = Array.isArray(value);
   const size = list ? value.length : Object.keys(value).length;
-  const preview = el("span", {}, ...marked(previewOf(value), showing.terms ?? []));
+  const preview = el("span", { class: "preview" }, ...marked(previewOf(value), showing.terms ?? []));
   const summary = el("summary", {}, el("span", { class: "count" }, list ? `[${count(size)}]` : `{${size}}`), preview);
   const details = el("details", { class: "fold" }, summary);
   const open = () => {
     if (details.open && !details.querySelector(":scope > .tree")) details.append(tree(value, feature, showing));
-    details.closest(".cell")?.classList.toggle("open", details.closest(".cell").querySelector("details[open]") !== null);
+    details
+      .closest(".cell")
+      ?.classList.toggle("open", details.closest(".cell").querySelector("details[open]") !== null);
   };
   details.addEventListener("toggle", open);
   if (showing.whole) {
@@ -96,7 +102,14 @@ function tree(value, feature, showing) {
   const add = (from) => {
     for (const [key, item] of entries.slice(from, from + TREE_ITEMS)) {
       const inner = list ? elementOf(feature) : feature?.[key];
-      node.append(el("div", { dir: "auto" }, el("span", { class: "key", dir: "auto" }, String(key)), ...valueNodes(item, inner, { ...showing, whole: typeof item !== "object" })));
+      node.append(
+        el(
+          "div",
+          { dir: "auto" },
+          el("span", { class: "key", dir: "auto" }, String(key)),
+          ...valueNodes(item, inner, { ...showing, whole: typeof item !== "object" }),
+        ),
+      );
     }
     if (from + TREE_ITEMS < entries.length) {
       const more = el("button", { type: "button", class: "link" }, `${count(entries.length - from - TREE_ITEMS)} more`);
@@ -133,14 +146,18 @@ export function valueText(value) {
 /** JSON with BigInt written as numbers. */
 export function jsonText(value, indent = 0) {
   const big = [];
-  const text = JSON.stringify(value, (_key, item) => (typeof item === "bigint" ? `\u0000${big.push(item) - 1}\u0000` : item), indent);
+  const text = JSON.stringify(
+    value,
+    (_key, item) => (typeof item === "bigint" ? `\u0000${big.push(item) - 1}\u0000` : item),
+    indent,
+  );
   return big.length ? text.replace(/"\\u0000(\d+)\\u0000"/g, (_, place) => String(big[Number(place)])) : text;
 }
 
 /** What stands under a column's name in the open row. */
 export function describe(value, feature) {
-  if (typeof value === "string") return `${typeName(feature)}, ${count([...value.slice(0, 1e6)].length)}${value.length > 1e6 ? "+" : ""} characters`;
+  if (typeof value === "string")
+    return `${typeName(feature)}, ${count([...value.slice(0, 1e6)].length)}${value.length > 1e6 ? "+" : ""} characters`;
   if (Array.isArray(value)) return `${typeName(feature)}, ${count(value.length)} items`;
   return typeName(feature);
 }
-
