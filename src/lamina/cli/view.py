@@ -86,7 +86,8 @@ def settings_of(
     from ..viewer.settings import Settings, default_cache
 
     offline = any(
-        os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+        os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE")
+        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
     )
     return Settings(
         memory=size_of(memory),

@@ -23,7 +23,9 @@ from .sources import open_dataset
 from .viewer import Viewer
 
 
-def create_app(dataset: str | Path | Dataset, settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:
+def create_app(
+    dataset: str | Path | Dataset, settings: Settings | None = None, engine: Engine | None = None
+) -> FastAPI:
     """An ASGI application that shows one data set: a path, a name on the Hub, or one already opened.
 
     Raises SourceError where there is nothing to show.

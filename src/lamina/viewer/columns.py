@@ -20,10 +20,10 @@ SURELY_TEXT = 3 * MOST_LABELS  # of an estimate that is off by a few percent
 EXACT_MEDIAN = 50_000_000  # rows up to which all values are held to find the middle one
 
 Steps = Generator[Sequence[str], Sequence[Any], tuple[str, dict[str, Any]]]
-INTEGERS = frozenset("TINYINT SMALLINT INTEGER BIGINT HUGEINT UTINYINT USMALLINT UINTEGER UBIGINT UHUGEINT".split())
-DATES = frozenset(
-    ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
+INTEGERS = frozenset(
+    ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"]
 )
+DATES = frozenset(("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"))
 
 
 def steps_of(table: Table, name: str) -> Steps | None:

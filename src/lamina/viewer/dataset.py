@@ -101,5 +101,7 @@ class Dataset:
         if split is None:
             split = "train" if "train" in splits else next(iter(splits))
         if split not in splits:
-            raise NotFound(f"split {split!r} is not in config {self.config(config).name!r}, which has: {', '.join(splits)}")
+            raise NotFound(
+                f"split {split!r} is not in config {self.config(config).name!r}, which has: {', '.join(splits)}"
+            )
         return splits[split]

@@ -88,14 +88,21 @@ class Query:
         return self.cursor.execute(sql, list(values)) if values else self.cursor.execute(sql)
 
     def table(self, sql: str, values: Sequence[Any] = ()) -> pa.Table:
-        """The whole result."""
-        return self.execute(sql, values).to_arrow_table()
+        """The whole result of a SELECT."""
+        return self._relation(sql, values).to_arrow_table()
+
+    def reader(self, sql: str, rows: int) -> pa.RecordBatchReader:
+        """The result of a SELECT while it is computed, in batches of so many rows."""
+        return self._relation(sql, ()).to_arrow_reader(rows)
+
+    def _relation(self, sql: str, values: Sequence[Any]) -> duckdb.DuckDBPyRelation:
+        self.stop.check()
+        return self.cursor.sql(sql, params=list(values)) if values else self.cursor.sql(sql)
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...]:
         """The one row of a result."""
-        found = self.execute(sql, values).fetchone()
-        assert found is not None
-        return found
+        found: list[tuple[Any, ...]] = self.execute(sql, values).fetchall()
+        return found[0]
 
     def describe(self, source: str) -> dict[str, str]:
         """Column -> type of a relation, without reading its rows."""

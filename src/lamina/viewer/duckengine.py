@@ -93,9 +93,7 @@ class DuckEngine:
         """All rows of some columns, in order, a batch at a time."""
         wanted = selected({name: identifier(name) for name in columns})
         with self._database.query(stop, self._scan(table).tables) as query:
-            reader = query.execute(f"SELECT {wanted} FROM {self._scan(table).source}").to_arrow_reader(2048)
-            assert reader is not None
-            for batch in reader:
+            for batch in query.reader(f"SELECT {wanted} FROM {self._scan(table).source}", 2048):
                 stop.check()
                 yield batch
 
@@ -115,9 +113,7 @@ class DuckEngine:
                 names = ["data"] if each is table else []
                 for name in [*names, f"{each.split.config}.{each.split.name}"]:
                     query.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS {self._scan(each).source[1:-1]}")
-            reader = query.execute(text).to_arrow_reader(2048)
-            assert reader is not None
-            yield reader
+            yield query.reader(text, 2048)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -127,9 +123,7 @@ class DuckEngine:
         scan: Scan = table.scan
         return scan
 
-    def _numbers(
-        self, table: Table, where: Condition | None, order: Sequence[Order], stop: Stop
-    ) -> pa.ChunkedArray:
+    def _numbers(self, table: Table, where: Condition | None, order: Sequence[Order], stop: Stop) -> pa.ChunkedArray:
         scan = self._scan(table)
         key = (table.split.fingerprint, where.sql if where else "", tuple(where.values if where else ()), tuple(order))
         with self._lock:
@@ -193,5 +187,3 @@ def _columns(table: Table, cell: int | None) -> Mapping[str, str]:
             column = f"CASE WHEN strlen({column}) > {cell} THEN left({column}, {cell}) ELSE {column} END"
         found[name] = column
     return found
-
-

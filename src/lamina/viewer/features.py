@@ -12,7 +12,13 @@ from .dataset import Features
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PRECISE = {"halffloat": "float16", "float": "float32", "double": "float64", "date32[day]": "date32", "date64[ms]": "date64"}
+PRECISE = {
+    "halffloat": "float16",
+    "float": "float32",
+    "double": "float64",
+    "date32[day]": "date32",
+    "date64[ms]": "date64",
+}
 PLAIN = re.compile(
     r"null|bool|u?int(8|16|32|64)|float(16|32|64)|(large_)?(string|binary)|date(32|64)|time(32|64)\[(s|ms|us|ns)\]"
     r"|timestamp\[(s|ms|us|ns)(, tz=[^\]]+)?\]|duration\[(s|ms|us|ns)\]|decimal(128|256)\(\d+(, ?-?\d+)?\)"
@@ -123,7 +129,9 @@ def _of_entry(entry: object, depth: int) -> Any:
     if isinstance(entry, str):
         return _named(entry)
     if isinstance(entry, list):
-        return {str(each["name"]): _of_entry({k: v for k, v in each.items() if k != "name"}, depth + 1) for each in entry}
+        return {
+            str(each["name"]): _of_entry({k: v for k, v in each.items() if k != "name"}, depth + 1) for each in entry
+        }
     if not isinstance(entry, Mapping):
         raise TypeError(f"{entry!r} is no feature")
     for word, kind in (("large_list", "LargeList"), ("list", "List"), ("sequence", "List")):

@@ -46,7 +46,9 @@ def words_of(text: str, parameter: str) -> list[Word]:
     while place < len(text):
         match = WORD.match(text, place)
         if match is None:
-            raise InvalidParameter(f"Parameter '{parameter}' is invalid: {_unknown(text[place])} at character {place + 1}")
+            raise InvalidParameter(
+                f"Parameter '{parameter}' is invalid: {_unknown(text[place])} at character {place + 1}"
+            )
         kind = str(match.lastgroup)
         found.append(Word(kind, _unquoted(kind, match.group()), place))
         place = _after_space(text, match.end())
@@ -120,5 +122,5 @@ def _unknown(character: str) -> str:
     if character == "'":
         return "a text is not closed with ' (write '' for a quote inside it), it begins"
     if character == '"':
-        return 'a column\'s name is empty or not closed with ", it begins'
+        return "a column's name is empty or not closed with \", it begins"
     return f"{character!r} is not expected"

@@ -190,5 +190,3 @@ async def _paths(request: Request) -> list[str]:
         return [str(path) for path in ([given] if isinstance(given, str) else given)]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InvalidParameter('pass paths as a form, or as JSON: {"paths": ["train.csv"]}') from None
-
-

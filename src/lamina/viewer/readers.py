@@ -11,7 +11,7 @@ from .duck import Query, first_line, identifier, literal
 from .engine import Table
 from .errors import UnreadableData
 from .features import dtype, of_schema
-from .scans import ReaderScan, as_shown, escaped
+from .scans import ReaderScan, as_shown
 
 PATIENCE = {  # ways to read, from strict to patient, as options of the reader
     "csv": (
@@ -68,6 +68,8 @@ def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str
         try:
             types = query.describe(reader)
             columns = _expressions(types, split.features or {})
+            if split.format == "text":
+                columns = {"text": "coalesce(\"text\", '')"}  # the reader takes an empty line for a missing value
             scan = ReaderScan(reader, columns)
             rows = _count(query, scan, types)
         except duckdb.InterruptException:
@@ -89,9 +91,11 @@ def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str
 
 def relation(split: Split, files: list[DataFile], patience: str) -> str:
     """The reader of a format over files, as SQL."""
-    paths = "[" + ", ".join(literal(escaped(file)) for file in files) + "]"
+    paths = "[" + ", ".join(literal(str(file.path)) for file in files) + "]"
     longest = max(file.size for file in files)
-    more = f", {LENGTH[split.format]} = {min(longest + 1, LONGEST)}" if longest > SHORT.get(split.format, LONGEST) else ""
+    more = (
+        f", {LENGTH[split.format]} = {min(longest + 1, LONGEST)}" if longest > SHORT.get(split.format, LONGEST) else ""
+    )
     if split.format == "text":
         return (
             f"read_csv({paths}, columns = {{'text': 'VARCHAR'}}, auto_detect = false, header = false, delim = '', "

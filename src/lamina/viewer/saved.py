@@ -34,7 +34,9 @@ def saved_dataset(found: Listing, name: str) -> Dataset | None:
     if not splits:
         why = failures[-1].message if failures else "it has no splits"
         raise SourceError(f"{found.root} looks like what save_to_disk writes, but {why}")
-    return Dataset(name, found.root, {"default": Config("default", splits)}, "default", tuple(failures), {}, found.others)
+    return Dataset(
+        name, found.root, {"default": Config("default", splits)}, "default", tuple(failures), {}, found.others
+    )
 
 
 def _split_names(file: DataFile) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .dataset import DataFile
 from .duck import Query, identifier, literal
 from .features import class_names
 
@@ -55,11 +54,6 @@ def as_shown(column: str, kind: str, feature: Any) -> str:
         listed = ", ".join(literal(name) for name in names)
         return f"list_position([{listed}], {column}) - 1"
     return f"map_entries({column})" if kind.startswith("MAP(") else column
-
-
-def escaped(file: DataFile) -> str:
-    """A file's path with the characters that DuckDB would take for a pattern in brackets."""
-    return "".join(f"[{mark}]" if mark in "*?[" else mark for mark in str(file.path))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ VERSION = 1  # of the index's form; part of its name
 LARGEST = 10 << 30  # bytes of all indexes
 LONGEST = 1000  # characters of a query
 WORDS = 50
-BY_CHARACTER = re.compile("([\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])")
+BY_CHARACTER = re.compile(
+    "([\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])"
+)
 PHRASE = re.compile(r'"([^"]*)"|(\S+)')
 
 

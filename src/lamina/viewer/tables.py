@@ -11,7 +11,7 @@ from .engine import Table
 from .errors import UnreadableData
 from .features import class_names, in_metadata, of_schema
 from .readers import open_read
-from .scans import ArrowScan, ParquetScan, Part, as_shown, escaped
+from .scans import ArrowScan, ParquetScan, Part, as_shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,7 +61,7 @@ def open_parquet(split: Split, query: Query) -> Table:
     features = _declared(split.features, features)
     parts, start = [], 0
     for file, rows, own in kept:
-        parts.append(Part(literal(escaped(file)), start, rows, _expressions(types, own, features)))
+        parts.append(Part(literal(str(file.path)), start, rows, _expressions(types, own, features)))
         start += rows
     counted = not any(name.casefold() == "file_row_number" for name in types)
     partial = len(kept) < len(split.files)
@@ -86,7 +86,7 @@ def footer(file: DataFile) -> tuple[pa.Schema, int, int]:
 
 def parquet(file: DataFile) -> str:
     """A relation of one Parquet file."""
-    return f"read_parquet({literal(escaped(file))}, hive_partitioning = false)"
+    return f"read_parquet({literal(str(file.path))}, hive_partitioning = false)"
 
 
 def open_arrow(split: Split, query: Query) -> Table:
@@ -180,4 +180,7 @@ def _expressions(types: Mapping[str, str], own: Mapping[str, str], features: Fea
 
 
 def _types(types: Mapping[str, str], features: Features) -> dict[str, str]:
-    return {name: "BIGINT" if class_names(features.get(name)) and kind == "VARCHAR" else kind for name, kind in types.items()}
+    return {
+        name: "BIGINT" if class_names(features.get(name)) and kind == "VARCHAR" else kind
+        for name, kind in types.items()
+    }

@@ -9,7 +9,6 @@ from typing import Any
 
 from .dataset import Features
 from .duck import identifier, literal
-from .errors import InvalidParameter
 from .features import class_names
 from .lexing import Word, Words
 
@@ -18,11 +17,63 @@ COMPARISONS = {"=": "=", "==": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<="
 PATTERNS = {"like": "LIKE", "ilike": "ILIKE", "glob": "GLOB", "similar": "SIMILAR TO"}
 TYPED = ("date", "timestamp", "time", "timestamptz")
 FUNCTIONS = frozenset(
-    "abs array_length ceil coalesce contains day ends_with floor hour isfinite isinf isnan left len length "
-    "list_contains lower ltrim minute month prefix regexp_matches right round rtrim second starts_with strip_accents "
-    "strlen substring suffix trim upper year".split()
+    [
+        "abs",
+        "array_length",
+        "ceil",
+        "coalesce",
+        "contains",
+        "day",
+        "ends_with",
+        "floor",
+        "hour",
+        "isfinite",
+        "isinf",
+        "isnan",
+        "left",
+        "len",
+        "length",
+        "list_contains",
+        "lower",
+        "ltrim",
+        "minute",
+        "month",
+        "prefix",
+        "regexp_matches",
+        "right",
+        "round",
+        "rtrim",
+        "second",
+        "starts_with",
+        "strip_accents",
+        "strlen",
+        "substring",
+        "suffix",
+        "trim",
+        "upper",
+        "year",
+    ]
 )
-RESERVED = frozenset("and or not is in like ilike glob similar between null true false asc desc nulls".split())
+RESERVED = frozenset(
+    [
+        "and",
+        "or",
+        "not",
+        "is",
+        "in",
+        "like",
+        "ilike",
+        "glob",
+        "similar",
+        "between",
+        "null",
+        "true",
+        "false",
+        "asc",
+        "desc",
+        "nulls",
+    ]
+)
 
 
 @dataclass(frozen=True)
