@@ -37,7 +37,7 @@ def opened(page: Any, address: str) -> Any:
 def settled(page: Any) -> Any:
     """The page, once its rows are those asked for and the heads are drawn."""
     page.wait_for_selector("#grid:not(.waiting)")
-    page.wait_for_function("document.querySelectorAll('.figure.waiting').length === 0")
+    page.wait_for_function("() => document.querySelectorAll('.figure.waiting').length === 0")
     return page
 
 
@@ -65,9 +65,9 @@ def test_rows_types_and_counts(opened: Any):
     assert shown(page, "label")[:3] == ["negative0", "neutral1", "positive2"]
     assert shown(page, "stars")[9] == "null"
     assert shown(page, "score")[7:9] == ["NaN", "Infinity"]
-    assert shown(page, "score")[1] == "0.1428571"  # a float32 without the noise of its conversion
+    assert shown(page, "score")[1] == "0.14285715"  # a float32 as it was meant, not as the double it becomes
     assert page.locator("#summary").inner_text() == "250 rows"
-    page.wait_for_function("document.querySelector('#split').innerText.includes('(30)')")
+    page.wait_for_function("() => document.querySelector('#split').innerText.includes('(30)')")
     assert "class (3)" in head(page, "label").inner_text()
     assert "10% null" in head(page, "stars").inner_text()
 
@@ -94,7 +94,7 @@ def test_a_class_bar_filters_and_the_chip_takes_it_back(opened: Any):
     assert set(shown(settled(page), "label")) == {"positive2"}
     assert page.locator("#summary").inner_text() == "83 of 250 (33%) rows match"
     page.get_by_role("button", name="Remove: label = positive").click()
-    page.wait_for_function("document.querySelector('#summary').textContent === '250 rows'")
+    page.wait_for_function("() => document.querySelector('#summary').textContent === '250 rows'")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_search_marks_words_whatever_their_accents_and_case(opened: Any):
     assert page.locator("tbody tr").count() == 1
     page.locator("#search").fill("영화는")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('mark')?.textContent === '영화는'")
+    page.wait_for_function("() => document.querySelector('mark')?.textContent === '영화는'")
 
 
 def test_searching_for_nothing_says_so_and_leads_back(opened: Any):
@@ -148,13 +148,12 @@ def test_searching_for_nothing_says_so_and_leads_back(opened: Any):
 
 def test_the_address_restores_the_view(opened: Any, address: str):
     page = opened
-    page.goto(f'{address}/?split=train&where="stars">=3&where="seen"=true&orderby="id" desc&row=248')
+    page.goto(f'{address}/?split=train&where="stars">=3&where="seen"=true&orderby="id" desc&row=244')
     page.wait_for_selector("tbody tr.selected")
     assert page.locator(".chip").count() == 3
     stars = shown(settled(page), "stars")
-    assert len(stars) == 50
-    assert set(stars) <= {"3", "4", "5"}
-    assert page.get_by_role("heading", name="Row 248").is_visible()
+    assert stars == ["4"] * 41
+    assert page.get_by_role("heading", name="Row 244").is_visible()
     before = page.url
     page.get_by_role("button", name="Close the row").click()
     page.wait_for_selector("#drawer", state="hidden")
@@ -166,13 +165,13 @@ def test_the_address_restores_the_view(opened: Any, address: str):
 def test_pages_and_keys(opened: Any):
     page = opened
     page.keyboard.press("n")
-    page.wait_for_function("document.querySelector('.range').textContent === '101–200 of 250'")
+    page.wait_for_function("() => document.querySelector('.range').textContent === '101–200 of 250'")
     page.keyboard.press("n")
-    page.wait_for_function("document.querySelector('.range').textContent === '201–250 of 250'")
+    page.wait_for_function("() => document.querySelector('.range').textContent === '201–250 of 250'")
     assert page.get_by_role("button", name="Next page").is_disabled()
     page.get_by_label("Page", exact=True).fill("1")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('.range').textContent === '1–100 of 250'")
+    page.wait_for_function("() => document.querySelector('.range').textContent === '1–100 of 250'")
     assert "p" not in asked(page)
 
 
@@ -212,15 +211,15 @@ def test_lists_and_structs_fold(opened: Any):
 def test_a_filter_is_made_in_the_dialog(opened: Any):
     page = settled(opened)
     page.keyboard.press("f")
-    page.get_by_label("Column").select_option("text")
-    page.get_by_label("Condition").select_option("contains")
-    page.get_by_label("Value").fill("it's")
+    page.get_by_label("Column", exact=True).select_option("text")
+    page.get_by_label("Condition", exact=True).select_option("contains")
+    page.get_by_label("Value", exact=True).fill("it's")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="No row matches").wait_for()
     page.goto(page.url.partition("?")[0] + "?split=train")
     page.wait_for_selector("tbody tr")
     page.keyboard.press("f")
-    page.get_by_label("Where").fill('"stars" > ')
+    page.get_by_label("Where", exact=True).fill('"stars" > ')
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="This could not be answered").wait_for()
     assert "where" in page.locator(".empty .detail").inner_text()
@@ -228,7 +227,7 @@ def test_a_filter_is_made_in_the_dialog(opened: Any):
 
 def test_columns_can_be_hidden(opened: Any):
     opened.locator("#columns-button").click()
-    opened.get_by_label("score").uncheck()
+    opened.locator("dialog").get_by_label("score").uncheck()
     opened.get_by_role("button", name="Close").click()
     assert "score" not in opened.locator("thead").inner_text()
     assert asked(opened)["hide"] == ["score"]
@@ -242,10 +241,10 @@ def test_broken_files_are_named_and_the_rest_is_shown(opened: Any):
 def test_subsets_and_splits(opened: Any):
     page = opened
     page.locator("#config").select_option("json")
-    page.wait_for_function("document.querySelector('thead')?.innerText.includes('question')")
+    page.wait_for_function("() => document.querySelector('thead')?.innerText.includes('question')")
     assert page.locator("tbody tr").count() == 2
     page.go_back()
-    page.wait_for_function("document.querySelector('thead')?.innerText.includes('stars')")
+    page.wait_for_function("() => document.querySelector('thead')?.innerText.includes('stars')")
 
 
 def test_the_page_refuses_other_sites(address: str):

@@ -141,7 +141,7 @@ def test_the_page_draws_them(page: Any, address: str):
     assert "16 tokens" in page.locator(".chart").text_content()  # the model's own limit
     figures = page.locator(".figures").inner_text()
     assert "Longest" in figures
-    assert "6,000" in figures
+    assert "5,400" in figures
     page.get_by_role("spinbutton", name="Tokens a model reads").fill("100000")
     assert "100% of the rows fit" in page.locator("output").inner_text()
     page.get_by_role("button", name="Row 3", exact=True).click()

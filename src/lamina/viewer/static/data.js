@@ -176,8 +176,7 @@ function drawSummary() {
   const text = narrowed
     ? `${count(page.num_rows_total)}${share} ${page.num_rows_total === 1 ? "row matches" : "rows match"}`
     : plural(page.num_rows_total, "row");
-  const said = page.partial ? `${text}, of the part that could be read` : text;
-  if (byId("summary").textContent !== said) fill(byId("summary"), said); // filling it again would be read out again
+  if (byId("summary").textContent !== text) fill(byId("summary"), text); // filling it again would be read out again
 }
 
 function showNothing() {
