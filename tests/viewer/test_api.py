@@ -172,9 +172,12 @@ def test_a_file_that_changes_meanwhile(tmp_path: Path, client: Open):
     get(viewer, "/rows")
     path.unlink()
     status, code, text = refused(viewer, "/rows")
-    assert (status, code) == (500, "StreamingRowsError") and "train.parquet" in text
+    assert (status, code) == (500, "StreamingRowsError") and "train.parquet cannot be opened any more" in text
+    write_parquet(path, records(50))
+    assert "train.parquet has changed" in refused(viewer, "/rows")[2]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of rdflib, which mlcroissant reads JSON-LD with
 def test_croissant(folder: Path, client: Open):
     import json
 

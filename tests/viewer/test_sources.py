@@ -159,7 +159,7 @@ def test_the_hubs_cache(tmp_path: Path, settings: Settings):
     found = open_dataset("org/name", settings)
     assert found.name == "org/name" and names(found) == {"default": {"train": ["train.jsonl"]}}
     assert names(open_dataset(f"org/name@{commit}", settings)) == names(found)
-    with pytest.raises(SourceError, match="org/other.*switched off"):
+    with pytest.raises(SourceError, match=r"org/other.*the Hub is off"):
         open_dataset("org/other", settings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 import statistics
 import time
 from pathlib import Path
@@ -219,7 +220,11 @@ def test_a_failure_is_told(tmp_path: Path, client: Open):
     pq.write_table(pa.table({"x": list(range(5000)), "y": [f"text {n}" for n in range(5000)]}), path)
     viewer = client(tmp_path)
     get(viewer, "/rows", length=1)
-    path.unlink()
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[10 : len(data) // 2] = b"\xff" * (len(data) // 2 - 10)
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     progress = finished(viewer)
-    assert progress["state"] == "failed" and "train.parquet" in progress["error"]
+    assert progress["state"] == "failed" and "cannot be read" in progress["error"]
     assert viewer.get("/statistics").status_code == 500

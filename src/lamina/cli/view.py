@@ -85,10 +85,7 @@ def settings_of(
     from ..checkpoint.hubcache import cache_root
     from ..viewer.settings import Settings, default_cache
 
-    offline = any(
-        os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE")
-        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
-    )
+    switches = (os.environ.get(name, "") for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
     return Settings(
         memory=size_of(memory),
         threads=threads,
@@ -96,7 +93,7 @@ def settings_of(
         cache=(cache or default_cache()).expanduser().absolute(),
         hub_cache=cache_root(None),
         endpoint=os.environ.get("HF_ENDPOINT") or "https://huggingface.co",
-        offline=offline,
+        offline=any(value.upper() in ("1", "ON", "YES", "TRUE") for value in switches),
         token=os.environ.get("HF_TOKEN") or None,
         hosts=("*",) if host in ("0.0.0.0", "::") else (host,),
         origins=tuple(origins),

@@ -54,7 +54,7 @@ def read_card(found: Listing) -> tuple[Card, list[Failure]]:
         except (TypeError, ValueError) as problem:
             failures.append(Failure(CARD, f"README.md: an entry of configs is left out: {problem}"))
     features = _features(head.get("dataset_info"), failures)
-    info = {key: head[key] for key in ("license", "pretty_name", "language", "tags") if key in head}
+    info: dict[str, Any] = {key: head[key] for key in ("license", "pretty_name", "language", "tags") if key in head}
     return Card(tuple(configs), features, info), failures
 
 

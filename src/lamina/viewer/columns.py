@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Generator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from .duck import identifier
 from .engine import Table
 from .features import class_names
+from .lexing import words_in
 
 DECIMALS = 5
 BINS = 10
@@ -20,9 +22,7 @@ SURELY_TEXT = 3 * MOST_LABELS  # of an estimate that is off by a few percent
 EXACT_MEDIAN = 50_000_000  # rows up to which all values are held to find the middle one
 
 Steps = Generator[Sequence[str], Sequence[Any], tuple[str, dict[str, Any]]]
-INTEGERS = frozenset(
-    ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"]
-)
+INTEGERS = words_in("TINYINT SMALLINT INTEGER BIGINT HUGEINT UTINYINT USMALLINT UINTEGER UBIGINT UHUGEINT")
 DATES = frozenset(("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"))
 
 
@@ -102,7 +102,7 @@ def below(value: str, edges: Sequence[float]) -> list[str]:
 def bars(counts: Sequence[int], total: int) -> list[int]:
     """Sizes of bins from how many values lie below their edges."""
     sums = [0, *counts, total]
-    return [high - low for low, high in zip(sums[:-1], sums[1:], strict=True)]
+    return [high - low for low, high in pairwise(sums)]
 
 
 def integer(value: str, rows: int, kind: str) -> Steps:

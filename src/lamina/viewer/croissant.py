@@ -21,6 +21,7 @@ CONTEXT = {
     "dataCollection": "cr:dataCollection",
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
     "extract": "cr:extract",
     "field": "cr:field",
     "fileProperty": "cr:fileProperty",
@@ -35,11 +36,13 @@ CONTEXT = {
     "parentField": "cr:parentField",
     "path": "cr:path",
     "personalSensitiveInformation": "cr:personalSensitiveInformation",
+    "rai": "http://mlcommons.org/croissant/RAI/",
     "recordSet": "cr:recordSet",
     "references": "cr:references",
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -62,37 +65,15 @@ def croissant_of(dataset: Dataset, tables: Sequence[Table], base: str) -> dict[s
     for table in tables:
         groups.setdefault(table.split.config, []).append(table)
     names = {config: f"config-{place}" for place, config in enumerate(groups)}
-    distribution: list[dict[str, Any]] = [
-        {
-            "@type": "cr:FileObject",
-            "@id": "repo",
-            "name": "repo",
-            "description": "The folder that this server shows.",
-            "contentUrl": base,
-            "encodingFormat": "git+https",
-            "sha256": dataset.revision,
-        }
-    ]
-    records = []
-    for config, group in groups.items():
-        distribution.append(
-            {
-                "@type": "cr:FileSet",
-                "@id": names[config],
-                "containedIn": {"@id": "repo"},
-                "encodingFormat": MEDIA[group[0].split.format],
-                "includes": [file.name for table in group for file in table.split.files],
-            }
-        )
-        fields = [_field(names[config], config, name, kind) for name, kind in group[0].features.items()]
-        records.append(
-            {
-                "@type": "cr:RecordSet",
-                "@id": config,
-                "description": f"{config}: splits {', '.join(table.split.name for table in group)}",
-                "field": [field for field in fields if field is not None],
-            }
-        )
+    repository = {
+        "@type": "cr:FileObject",
+        "@id": "repo",
+        "name": "repo",
+        "description": "The folder that this server shows.",
+        "contentUrl": base,
+        "encodingFormat": "git+https",
+        "sha256": dataset.revision,
+    }
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -101,8 +82,30 @@ def croissant_of(dataset: Dataset, tables: Sequence[Table], base: str) -> dict[s
         "description": f"{dataset.name}: {len(groups)} subsets, {sum(table.num_rows for table in tables):,} rows",
         "url": base,
         **({"license": str(dataset.info["license"])} if dataset.info.get("license") else {}),
-        "distribution": distribution,
-        "recordSet": records,
+        "distribution": [repository, *(_files(names[config], group) for config, group in groups.items())],
+        "recordSet": [_records(config, names[config], group) for config, group in groups.items()],
+    }
+
+
+def _files(name: str, group: Sequence[Table]) -> dict[str, Any]:
+    """The files of a config."""
+    return {
+        "@type": "cr:FileSet",
+        "@id": name,
+        "containedIn": {"@id": "repo"},
+        "encodingFormat": MEDIA[group[0].split.format],
+        "includes": [file.name for table in group for file in table.split.files],
+    }
+
+
+def _records(config: str, files: str, group: Sequence[Table]) -> dict[str, Any]:
+    """The rows of a config."""
+    fields = [_field(files, config, name, kind) for name, kind in group[0].features.items()]
+    return {
+        "@type": "cr:RecordSet",
+        "@id": config,
+        "description": f"{config}: splits {', '.join(table.split.name for table in group)}",
+        "field": [field for field in fields if field is not None],
     }
 
 

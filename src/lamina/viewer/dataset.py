@@ -97,11 +97,10 @@ class Dataset:
 
     def split(self, config: str | None, split: str | None) -> Split:
         """A split by name; left out, `train` or the first."""
-        splits = self.config(config).splits
+        found = self.config(config)
+        splits = found.splits
         if split is None:
             split = "train" if "train" in splits else next(iter(splits))
         if split not in splits:
-            raise NotFound(
-                f"split {split!r} is not in config {self.config(config).name!r}, which has: {', '.join(splits)}"
-            )
+            raise NotFound(f"split {split!r} is not in config {found.name!r}, which has: {', '.join(splits)}")
         return splits[split]

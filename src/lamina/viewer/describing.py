@@ -144,8 +144,9 @@ async def parquet(request: Request, dataset: Name = None, config: Name = None, s
     """The Parquet files and where they can be downloaded here; splits of other formats are named in `failed`."""
     viewer = viewer_of(request)
     viewer.named(dataset)
+    failed: Failed = []
     if split is not None:
-        tables, failed = [await viewer.opened(request, viewer.dataset.split(config, split))], []
+        tables = [await viewer.opened(request, viewer.dataset.split(config, split))]
     else:
         tables, failed = await opened(viewer, request, config)
     files = []

@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from .errors import Cancelled, SourceError, TooBig, UnreadableData, ViewerError
+from .errors import Cancelled, SourceError, TooBig, UnreadableData
 from .settings import Settings
 from .stop import Stop
 
@@ -37,6 +38,8 @@ class Database:
         except ImportError:
             raise SourceError("the viewer needs DuckDB and pyarrow: pip install 'lamina[view]'") from None
         settings.cache.mkdir(parents=True, exist_ok=True)
+        self._lock = Lock()
+        self._closed = False
         self._spill = Path(tempfile.mkdtemp(prefix="spill-", dir=settings.cache))
         self._connection = duckdb.connect(
             ":memory:",
@@ -60,7 +63,10 @@ class Database:
     @contextmanager
     def query(self, stop: Stop, tables: Iterable[tuple[str, pa.Table]] = ()) -> Iterator[Query]:
         """A cursor of its own, so that stopping it stops nobody else; `tables` are visible to it by name."""
-        cursor = self._connection.cursor()
+        with self._lock:  # a connection refuses two calls at once
+            if self._closed:
+                raise Cancelled("the viewer is closing")
+            cursor = self._connection.cursor()
         try:
             for name, table in tables:
                 cursor.register(name, table)
@@ -71,7 +77,9 @@ class Database:
 
     def close(self) -> None:
         """Close the database and remove what it spilled."""
-        self._connection.close()
+        with self._lock:
+            self._closed = True
+            self._connection.close()
         shutil.rmtree(self._spill, ignore_errors=True)
 
 
@@ -113,6 +121,7 @@ class Query:
 def _explained(stop: Stop) -> Iterator[None]:
     """DuckDB's errors as ours."""
     import duckdb
+    import pyarrow as pa
 
     try:
         yield
@@ -121,10 +130,9 @@ def _explained(stop: Stop) -> Iterator[None]:
         raise Cancelled("the query was interrupted") from None
     except duckdb.OutOfMemoryException as problem:
         raise TooBig(f"the query needs more memory than the viewer may use: {first_line(problem)}") from None
-    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as problem:
-        raise UnreadableData(first_line(problem)) from None
-    except duckdb.Error as problem:
-        raise ViewerError(first_line(problem)) from None
+    except (duckdb.Error, pa.ArrowException) as problem:
+        stop.check()  # an interrupted reader may fail as if its data were broken
+        raise UnreadableData(f"the data cannot be read: {first_line(problem)}") from None
 
 
 def first_line(problem: BaseException) -> str:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from .dataset import Dataset, Split
 from .duck import Database, Query, first_line, identifier
 from .engine import Page, Table
-from .errors import InvalidParameter
+from .errors import InvalidParameter, UnreadableData
 from .scans import Scan, selected
 from .settings import Settings
 from .stop import Stop
@@ -38,6 +38,7 @@ class DuckEngine:
 
     def open(self, split: Split, stop: Stop) -> Table:
         """The split as a table; opened once, by whoever comes first."""
+        _unchanged(split)
         with self._lock:
             lock = self._locks.setdefault((split.config, split.name), Lock())
         while not lock.acquire(timeout=0.1):
@@ -107,7 +108,7 @@ class DuckEngine:
         """One SELECT of a person's own, read as it is computed."""
         table = self.open(split, stop)
         tables = {name: rows for each in self._tables.values() for name, rows in self._scan(each).tables}
-        with self._database.query(stop, tables.items()) as query:
+        with self._database.query(stop, tables.items()) as query, _as_invalid(""):
             _only_select(query, text)
             for each in [*self._tables.values(), table]:
                 names = ["data"] if each is table else []
@@ -132,7 +133,7 @@ class DuckEngine:
                 return self._found[key]
         kept = f" WHERE {where.sql}" if where else ""
         keys = ", ".join([*(each.sql for each in order), scan.number])
-        with self._database.query(stop, scan.tables) as query, _as_invalid():
+        with self._database.query(stop, scan.tables) as query, _as_invalid("Parameter 'where' is invalid: "):
             numbers = query.table(
                 f"SELECT {scan.number} FROM {scan.numbered}{kept} ORDER BY {keys}", where.values if where else ()
             ).column(0)
@@ -143,21 +144,38 @@ class DuckEngine:
         return numbers
 
 
+ASKED_WRONG = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.NotImplementedException,
+    duckdb.OutOfRangeException,
+    duckdb.ParserException,
+    duckdb.PermissionException,
+    duckdb.SyntaxException,
+    duckdb.TypeMismatchException,
+)
+
+
 @contextmanager
-def _as_invalid() -> Iterator[None]:
-    """What DuckDB refuses of a filter: types that do not go together, a text that is no date, a bad expression."""
+def _as_invalid(start: str) -> Iterator[None]:
+    """What DuckDB refuses of a filter or query: types that do not go together, a text that is no date, other files."""
     try:
         yield
-    except (
-        duckdb.BinderException,
-        duckdb.ConversionException,
-        duckdb.InvalidInputException,
-        duckdb.OutOfRangeException,
-        duckdb.ParserException,
-        duckdb.CatalogException,
-        duckdb.TypeMismatchException,
-    ) as problem:
-        raise InvalidParameter(f"Parameter 'where' is invalid: {first_line(problem)}") from None
+    except ASKED_WRONG as problem:
+        raise InvalidParameter(start + (first_line(problem) if start else str(problem).strip())) from None
+
+
+def _unchanged(split: Split) -> None:
+    """Refuse a split whose files are no longer those that were listed: row numbers and indexes would not fit them."""
+    for file in split.files:
+        try:
+            found = file.path.stat()
+        except OSError as problem:
+            raise UnreadableData(f"{file.name} cannot be opened any more: {problem.strerror}") from None
+        if (found.st_size, found.st_mtime_ns) != (file.size, file.modified):
+            raise UnreadableData(f"{file.name} has changed since the viewer was started: start it again to see it")
 
 
 def _both(numbers: pa.ChunkedArray, among: Sequence[int], ordered: bool) -> pa.ChunkedArray:
@@ -173,7 +191,7 @@ def _only_select(query: Query, text: str) -> None:
     try:
         statements = query.cursor.extract_statements(text)
     except duckdb.Error as problem:
-        raise InvalidParameter(f"this is not SQL: {' '.join(str(problem).split())[:500]}") from None
+        raise InvalidParameter(str(problem).strip()) from None
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise InvalidParameter("pass one SELECT statement: data can only be read here")
 

@@ -117,10 +117,14 @@ def from_card(given: object) -> Features:
     """Features from the YAML of a card: a list of {name, dtype | list | struct ...}. Raises ValueError, TypeError."""
     if not isinstance(given, list):
         raise TypeError("features must be a list")
-    found = {str(entry["name"]): _of_entry({k: v for k, v in entry.items() if k != "name"}, 0) for entry in given}
+    found = {str(entry["name"]): _of_entry(_unnamed(entry), 0) for entry in given}
     if not is_features(found):
         raise ValueError("one of them is of no known kind")
     return found
+
+
+def _unnamed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "name"}
 
 
 def _of_entry(entry: object, depth: int) -> Any:

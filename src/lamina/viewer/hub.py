@@ -29,9 +29,7 @@ def snapshot(name: str, settings: Settings) -> tuple[Path, str]:
     if found is not None:
         return found, name
     if settings.offline:
-        raise SourceError(
-            f"{name!r} ({revision}) is neither here nor in {settings.hub_cache}, and the Hub is switched off"
-        )
+        raise SourceError(f"{name!r} ({revision}) is neither here nor in {settings.hub_cache}, and the Hub is off")
     return fetch(name, revision, settings), name
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -16,6 +17,7 @@ from .stop import Stop
 
 LOOK = 0.05  # seconds between looks at a job that is waited for
 WORKERS = 2
+PATIENCE = 5.0  # seconds that closing waits for work to stop
 
 
 @dataclass
@@ -81,7 +83,17 @@ class Jobs:
         return job.future.result()
 
     def close(self) -> None:
-        """Stop what runs."""
+        """Stop what runs, and wait until it has stopped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for job in self._jobs.values():
-            job.stop.now(Cancelled("the viewer is closing"))
+        end_all([(job.stop, job.future) for job in self._jobs.values()])
+
+
+def end_all(running: Iterable[tuple[Stop, Future[Any]]]) -> None:
+    """Tell work to stop until it has, or for a few seconds: a query that starts just now may miss one call."""
+    left = [(stop, future) for stop, future in running if not future.done()]
+    began = time.monotonic()
+    while left and time.monotonic() - began < PATIENCE:
+        for stop, _ in left:
+            stop.now(Cancelled("the viewer is closing"))
+        wait([future for _, future in left], timeout=LOOK)
+        left = [(stop, future) for stop, future in left if not future.done()]

@@ -17,6 +17,11 @@ WORD = re.compile(
 SPACE = re.compile(r"[ \t\r\n\f\v]*", re.ASCII)
 
 
+def words_in(text: str) -> frozenset[str]:
+    """The words of a list written as a text."""
+    return frozenset(text.split())
+
+
 @dataclass(frozen=True)
 class Word:
     """A word and where it stands. `kind`: string, name, number, word, mark or end; `text` without quotes."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
 from .errors import Cancelled, OutOfTime
+from .jobs import end_all
 from .stop import Stop
 
 Result = TypeVar("Result")
@@ -22,6 +23,7 @@ class Runner:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
+        self._running: dict[Future[Any], Stop] = {}
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="viewer")
 
     async def run(self, request: Request, work: Callable[[Stop], Result], timeout: float | None = None) -> Result:
@@ -29,7 +31,10 @@ class Runner:
         timeout = self._timeout if timeout is None else timeout
         loop = asyncio.get_running_loop()
         stop = Stop()
-        task = loop.run_in_executor(self._pool, work, stop)
+        future = self._pool.submit(work, stop)
+        self._running[future] = stop
+        future.add_done_callback(lambda done: self._running.pop(done, None))
+        task = asyncio.wrap_future(future)
         deadline = loop.time() + timeout if timeout else None
         try:
             while not (await asyncio.wait({task}, timeout=LOOK))[0]:
@@ -45,5 +50,6 @@ class Runner:
             raise
 
     def close(self) -> None:
-        """Forget work that has not begun."""
+        """Forget work that has not begun, and stop what has."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        end_all([(stop, future) for future, stop in list(self._running.items())])

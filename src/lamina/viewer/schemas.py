@@ -173,5 +173,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 def documented(model: type[Answer], **more: str) -> dict[int | str, dict[str, Any]]:
     """The answers of an endpoint: one on success, errors in one shape; `more` names further statuses, as s400."""
-    extra = {int(status[1:]): {"model": ErrorBody, "description": words} for status, words in more.items()}
+    extra: dict[int | str, dict[str, Any]] = {
+        int(status[1:]): {"model": ErrorBody, "description": words} for status, words in more.items()
+    }
     return {200: {"model": model}, **ERRORS, **extra}

@@ -27,7 +27,8 @@ LARGEST = 10 << 30  # bytes of all indexes
 LONGEST = 1000  # characters of a query
 WORDS = 50
 BY_CHARACTER = re.compile(
-    "([\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])"
+    "([\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u9fff"
+    "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])"
 )
 PHRASE = re.compile(r'"([^"]*)"|(\S+)')
 
@@ -162,10 +163,10 @@ def match_expression(query: str) -> str:
 @contextmanager
 def _opened(path: Path, stop: Stop, writable: bool) -> Iterator[sqlite3.Connection]:
     mode = "rwc" if writable else "ro&immutable=1"
+    opened = closing(sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, check_same_thread=False))
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, check_same_thread=False)) as connection:
-            with stop.interrupting(connection.interrupt):
-                yield connection
+        with opened as connection, stop.interrupting(connection.interrupt):
+            yield connection
     except sqlite3.OperationalError as problem:
         if "interrupted" in str(problem):
             stop.check()

@@ -20,6 +20,7 @@ from .settings import Settings
 
 MAGIC = "*?["
 DEFAULT = "default"
+PREFERRED = ("parquet", "csv", "json", "text", "arrow")  # where there are as many files of each
 
 
 def open_dataset(path_or_name: str | Path, settings: Settings | None = None) -> Dataset:
@@ -95,9 +96,8 @@ def _by_format(data: Iterable[DataFile], card: Card) -> dict[str, Config]:
     groups: dict[str, list[DataFile]] = {}
     for file in data:
         groups.setdefault(file.format, []).append(file)
-    counts = Counter({name: len(files) for name, files in groups.items()})
     configs = {}
-    for rank, (form, _) in enumerate(counts.most_common()):
+    for rank, form in enumerate(sorted(groups, key=lambda form: (-len(groups[form]), PREFERRED.index(form)))):
         name = form if rank else DEFAULT
         features = card.features.get(name) or (card.features.get(DEFAULT) if not rank else None)
         if not rank and not features and len(card.features) == 1:

@@ -38,9 +38,10 @@ class Viewer:
     def named(self, dataset: str | None) -> None:
         """Refuse a data set that is not the open one; an owner before its name is ignored."""
         own = self.dataset.name
-        if dataset is not None and dataset not in (own, str(self.dataset.root)):
-            if dataset.rpartition("/")[2] != own.rpartition("/")[2]:
-                raise NotFound(f"data set {dataset!r} is not open here, {own!r} is")
+        if dataset is None or dataset in (own, str(self.dataset.root)):
+            return
+        if dataset.rpartition("/")[2] != own.rpartition("/")[2]:
+            raise NotFound(f"data set {dataset!r} is not open here, {own!r} is")
 
     async def opened(self, request: Request, split: Split) -> Table:
         """The split, opened; the first time this takes as long as it takes."""

@@ -10,70 +10,18 @@ from typing import Any
 from .dataset import Features
 from .duck import identifier, literal
 from .features import class_names
-from .lexing import Word, Words
+from .lexing import Word, Words, words_in
 
 DEEPEST = 40  # parentheses in parentheses
 COMPARISONS = {"=": "=", "==": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 PATTERNS = {"like": "LIKE", "ilike": "ILIKE", "glob": "GLOB", "similar": "SIMILAR TO"}
 TYPED = ("date", "timestamp", "time", "timestamptz")
-FUNCTIONS = frozenset(
-    [
-        "abs",
-        "array_length",
-        "ceil",
-        "coalesce",
-        "contains",
-        "day",
-        "ends_with",
-        "floor",
-        "hour",
-        "isfinite",
-        "isinf",
-        "isnan",
-        "left",
-        "len",
-        "length",
-        "list_contains",
-        "lower",
-        "ltrim",
-        "minute",
-        "month",
-        "prefix",
-        "regexp_matches",
-        "right",
-        "round",
-        "rtrim",
-        "second",
-        "starts_with",
-        "strip_accents",
-        "strlen",
-        "substring",
-        "suffix",
-        "trim",
-        "upper",
-        "year",
-    ]
+FUNCTIONS = words_in(
+    "abs ceil floor round isfinite isinf isnan coalesce year month day hour minute second len length strlen "
+    "array_length list_contains contains starts_with ends_with prefix suffix left right substring lower upper trim "
+    "ltrim rtrim strip_accents regexp_matches"
 )
-RESERVED = frozenset(
-    [
-        "and",
-        "or",
-        "not",
-        "is",
-        "in",
-        "like",
-        "ilike",
-        "glob",
-        "similar",
-        "between",
-        "null",
-        "true",
-        "false",
-        "asc",
-        "desc",
-        "nulls",
-    ]
-)
+RESERVED = words_in("and or not is in like ilike glob similar between null true false asc desc nulls")
 
 
 @dataclass(frozen=True)
