@@ -88,7 +88,7 @@ def test_directions_of_scripts(opened: Any):
 
 def test_a_class_bar_filters_and_the_chip_takes_it_back(opened: Any):
     page = settled(opened)
-    head(page, "label").get_by_role("button", name=re.compile("^positive: 83 rows")).click()
+    head(page, "label").get_by_role("button", name=re.compile("^positive 33%: 83 rows")).click()
     page.wait_for_selector(".chip")
     assert page.locator(".chip").inner_text().strip().startswith("label = positive")
     assert set(shown(settled(page), "label")) == {"positive2"}

@@ -116,16 +116,18 @@ function classBars(column, type, numbers, actions, atMost) {
   const most = Math.max(1, ...ranked.map((entry) => entry[1]));
   const bar = ([label, size]) => {
     const clause = label === "(no label)" ? equals(column.name, -1) : classClause(column, type, label);
+    const [name, share] = [label === "" ? "(empty)" : label, percent(size / all)];
     return button(
       [
         el("i", { style: { width: `${(100 * size) / most}%` } }),
-        el("span", { dir: "auto" }, label === "" ? "(empty)" : label),
-        el("span", {}, percent(size / all)),
+        el("span", { dir: "auto" }, name.slice(0, 200)),
+        " ",
+        el("span", {}, share),
       ],
       () => actions.filter(clause),
       {
         title: `${label}: ${plural(size, "row")}`,
-        "aria-label": `${label}: ${plural(size, "row")} (${percent(size / all)}). Filter ${column.name}`,
+        "aria-label": `${name} ${share}: ${plural(size, "row")}. Filter ${column.name}`,
       },
     );
   };

@@ -84,7 +84,7 @@ function build(view, texts) {
     view,
     el(
       "div",
-      { class: "lengths", tabindex: "0", role: "region", "aria-label": "Token lengths" },
+      { class: "lengths", tabindex: "0", role: "region", "aria-label": "Counts" },
       el(
         "form",
         { on: { submit: (event) => event.preventDefault() } },
@@ -212,7 +212,7 @@ function longest(event) {
       el("td", {}, plural(tokens, "token")),
     ),
   );
-  return el("div", {}, el("h3", {}, "The longest"), el("table", {}, el("tbody", {}, ...rows)));
+  return el("div", {}, el("h2", {}, "The longest"), el("table", {}, el("tbody", {}, ...rows)));
 }
 
 function drawChart(counts, limit, reach) {
