@@ -48,6 +48,7 @@ def main() -> None:
         write(Path(folder))
         config = uvicorn.Config(create_app(folder), host="127.0.0.1", port=0, log_level="warning")
         socket = config.bind_socket()
+        socket.listen()  # whoever asks before the server has started is kept waiting
         address = f"http://127.0.0.1:{socket.getsockname()[1]}"
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})

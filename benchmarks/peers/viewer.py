@@ -229,6 +229,7 @@ class Server:
 
         config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error")
         self._socket = config.bind_socket()
+        self._socket.listen()  # whoever asks before the server has started is kept waiting
         self._server = uvicorn.Server(config)
         self._thread = Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()

@@ -66,6 +66,7 @@ def serving(app: Any) -> Iterator[str]:
 
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error")
     socket = config.bind_socket()
+    socket.listen()  # whoever asks before the server has started is kept waiting
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()

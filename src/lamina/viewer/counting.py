@@ -31,7 +31,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def open_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a folder: tokenizer.json, or the vocabulary of a BERT or GPT-2 kind. Raises ValueError."""
     from tokenizers import Tokenizer
-    from tokenizers.implementations import BertWordPieceTokenizer, ByteLevelBPETokenizer
+    from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
+    from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
 
     whole, words, merges = folder / "tokenizer.json", folder / "vocab.txt", folder / "merges.txt"
     if whole.is_file():

@@ -36,7 +36,7 @@ export function niceStep(span, wanted) {
 
 /** Bars of equal width from 0: how many rows have a length in [place * width, (place + 1) * width). The
  * axis goes to `reach` at least, if there are texts so long. */
-export function bins(counts, reach = 0, wanted = 48) {
+export function bins(counts, reach = 0, wanted = 64) {
   const longest = counts.at(-1)?.[0] ?? 0;
   // A few giants would press all others into the first bar: the axis ends a little beyond the 99.5th percentile.
   const end = Math.min(longest, Math.max(8, reach, Math.ceil(quantile(counts, 0.995) * 1.15)));

@@ -261,7 +261,11 @@ function drawChart(counts, limit, reach) {
   ];
   const rest =
     beyond > 0 &&
-    svg("text", { x: WIDTH, y: 28, "text-anchor": "end" }, `${plural(beyond, "row")} beyond, up to ${count(last)}`);
+    svg(
+      "text",
+      { x: WIDTH, y: base - 8, "text-anchor": "end" },
+      `${plural(beyond, "row")} beyond, up to ${count(last)}`,
+    );
   const said = `Rows by number of tokens: half have at most ${count(quantile(counts, 0.5))}, the longest ${count(last)}`;
   return svg(
     "svg",
