@@ -8,16 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
-import uvicorn
 
-from lamina.cli.view import listen
 from lamina.viewer.app import create_app
 from lamina.viewer.settings import Settings
 from tests.viewer.conftest import Open
 from tests.viewer.data import get, records, refused, write_jsonl, write_parquet, write_text
+from tests.viewer.server import serve
 
 NAMED = "/datasets/someone/data/resolve/main"
 ABOUT = "/api/datasets/someone/data"
@@ -95,16 +93,8 @@ def served(folder: Path, tmp_path: Path) -> Iterator[int]:
     """The port of a real server."""
     write_jsonl(folder / "more" / "lines.jsonl", [{"a": 1}])
     app = create_app(folder, Settings(cache=tmp_path / "cache", hub_cache=tmp_path / "hub", offline=True, threads=1))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    listening = listen("127.0.0.1", 0)
-    thread = Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        yield listening.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listening.close()
+    with serve(app) as port:
+        yield port
 
 
 # The library asks hub.localhost and datasets-server.hub.localhost; not every machine resolves names below localhost.
