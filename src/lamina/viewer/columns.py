@@ -17,6 +17,7 @@ DECIMALS = 5
 BINS = 10
 MOST_LABELS = 1000
 LABEL_SHARE = 0.2
+LONGEST_LABEL = 1000  # characters: a few huge texts are no labels, and would all stand in the answer
 NO_LABEL = -1
 SURELY_TEXT = 3 * MOST_LABELS  # of an estimate that is off by a few percent
 EXACT_MEDIAN = 50_000_000  # rows up to which all values are held to find the middle one
@@ -150,7 +151,7 @@ def text(column: str, rows: int) -> Steps:
     """Few different texts are labels; of others the lengths are described."""
     estimate, *found = yield [f"approx_count_distinct({column})", *numeric(f"length({column})", rows)]
     count = found[0]
-    if estimate <= SURELY_TEXT:
+    if estimate <= SURELY_TEXT and (found[2] or 0) <= LONGEST_LABEL:
         (exact,) = yield [f"count(DISTINCT {column})"]
         different = exact + (count < rows)
         if different <= BINS or (different <= MOST_LABELS and different / rows <= LABEL_SHARE):
