@@ -97,3 +97,13 @@ def test_the_page_reads_on(page: Any, address: str):
     with page.expect_download() as waiting:
         said.get_by_role("link", name="Save to a file").click()
     assert waiting.value.path().read_text(encoding="utf-8") == LONG
+
+
+def test_statistics_hold_no_long_text(address: str):
+    while True:
+        found = httpx.get(f"{address}/statistics/progress", timeout=30)
+        if found.json()["state"] != "running":
+            break
+    kinds = {each["column_name"]: each["column_type"] for each in found.json()["statistics"]}
+    assert kinds["text"] == "string_text"
+    assert len(found.content) < 10_000

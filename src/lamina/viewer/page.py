@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any
@@ -76,7 +77,8 @@ def cell_text(viewer: Viewer, split: Split, row: int, column: str, stop: Stop) -
         raise InvalidParameter(f"there is no column {column!r}; the columns are: {', '.join(table.features)}")
     if not 0 <= row < table.num_rows:
         raise NotFound(f"there is no row {row}: the split has {table.num_rows}")
-    value = python_values(viewer.engine.take(table, [row], stop).column(column))[0]
+    alone = replace(table, types={column: table.types[column]})  # nothing else of the row need be read
+    value = python_values(viewer.engine.take(alone, [row], stop).column(column))[0]
     feature = table.features[column]
     if isinstance(feature, dict) and feature.get("_type") == "Json":
         value = decoded(value)

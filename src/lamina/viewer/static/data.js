@@ -12,7 +12,7 @@ import { change, orderOf, PAGE, state, whereOf } from "./state.js";
 import { followStatistics } from "./statistics.js";
 import { showNotices } from "./notices.js";
 import { drawPager } from "./pager.js";
-import { drawEmpty, drawTable, selectRow } from "./table.js";
+import { drawTable, emptyNode, selectRow } from "./table.js";
 
 const CELL = 8000; // bytes of a cell on the page; an open row is fetched again for more
 
@@ -78,7 +78,7 @@ function sayWaiting() {
   const [said, why] = state.q
     ? ["Searching …", "The first search of a split builds an index of its words."]
     : ["Reading …", ""];
-  if (!grid().querySelector("table")) drawEmpty(grid(), said, why);
+  if (!grid().querySelector("table")) fill(grid(), emptyNode(said, why));
   fill(byId("summary"), said);
 }
 
@@ -88,8 +88,7 @@ function settle() {
   showNotices("split", page.notices ?? []);
   drawChips(features());
   drawSummary();
-  if (!page.rows.length) showNothing();
-  else redraw();
+  redraw();
   drawHeads();
   drawPager(page, pages(), turn);
   if (openNext && page.rows.length) {
@@ -108,6 +107,7 @@ function redraw() {
   drawn = key;
   const focused = document.activeElement?.closest("th[data-column]")?.dataset.column;
   const table = drawTable(grid(), page, { ...looks, actions });
+  if (!page.rows.length) grid().append(nothing());
   for (const cell of focused === undefined ? [] : table.querySelectorAll("th[data-column]")) {
     if (cell.dataset.column === focused) cell.querySelector(".sort").focus({ preventScroll: true });
   }
@@ -179,26 +179,16 @@ function drawSummary() {
   if (byId("summary").textContent !== text) fill(byId("summary"), text); // filling it again would be read out again
 }
 
-function showNothing() {
-  drawn = "";
-  const narrowed = state.q || state.filters.length;
+/** Why there is no row, below the heads. */
+function nothing() {
   const clear = button("Show all rows", () => change({ q: "", filters: [], page: 1, row: null }));
   const start = button("Go to the first page", () => change({ page: 1, row: null }));
-  if (page.num_rows_total)
-    return drawEmpty(
-      grid(),
-      `Page ${count(state.page)} is beyond the end`,
-      `There are ${plural(page.num_rows_total, "row")}.`,
-      start,
-    );
-  if (narrowed)
-    return drawEmpty(
-      grid(),
-      "No row matches",
-      state.q ? "Search finds rows with any of the words, in any of their forms." : "",
-      clear,
-    );
-  return drawEmpty(grid(), "This split is empty", "Its files hold no rows.");
+  const total = page.num_rows_total;
+  if (total)
+    return emptyNode(`Page ${count(state.page)} is beyond the end`, `There are ${plural(total, "row")}.`, start);
+  const how = state.q && "Search finds rows with any of the words, in any of their forms.";
+  if (state.q || state.filters.length) return emptyNode("No row matches", how, clear);
+  return emptyNode("This split is empty", "Its files hold no rows.");
 }
 
 function showFailure(error) {
@@ -214,14 +204,14 @@ function showFailure(error) {
   const again = button("Try again", () => showData());
   const clear =
     narrowed && button("Show all rows", () => change({ q: "", filters: [], orderby: "", page: 1, row: null }));
-  drawEmpty(
-    grid(),
+  const failed = emptyNode(
     narrowed ? "This could not be answered" : "These rows could not be read",
     error.message,
     again,
     " ",
     clear,
   );
+  fill(grid(), failed);
 }
 
 /** Statistics of the split, asked for once. */

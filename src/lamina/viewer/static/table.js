@@ -93,10 +93,7 @@ export function selectRow(grid, row) {
   }
 }
 
-/** What stands in place of a table: why there is none, and what to do. */
-export function drawEmpty(grid, title, detail, ...actions) {
-  fill(
-    grid,
-    el("div", { class: "empty" }, el("h2", {}, title), detail && el("p", { class: "detail" }, detail), ...actions),
-  );
+/** What stands in place of rows: why there are none, and what to do. */
+export function emptyNode(title, detail, ...actions) {
+  return el("div", { class: "empty" }, el("h2", {}, title), detail && el("p", { class: "detail" }, detail), ...actions);
 }

@@ -1,7 +1,7 @@
 // One value as nodes: text, numbers, class names, folded lists and structs, pictures.
 
 import { el } from "./dom.js";
-import { count, elementOf, typeName } from "./format.js";
+import { count, elementOf, kindOf, typeName } from "./format.js";
 import { aroundFirstHit, marked } from "./marking.js";
 
 const CELL_TEXT = 1200; // characters of a text in a table cell, which shows four lines of it
@@ -156,7 +156,7 @@ export function jsonText(value, indent = 0) {
 
 /** What stands under a column's name in the open row. */
 export function describe(value, feature) {
-  if (typeof value === "string")
+  if (typeof value === "string" && kindOf(feature) === "text")
     return `${typeName(feature)}, ${count([...value.slice(0, 1e6)].length)}${value.length > 1e6 ? "+" : ""} characters`;
   if (Array.isArray(value)) return `${typeName(feature)}, ${count(value.length)} items`;
   return typeName(feature);
