@@ -71,6 +71,17 @@ def test_pages_filters_and_orders(tmp_path: Path, client: Open, form: str):
     assert [each["name"] for each in page["features"]][:5] == ["id", "text", "label", "score", "even"]
 
 
+def test_an_order_is_the_same_beyond_the_rows_sorted_first(tmp_path: Path, client: Open):
+    write_parquet(tmp_path / "train.parquet", records(2500))
+    viewer = client(tmp_path)
+    expected = sorted(range(2500), key=lambda row: (-(row % 2), row))
+    for offset in (0, 950, 1000, 2480):
+        found = get(viewer, "/filter", orderby="label desc", offset=offset, length=50)
+        assert numbers(found) == expected[offset : offset + 50] and found["num_rows_total"] == 2500
+    found = get(viewer, "/filter", where="id < 2000", orderby="id desc", length=2)
+    assert numbers(found) == [1999, 1998] and found["num_rows_total"] == 2000
+
+
 def test_features_come_from_the_files(tmp_path: Path, client: Open):
     page = get(client(write_all(tmp_path)["parquet"]), "/rows", length=3)
     types = {each["name"]: each["type"] for each in page["features"]}

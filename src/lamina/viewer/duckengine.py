@@ -22,6 +22,7 @@ from .stop import Stop
 from .tables import open_table
 from .where import Condition, Order
 
+HEAD = 1000  # rows that are sorted out first: the pages people look at cost no full sort
 REMEMBERED = 256 << 20  # bytes of row numbers that filters have found
 
 
@@ -74,14 +75,21 @@ class DuckEngine:
         """A page of what a condition leaves. The numbers of all its rows are found in one pass, and remembered."""
         if where is None and not order and among is None:
             return self.rows(table, offset, length, stop, cell)
-        if where is None and not order:
-            numbers = pa.chunked_array([list(among or ())], pa.int64())
+        end = offset + length
+        if among is not None:
+            found = pa.chunked_array([list(among)], pa.int64())
+            if where is not None or order:
+                found = _both(self._numbers(table, where, order, stop), found, bool(order))
+            total = len(found)
         else:
-            numbers = self._numbers(table, where, order, stop)
-            if among is not None:
-                numbers = _both(numbers, among, bool(order))
-        ids = [int(number) for number in numbers.slice(min(offset, len(numbers)), length).to_pylist()]
-        return Page(ids, self.take(table, ids, stop, cell), len(numbers))
+            head = HEAD if order and end <= HEAD else None
+            found = self._numbers(table, where, order, stop, head)
+            total = len(found) if head is None else self._count(table, where, stop)
+        ids = [int(number) for number in found.slice(min(offset, len(found)), length).to_pylist()]
+        return Page(ids, self.take(table, ids, stop, cell), total)
+
+    def _count(self, table: Table, where: Condition | None, stop: Stop) -> int:
+        return table.num_rows if where is None else len(self._numbers(table, where, (), stop))
 
     def take(self, table: Table, ids: Sequence[int], stop: Stop, cell: int | None = None) -> pa.Table:
         """Rows in the order of their numbers given."""
@@ -124,18 +132,28 @@ class DuckEngine:
         scan: Scan = table.scan
         return scan
 
-    def _numbers(self, table: Table, where: Condition | None, order: Sequence[Order], stop: Stop) -> pa.ChunkedArray:
+    def _numbers(
+        self,
+        table: Table,
+        where: Condition | None,
+        order: Sequence[Order],
+        stop: Stop,
+        head: int | None = None,
+    ) -> pa.ChunkedArray:
+        """Numbers of the rows that a condition leaves, sorted; with `head`, of the first so many."""
         scan = self._scan(table)
-        key = (table.split.fingerprint, where.sql if where else "", tuple(where.values if where else ()), tuple(order))
+        wanted = (where.sql, where.values) if where else None
+        key = (table.split.fingerprint, wanted, tuple(order), head)
         with self._lock:
             if key in self._found:
                 self._found.move_to_end(key)
                 return self._found[key]
+        limit = f" LIMIT {head}" if head is not None else ""
         kept = f" WHERE {where.sql}" if where else ""
         keys = ", ".join([*(each.sql for each in order), scan.number])
         with self._database.query(stop, scan.tables) as query, _as_invalid("Parameter 'where' is invalid: "):
             numbers = query.table(
-                f"SELECT {scan.number} FROM {scan.numbered}{kept} ORDER BY {keys}", where.values if where else ()
+                f"SELECT {scan.number} FROM {scan.numbered}{kept} ORDER BY {keys}{limit}", where.values if where else ()
             ).column(0)
         with self._lock:
             self._found[key] = numbers
@@ -178,9 +196,8 @@ def _unchanged(split: Split) -> None:
             raise UnreadableData(f"{file.name} has changed since the viewer was started: start it again to see it")
 
 
-def _both(numbers: pa.ChunkedArray, among: Sequence[int], ordered: bool) -> pa.ChunkedArray:
+def _both(numbers: pa.ChunkedArray, other: pa.ChunkedArray, ordered: bool) -> pa.ChunkedArray:
     """What two lists of row numbers share, in the order of the first where that one is meant, else of the second."""
-    other = pa.chunked_array([list(among)], pa.int64())
     numbers = numbers.cast(pa.int64())
     kept, judge = (numbers, other) if ordered else (other, numbers)
     return kept.filter(pc.is_in(kept, value_set=judge.combine_chunks()))
