@@ -47,12 +47,13 @@ def reviews(rows: int = ROWS) -> pa.Table:
     return table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, rows: int = ROWS) -> Path:
     """Splits train and test, a second config, and files that cannot be read."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = reviews()
-    pq.write_table(table.slice(0, 120), folder / "train-00000-of-00002.parquet", row_group_size=50)
-    pq.write_table(table.slice(120), folder / "train-00001-of-00002.parquet", row_group_size=50)
+    table = reviews(rows)
+    half = rows * 12 // 25
+    pq.write_table(table.slice(0, half), folder / "train-00000-of-00002.parquet", row_group_size=50)
+    pq.write_table(table.slice(half), folder / "train-00001-of-00002.parquet", row_group_size=50)
     pq.write_table(table.slice(0, 30), folder / "test-00000-of-00001.parquet")
     (folder / "broken-train.parquet").write_bytes(b"PAR1 this is no footer PAR1")
     (folder / "extra.jsonl").write_text('{"question": "why?", "answer": 1}\n{"question": "how?", "answer": 2}\n')
