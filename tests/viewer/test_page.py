@@ -112,6 +112,16 @@ def test_every_kind_of_bar_filters_to_what_it_says(opened: Any, column: str, bar
     assert page.locator("#summary").inner_text().startswith(f"{rows} of 250 "), said
 
 
+@pytest.mark.parametrize(("column", "rows"), [("stars", 25), ("score", 1)])
+def test_the_share_of_nulls_filters_to_them(opened: Any, column: str, rows: int):
+    page = settled(opened)
+    head(page, column).locator(".nulls").click()
+    page.wait_for_selector(".chip")
+    settled(page)
+    assert page.locator("#summary").inner_text().startswith(f"{rows} of 250 ")
+    assert set(shown(page, column)) == {"null" if column == "stars" else "NaN"}
+
+
 def test_sorting_goes_up_down_and_back(opened: Any):
     page = settled(opened)
     sort = page.get_by_title("Sort by score", exact=True)

@@ -51,7 +51,7 @@ export function openColumnDialog(column, found, actions) {
     el(
       "div",
       { class: "form-end" },
-      numbers.nan_count > 0 && button("Rows where it is null", () => own.filter(isNull(column.name))),
+      numbers.nan_count > 0 && button("Rows where it is null", () => own.filter(isNull(column.name, column.type))),
       button("Sort by it", () => closing(actions.sort)(column.name)),
     ),
   );

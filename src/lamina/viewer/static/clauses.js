@@ -15,8 +15,10 @@ export function equals(name, value) {
   return `${quoted(name)}=${literal(value)}`;
 }
 
-export function isNull(name) {
-  return `${quoted(name)} is null`;
+/** Rows where a column has no value; statistics count a float's NaN among them. */
+export function isNull(name, type) {
+  const column = quoted(name);
+  return /^float/.test(type?.dtype ?? "") ? `${column} is null or ${column}.isnan()` : `${column} is null`;
 }
 
 /** From `low` up to `high`, which the last bar includes. `measure` is "" or a call such as ".length()". */
@@ -98,6 +100,7 @@ const NAME = '"((?:[^"]|"")+)"';
 const RANGE = new RegExp(
   `^${NAME}(\\.\\w+\\(\\))?>=(\\S+|'[^']*') and "(?:[^"]|"")+"(?:\\.\\w+\\(\\))?<=?(\\S+|'[^']*')$`,
 );
+const ABSENT = new RegExp(`^${NAME} is null or "(?:[^"]|"")+"\\.isnan\\(\\)$`);
 const LITERAL = "-?[\\d.]+(?:e[+-]?\\d+)?|true|false|'(?:[^']|'')*'|";
 const PLAIN = new RegExp(`^${NAME}(\\.\\w+\\(\\))?(=|<>|>=|<=|>|<| is not null| is null| i?like )(${LITERAL})$`);
 const WORDS = { "<>": "≠", ">=": "≥", "<=": "≤", " is null": "is null", " is not null": "is not null" };
@@ -106,6 +109,8 @@ const WORDS = { "<>": "≠", ">=": "≥", "<=": "≤", " is null": "is null", " 
 export function readable(clause, features) {
   const range = RANGE.exec(clause);
   if (range) return `${called(range)} ${bare(range[3])} – ${bare(range[4])}`;
+  const absent = ABSENT.exec(clause);
+  if (absent) return `${called(absent)} is null or NaN`;
   const plain = PLAIN.exec(clause);
   if (!plain) return clause;
   const names = features.find((feature) => feature.name === plain[1].replaceAll('""', '"'))?.type?.names;
@@ -113,7 +118,7 @@ export function readable(clause, features) {
   return [called(plain), WORDS[plain[3]] ?? plain[3].trim(), value].filter(Boolean).join(" ");
 }
 
-function called([, name, measure]) {
+function called([, name, measure = ""]) {
   return (measure ? "length of " : "") + name.replaceAll('""', '"');
 }
 

@@ -59,7 +59,7 @@ export function figureNodes(column, found, actions, most = SHOWN_CLASSES) {
 
 function nullShare(column, numbers, actions) {
   const text = `${percent(numbers.nan_proportion)} null`;
-  return button(text, () => actions.filter(isNull(column.name)), {
+  return button(text, () => actions.filter(isNull(column.name, column.type)), {
     class: "nulls",
     title: `${plural(numbers.nan_count, "null")}: show these rows`,
   });
