@@ -314,3 +314,22 @@ def test_a_split_without_rows(tmp_path: Path, client: Open):
     viewer = client(tmp_path)
     assert get(viewer, "/rows")["num_rows_total"] == 0 and get(viewer, "/first-rows")["rows"] == []
     assert get(viewer, "/filter", where="label = 'pos'")["rows"] == []
+
+
+def test_files_that_no_reader_may_be_given(tmp_path: Path, client: Open):
+    write_text(tmp_path / "train-1.csv", "a,b\n1,2\n")
+    write_text(tmp_path / "train-2.csv", "a,b\n" + "x" * (3 << 20) + ",1\n")
+    (tmp_path / "train-3.csv").write_bytes("a,b\n3,4\n".encode("utf-16"))
+    write_text(tmp_path / "train-4.csv", "")
+    page = get(client(tmp_path), "/rows")
+    assert column(page, "a") == [1] and page["partial"] is True
+    told = " ".join(page["notices"])
+    assert (
+        "train-2.csv has a line longer" in told and "train-3.csv is UTF-16" in told and "train-4.csv is empty" in told
+    )
+
+
+def test_an_object_too_long_for_json_is_told(tmp_path: Path, client: Open):
+    write_jsonl(tmp_path / "train.jsonl", [{"a": "x" * (40 << 20)}])
+    status, code, text = refused(client(tmp_path), "/rows")
+    assert (status, code) == (500, "StreamingRowsError") and "train.jsonl cannot be read as json" in text

@@ -59,7 +59,7 @@ def test_the_console_reads_the_split(engine: DuckEngine):
         "INSTALL httpfs",
         "LOAD httpfs",
         "SET memory_limit = '100GB'",
-        "PRAGMA database_list",
+        "PRAGMA enable_progress_bar",
         "CALL pragma_version()",
         "EXPORT DATABASE '{folder}/x'",
         "SELECT 1; COPY data TO '{own}'",

@@ -13,28 +13,24 @@ from .errors import UnreadableData
 from .features import dtype, of_schema
 from .scans import ReaderScan, as_shown
 
-PATIENCE = {  # ways to read, from strict to patient, as options of the reader
+PADDED = ", null_padding = true, ignore_errors = true, strict_mode = false"
+PATIENCE = {  # ways to read, from strict to patient: options of the reader, and whether rows may be lost
     "csv": (
-        "",
-        ", sample_size = -1",
-        ", sample_size = -1, null_padding = true, ignore_errors = true, strict_mode = false",
-        ", all_varchar = true, null_padding = true, ignore_errors = true, strict_mode = false",
+        ("", False),
+        (", sample_size = -1", False),
+        (f", sample_size = -1{PADDED}", True),
+        (f", all_varchar = true{PADDED}", True),
     ),
-    "json": ("", ", sample_size = -1", ", sample_size = -1, ignore_errors = true"),
-    "text": ("",),
+    "json": (("", False), (", sample_size = -1", False), (", sample_size = -1, ignore_errors = true", True)),
+    "text": (("", False), (", ignore_errors = true", True)),
 }
-LENGTH = {"csv": "max_line_size", "json": "maximum_object_size"}
-LONGEST = 512 << 20  # bytes of one line of CSV or one object of JSON
-SHORT = {"csv": 2 << 20, "json": 16 << 20}  # what the readers allow by themselves
+WIDE = (b"\xff\xfe", b"\xfe\xff")  # how UTF-16 begins
+LINE = 2 << 20  # bytes of a line of CSV
 
 
 def open_read(split: Split, query: Query) -> Table:
     """The files of a split together; where that fails, each is tried and those that fail are left out."""
-    notices: list[str] = []
-    files = list(split.files)
-    empty = [file for file in files if not file.size]
-    notices += [f"{file.name} is empty" for file in empty]
-    files = [file for file in files if file.size]
+    files, notices = readable(split)
     if not files:
         raise UnreadableData("; ".join(notices))
     try:
@@ -43,7 +39,7 @@ def open_read(split: Split, query: Query) -> Table:
         raise
     except duckdb.Error as problem:
         if len(files) == 1:
-            raise UnreadableData(f"{files[0].name} cannot be read as {split.format}: {first_line(problem)}") from None
+            raise UnreadableData(f"{files[0].name} cannot be read as {split.format}: {_place(problem)}") from None
     kept = []
     for file in files:
         try:
@@ -52,7 +48,7 @@ def open_read(split: Split, query: Query) -> Table:
         except duckdb.InterruptException:
             raise
         except duckdb.Error as problem:
-            notices.append(f"{file.name} cannot be read as {split.format}: {first_line(problem)}")
+            notices.append(f"{file.name} cannot be read as {split.format}: {_place(problem)}")
     try:
         if kept:
             return _opened(split, kept, query, notices)
@@ -61,9 +57,43 @@ def open_read(split: Split, query: Query) -> Table:
     raise UnreadableData("; ".join(notices))
 
 
+def _wide(file: DataFile) -> bool:
+    try:
+        with file.path.open("rb") as opened:
+            return opened.read(2) in WIDE
+    except OSError:
+        return False
+
+
+def readable(split: Split) -> tuple[list[DataFile], list[str]]:
+    """The files that a reader may be given, and what is wrong with the others."""
+    files, notices = [], []
+    for file in split.files:
+        if not file.size:
+            notices.append(f"{file.name} is empty")
+        elif _wide(file):
+            notices.append(f"{file.name} is UTF-16, not UTF-8: convert it")
+        elif split.format == "csv" and _overlong(file):
+            notices.append(f"{file.name} has a line longer than {LINE >> 20} MB, which CSV is not read with")
+        else:
+            files.append(file)
+    return files, notices
+
+
+def _overlong(file: DataFile) -> bool:
+    """Whether a line near the beginning is one that the reader would search for its end without end."""
+    if file.size <= LINE or file.name.lower().endswith((".gz", ".zst")):
+        return False
+    try:
+        with file.path.open("rb") as opened:
+            return max(map(len, opened.read(4 * LINE).split(b"\n"))) > LINE
+    except OSError:
+        return False
+
+
 def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str]) -> Table:
     first: duckdb.Error | None = None
-    for level, patience in enumerate(PATIENCE[split.format]):
+    for patience, lossy in PATIENCE[split.format]:
         reader = relation(split, files, patience)
         try:
             types = query.describe(reader)
@@ -79,7 +109,7 @@ def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str
             continue
         said = [*notices]
         partial = len(files) < sum(1 for file in split.files if file.size)
-        if level > 1 and first is not None:
+        if lossy and first is not None:
             partial = True
             said.append(f"rows that do not fit are left out or padded: {_place(first)}")
         memory = sum(file.size for file in files)
@@ -92,19 +122,15 @@ def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str
 def relation(split: Split, files: list[DataFile], patience: str) -> str:
     """The reader of a format over files, as SQL."""
     paths = "[" + ", ".join(literal(str(file.path)) for file in files) + "]"
-    longest = max(file.size for file in files)
-    more = (
-        f", {LENGTH[split.format]} = {min(longest + 1, LONGEST)}" if longest > SHORT.get(split.format, LONGEST) else ""
-    )
     if split.format == "text":
         return (
             f"read_csv({paths}, columns = {{'text': 'VARCHAR'}}, auto_detect = false, header = false, delim = '', "
-            f"quote = '', escape = '', max_line_size = {min(longest + 1, LONGEST)})"
+            f"quote = '', escape = ''{patience})"
         )
     if split.format == "json":
         return (
             f"read_json({paths}, union_by_name = true, map_inference_threshold = -1, field_appearance_threshold = 0, "
-            f"hive_partitioning = false{more}{patience})"
+            f"hive_partitioning = false{patience})"
         )
     given = dict(split.options)
     if all(".tsv" in file.name.lower() for file in files):
@@ -113,7 +139,7 @@ def relation(split: Split, files: list[DataFile], patience: str) -> str:
     texts = [name for name, feature in (split.features or {}).items() if dtype(feature) in ("string", "large_string")]
     if texts and "all_varchar" not in patience:
         options += ", types = {" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in texts) + "}"
-    return f"read_csv({paths}, union_by_name = true, hive_partitioning = false{options}{more}{patience})"
+    return f"read_csv({paths}, union_by_name = true, hive_partitioning = false{options}{patience})"
 
 
 def _count(query: Query, scan: ReaderScan, types: Mapping[str, str]) -> int:
@@ -134,5 +160,6 @@ def _features(query: Query, scan: ReaderScan, types: Mapping[str, str], declared
 
 
 def _place(problem: duckdb.Error) -> str:
-    """Where the first bad row is, from a message that goes on for lines."""
-    return " ".join(str(problem).split())[:300]
+    """Where the first bad row is, from a message that goes on for lines of advice on options."""
+    said = " ".join(str(problem).partition("Possible ")[0].split())
+    return (said.partition(": ")[2] or said)[:300].rstrip(" .")
