@@ -29,7 +29,12 @@ from .table import table
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PEERS = ROOT / ".cache" / "bench-venv" / "bin" / "python"
-OWN = ("lamina", "process", "served")  # modules that run under this interpreter, the others under that of the peers
+OWN = (
+    "lamina",
+    "process",
+    "served",
+    "viewer",
+)  # modules that run under this interpreter, the others under that of the peers
 LEAST = 0.5  # seconds of a round; shorter calls are repeated
 
 

@@ -20,7 +20,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("lamina", "torch", "transformers", "tokenizers", "ctranslate2", "onnxruntime", "openvino")
+PACKAGES = (
+    "lamina",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "ctranslate2",
+    "onnxruntime",
+    "openvino",
+    "datasets",
+    "pandas",
+    "duckdb",
+    "pyarrow",
+)
 TICK = os.sysconf("SC_CLK_TCK")
 
 

@@ -23,4 +23,5 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        gc.freeze()  # or the interpreter would go through all of torch on its way out, a third of a second
+        if "torch" in sys.modules:
+            gc.freeze()  # or the interpreter would go through all of it on its way out, a third of a second

@@ -15,6 +15,7 @@ from .overview import show_overview
 from .run import run
 from .serve import serve
 from .train import train
+from .view import view
 
 app = typer.Typer(
     rich_markup_mode="rich",
@@ -28,6 +29,7 @@ app.command()(convert)
 app.command()(train)
 app.command()(bench)
 app.command()(serve)
+app.command()(view)
 
 
 def show_version(wanted: bool) -> None:

@@ -1,0 +1,1 @@
+"""A viewer for data sets on disk: a page, the official dataset-viewer API and a mirror for the `datasets` library."""

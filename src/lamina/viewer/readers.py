@@ -1,0 +1,165 @@
+"""CSV, JSON and text: read strictly first, then with more patience, and what was left out is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+
+from .dataset import DataFile, Features, Split
+from .duck import Query, first_line, identifier, literal
+from .engine import Table
+from .errors import UnreadableData
+from .features import dtype, of_schema
+from .scans import ReaderScan, as_shown
+
+PADDED = ", null_padding = true, ignore_errors = true, strict_mode = false"
+PATIENCE = {  # ways to read, from strict to patient: options of the reader, and whether rows may be lost
+    "csv": (
+        ("", False),
+        (", sample_size = -1", False),
+        (f", sample_size = -1{PADDED}", True),
+        (f", all_varchar = true{PADDED}", True),
+    ),
+    "json": (("", False), (", sample_size = -1", False), (", sample_size = -1, ignore_errors = true", True)),
+    "text": (("", False), (", ignore_errors = true", True)),
+}
+WIDE = (b"\xff\xfe", b"\xfe\xff")  # how UTF-16 begins
+LINE = 2 << 20  # bytes of a line of CSV
+
+
+def open_read(split: Split, query: Query) -> Table:
+    """The files of a split together; where that fails, each is tried and those that fail are left out."""
+    files, notices = readable(split)
+    if not files:
+        raise UnreadableData("; ".join(notices))
+    try:
+        return _opened(split, files, query, notices)
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error as problem:
+        if len(files) == 1:
+            raise UnreadableData(f"{files[0].name} cannot be read as {split.format}: {_place(problem)}") from None
+    kept = []
+    for file in files:
+        try:
+            _opened(split, [file], query, [])
+            kept.append(file)
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as problem:
+            notices.append(f"{file.name} cannot be read as {split.format}: {_place(problem)}")
+    try:
+        if kept:
+            return _opened(split, kept, query, notices)
+    except duckdb.Error as problem:
+        notices.append(first_line(problem))
+    raise UnreadableData("; ".join(notices))
+
+
+def _wide(file: DataFile) -> bool:
+    try:
+        with file.path.open("rb") as opened:
+            return opened.read(2) in WIDE
+    except OSError:
+        return False
+
+
+def readable(split: Split) -> tuple[list[DataFile], list[str]]:
+    """The files that a reader may be given, and what is wrong with the others."""
+    files, notices = [], []
+    for file in split.files:
+        if not file.size:
+            notices.append(f"{file.name} is empty")
+        elif _wide(file):
+            notices.append(f"{file.name} is UTF-16, not UTF-8: convert it")
+        elif split.format == "csv" and _overlong(file):
+            notices.append(f"{file.name} has a line longer than {LINE >> 20} MB, which CSV is not read with")
+        else:
+            files.append(file)
+    return files, notices
+
+
+def _overlong(file: DataFile) -> bool:
+    """Whether a line near the beginning is one that the reader would search for its end without end."""
+    if file.size <= LINE or file.name.lower().endswith((".gz", ".zst")):
+        return False
+    try:
+        with file.path.open("rb") as opened:
+            return max(map(len, opened.read(4 * LINE).split(b"\n"))) > LINE
+    except OSError:
+        return False
+
+
+def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str]) -> Table:
+    first: duckdb.Error | None = None
+    for patience, lossy in PATIENCE[split.format]:
+        reader = relation(split, files, patience)
+        try:
+            types = query.describe(reader)
+            columns = _expressions(types, split.features or {})
+            if split.format == "text":
+                columns = {"text": "coalesce(\"text\", '')"}  # the reader takes an empty line for a missing value
+            scan = ReaderScan(reader, columns)
+            rows = _count(query, scan, types)
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as problem:
+            first = first or problem
+            continue
+        said = [*notices]
+        partial = len(files) < sum(1 for file in split.files if file.size)
+        if lossy and first is not None:
+            partial = True
+            said.append(f"rows that do not fit are left out or padded: {_place(first)}")
+        memory = sum(file.size for file in files)
+        features = _features(query, scan, types, split.features)
+        return Table(split, features, query.describe(scan.source), rows, memory, partial, tuple(said), scan)
+    assert first is not None
+    raise first
+
+
+def relation(split: Split, files: list[DataFile], patience: str) -> str:
+    """The reader of a format over files, as SQL."""
+    paths = "[" + ", ".join(literal(str(file.path)) for file in files) + "]"
+    if split.format == "text":
+        return (
+            f"read_csv({paths}, columns = {{'text': 'VARCHAR'}}, auto_detect = false, header = false, delim = '', "
+            f"quote = '', escape = ''{patience})"
+        )
+    if split.format == "json":
+        return (
+            f"read_json({paths}, union_by_name = true, map_inference_threshold = -1, field_appearance_threshold = 0, "
+            f"hive_partitioning = false{patience})"
+        )
+    given = dict(split.options)
+    if all(".tsv" in file.name.lower() for file in files):
+        given.setdefault("delim", "\t")
+    options = "".join(f", {name} = {literal(value)}" for name, value in given.items())
+    texts = [name for name, feature in (split.features or {}).items() if dtype(feature) in ("string", "large_string")]
+    if texts and "all_varchar" not in patience:
+        options += ", types = {" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in texts) + "}"
+    return f"read_csv({paths}, union_by_name = true, hive_partitioning = false{options}{patience})"
+
+
+def _count(query: Query, scan: ReaderScan, types: Mapping[str, str]) -> int:
+    """Rows; every cell is parsed on the way, so that no later page meets an error."""
+    parsed = "".join(f", count({identifier(name)})" for name in types)
+    return int(query.row(f"SELECT count(*){parsed} FROM {scan.source}")[0])
+
+
+def _expressions(types: Mapping[str, str], features: Features) -> dict[str, str]:
+    return {name: as_shown(identifier(name), kind, features.get(name)) for name, kind in types.items()}
+
+
+def _features(query: Query, scan: ReaderScan, types: Mapping[str, str], declared: Features | None) -> Features:
+    schema = query.table(f"SELECT * FROM {scan.source} LIMIT 0").schema
+    found = of_schema(schema)
+    found.update({name: {"_type": "Json"} for name, kind in types.items() if kind == "JSON"})
+    return {name: (declared or {}).get(name, feature) for name, feature in found.items()}
+
+
+def _place(problem: duckdb.Error) -> str:
+    """Where the first bad row is, from a message that goes on for lines of advice on options."""
+    said = " ".join(str(problem).partition("Possible ")[0].split())
+    return (said.partition(": ")[2] or said)[:300].rstrip(" .")
