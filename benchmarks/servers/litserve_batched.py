@@ -24,7 +24,7 @@ class Embedding(litserve.LitAPI):
         self.tokenizer = AutoTokenizer.from_pretrained(self.folder)
         self.model = AutoModel.from_pretrained(self.folder).eval()
 
-    def decode_request(self, request: dict[str, Any]) -> str:
+    def decode_request(self, request) -> str:
         return request["inputs"]
 
     def predict(self, texts: list[str]) -> list[list[float]]:
