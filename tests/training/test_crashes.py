@@ -88,7 +88,7 @@ def test_killed_hundreds_of_times_it_ends_with_the_same_bits(tmp_path: Path):
     while sum(kills.values()) < KILLS or not ends:
         way = "time" if chance.random() < 0.25 else "write"
         where = chance.randrange(1, 180)  # a save is about 120 operations
-        child = forked(lambda at=where if way == "write" else 0: dying(at))  # type: ignore[misc]
+        child = forked(lambda at=where if way == "write" else 0: dying(at))
         if way == "time":
             time.sleep(chance.uniform(0.0, 0.1))
             os.kill(child, signal.SIGKILL)

@@ -182,7 +182,7 @@ class Frame:
         return 2
 
     def __getitem__(self, name: object) -> object:
-        return {"text": ["a", "b"]}[name]  # type: ignore[index]
+        return {"text": ["a", "b"]}[name]
 
 
 def test_classes_of_a_datasets_column_come_by_their_names():

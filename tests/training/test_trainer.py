@@ -254,13 +254,13 @@ def test_loggers_get_every_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         def finish(self) -> None:
             taken.append(("wandb", "finish"))
 
-    wandb.init = lambda **options: Run()  # type: ignore[attr-defined]
-    mlflow.start_run = lambda run_name: None  # type: ignore[attr-defined]
-    mlflow.log_params = lambda values: None  # type: ignore[attr-defined]
-    mlflow.log_metrics = lambda values, step: taken.append(("mlflow", (step, values)))  # type: ignore[attr-defined]
-    mlflow.end_run = lambda: taken.append(("mlflow", "finish"))  # type: ignore[attr-defined]
+    wandb.init = lambda **options: Run()
+    mlflow.start_run = lambda run_name: None
+    mlflow.log_params = lambda values: None
+    mlflow.log_metrics = lambda values, step: taken.append(("mlflow", (step, values)))
+    mlflow.end_run = lambda: taken.append(("mlflow", "finish"))
     for module in (wandb, mlflow):
-        module.__spec__ = object()  # type: ignore[assignment]
+        module.__spec__ = object()
         monkeypatch.setitem(sys.modules, module.__name__, module)
     trainer(tmp_path, max_steps=2, report_to=["wandb", "mlflow"]).train()
     steps = [(name, what[0]) for name, what in taken if what != "finish"]

@@ -151,7 +151,7 @@ class Client:
 def request(looks: int = 10**6) -> Request:
     client = Client(looks)
     made = Request({"type": "http", "headers": []})
-    made.is_disconnected = client.is_disconnected  # type: ignore[method-assign]
+    made.is_disconnected = client.is_disconnected
     return made
 
 
