@@ -6,7 +6,6 @@ python -m benchmarks.servers.litserve_batched FOLDER PORT THREADS
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import litserve
 import torch
