@@ -30,9 +30,9 @@ def node_modules() -> Path:
     return NODE / "node_modules"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """One chromium for the whole run."""
+    """A chromium for a file of tests: while it runs, so does an event loop, and other tests start their own."""
     executable = shutil.which("chromium")
     if executable is None:
         pytest.skip("chromium is not installed: run scripts/outside as root on Debian")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +17,16 @@ from lamina.errors import LaminaError, ServingError
 from lamina.serving import ServeSettings
 from lamina.serving.models import named_models
 from lamina.serving.state import Serving
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """The command quiets what may quote inputs, in this very process."""
+    names = ("lamina.pipelines", "lamina.generation", "lamina.tokenizers", "lamina.serving")
+    before = {name: logging.getLogger(name).level for name in names}
+    yield
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def refused(*arguments: str) -> str:

@@ -177,7 +177,7 @@ def test_memory_is_bounded(engine: DuckEngine):
 
 
 def test_a_slow_filter_is_told_with_its_code(tmp_path: Path, client: Open):
-    write_parquet(tmp_path / "train.parquet", [{"text": "a" * 2000} for _ in range(3000)])
+    write_parquet(tmp_path / "train.parquet", [{"text": "a" * 2000} for _ in range(20_000)])
     viewer = client(tmp_path, timeout=0.000001)
     get(viewer, "/is-valid")
     slow = "regexp_matches(text, '(a|b|ab)*c')"

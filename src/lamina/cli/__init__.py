@@ -19,7 +19,8 @@ def main() -> None:
             app(prog_name="lamina")
         except LaminaError as error:
             print(f"lamina: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(getattr(error, "code", 1))
+            status = getattr(error, "code", 1)
+            sys.exit(status if isinstance(status, int) else 1)  # the codes of some errors are words for programs
     except KeyboardInterrupt:
         sys.exit(130)
     finally:

@@ -40,6 +40,7 @@ class Loop:
         while not self._done():
             self._epoch()
         self._finish_log()
+        self.trainer.prune_checkpoints()
         self.trainer.call("on_train_end")
 
     def _done(self) -> bool:

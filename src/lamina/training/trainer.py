@@ -221,11 +221,15 @@ class Trainer(Evaluator):
         if self.state.best_global_step == self.state.global_step:
             self.state.best_model_checkpoint = f"checkpoint-{self.state.global_step}"
         folder = self._snapshot().save(output, self.processing_class, args.to_dict(), args.save_only_model)
-        if args.ranks.first:
-            best, step = self.state.best_model_checkpoint, self.state.global_step
-            folders.prune(output, args.save_total_limit, best, step)
+        self.prune_checkpoints()
         self.call("on_save")
         return folder
+
+    def prune_checkpoints(self) -> None:
+        """Remove what `save_total_limit` leaves no room for; a run killed between saving and this left one too many."""
+        if self.args.ranks.first:
+            best, step = self.state.best_model_checkpoint, self.state.global_step
+            folders.prune(Path(self.args.output_dir), self.args.save_total_limit, best, step)
 
     def evaluate_between(self) -> bool:
         """Evaluate while training, without a trace in its random numbers; whether this is the best so far."""

@@ -18,7 +18,7 @@ from ..replies import Json
 from ..texts import describe_tokens
 from .targets import Target, new_router, scopes
 
-Ids = list[Annotated[int, Field(ge=0)]]
+Ids = list[Annotated[int, Field(ge=0, strict=True)]]
 Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
 Direction = Literal["Left", "Right", "left", "right"]
 

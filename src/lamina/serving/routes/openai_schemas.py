@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-Ids = list[Annotated[int, Field(ge=0)]]
+Ids = list[Annotated[int, Field(ge=0, strict=True)]]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Stop = Annotated[str, Field(max_length=200)]
 
