@@ -11,8 +11,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 Truncation = Literal["do_not_truncate", "longest_first", "only_first", "only_second"]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1, le=100_000)]
+
+
+def _number(value: object) -> object:
+    """Numbers as they are: what only reads like one, true or "3", is refused as the documentation says."""
+    if isinstance(value, (bool, str)):
+        raise ValueError("should be a number")
+    return value
+
+
+NUMBER = BeforeValidator(_number)
+Probability = Annotated[float, Field(ge=0, le=1), NUMBER]
+Count = Annotated[int, Field(ge=1, le=100_000), NUMBER]
 Text = Annotated[str, Field(max_length=10_000)]
 Stops = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=16)]
 
@@ -62,7 +72,7 @@ class TokenClassificationParameters(Parameters):
         "simple", description="How word pieces become names; none: every piece by itself."
     )
     ignore_labels: list[Text] | None = Field(None, description="Labels to leave out; left out, only O is.")
-    stride: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+    stride: Annotated[int, Field(ge=0, le=100_000), NUMBER] | None = Field(
         None, description="Read a long text in windows that overlap by so many tokens."
     )
 
@@ -70,16 +80,16 @@ class TokenClassificationParameters(Parameters):
 class QuestionAnsweringParameters(Parameters):
     """Options of question answering."""
 
-    top_k: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="How many answers, best first.")
-    max_answer_len: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+    top_k: Annotated[int, Field(ge=1, le=100), NUMBER] | None = Field(None, description="How many answers, best first.")
+    max_answer_len: Annotated[int, Field(ge=1, le=1000), NUMBER] | None = Field(
         None, description="Most tokens of an answer; left out, 15."
     )
     handle_impossible_answer: StrictBool | None = Field(None, description="Let the empty answer compete.")
     align_to_words: StrictBool | None = Field(None, description="Let answers grow to whole words; left out, yes.")
-    doc_stride: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+    doc_stride: Annotated[int, Field(ge=0, le=100_000), NUMBER] | None = Field(
         None, description="Tokens by which the windows of a long context overlap."
     )
-    max_seq_len: Annotated[int, Field(ge=16, le=100_000)] | None = Field(
+    max_seq_len: Annotated[int, Field(ge=16, le=100_000), NUMBER] | None = Field(
         None, description="Tokens of a window, question included."
     )
     max_question_len: Count | None = Field(None, description="Taken for the sake of existing clients.")
@@ -89,7 +99,9 @@ class QuestionAnsweringParameters(Parameters):
 class FillMaskParameters(Parameters):
     """Options of mask filling."""
 
-    top_k: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="How many guesses; left out, 5.")
+    top_k: Annotated[int, Field(ge=1, le=1000), NUMBER] | None = Field(
+        None, description="How many guesses; left out, 5."
+    )
     targets: Annotated[list[Text], Field(min_length=1, max_length=1000)] | None = Field(
         None, description="Only these words may fill the gap."
     )
@@ -130,32 +142,44 @@ class WritingParameters(Parameters):
     """Options of everything that writes text."""
 
     max_new_tokens: Count | None = Field(None, description="Most tokens to write.")
-    min_new_tokens: Annotated[int, Field(ge=0, le=100_000)] | None = Field(None, description="Fewest tokens to write.")
+    min_new_tokens: Annotated[int, Field(ge=0, le=100_000), NUMBER] | None = Field(
+        None, description="Fewest tokens to write."
+    )
     max_length: Count | None = Field(None, description="As max_new_tokens, but counts the prompt.")
-    min_length: Annotated[int, Field(ge=0, le=100_000)] | None = Field(None, description="The same for the fewest.")
+    min_length: Annotated[int, Field(ge=0, le=100_000), NUMBER] | None = Field(
+        None, description="The same for the fewest."
+    )
     do_sample: StrictBool | None = Field(None, description="Draw tokens by their probability.")
-    temperature: Annotated[float, Field(ge=0, le=100)] | None = Field(
+    temperature: Annotated[float, Field(ge=0, le=100), NUMBER] | None = Field(
         None, description="Below one: surer, above: bolder. Zero: always the likeliest."
     )
-    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+    top_k: Annotated[int, Field(ge=0, le=1_000_000), NUMBER] | None = Field(
         None, description="Draw among so many of the likeliest; 0: among all."
     )
     top_p: Probability | None = Field(None, description="Draw among the likeliest that together have this share.")
-    typical_p: Annotated[float, Field(gt=0, le=1)] | None = Field(None, description="Draw among typical tokens.")
-    repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = Field(
+    typical_p: Annotated[float, Field(gt=0, le=1), NUMBER] | None = Field(
+        None, description="Draw among typical tokens."
+    )
+    repetition_penalty: Annotated[float, Field(gt=0, le=100), NUMBER] | None = Field(
         None, description="Above one: tokens that were there are less likely."
     )
-    no_repeat_ngram_size: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+    no_repeat_ngram_size: Annotated[int, Field(ge=0, le=1000), NUMBER] | None = Field(
         None, description="No run of so many tokens comes twice."
     )
-    num_beams: Annotated[int, Field(ge=1, le=32)] | None = Field(None, description="Beams of the search; 1: greedy.")
-    length_penalty: Annotated[float, Field(ge=-100, le=100)] | None = Field(
+    num_beams: Annotated[int, Field(ge=1, le=32), NUMBER] | None = Field(
+        None, description="Beams of the search; 1: greedy."
+    )
+    length_penalty: Annotated[float, Field(ge=-100, le=100), NUMBER] | None = Field(
         None, description="Above zero, beams prefer longer texts."
     )
     early_stopping: StrictBool | Literal["never"] | None = Field(None, description="When a search with beams ends.")
-    num_return_sequences: Annotated[int, Field(ge=1, le=16)] | None = Field(None, description="How many texts.")
-    max_time: Annotated[float, Field(gt=0, le=3600)] | None = Field(None, description="Seconds after which to stop.")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(None, description="The same seed draws the same text.")
+    num_return_sequences: Annotated[int, Field(ge=1, le=16), NUMBER] | None = Field(None, description="How many texts.")
+    max_time: Annotated[float, Field(gt=0, le=3600), NUMBER] | None = Field(
+        None, description="Seconds after which to stop."
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63), NUMBER] | None = Field(
+        None, description="The same seed draws the same text."
+    )
     clean_up_tokenization_spaces: StrictBool | None = Field(None, description="Remove spaces before punctuation.")
 
 
@@ -194,19 +218,19 @@ class TextGenerationParameters(WritingParameters):
     stop: Stops | None = Field(None, description="Texts at which to stop.")
     stop_sequences: Stops | None = Field(None, description="The older name of stop.")
     truncate: Count | None = Field(None, description="Read only so many tokens of the prompt, its last ones.")
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2), NUMBER] | None = Field(
         None, description="Above zero: tokens are less likely the more often they were written."
     )
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+    presence_penalty: Annotated[float, Field(ge=-2, le=2), NUMBER] | None = Field(
         None, description="Above zero: tokens that were written are less likely."
     )
     watermark: StrictBool | None = Field(None, description="Mark the text so that it can be told apart later.")
     details: StrictBool | None = Field(None, description="Tell each token with its probability.")
     decoder_input_details: StrictBool | None = Field(None, description="Tell the tokens of the prompt as well.")
-    top_n_tokens: Annotated[int, Field(ge=1, le=20)] | None = Field(
+    top_n_tokens: Annotated[int, Field(ge=1, le=20), NUMBER] | None = Field(
         None, description="Tell so many of the likeliest tokens of each step."
     )
-    best_of: Annotated[int, Field(ge=1, le=16)] | None = Field(
+    best_of: Annotated[int, Field(ge=1, le=16), NUMBER] | None = Field(
         None, description="Write so many and return the likeliest."
     )
     grammar: Grammar | None = Field(None, description="Not supported: refused where it is given.")

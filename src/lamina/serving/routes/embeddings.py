@@ -15,6 +15,7 @@ from ..embedding import embeds, shaped, vector_question
 from ..errors import Invalid
 from ..models import Served
 from ..replies import Json
+from ..schemas import NUMBER
 from ..texts import describe_tokens
 from .targets import Target, new_router, scopes
 
@@ -34,7 +35,7 @@ class EmbedRequest(_Request):
     truncate: StrictBool = True
     truncation_direction: Direction = "Right"
     normalize: StrictBool = True
-    dimensions: Annotated[int, Field(ge=1)] | None = None
+    dimensions: Annotated[int, Field(ge=1), NUMBER] | None = None
     prompt_name: str | None = None
 
 

@@ -94,7 +94,9 @@ def _add_embeddings(made: APIRouter, prefix: str, choice: Any) -> None:
 
 
 def _add_completions(made: APIRouter, prefix: str, choice: Any) -> None:
-    @made.post(f"{prefix}/v1/completions", response_model=CompletionAnswer)
+    streamed: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+
+    @made.post(f"{prefix}/v1/completions", response_model=CompletionAnswer, responses=streamed)
     async def completions(request: Request, body: CompletionRequest, target: Target = choice) -> Response:
         """Texts that go on from prompts, whole or as server-sent events."""
         served = await _chosen(target, body.model).model(writes, "can write text")

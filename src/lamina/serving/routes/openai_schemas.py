@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from ..schemas import NUMBER
+
 Ids = list[Annotated[int, Field(ge=0, strict=True)]]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
+Penalty = Annotated[float, Field(ge=-2, le=2), NUMBER]
 Stop = Annotated[str, Field(max_length=200)]
 
 
@@ -19,7 +21,7 @@ class EmbeddingsRequest(BaseModel):
     input: str | list[str] | Ids | list[Ids]
     model: str | None = None
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[int, Field(ge=1)] | None = None
+    dimensions: Annotated[int, Field(ge=1), NUMBER] | None = None
     user: str | None = None
 
 
@@ -38,20 +40,20 @@ class CompletionRequest(BaseModel):
 
     prompt: str | list[str] | Ids | list[Ids]
     model: str | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    n: Annotated[int, Field(ge=1, le=16)] | None = None
-    best_of: Annotated[int, Field(ge=1, le=16)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=100_000), NUMBER] | None = None
+    temperature: Annotated[float, Field(ge=0, le=100), NUMBER] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1), NUMBER] | None = None
+    n: Annotated[int, Field(ge=1, le=16), NUMBER] | None = None
+    best_of: Annotated[int, Field(ge=1, le=16), NUMBER] | None = None
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=20), NUMBER] | None = None
     echo: StrictBool | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63), NUMBER] | None = None
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100), NUMBER]] | None = None
     suffix: str | None = None
     user: str | None = None
 
