@@ -13,6 +13,7 @@ import pytest
 from lamina import pipeline
 from lamina.errors import HubError
 from lamina.serving import Limits, Served, ServeSettings, create_app
+from lamina.serving.errors import Overloaded
 from lamina.serving.lifecycle import Server, make_server
 
 from .asgi import Client, Exchange, run, started, until
@@ -183,3 +184,50 @@ def test_a_second_signal_stops_at_once() -> None:
     assert server.serving.draining
     server.handle_exit(2, None)
     assert server.force_exit
+
+
+def test_a_question_that_nobody_reads_before_the_end_is_refused() -> None:
+    """The text threads are busy until the server has stopped: what waits for them hears of it at once."""
+
+    async def stop() -> list[Exchange]:
+        busy = threading.Event()
+        app = create_app(ServeSettings(text_threads=1), {"fake": FakeServed("fake", FakeStages())})
+        async with started(app) as client:
+            client.serving.texts.submit(busy.wait, 10)
+            asked = client.begin("/", {"inputs": "never read"})
+            taken_apart = asyncio.ensure_future(client.serving.read(lambda: 1))
+            await until(lambda: client.serving.admission.inputs == 2)
+            client.serving.stop()
+            busy.set()
+            with pytest.raises(Overloaded, match="has shut down"):
+                await taken_apart
+            return [await asked.end()]
+
+    (asked,) = run(stop())
+    assert (asked.status, asked.json["error_type"]) == (429, "overloaded")
+
+
+def test_a_question_that_comes_to_a_lane_after_the_end_is_refused() -> None:
+    class Slow(FakeStages):
+        """Reads for as long as it must."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.reading, self.may_end = threading.Event(), threading.Event()
+
+        def prepare(self, items: Any, settings: Any) -> Any:
+            self.reading.set()
+            assert self.may_end.wait(10)
+            return super().prepare(items, settings)
+
+    async def stop() -> Exchange:
+        stages = Slow()
+        app = create_app(ServeSettings(), {"fake": FakeServed("fake", stages)})
+        async with started(app) as client:
+            asked = client.begin("/", {"inputs": "read too late"})
+            await until(stages.reading.is_set)
+            client.serving.stop()
+            stages.may_end.set()
+            return await asked.end()
+
+    assert run(stop()).status == 429

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..pipelines.staged import Prepared, Staged
 from .admission import Permit
 from .batcher import Work, pieces_of
 from .engine import log_failure
-from .errors import BackendFailed, ClientGone, DeadlinePassed, Invalid, Overloaded, Refusal
+from .errors import BackendFailed, ClientGone, DeadlinePassed, Invalid, Overloaded, Refusal, shut_down
 from .models import Served
 from .state import Serving
 from .writing import Wanted, Writing
@@ -75,6 +76,14 @@ class Asked:
         self.writings: list[list[Writing]] = []
         self._prepared: Prepared | None = None
 
+    def submit(self, step: Callable[..., None], *args: Any) -> None:
+        """Have a step taken on a text thread; raises RuntimeError where the pool is closed."""
+        self.serving.texts.submit(step, *args).add_done_callback(self._taken)
+
+    def _taken(self, step: Future[None]) -> None:
+        if step.cancelled():  # the pool was closed before the step's turn came
+            self._fail(shut_down())
+
     def read(self) -> None:
         """Turn the texts into rows and queue them; on a text thread."""
         try:
@@ -99,6 +108,8 @@ class Asked:
                 self.serving.writer(self.question.served).put([one for own in self.writings for one in own])
             else:
                 self.serving.batcher(self.question.served).put(work, pieces_of(work))
+            if self.serving.engine.over:  # the lane was given up before these rows were in it
+                self._fail(shut_down())
         except BaseException as error:  # the Rust tokenizer panics with a BaseException
             self._fail(error)
 
@@ -146,10 +157,9 @@ class Asked:
             self.serving.engine.tell(lambda: _resolve(self.answered, error))
             return
         try:
-            self.serving.texts.submit(self._finish, work)
+            self.submit(self._finish, work)
         except RuntimeError:  # the pool is closed
-            refusal = Overloaded("the server has shut down", retry_after=5)
-            self.serving.engine.tell(lambda: _resolve(self.answered, refusal))
+            self._fail(shut_down())
 
     def _finish(self, work: Work) -> None:
         """Turn what was found into answers; on a text thread."""
@@ -184,10 +194,10 @@ def ask(serving: Serving, question: Question) -> Asked:
     permit = serving.admission.enter(len(question.items), _characters(question.items))
     asked = Asked(serving, question, permit)
     try:
-        serving.texts.submit(asked.read)
+        asked.submit(asked.read)
     except RuntimeError:  # the pool is closed
         permit.leave()
-        raise Overloaded("the server has shut down", retry_after=5) from None
+        raise shut_down() from None
     return asked
 
 

@@ -14,7 +14,7 @@ from ..pipelines.rows import Row
 from ..pipelines.staged import Staged
 from .admission import Permit
 from .engine import Engine, log_failure
-from .errors import BackendFailed, Invalid, Overloaded
+from .errors import BackendFailed, Invalid, shut_down
 from .metrics import Metrics
 
 
@@ -176,7 +176,7 @@ class Batcher:
             found = self._infer(batch, works)
         except Abandoned:
             for work in works:
-                _fail(work, Overloaded("the server has shut down", retry_after=5))
+                _fail(work, shut_down())
             return
         except Exception as error:
             self._apart(batch, works, error)

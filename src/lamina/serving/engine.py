@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from .errors import BackendFailed, Overloaded
+from .errors import BackendFailed, Overloaded, shut_down
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class Engine:
         self._calls: deque[_Call] = deque()
         self._signal = threading.Condition()
         self.stopping = False
+        self.over = False  # all waiting work was given up, and none is taken
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._outbox: list[Tell] = []
@@ -57,7 +58,7 @@ class Engine:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to work; what is done is told on `loop`."""
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH))
-        self._loop, self.stopping = loop, False
+        self._loop, self.stopping, self.over = loop, False, False
         self._thread = threading.Thread(target=self._work, name="lamina-model", daemon=True)
         self._thread.start()
 
@@ -158,7 +159,8 @@ class Engine:
             logger.debug("%s results came after the end of the event loop", len(messages))
 
     def _give_up(self) -> None:
-        error = Overloaded("the server has shut down", retry_after=5)
+        error = shut_down()
+        self.over = True  # before the lanes are given up: who puts work into one afterwards sees it
         for lane in self._lanes:
             lane.abandon(error)
         for call in self._calls:

@@ -68,3 +68,8 @@ class ClientGone(Refusal):
     """Nobody waits for the answer any more; the status is for the log alone."""
 
     status, kind = 499, "client_gone"
+
+
+def shut_down() -> Overloaded:
+    """What is told to those whose work is given up because the server ends."""
+    return Overloaded("the server has shut down", retry_after=5)

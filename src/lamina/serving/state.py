@@ -15,7 +15,7 @@ from .admission import Admission
 from .batcher import Batcher
 from .continuous import Writer
 from .engine import Engine
-from .errors import Invalid, NotFound, Overloaded, Refusal
+from .errors import Invalid, NotFound, Overloaded, Refusal, shut_down
 from .metrics import Metrics
 from .models import Served
 from .settings import ServeSettings
@@ -138,8 +138,12 @@ class Serving:
             raise Overloaded("the server is shutting down; ask another one", retry_after=5)
         permit = self.admission.enter(inputs, characters)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.texts, function)
+            return await asyncio.wrap_future(self.texts.submit(function))
         except Refusal:
+            raise
+        except asyncio.CancelledError:
+            if self.draining:  # the pool was closed before its turn came
+                raise shut_down() from None
             raise
         except LaminaError as error:
             raise Invalid(str(error)) from None
