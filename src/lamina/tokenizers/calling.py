@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -27,6 +29,10 @@ from lamina.tokenizers.limits import (
 )
 from lamina.tokenizers.pieces import PieceCutting
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
+from lamina.tokenizers.wordtable import TableRow, WordTable
+
+CORES = os.cpu_count() or 1
+MANY = 64  # texts that the Rust library reads on all cores
 
 
 class TextEncoder(PieceCutting):
@@ -122,6 +128,7 @@ class TextEncoder(PieceCutting):
         return found
 
     _targeting = False
+    _shared = False  # the Rust library's object is known outside, where it may be changed
 
     @property
     def is_fast(self) -> bool:
@@ -154,7 +161,8 @@ class TextEncoder(PieceCutting):
         self._check(job, fields)
         # Without a post-processor, the faster call forgets the token types of pairs.
         fast = not (single or presplit or fields.offsets or fields.overflow or self._backend.post_processor is None)
-        encodings = self._encode_rows(job, fast)
+        known = None if presplit or fields.offsets or fields.overflow else self._look_up(job, fast)
+        encodings: list[Any] = self._encode_rows(job, fast) if known is None else known
         owners: list[int] = []
         if fields.overflow:
             groups = [[encoding, *encoding.overflowing] for encoding in encodings]
@@ -164,7 +172,7 @@ class TextEncoder(PieceCutting):
         if fields.overflow:
             columns["overflow_to_sample_mapping"] = owners
         if notices and limits.max_length is None and self.model_max_length < LARGE:
-            self._warn_long(columns["input_ids"], notices)
+            notices.long(columns["input_ids"], self.model_max_length)
         if self._assembly.splitter is not None:
             self._follow_python(columns, job)
         if single and tensors is None and not fields.overflow:
@@ -172,7 +180,9 @@ class TextEncoder(PieceCutting):
             columns = {key: value if key == whole else value[0] for key, value in columns.items()}
         source = None
         if self._assembly.splitter is None:
-            source = partial(self._finish, None if fast else encodings, job, length, "left" if left else "right")
+            source = partial(
+                self._finish, None if fast or known is not None else encodings, job, length, "left" if left else "right"
+            )
         return BatchEncoding(columns, source, tensors)
 
     def _check(self, job: Job, fields: Fields) -> None:
@@ -191,6 +201,23 @@ class TextEncoder(PieceCutting):
             raise TokenizerError("Words already split need a tokenizer made with add_prefix_space=True, for this kind.")
         if fields.offsets and self._assembly.splitter is not None:
             raise TokenizerError("return_offsets_mapping is not available: this kind keeps no alignment with the text.")
+
+    def _look_up(self, job: Job, fast: bool) -> list[Encoding | TableRow] | None:
+        """Rows by the table of words, those it cannot tell by the Rust library; None where that is to read all."""
+        if self._table is False:
+            fits = self._assembly.splitter is None and self.recipe.switch is None and not self._shared
+            self._table = WordTable.of(self._backend) if fits else None
+        if self._table is None or (len(job.texts) >= MANY and CORES > 2):
+            return None
+        read, left = self._table.read, self.truncation_side == "left"
+        rows: list[Any] = [read(text, job.limits, job.add_special_tokens, left) for text in job.texts]
+        missing = [text for text, row in zip(job.texts, rows, strict=True) if row is None]
+        if not missing:
+            return rows
+        if not fast or not all(isinstance(text, str) for text in missing):
+            return None
+        others = iter(self._encode_rows(replace(job, texts=missing), fast))
+        return [next(others) if row is None else row for row in rows]
 
     def _encode_rows(self, job: Job, fast: bool) -> list[Encoding]:
         """The Rust library's encodings; `fast` ones know ids and masks only."""
@@ -230,7 +257,7 @@ class TextEncoder(PieceCutting):
             self._cut = wanted
 
     def _columns(
-        self, encodings: Sequence[Encoding], limits: Limits, fields: Fields, left: bool
+        self, encodings: Sequence[Encoding | TableRow], limits: Limits, fields: Fields, left: bool
     ) -> tuple[dict[str, Any], int | None]:
         """The lists a call returns, and the length they were padded to."""
         ids = [encoding.ids for encoding in encodings]
@@ -246,7 +273,7 @@ class TextEncoder(PieceCutting):
             columns["special_tokens_mask"] = [encoding.special_tokens_mask for encoding in encodings]
             fills["special_tokens_mask"] = 1
         if fields.offsets:
-            columns["offset_mapping"] = [encoding.offsets for encoding in encodings]
+            columns["offset_mapping"] = [encoding.offsets for encoding in encodings if isinstance(encoding, Encoding)]
             fills["offset_mapping"] = (0, 0)
         length = None
         if limits.padding:
@@ -271,12 +298,3 @@ class TextEncoder(PieceCutting):
                     pad_token=self.pad_token or "",
                 )
         return encodings
-
-    def _warn_long(self, rows: list[list[int]], notices: Notices) -> None:
-        longest = max(map(len, rows))
-        if longest > self.model_max_length > 0:
-            notices.once(
-                "long",
-                f"A text of {longest} tokens is longer than the {self.model_max_length} this model takes. "
-                "Pass truncation=True, or the model will fail.",
-            )

@@ -70,6 +70,16 @@ class Notices:
             self.given.add(name)
             logger.warning(message)
 
+    def long(self, rows: Sequence[Sequence[int]], most: int) -> None:
+        """Say once that a row is longer than the model takes."""
+        longest = max(map(len, rows))
+        if longest > most > 0:
+            self.once(
+                "long",
+                f"A text of {longest} tokens is longer than the {most} this model takes. "
+                "Pass truncation=True, or the model will fail.",
+            )
+
 
 def choose(argument: str, value: Any, table: dict[Any, str | None]) -> str | None:
     """The meaning of an argument that takes booleans and names."""

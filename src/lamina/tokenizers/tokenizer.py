@@ -61,7 +61,8 @@ class Tokenizer(IdRows):
 
     @property
     def backend_tokenizer(self) -> Backend:
-        """The Rust library's object."""
+        """The Rust library's object, which may be changed from here on: it alone reads texts then."""
+        self._shared, self._table = True, None
         return self._backend
 
     def encode(self, text: Any, text_pair: Any = None, **options: Any) -> Any:
@@ -246,13 +247,15 @@ class Tokenizer(IdRows):
         return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_lock"} | {"recipe": self.recipe.name}
+        kept = {key: value for key, value in self.__dict__.items() if key not in ("_lock", "_table")}
+        return kept | {"recipe": self.recipe.name}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.recipe = RECIPES[state["recipe"]]
         self._lock = threading.RLock()
         self._backend = self._assembly.backend
+        self._table = False
 
     def __repr__(self) -> str:
         return (

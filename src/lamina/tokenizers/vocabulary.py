@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import overload
+from typing import Literal, overload
 
 from tokenizers import AddedToken
 
 from lamina.errors import TokenizerError
 from lamina.tokenizers.files import backend_errors
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
+from lamina.tokenizers.wordtable import WordTable
 
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
@@ -58,6 +59,7 @@ class Vocabulary:
         self._special: dict[str, str | AddedToken] = {r: options[r] for r in ROLES if options.get(r) is not None}
         self._additional: list[str | AddedToken] = list(options.get("additional_special_tokens") or [])
         self._role_ids: dict[str, int | None] = {}
+        self._table: WordTable | Literal[False] | None = False  # None: there can be none
         self._refresh()
 
     def _set_role(self, role: str, value: str | AddedToken | None) -> None:
@@ -75,6 +77,7 @@ class Vocabulary:
         added = self._backend.get_added_tokens_decoder()
         self._added_ids = set(added)
         self._added = {token.content: token for token in added.values()}
+        self._table = False  # to be made anew
 
     def _id(self, token: str) -> int | None:
         index = self._backend.token_to_id(token)
