@@ -19,6 +19,7 @@ from ..nn.model import Model
 from .capabilities import has
 from .int8 import Int8Linear, RowInt8Linear
 from .linears import Activation, FrozenLinear, PackedLinear
+from .memory import give_back_freed
 from .weight_only import GROUP, Int4Linear, Int8WeightLinear
 
 PRECISIONS = ("fp32", "fp32-packed", "bf16", "int8", "int8-accurate", "int8-weights", "int4", "auto")
@@ -98,6 +99,7 @@ class Freezer:
         if place is not None:
             with torch.inference_mode(False), torch.no_grad():
                 place.swap(self.make(place))
+            give_back_freed()
 
     def finish(self) -> None:
         """Swap those that are left."""
