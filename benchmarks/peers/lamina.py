@@ -10,6 +10,7 @@ import torch
 import lamina
 from lamina.inference.batching import run_by_length
 from lamina.inference.budget import token_budget
+from lamina.inference.workers import runs_apart, side_by_side
 from lamina.nn.packing import read_packed
 from lamina.pipelines.rows import Row, pack_rows
 
@@ -30,14 +31,16 @@ def encode(case: dict[str, Any], precision: str | None = None, dtype: str = "flo
     rows = [Row({"input_ids": ids}) for ids in case["ids"]]
     budget = token_budget(model.device.type)
 
+    @torch.inference_mode()
     def read(batch: list[Row]) -> list[torch.Tensor]:
         packed, lengths = pack_rows(batch, model.device)
         states = read_packed(model, packed.inputs["input_ids"], lengths).last_hidden_state
         return [each[0] for each in packed.own(states)]
 
+    each = side_by_side if runs_apart(model) else map
+
     def run() -> list[torch.Tensor]:
-        with torch.inference_mode():
-            found = run_by_length(rows, read, len, tokens=budget, packed=True)
+        found = run_by_length(rows, read, len, tokens=budget, packed=True, each=each)
         if model.device.type != "cpu":
             torch.cuda.synchronize()
         return found

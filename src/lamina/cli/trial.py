@@ -17,6 +17,7 @@ from ..auto import find
 from ..auto.classes import architectures
 from ..inference.batching import run_by_length
 from ..inference.budget import measure_budget, token_budget
+from ..inference.workers import runs_apart, side_by_side
 from ..nn.packing import packable, read_packed
 
 ROUNDS = 3
@@ -67,6 +68,7 @@ def measure_reading(model: Any, trial: Trial) -> dict[str, Any]:
     """All texts in batches by length, and the middle one by itself."""
     rows = trial.rows
 
+    @torch.inference_mode()
     def read(batch: list[list[int]]) -> list[Tensor]:
         ids = torch.tensor([token for row in batch for token in row], device=trial.device)
         if not packable(model):
@@ -76,7 +78,8 @@ def measure_reading(model: Any, trial: Trial) -> dict[str, Any]:
 
     def whole(tokens: int) -> list[Tensor]:
         size = None if packable(model) else 1
-        return run_by_length(rows, read, len, tokens=tokens, batch_size=size, packed=True)
+        each = side_by_side if packable(model) and runs_apart(model) else map
+        return run_by_length(rows, read, len, tokens=tokens, batch_size=size, packed=True, each=each)
 
     found: dict[str, Any] = {}
     if trial.tuned:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 TOKENS = 1024  # of one batch: past this a CPU gains nothing and its caches lose
 WINDOW = 256  # inputs looked at together: enough to sort well, few enough to hold in memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Each = Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]]
 
 
 def plan_batches(
@@ -44,14 +45,16 @@ def run_by_length(
     tokens: int = TOKENS,
     batch_size: int | None = None,
     packed: bool = False,
+    each: Each = map,
 ) -> list[Result]:
     """What `run` makes of every row, in the order of `rows`, called on batches of like length.
 
-    `run` gets a list of rows and returns one result for each.
+    `run` gets a list of rows and returns one result for each. `each` calls it on every batch, as `map` does.
     """
     found: dict[int, Result] = {}
-    for batch in plan_batches([length(row) for row in rows], tokens, batch_size, packed=packed):
-        found.update(zip(batch, run([rows[number] for number in batch]), strict=True))
+    batches = plan_batches([length(row) for row in rows], tokens, batch_size, packed=packed)
+    for batch, results in zip(batches, each(run, [[rows[n] for n in batch] for batch in batches]), strict=True):
+        found.update(zip(batch, results, strict=True))
     return [found[number] for number in range(len(rows))]
 
 
