@@ -18,7 +18,7 @@ WANTED = {
     "minilm": {"fp32-packed": 4.65, "int8": 8.2, "int8-accurate": 6.6},
     "bert-base": {"fp32-packed": 3.3, "int8": 8.7},
 }
-NEAR = {"int8": 0.994, "int8-accurate": 0.997}  # mean cosine that goes with the promise
+NEAR = {"int8": 0.994, "int8-accurate": 0.997, "bf16": 0.999}  # mean cosine that goes with the promise
 
 
 def bound(rows: list[list[int]], layers: int, hidden: int, inner: int) -> Bound:
@@ -40,6 +40,17 @@ def contenders(name: str) -> list[Contender]:
         Contender("onnxruntime int8", "onnxruntime:encode", {"precision": "int8", "fuse": False}, "int8"),
         Contender("openvino fp32", "openvino:encode"),
     ]
+    peers += [
+        Contender(
+            f"{engine} {precision}, passes side by side", f"{engine}:encode", {**options, "apart": True}, precision
+        )
+        for engine, precision, options in (
+            ("ctranslate2", "fp32", {}),
+            ("ctranslate2", "int8", {"precision": "int8"}),
+            ("onnxruntime", "fp32", {}),
+            ("onnxruntime", "int8", {"precision": "int8", "fuse": False}),
+        )
+    ]
     ours = [
         Contender(
             f"lamina {precision}",
@@ -49,7 +60,7 @@ def contenders(name: str) -> list[Contender]:
             wanted.get(precision),
             cosine=NEAR.get(precision, 0.9999),
         )
-        for precision in ("fp32", "fp32-packed", "int8", "int8-accurate")
+        for precision in ("fp32", "fp32-packed", "bf16", "int8", "int8-accurate")
     ]
     return peers + ours
 

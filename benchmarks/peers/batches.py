@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 ROWS, TOKENS = 32, 1024
 
@@ -30,3 +32,12 @@ def padded(
     width = max(len(rows[number]) for number in batch)
     ids = [[*rows[number], *[filler] * (width - len(rows[number]))] for number in batch]
     return ids, [[1] * len(rows[number]) + [0] * (width - len(rows[number])) for number in batch]
+
+
+def every(read: Callable[[list[int]], Sequence[Any]], batches: list[list[int]], apart: int = 1) -> list[Any]:
+    """What `read` gives for each row, in their order; `apart` batches are read at once."""
+    found: dict[int, Any] = {}
+    with ThreadPoolExecutor(apart) as pool:
+        for batch, answers in zip(batches, (pool.map if apart > 1 else map)(read, batches), strict=True):
+            found.update(zip(batch, answers, strict=True))
+    return [found[number] for number in range(len(found))]

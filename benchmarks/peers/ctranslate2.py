@@ -12,7 +12,7 @@ import numpy as np
 from ctranslate2.converters import TransformersConverter
 
 from ..worker import Work
-from .batches import arrange, padded
+from .batches import arrange, every, padded
 
 KINDS = {"fp32": "float32", "int8": "int8"}
 
@@ -66,22 +66,25 @@ def converted(case: dict[str, Any], precision: str) -> str:
     return str(target)
 
 
-def encode(case: dict[str, Any], precision: str = "fp32", policy: str = "budget") -> Work:
-    options = {"compute_type": KINDS[precision], "intra_threads": case["threads"], "inter_threads": 1}
+def encode(case: dict[str, Any], precision: str = "fp32", policy: str = "budget", apart: bool = False) -> Work:
+    """`apart`: as many batches at once as there are threads, each on one of them."""
+    at_once = case["threads"] if apart else 1
+    threads = {"intra_threads": case["threads"] // at_once, "inter_threads": at_once}
+    options = {"compute_type": KINDS[precision], **threads}
     encoder = ctranslate2.Encoder(converted(case, precision), device="cpu", **options)
     rows = case["ids"]
 
-    def run() -> list[Any]:
-        found: dict[int, Any] = {}
-        for batch in arrange(rows, policy):
-            ids, _ = padded(rows, batch)
-            lengths = np.array([len(rows[number]) for number in batch], dtype=np.int32)
-            view = ctranslate2.StorageView.from_array(np.array(ids, dtype=np.int32))
-            output = encoder.forward_batch(view, ctranslate2.StorageView.from_array(lengths))
-            found.update(zip(batch, np.array(output.last_hidden_state)[:, 0], strict=True))
-        return [found[number] for number in range(len(rows))]
+    def read(batch: list[int]) -> Any:
+        ids, _ = padded(rows, batch)
+        lengths = np.array([len(rows[number]) for number in batch], dtype=np.int32)
+        view = ctranslate2.StorageView.from_array(np.array(ids, dtype=np.int32))
+        output = encoder.forward_batch(view, ctranslate2.StorageView.from_array(lengths))
+        return np.array(output.last_hidden_state)[:, 0]
 
-    return Work(run, lambda found: {"vectors": [vector.tolist() for vector in found]})
+    return Work(
+        lambda: every(read, arrange(rows, policy), at_once),
+        lambda found: {"vectors": [vector.tolist() for vector in found]},
+    )
 
 
 def generate(case: dict[str, Any], precision: str = "fp32", rows_at_once: int = 64) -> Work:

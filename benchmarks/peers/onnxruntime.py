@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from ..worker import Work
-from .batches import arrange, padded
+from .batches import arrange, every, padded
 from .export import exported
 
 
@@ -36,20 +36,23 @@ def narrowed(source: Path) -> Path:
     return target
 
 
-def encode(case: dict[str, Any], precision: str = "fp32", policy: str = "budget", fuse: bool = True) -> Work:
+def encode(
+    case: dict[str, Any], precision: str = "fp32", policy: str = "budget", fuse: bool = True, apart: bool = False
+) -> Work:
+    """`apart`: as many batches at once as there are threads, each on one of them."""
+    at_once = case["threads"] if apart else 1
     source = fused(case) if fuse else exported(case)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = case["threads"], 1
+    options.intra_op_num_threads, options.inter_op_num_threads = case["threads"] // at_once, 1
     file = source if precision == "fp32" else narrowed(source)
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     rows = case["ids"]
 
-    def run() -> list[Any]:
-        found: dict[int, Any] = {}
-        for batch in arrange(rows, policy):
-            ids, mask = (np.array(each, dtype=np.int64) for each in padded(rows, batch))
-            states = session.run(None, {"ids": ids, "mask": mask})[0]
-            found.update(zip(batch, states[:, 0], strict=True))
-        return [found[number] for number in range(len(rows))]
+    def read(batch: list[int]) -> Any:
+        ids, mask = (np.array(each, dtype=np.int64) for each in padded(rows, batch))
+        return session.run(None, {"ids": ids, "mask": mask})[0][:, 0]
 
-    return Work(run, lambda found: {"vectors": [vector.tolist() for vector in found]})
+    return Work(
+        lambda: every(read, arrange(rows, policy), at_once),
+        lambda found: {"vectors": [vector.tolist() for vector in found]},
+    )
