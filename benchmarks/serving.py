@@ -27,7 +27,16 @@ def contender(name: str, python: object, command: list[str], clients: int, **opt
 def theirs(clients: int, options: argparse.Namespace) -> list[Contender]:
     """The reference without batching, and two servers that batch; all with the reference's own kernels."""
     arguments = ["{folder}", "{port}", "{threads}"]
-    infinity = ["-m", "infinity_emb", "v2", "--model-id", "{folder}", "--port", "{port}", "--host", "127.0.0.1"]
+    infinity = [
+        str(INFINITY.with_name("infinity_emb")),
+        "v2",
+        "--model-id",
+        "{folder}",
+        "--port",
+        "{port}",
+        "--host",
+        "127.0.0.1",
+    ]
     infinity += ["--engine", "torch", "--device", "cpu", "--served-model-name", "served", "--no-bettertransformer"]
     batched = ["-m", "benchmarks.servers.litserve_batched", *arguments]
     return [

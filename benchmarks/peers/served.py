@@ -38,9 +38,9 @@ def embed(
     if not Path(python).exists():
         raise ImportError(f"{python} is not there: run `make bench`")
     server = Server("127.0.0.1", free_port())
-    start(case, [python, *command], server)
+    process = start(case, [python, *command], server)
     requests = [server.post(path, BODIES[body](text)) for text in case["texts"]]
-    asyncio.run(first_answer(server, requests[0]))
+    asyncio.run(first_answer(process, server, requests[0]))
     spent = {"seconds": 0.0}
 
     def run() -> list[Answer]:
@@ -94,10 +94,12 @@ def start(case: dict[str, Any], command: list[str], server: Server, own_group: b
     )
 
 
-async def first_answer(server: Server, request: bytes) -> None:
+async def first_answer(process: subprocess.Popen[bytes], server: Server, request: bytes) -> None:
     """Wait until the server answers; raises ImportError where it never does, as for an engine that is not there."""
     until, last = time.perf_counter() + PATIENCE, "no answer"
     while time.perf_counter() < until:
+        if process.poll() is not None:
+            raise ImportError(f"the server ended with {process.returncode} before it answered: {last}")
         try:
             answer = await ask(server, request)
         except (OSError, EOFError) as error:
