@@ -46,7 +46,7 @@ def explain_errors(errors: Sequence[Any], known: type[Parameters] | None = None)
             found.append(f"there is no parameter {place!r}; there are {', '.join(known.model_fields) or 'none'}")
         elif one["type"] == "missing":
             found.append(f"{place or 'the body'} is missing")
-        elif one["type"] == "model_attributes_type" and not place:
+        elif one["type"] in ("model_type", "model_attributes_type") and not place:
             found.append("the body must be a JSON object, sent as application/json")
         elif one["type"] == "json_invalid":
             found.append("the body is no JSON")

@@ -31,13 +31,13 @@ from .openai_schemas import (
     ModelRecord,
     OpenAIError,
 )
-from .targets import REFUSALS, Target, scopes, serving_of
+from .targets import REFUSALS, Target, new_router, scopes, serving_of
 
 
 def router() -> APIRouter:
     """/v1/models, /v1/embeddings and /v1/completions, at the root and under each model."""
     refusals = {status: {**said, "model": OpenAIError} for status, said in REFUSALS.items()}
-    made = APIRouter(tags=["openai"], responses=refusals)
+    made = new_router("openai", refusals)
     for prefix, choice in scopes():
         _add_models(made, prefix, Depends(choice))
         _add_embeddings(made, prefix, Depends(choice))
