@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from typing import Annotated, Any
 
 import pytest
@@ -16,6 +17,7 @@ from lamina.serving.schemas import TaskRequest
 
 from .asgi import Exchange, run, started
 from .fakes import FakeServed, FakeStages
+from .running import in_thread
 
 
 @pytest.mark.parametrize(
@@ -91,3 +93,19 @@ def test_addresses_lead_where_they_say(path: str, status: int) -> None:
     answer = run(ask())
     assert answer.status == status
     assert status == 200 or answer.json.keys() == {"error", "error_type"} or "/v1" in path
+
+
+@pytest.mark.parametrize(("path", "status"), [("/", 200), ("/health", 200), ("/models/a/b", 200), ("/nowhere", 404)])
+def test_head_is_get_without_its_body(path: str, status: int) -> None:
+    with in_thread(app()) as running:
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=30)
+        found = []
+        for method in ("HEAD", "GET"):
+            connection.request(method, path)
+            with connection.getresponse() as answer:
+                found.append((answer.status, answer.headers["Content-Length"], len(answer.read())))
+        connection.close()
+    (head, said, read), (whole, length, size) = found
+    assert head == whole == status
+    assert (said, read) == (length, 0)
+    assert size == int(length)

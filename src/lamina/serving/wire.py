@@ -51,7 +51,8 @@ def explain_errors(errors: Sequence[Any], known: type[Parameters] | None = None)
         elif one["type"] == "json_invalid":
             found.append("the body is no JSON")
         else:
-            found.append(f"{place}: {one['msg'][:200]}" if place else one["msg"][:200])
+            words = one["msg"].removeprefix("Value error, ")[:200]
+            found.append(f"{place}: {words}" if place else words)
     return "; ".join(dict.fromkeys(found[:3]))
 
 
