@@ -17,7 +17,7 @@ from ..pipelines.staged import Prepared, Staged
 from .admission import Permit
 from .batcher import Work, pieces_of
 from .engine import log_failure
-from .errors import BackendFailed, Invalid, Overloaded, Refusal, shut_down
+from .errors import BackendFailed, Invalid, Refusal, shut_down, shutting_down
 from .models import Served
 from .state import Serving
 from .waiting import deadline_of, unless_gone
@@ -203,7 +203,7 @@ class Asked:
 def ask(serving: Serving, question: Question) -> Asked:
     """Let a question in and have it read; raises what refuses it. `release` must follow, whatever happens."""
     if serving.draining:
-        raise Overloaded("the server is shutting down; ask another one", retry_after=5)
+        raise shutting_down()
     if not question.items:
         raise Invalid("the list of inputs is empty")
     permit = serving.admission.enter(len(question.items), _characters(question.items))

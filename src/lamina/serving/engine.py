@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from .errors import BackendFailed, Overloaded, shut_down
+from .errors import BackendFailed, shut_down, shutting_down
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Engine:
         call = _Call(function, args, asyncio.get_running_loop().create_future())
         with self._signal:
             if self.stopping or not self.alive:
-                raise Overloaded("the server is shutting down", retry_after=5)
+                raise shutting_down()
             self._calls.append(call)
             self._signal.notify()
         result: Result = await call.future

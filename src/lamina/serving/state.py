@@ -15,7 +15,7 @@ from .admission import Admission
 from .batcher import Batcher
 from .continuous import Writer
 from .engine import Engine
-from .errors import Invalid, NotFound, Overloaded, Refusal, shut_down
+from .errors import Invalid, NotFound, Overloaded, Refusal, shut_down, shutting_down
 from .metrics import Metrics
 from .models import Served
 from .settings import ServeSettings
@@ -135,7 +135,7 @@ class Serving:
     async def read(self, function: Callable[[], Result], inputs: int = 1, characters: int = 0) -> Result:
         """What `function()` makes of so many inputs, on a text thread; raises Invalid where they make no sense."""
         if self.draining:
-            raise Overloaded("the server is shutting down; ask another one", retry_after=5)
+            raise shutting_down()
         permit = self.admission.enter(inputs, characters)
         try:
             return await asyncio.wrap_future(self.texts.submit(function))
