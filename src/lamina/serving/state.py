@@ -138,7 +138,18 @@ class Serving:
             raise shutting_down()
         permit = self.admission.enter(inputs, characters)
         try:
-            return await asyncio.wrap_future(self.texts.submit(function))
+            return await self.on_text_thread(function)
+        finally:
+            permit.leave()
+
+    async def on_text_thread(self, function: Callable[[], Result]) -> Result:
+        """What `function()` gives, off the event loop; raises Invalid for what makes no sense."""
+        try:
+            step = self.texts.submit(function)
+        except RuntimeError:  # the pool is closed
+            raise shut_down() from None
+        try:
+            return await asyncio.wrap_future(step)
         except Refusal:
             raise
         except asyncio.CancelledError:
@@ -147,8 +158,6 @@ class Serving:
             raise
         except LaminaError as error:
             raise Invalid(str(error)) from None
-        finally:
-            permit.leave()
 
     async def first(self, able: Callable[[Served], bool], what: str) -> Served:
         """The first model of which `able` is true, for addresses that name none; raises NotFound."""

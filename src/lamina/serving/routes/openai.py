@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,8 @@ def _add_completions(made: APIRouter, prefix: str, choice: Any) -> None:
             listening = await listen(serving, asked.question(listening=True), request)
             return EventStream(_events(listening, asked), request.url.path, listening.close, headers)
         found = await answer(serving, asked.question(), request)
-        return Json(asked.whole(found), headers=found.headers(headers["x-compute-type"]))
+        content = await serving.on_text_thread(partial(asked.whole, found))
+        return Json(content, headers=found.headers(headers["x-compute-type"]))
 
 
 def _chosen(target: Target, name: str | None) -> Target:
