@@ -119,13 +119,14 @@ async def _events(listening: Listening, asked: WritingRequest) -> AsyncGenerator
     paired = bool(asked.served.pipeline.model.config.is_encoder_decoder)
     prompt = prompt_ids(listening.prepared, 0, paired)
     pieces, parts, index = Detokenizer(tokenizer, prompt), list[str](), 0
+    special = set(tokenizer.all_special_ids)
     async for _, token in listening.tokens():
         index += 1
         text = pieces.add(token.id) + (pieces.rest() if token.ending else "")
         parts.append(text)
-        told: dict[str, Any] = {"index": index, "token": token_record(tokenizer, token, text)}
+        told: dict[str, Any] = {"index": index, "token": token_record(special, token, text)}
         if token.top:
-            told["top_tokens"] = top_records(tokenizer, token)
+            told["top_tokens"] = top_records(tokenizer, special, token)
         told |= {"generated_text": None, "details": None}
         if token.ending is not None:
             shown = asked.prompts[0] if given.get("return_full_text") else ""
