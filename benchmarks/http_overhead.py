@@ -17,9 +17,9 @@ from .cold_start import SENTENCE, checkpoint
 from .harness import RESULTS, alone, machine, parse
 from .load import Server, in_turns
 from .peers.served import first_answer, free_port, start
-from .worker import group_seconds
 
 MOST = 1e-3  # seconds
+TURNS = 10  # of both sides in a round: the model needs ten times as long as what is looked for
 
 
 class OverHttp:
@@ -28,16 +28,16 @@ class OverHttp:
     def __init__(self, case: dict[str, Any]):
         self.server = Server("127.0.0.1", free_port())
         command = [sys.executable, "-m", "lamina", "serve", "{folder}", "--port", "{port}"]
-        self.process = start(case, command, self.server, own_group=True)
+        self.process = start(case, command, self.server)
         self.request = self.server.post("/", {"inputs": SENTENCE})
         asyncio.run(first_answer(self.process, self.server, self.request))
 
     def seconds(self, count: int) -> float:
         """CPU seconds that the server needs for one of `count` requests."""
-        before = group_seconds(self.process.pid)
+        before = cpu_seconds(self.process.pid)
         answers = asyncio.run(in_turns(self.server, [self.request] * count, 1))
         assert all(answer.status == 200 for answer in answers)
-        return (group_seconds(self.process.pid) - before) / count
+        return (cpu_seconds(self.process.pid) - before) / count
 
     def close(self) -> None:
         self.process.kill()
@@ -63,11 +63,16 @@ class InProcess:
         return (time.process_time() - before) / count
 
 
-def measure(case: dict[str, Any], count: int, rounds: int) -> tuple[list[float], list[float]]:
-    """CPU seconds of a request and of a call, in turns; the first round warms up."""
+def cpu_seconds(pid: int) -> float:
+    """CPU time of all threads of another process, to the nanosecond; Linux makes a clock's number of a process's."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def measure(case: dict[str, Any], count: int, turns: int) -> tuple[list[float], list[float]]:
+    """CPU seconds of a request and of a call, in turns; the first ones warm up."""
     over, within = OverHttp(case), InProcess(case)
     try:
-        pairs = [(over.seconds(count), within.seconds(count)) for _ in range(rounds + 1)][1:]
+        pairs = [(over.seconds(count), within.seconds(count)) for _ in range(turns + 2)][2:]
     finally:
         over.close()
     return [served for served, _ in pairs], [called for _, called in pairs]
@@ -76,18 +81,20 @@ def measure(case: dict[str, Any], count: int, rounds: int) -> tuple[list[float],
 def main() -> None:
     options: argparse.Namespace = parse("http_overhead")
     # One thread: threads that wait for each other spin, and the share of it differs from run to run.
-    case, count = {"folder": checkpoint(), "threads": 1}, 20 if options.smoke else 500
+    case = {"folder": checkpoint(), "threads": 1}
     with alone():
-        served, called = measure(case, count, options.rounds)
-    # Of each round by itself: what disturbs the machine for a while disturbs both sides of it.
-    beyond = statistics.median(over - alone for over, alone in zip(served, called, strict=True))
+        served, called = measure(case, 10 if options.smoke else 50, TURNS * options.rounds)
+    # Of each turn by itself: what disturbs the machine for a while disturbs both sides of it.
+    beyond = [over - alone for over, alone in zip(served, called, strict=True)]
+    quartiles = statistics.quantiles(beyond, n=4)
     result = {
         "machine": machine(case["threads"]),
         "over_http_s": served,
         "pipeline_s": called,
-        "beyond_s": beyond,
+        "beyond_s": quartiles[1],
+        "beyond_quartiles_s": quartiles,
         "most_s": MOST,
-        "met": beyond <= MOST,
+        "met": quartiles[1] <= MOST,
     }
     text = json.dumps(result, indent=1) + "\n"
     print(text, end="")

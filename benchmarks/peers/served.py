@@ -78,8 +78,8 @@ def free_port() -> int:
     return port
 
 
-def start(case: dict[str, Any], command: list[str], server: Server, own_group: bool = False) -> subprocess.Popen[bytes]:
-    """The server; the harness ends it with this process's group, where it gets none of its own."""
+def start(case: dict[str, Any], command: list[str], server: Server) -> subprocess.Popen[bytes]:
+    """The server; it ends with this process, or with its group."""
     filled = {"{folder}": case["folder"], "{port}": str(server.port), "{threads}": str(case["threads"])}
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, str(case["threads"])), "HF_HUB_OFFLINE": "1"}
@@ -90,7 +90,6 @@ def start(case: dict[str, Any], command: list[str], server: Server, own_group: b
         env=environment,
         stdin=subprocess.DEVNULL,
         preexec_fn=end_with_parent,
-        start_new_session=own_group,
     )
 
 

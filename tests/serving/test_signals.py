@@ -19,6 +19,7 @@ from lamina.serving import Limits
 from .running import OwnProcess, own_process
 
 LONG = " ".join(["The old man said that prices rose in Berlin."] * 20)
+TEXTS = 32  # that keep the server busy for a while
 PATIENCE = 30.0  # seconds in which a machine with other things to do must have begun what it was asked
 
 
@@ -70,9 +71,9 @@ async def status(connection: Connection, request: bytes) -> int | None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_was_begun_is_finished(checkpoint: Callable[[str], Path], number: signal.Signals) -> None:
     with own_process(f"minilm={checkpoint('minilm')}") as running:
-        answer, told = asyncio.run(told_to_end(running, number, 48))
+        answer, told = asyncio.run(told_to_end(running, number, TEXTS))
         assert answer.status == 200
-        assert len(answer.json()) == 48
+        assert len(answer.json()) == TEXTS
         assert set(told[:2]) <= {503, None}, "/ready says yes while the server ends"
         assert set(told[2:]) <= {429, 503, None}, "new work was taken while the server ends"
         assert running.process.wait(PATIENCE) == 0
