@@ -13,7 +13,7 @@ from .harness import ROOT, Contender, Row, main
 from .inputs import skewed_prose
 from .models import minilm
 
-TEXTS = {1: 64, 8: 512, 64: 1024}  # by how many clients share them
+TEXTS = {1: 64, 8: 256, 64: 768}  # by how many clients share them
 WANTED = {"transformers": 5.0, "LitServe": 1.2, "Infinity": 1.2}  # from as many clients on as fill a batch
 FULL = 8
 INFINITY = ROOT / ".cache" / "bench-infinity" / "bin" / "python"  # wants older versions of what the others use
@@ -27,7 +27,16 @@ def contender(name: str, python: object, command: list[str], clients: int, **opt
 def theirs(clients: int, options: argparse.Namespace) -> list[Contender]:
     """The reference without batching, and two servers that batch; all with the reference's own kernels."""
     arguments = ["{folder}", "{port}", "{threads}"]
-    infinity = ["-m", "infinity_emb", "v2", "--model-id", "{folder}", "--port", "{port}", "--host", "127.0.0.1"]
+    infinity = [
+        str(INFINITY.with_name("infinity_emb")),
+        "v2",
+        "--model-id",
+        "{folder}",
+        "--port",
+        "{port}",
+        "--host",
+        "127.0.0.1",
+    ]
     infinity += ["--engine", "torch", "--device", "cpu", "--served-model-name", "served", "--no-bettertransformer"]
     batched = ["-m", "benchmarks.servers.litserve_batched", *arguments]
     return [
@@ -53,7 +62,7 @@ def rows(options: argparse.Namespace) -> list[Row]:
     options.no_realtime = True
     found = []
     for clients, count in TEXTS.items():
-        texts = skewed_prose(8 * clients if options.smoke else count)
+        texts = skewed_prose(max(16, clients) if options.smoke else count)
         case = {**minilm(), "texts": texts}
         who = [*theirs(clients, options), *(ours(each, clients) for each in ("fp32", "fp32-packed", "int8"))]
         name = f"MiniLM over HTTP, {clients} client{'s' * (clients > 1)}"

@@ -21,10 +21,14 @@ QUIET = (  # chromium calls its maker's services otherwise
 )
 
 
+def node_program() -> str:
+    """Node; skips the test where it is missing."""
+    return shutil.which("node") or pytest.skip("node is not installed")
+
+
 def node_modules() -> Path:
-    """Where the JavaScript packages lie; skips the test where npm, or the packages, are missing."""
-    if shutil.which("node") is None:
-        pytest.skip("node is not installed")
+    """Where the JavaScript packages lie; skips the test where they, or node, are missing."""
+    node_program()
     if not (NODE / "node_modules").is_dir():
         pytest.skip("the packages of tests/node/package.json are not installed: run scripts/outside")
     return NODE / "node_modules"

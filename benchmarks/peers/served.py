@@ -38,9 +38,9 @@ def embed(
     if not Path(python).exists():
         raise ImportError(f"{python} is not there: run `make bench`")
     server = Server("127.0.0.1", free_port())
-    start(case, [python, *command], server)
+    process = start(case, [python, *command], server)
     requests = [server.post(path, BODIES[body](text)) for text in case["texts"]]
-    asyncio.run(first_answer(server, requests[0]))
+    asyncio.run(first_answer(process, server, requests[0]))
     spent = {"seconds": 0.0}
 
     def run() -> list[Answer]:
@@ -78,8 +78,8 @@ def free_port() -> int:
     return port
 
 
-def start(case: dict[str, Any], command: list[str], server: Server, own_group: bool = False) -> subprocess.Popen[bytes]:
-    """The server; the harness ends it with this process's group, where it gets none of its own."""
+def start(case: dict[str, Any], command: list[str], server: Server) -> subprocess.Popen[bytes]:
+    """The server; it ends with this process, or with its group."""
     filled = {"{folder}": case["folder"], "{port}": str(server.port), "{threads}": str(case["threads"])}
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, str(case["threads"])), "HF_HUB_OFFLINE": "1"}
@@ -90,14 +90,15 @@ def start(case: dict[str, Any], command: list[str], server: Server, own_group: b
         env=environment,
         stdin=subprocess.DEVNULL,
         preexec_fn=end_with_parent,
-        start_new_session=own_group,
     )
 
 
-async def first_answer(server: Server, request: bytes) -> None:
+async def first_answer(process: subprocess.Popen[bytes], server: Server, request: bytes) -> None:
     """Wait until the server answers; raises ImportError where it never does, as for an engine that is not there."""
     until, last = time.perf_counter() + PATIENCE, "no answer"
     while time.perf_counter() < until:
+        if process.poll() is not None:
+            raise ImportError(f"the server ended with {process.returncode} before it answered: {last}")
         try:
             answer = await ask(server, request)
         except (OSError, EOFError) as error:

@@ -22,6 +22,10 @@ class Gate:
         self.batches: list[list[str]] = []
 
 
+class Panic(BaseException):
+    """What Rust code raises: no Exception."""
+
+
 class FakeStages(Staged):
     """Texts in, their lengths out; each character is a token."""
 
@@ -57,6 +61,8 @@ class FakeStages(Staged):
         assert self.gate.open.wait(20)
         if any("poison" in word for word in words):
             raise RuntimeError(f"cannot digest {words}")
+        if any("panic" in word for word in words):
+            raise Panic
         if any("huge" in word for word in words) and len(words) > 2:
             raise torch.OutOfMemoryError("out of memory")
         if any("boundless" in word for word in words):

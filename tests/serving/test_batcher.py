@@ -100,6 +100,20 @@ def test_a_single_input_that_is_too_large_for_memory_is_told_so() -> None:
     assert "memory" in answers[0].json["error"]
 
 
+def test_what_no_batch_can_survive_is_told_to_all_of_it_and_the_next_is_computed() -> None:
+    async def ask() -> list[Exchange]:
+        gate = Gate()
+        async with started(create_app(ServeSettings(), {"fake": FakeServed("fake", FakeStages(gate))})) as client:
+            first = client.begin("/", {"inputs": "panic"})
+            await until(gate.entered.is_set)
+            gate.open.set()
+            return [await first.end(), await client.post("/", {"inputs": "fine"})]
+
+    failed, fine = run(ask())
+    assert (failed.status, failed.json["error_type"]) == (424, "backend")
+    assert (fine.status, fine.json) == (200, [4])
+
+
 def test_one_request_with_many_inputs_gets_them_back_in_order() -> None:
     async def ask() -> Any:
         app = create_app(ServeSettings(limits=Limits(batch_tokens=8)), {"fake": FakeServed("fake", FakeStages())})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser import node_modules
+from tests.browser import node_modules, node_program
 
 from .calls import CALLS, GREEDY, assert_near, by_name
 from .running import Running
@@ -22,10 +21,9 @@ PROMPT = {"task": "text-generation", "inputs": "Berlin is", "parameters": GREEDY
 
 def run(script: str, given: Mapping[str, Any]) -> Any:
     """What a script of tests/serving/clients prints for `given`."""
-    node, packages = shutil.which("node"), node_modules()  # in this order: the second one skips without the first
     done = subprocess.run(
-        [str(node), str(CLIENTS / script)],
-        input=json.dumps({**given, "packages": str(packages.parent)}),
+        [node_program(), str(CLIENTS / script)],
+        input=json.dumps({**given, "packages": str(node_modules().parent)}),
         capture_output=True,
         text=True,
         timeout=120,

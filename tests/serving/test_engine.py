@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from lamina.serving.engine import Engine
-from lamina.serving.errors import Overloaded
+from lamina.serving.errors import BackendFailed, Overloaded
 
 from .asgi import run
+from .fakes import Panic
 
 
 class Lane:
@@ -20,7 +21,7 @@ class Lane:
     def __init__(self, engine: Engine, turns: int, order: list[str], name: str):
         self.engine, self.left, self.order, self.name = engine, turns, order, name
         self.abandoned: Exception | None = None
-        self.broken = False
+        self.broken: type[BaseException] | None = None
 
     def ready(self) -> bool:
         return self.left > 0
@@ -31,8 +32,8 @@ class Lane:
     def turn(self) -> None:
         self.left -= 1
         self.order.append(self.name)
-        if self.broken:
-            raise ValueError(self.name.upper())
+        if self.broken is not None:
+            raise self.broken(self.name.upper())
 
     def abandon(self, error: Exception) -> None:
         self.left, self.abandoned = 0, error
@@ -54,11 +55,17 @@ def test_lanes_take_turns() -> None:
     assert run(work()) == list("ababab")
 
 
+def panic() -> None:
+    raise Panic
+
+
 def test_a_call_runs_on_the_model_thread_and_its_failure_comes_back() -> None:
     async def work() -> tuple[str, str]:
         engine = Engine()
         engine.start(asyncio.get_running_loop())
         name = await engine.call(lambda: threading.current_thread().name)
+        with pytest.raises(BackendFailed):
+            await engine.call(panic)
         with pytest.raises(ZeroDivisionError) as caught:
             await engine.call(lambda: 1 // 0)
         engine.stop()
@@ -69,11 +76,14 @@ def test_a_call_runs_on_the_model_thread_and_its_failure_comes_back() -> None:
     assert run(work()) == ("lamina-model", "integer division or modulo by zero")
 
 
-def test_a_defect_in_one_lane_is_told_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ValueError, Panic])
+def test_a_defect_in_one_lane_is_told_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
     async def work() -> tuple[Lane, Lane]:
         engine, order = Engine(), list[str]()
         broken, sound = Lane(engine, 5, order, "broken"), Lane(engine, 5, order, "sound")
-        broken.broken = True
+        broken.broken = error
         engine.add(broken)
         engine.add(sound)
         engine.start(asyncio.get_running_loop())
@@ -85,7 +95,7 @@ def test_a_defect_in_one_lane_is_told_and_the_others_go_on(caplog: pytest.LogCap
 
     broken, _ = run(work())
     assert broken.abandoned is not None
-    assert "ValueError" in caplog.text
+    assert error.__name__ in caplog.text
     assert "BROKEN" not in caplog.text, "a message may quote what a client sent"
 
 
@@ -118,3 +128,29 @@ def test_stopping_gives_up_what_waits() -> None:
 
     _, lane = run(work())
     assert isinstance(lane.abandoned, Overloaded)
+
+
+def test_steps_are_taken_where_the_thread_sleeps_and_nowhere_else() -> None:
+    async def work() -> list[str]:
+        engine, order = Engine(), list[str]()
+        assert not engine.offer(lambda: None), "nobody is there to take it"
+        engine.start(asyncio.get_running_loop())
+        entered, held = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            order.append(threading.current_thread().name)
+            entered.set()
+            held.wait(5)
+
+        while not engine.offer(hold):  # it wakes up first
+            await asyncio.sleep(0.001)
+        while not entered.is_set():
+            assert not engine.offer(lambda: order.append("two at once"))
+            await asyncio.sleep(0.001)
+        assert not engine.offer(lambda: order.append("taken while it works"))
+        held.set()
+        engine.stop()
+        assert not engine.offer(lambda: order.append("taken after the end"))
+        return order
+
+    assert run(work()) == ["lamina-model"]

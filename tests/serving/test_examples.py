@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.browser import node_program
 
 from .running import Running
 
@@ -25,10 +24,7 @@ def test_the_python_client(server: Running) -> None:
 
 
 def test_the_javascript_client(server: Running) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    command = [node, str(EXAMPLES / "serve_client.mjs"), server.model("gpt2"), "Berlin is"]
+    command = [node_program(), str(EXAMPLES / "serve_client.mjs"), server.model("gpt2"), "Berlin is"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Berlin is")

@@ -276,6 +276,30 @@ def test_texts_survive_a_step_that_fails(
     assert run(together()) == expected
 
 
+def test_a_text_whose_token_cannot_be_written_fails_alone(
+    pipes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = {"do_sample": False, "max_new_tokens": 8, "clean_up_tokenization_spaces": False}
+    expected = alone(pipes["gpt2"], "Berlin is", **plain)
+    write = Writing.write
+
+    def broken(writing: Writing, *given: Any) -> Any:
+        if writing.job.prompt.length > 8 and len(writing.new) == 5:
+            raise RuntimeError("secret")
+        return write(writing, *given)
+
+    monkeypatch.setattr(Writing, "write", broken)
+
+    async def together() -> list[Any]:
+        async with started(app_of(pipes, "gpt2")) as client:
+            sent = [client.begin("/", {"inputs": one, "parameters": plain}) for one in ("Berlin is", PROMPTS[2])]
+            return [await exchange.end() for exchange in sent]
+
+    fine, failed = run(together())
+    assert (fine.status, fine.json[0]["generated_text"]) == (200, expected)
+    assert (failed.status, failed.json["error_type"]) == (424, "generation")
+
+
 def test_a_text_that_always_fails_is_told_so(pipes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     model = pipes["gpt2"].model
     monkeypatch.setattr(model, "step", Failing(model.step, RuntimeError("secret"), above=0))

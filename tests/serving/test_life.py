@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +14,14 @@ import pytest
 from lamina import pipeline
 from lamina.errors import HubError
 from lamina.serving import Limits, Served, ServeSettings, create_app
+from lamina.serving.answering import LITTLE
 from lamina.serving.errors import Overloaded
 from lamina.serving.lifecycle import Server, make_server
 
 from .asgi import Client, Exchange, run, started, until
 from .fakes import FakePipeline, FakeServed, FakeStages, Gate
+
+MANY = ["more than the model's own thread would read"] * (LITTLE + 1)
 
 
 class Late(FakeServed):
@@ -176,14 +180,17 @@ def test_stopping_waits_no_longer_than_it_may() -> None:
     assert begun.status in (200, 429)
 
 
-def test_a_second_signal_stops_at_once() -> None:
+def test_a_second_signal_stops_at_once_and_says_nothing_of_what_it_cuts_off(caplog: pytest.LogCaptureFixture) -> None:
     settings = ServeSettings()
     app = create_app(settings, {"fake": FakeServed("fake", FakeStages())})
     server = make_server(app, settings)
-    server.handle_exit(2, None)
-    assert server.serving.draining
-    server.handle_exit(2, None)
-    assert server.force_exit
+    with caplog.at_level(logging.INFO, logger="uvicorn.error"):  # and as it was afterwards
+        server.handle_exit(2, None)
+        assert server.serving.draining
+        server.handle_exit(2, None)
+        assert server.force_exit
+        logging.getLogger("uvicorn.error").error("Exception in ASGI application")
+    assert not caplog.records
 
 
 def test_a_question_that_nobody_reads_before_the_end_is_refused() -> None:
@@ -194,9 +201,9 @@ def test_a_question_that_nobody_reads_before_the_end_is_refused() -> None:
         app = create_app(ServeSettings(text_threads=1), {"fake": FakeServed("fake", FakeStages())})
         async with started(app) as client:
             client.serving.texts.submit(busy.wait, 10)
-            asked = client.begin("/", {"inputs": "never read"})
+            asked = client.begin("/", {"inputs": MANY})
             taken_apart = asyncio.ensure_future(client.serving.read(lambda: 1))
-            await until(lambda: client.serving.admission.inputs == 2)
+            await until(lambda: client.serving.admission.inputs == len(MANY) + 1)
             client.serving.stop()
             busy.set()
             with pytest.raises(Overloaded, match="has shut down"):
@@ -205,6 +212,27 @@ def test_a_question_that_nobody_reads_before_the_end_is_refused() -> None:
 
     (asked,) = run(stop())
     assert (asked.status, asked.json["error_type"]) == (429, "overloaded")
+
+
+def test_a_lone_question_needs_no_text_thread() -> None:
+    """While the model sleeps its own thread reads and finishes what is short, which saves two hand-overs."""
+
+    async def ask() -> tuple[Exchange, list[Exchange]]:
+        busy, gate = threading.Event(), Gate()
+        app = create_app(ServeSettings(text_threads=1), {"fake": FakeServed("fake", FakeStages(gate))})
+        async with started(app) as client:
+            client.serving.texts.submit(busy.wait, 10)
+            gate.open.set()
+            alone = await client.post("/", {"inputs": "short"})
+            others = [client.begin("/", {"inputs": inputs}) for inputs in (MANY, "a" * 5000)]
+            await until(lambda: client.serving.admission.inputs == len(MANY) + 1)
+            assert not any(other.task.done() for other in others)
+            busy.set()
+            return alone, [await other.end() for other in others]
+
+    alone, others = run(ask())
+    assert (alone.status, alone.json) == (200, [5])
+    assert [other.json for other in others] == [[len(MANY[0])] * len(MANY), [5000]]
 
 
 def test_a_question_that_comes_to_a_lane_after_the_end_is_refused() -> None:
@@ -224,7 +252,7 @@ def test_a_question_that_comes_to_a_lane_after_the_end_is_refused() -> None:
         stages = Slow()
         app = create_app(ServeSettings(), {"fake": FakeServed("fake", stages)})
         async with started(app) as client:
-            asked = client.begin("/", {"inputs": "read too late"})
+            asked = client.begin("/", {"inputs": MANY})
             await until(stages.reading.is_set)
             client.serving.stop()
             stages.may_end.set()

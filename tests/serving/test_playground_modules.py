@@ -16,6 +16,7 @@ import pytest
 
 from lamina.serving.playground import assets
 from lamina.serving.schemas import parameters_schema
+from tests.browser import node_program
 
 from .calls import CALLS, Call, assert_near
 from .running import Running
@@ -26,9 +27,7 @@ NASTY = 'It\'s "fine" – 좋아요 👩‍🍳 `$HOME` \\n %s !x'
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], Any]:
     """Runs a module in a folder with the pages' own modules; what it assigns to `found` comes back."""
-    executable = shutil.which("node")
-    if executable is None:
-        pytest.skip("node is not installed")
+    executable = node_program()
     folder = tmp_path_factory.mktemp("modules")
     (folder / "package.json").write_text('{"type": "module"}')
     for name, asset in assets().items():

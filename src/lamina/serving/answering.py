@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
-from starlette.types import Receive
 
 from ..errors import LaminaError
 from ..generation.job import Job
@@ -18,10 +17,13 @@ from ..pipelines.staged import Prepared, Staged
 from .admission import Permit
 from .batcher import Work, pieces_of
 from .engine import log_failure
-from .errors import BackendFailed, ClientGone, DeadlinePassed, Invalid, Overloaded, Refusal, shut_down
+from .errors import BackendFailed, Invalid, Refusal, shut_down, shutting_down
 from .models import Served
 from .state import Serving
+from .waiting import deadline_of, unless_gone
 from .writing import Wanted, Writing
+
+LITTLE, LITTLE_TEXT = 8, 4096  # inputs and characters that are read in less time than a hand-over is worth
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,15 @@ class Asked:
         self.writings: list[list[Writing]] = []
         self._prepared: Prepared | None = None
 
+    def begin(self) -> None:
+        """Have the question read: by a text thread, or where there is little to read and the model sleeps, by its own.
+
+        Raises RuntimeError where the pool is closed.
+        """
+        little = self.permit.inputs <= LITTLE and self.permit.characters <= LITTLE_TEXT
+        if not (little and self.serving.engine.offer(self.read)):
+            self.submit(self.read)
+
     def submit(self, step: Callable[..., None], *args: Any) -> None:
         """Have a step taken on a text thread; raises RuntimeError where the pool is closed."""
         self.serving.texts.submit(step, *args).add_done_callback(self._taken)
@@ -103,7 +114,8 @@ class Asked:
                 raise Invalid("only a text without beams can be told while it is written; set num_beams to 1")
             if stepwise:  # before `begun` is told: who listens counts the sequences then
                 self._make_writings([job for job in jobs if job is not None], work)
-            self._tell(self.begun, prepared)
+            if self.question.wanted.sink is not None:
+                self._tell(self.begun, prepared)
             if stepwise:
                 self.serving.writer(self.question.served).put([one for own in self.writings for one in own])
             else:
@@ -156,6 +168,9 @@ class Asked:
             error = work.error
             self.serving.engine.tell(lambda: _resolve(self.answered, error))
             return
+        if len(work.rows) <= LITTLE and self.serving.engine.idle:
+            self._finish(work)  # nobody waits for the model, so that handing over would cost more than it frees
+            return
         try:
             self.submit(self._finish, work)
         except RuntimeError:  # the pool is closed
@@ -188,13 +203,13 @@ class Asked:
 def ask(serving: Serving, question: Question) -> Asked:
     """Let a question in and have it read; raises what refuses it. `release` must follow, whatever happens."""
     if serving.draining:
-        raise Overloaded("the server is shutting down; ask another one", retry_after=5)
+        raise shutting_down()
     if not question.items:
         raise Invalid("the list of inputs is empty")
     permit = serving.admission.enter(len(question.items), _characters(question.items))
     asked = Asked(serving, question, permit)
     try:
-        asked.submit(asked.read)
+        asked.begin()
     except RuntimeError:  # the pool is closed
         permit.leave()
         raise shut_down() from None
@@ -202,8 +217,10 @@ def ask(serving: Serving, question: Question) -> Asked:
 
 
 def release(asked: Asked) -> None:
-    """Give back what a question holds; whatever of it is still to be computed is dropped."""
+    """Give back what a question holds, once; whatever of it is still to be computed is dropped."""
     permit = asked.permit
+    if permit.released:
+        return
     if not asked.answered.done():
         permit.cancelled = True
     if permit.started is not None:
@@ -220,40 +237,6 @@ async def answer(serving: Serving, question: Question, request: Request) -> Answ
         return found
     finally:
         release(asked)
-
-
-async def unless_gone(future: asyncio.Future[Any], receive: Receive, deadline: float, permit: Permit) -> Any:
-    """The result of `future`, as long as the client is there and the deadline has not passed."""
-    gone = asyncio.ensure_future(disconnected(receive))
-    left = max(deadline - (time.perf_counter() - permit.entered), 0.001)
-    try:
-        done, _ = await asyncio.wait({future, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-    if future in done:
-        return future.result()
-    permit.cancelled = True
-    if gone in done:
-        raise ClientGone("the client has left")
-    raise DeadlinePassed(f"no answer within {deadline:g} s; ask for less at once, or try again later")
-
-
-async def disconnected(receive: Receive) -> None:
-    """Return once the client has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def deadline_of(serving: Serving, request: Request) -> float:
-    """Seconds that this request may take: the server's, or fewer where the client says so in x-request-timeout."""
-    most = serving.settings.limits.deadline
-    try:
-        asked = float(request.headers.get("x-request-timeout", most))
-    except ValueError:
-        raise Invalid("x-request-timeout must be a number of seconds") from None
-    if not asked > 0:
-        raise Invalid("x-request-timeout must be a number of seconds above zero")
-    return min(asked, most)
 
 
 def _characters(items: Sequence[Any]) -> int:

@@ -50,6 +50,7 @@ def create_app(settings: ServeSettings, models: Mapping[str, Served] | None = No
     for room in rooms:
         # Not included but taken over: an included router costs every request a look at each of its addresses twice.
         app.router.routes.extend(room.router().routes)
+    app.router.routes.sort(key=lambda route: getattr(route, "path", "") != "/")  # the shortest address is found at once
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)

@@ -116,6 +116,7 @@ class Batcher:
         self.engine, self.metrics, self.model, self.tokens = engine, metrics, model, tokens
         self._learn = learn
         self._waiting: list[Piece] = []
+        self._taken: list[Piece] = []  # the batch at hand
         self._lock = Lock()
         self.suspect = False  # the last batch failed
 
@@ -150,10 +151,10 @@ class Batcher:
         self.metrics.batch(self.model, len(batch), cost, seconds)
 
     def abandon(self, error: Exception) -> None:
-        """Give up what waits."""
+        """Give up what waits, and what is left of the batch at hand."""
         with self._lock:
-            waiting, self._waiting = self._waiting, []
-        for piece in waiting:
+            given_up, self._waiting, self._taken = [*self._taken, *self._waiting], [], []
+        for piece in given_up:
             _fail(piece.work, error)
 
     def _take(self) -> list[Piece]:
@@ -163,7 +164,7 @@ class Batcher:
             dropped = len(self._waiting) - len(live)
             batch = choose(live, self.tokens, None if live[0].work.staged.pads or live[0].packs else 1) if live else []
             taken = set(map(id, batch))
-            self._waiting = [piece for piece in live if id(piece) not in taken]
+            self._waiting, self._taken = [piece for piece in live if id(piece) not in taken], batch
         if dropped:
             self.metrics.dropped(self.model, dropped)
         return batch

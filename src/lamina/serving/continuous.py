@@ -53,6 +53,7 @@ class Writer:
         self.sequences, self.tokens = sequences, tokens  # at most, at once: being written, of prompts being read
         self._learn = learn
         self._waiting: deque[Writing] = deque()
+        self._joining: list[Writing] = []  # those whose prompts are being read
         self._running: Running | None = None
         self.suspect = False  # the last pass failed
         self._joins = True  # sequences can join others of another length
@@ -87,9 +88,10 @@ class Writer:
     def abandon(self, error: Exception) -> None:
         """Give everything up."""
         running, self._running = self._running, None
-        for writing in [*(running.writings if running else ()), *self._waiting]:
+        for writing in [*(running.writings if running else ()), *self._joining]:
             self._fail(writing, error)
-        self._waiting.clear()
+        while self._waiting:  # one by one: others are put in meanwhile, and must not be dropped without a word
+            self._fail(self._waiting.popleft(), error)
 
     def _let_leave(self) -> None:
         """Take sequences that are over, or that nobody waits for any more, out of the batch."""
@@ -108,7 +110,7 @@ class Writer:
 
     def _let_join(self) -> bool:
         """Read the prompts of those that wait, as far as there is room, and write their first token."""
-        newcomers = self._newcomers()
+        self._joining = newcomers = self._newcomers()
         if not newcomers:
             return False
         for writing in newcomers:
@@ -204,7 +206,11 @@ class Writer:
             if isinstance(id, Exception):
                 self._fail(writing, _failure(id))
                 continue
-            token, seconds = writing.write(id, logits[number : number + 1])
+            try:
+                token, seconds = writing.write(id, logits[number : number + 1])
+            except Exception as error:
+                self._fail(writing, _failure(error))
+                continue
             self.metrics.wrote(self.id)
             self.metrics.token(self.id, seconds, first=len(writing.new) == 1)
             sink = writing.wanted.sink

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from .errors import BackendFailed, Overloaded, shut_down
+from .errors import BackendFailed, shut_down, shutting_down
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ class Engine:
     def __init__(self) -> None:
         self._lanes: list[Lane] = []
         self._calls: deque[_Call] = deque()
+        self._steps: deque[Callable[[], None]] = deque()
+        self._asleep = False
         self._signal = threading.Condition()
         self.stopping = False
         self.over = False  # all waiting work was given up, and none is taken
@@ -86,6 +88,23 @@ class Engine:
         with self._signal:
             self._signal.notify()
 
+    def offer(self, step: Callable[[], None]) -> bool:
+        """Have the model thread take a step at once if it sleeps, which saves a hand-over; False where it does not.
+
+        The step is taken even while the engine stops, and must not raise.
+        """
+        with self._signal:
+            if not self._asleep or self._steps or self.stopping:
+                return False
+            self._steps.append(step)
+            self._signal.notify()
+            return True
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for the model thread; for lanes, from there."""
+        return not self._calls and not any(lane.ready() for lane in self._lanes)
+
     def tell(self, message: Tell) -> None:
         """Run `message` on the event loop once the piece at hand is done; for lanes, from the model thread."""
         self._outbox.append(message)
@@ -95,7 +114,7 @@ class Engine:
         call = _Call(function, args, asyncio.get_running_loop().create_future())
         with self._signal:
             if self.stopping or not self.alive:
-                raise Overloaded("the server is shutting down", retry_after=5)
+                raise shutting_down()
             self._calls.append(call)
             self._signal.notify()
         result: Result = await call.future
@@ -112,11 +131,14 @@ class Engine:
     def _work(self) -> None:
         while True:
             with self._signal:
+                self._asleep = True
                 self._signal.wait_for(self._has_work)
+                self._asleep = False
                 if self.stopping:
                     break
-                lanes = list(self._lanes)
+            self._take_steps()
             self._run_calls()
+            lanes = list(self._lanes)
             for lane in lanes:
                 if lane.ready() and not self.stopping:
                     self._turn(lane)
@@ -124,12 +146,16 @@ class Engine:
         self._give_up()
 
     def _has_work(self) -> bool:
-        return self.stopping or bool(self._calls) or any(lane.ready() for lane in self._lanes)
+        return self.stopping or bool(self._steps) or not self.idle
+
+    def _take_steps(self) -> None:
+        while self._steps:
+            self._steps.popleft()()
 
     def _turn(self, lane: Lane) -> None:
         try:
             lane.turn()
-        except Exception as error:  # a defect of ours: those who wait must hear of it, and the thread must live on
+        except BaseException as error:  # a defect: those who wait must hear of it, and the thread must live on
             log_failure("a batch could not be computed", error)
             lane.abandon(BackendFailed("the model thread failed; the log says where"))
 
@@ -142,8 +168,8 @@ class Engine:
             return
         try:
             result = call.function(*call.args)
-        except Exception as error:
-            failure = error  # the name of an except clause ends with it
+        except BaseException as error:  # as above; what is no Exception, like a panic of Rust's, no future would take
+            failure = error if isinstance(error, Exception) else BackendFailed(type(error).__name__)
             self.tell(lambda: call.fail(failure))
         else:
             self.tell(lambda: call.finish(result))
@@ -163,6 +189,7 @@ class Engine:
         self.over = True  # before the lanes are given up: who puts work into one afterwards sees it
         for lane in self._lanes:
             lane.abandon(error)
+        self._take_steps()
         for call in self._calls:
             self.tell(lambda call=call: call.fail(error))  # type: ignore[misc]
         self._flush()

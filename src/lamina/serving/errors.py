@@ -70,6 +70,11 @@ class ClientGone(Refusal):
     status, kind = 499, "client_gone"
 
 
+def shutting_down() -> Overloaded:
+    """What is told to those who come while the server ends."""
+    return Overloaded("the server is shutting down; ask another one", retry_after=5)
+
+
 def shut_down() -> Overloaded:
     """What is told to those whose work is given up because the server ends."""
     return Overloaded("the server has shut down", retry_after=5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -122,20 +122,20 @@ def check_lengths(served: Served, task: str, options: dict[str, Any], limits: Li
             options["max_new_tokens"] = most
 
 
-def token_record(tokenizer: Any, token: Token, text: str) -> dict[str, Any]:
+def token_record(special: Set[int], token: Token, text: str) -> dict[str, Any]:
     """A token as text-generation-inference tells it."""
     return {
         "id": token.id,
         "text": text,
         "logprob": token.logprob,
-        "special": token.id in set(tokenizer.all_special_ids),
+        "special": token.id in special,
     }
 
 
-def top_records(tokenizer: Any, token: Token) -> list[dict[str, Any]]:
+def top_records(tokenizer: Any, special: Set[int], token: Token) -> list[dict[str, Any]]:
     """The likeliest tokens of a step."""
     return [
-        token_record(tokenizer, Token(id, logprob), tokenizer.decode([id], clean_up_tokenization_spaces=False))
+        token_record(special, Token(id, logprob), tokenizer.decode([id], clean_up_tokenization_spaces=False))
         for id, logprob in token.top
     ]
 
@@ -154,7 +154,7 @@ def details_of(
 ) -> dict[str, Any]:
     """How a text came about."""
     texts = token_texts(tokenizer, writing, prompt)
-    told = list(zip(writing.tokens, texts, strict=True))
+    special, told = set(tokenizer.all_special_ids), list(zip(writing.tokens, texts, strict=True))
     details: dict[str, Any] = {
         "finish_reason": writing.ending,
         "generated_tokens": len(writing.tokens),
@@ -163,10 +163,10 @@ def details_of(
             {"id": id, "text": tokenizer.decode([id], clean_up_tokenization_spaces=False), "logprob": None}
             for id in (prompt if prefill else ())
         ],
-        "tokens": [token_record(tokenizer, token, text) for token, text in told],
+        "tokens": [token_record(special, token, text) for token, text in told],
     }
     if writing.wanted.top:
-        details["top_tokens"] = [top_records(tokenizer, token) for token in writing.tokens]
+        details["top_tokens"] = [top_records(tokenizer, special, token) for token in writing.tokens]
     return details
 
 

@@ -42,6 +42,9 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """On a signal."""
         if self.serving.draining:
+            logging.getLogger("uvicorn.error").setLevel(
+                logging.CRITICAL
+            )  # of each request that is cut off: it is meant
             self.force_exit = self.should_exit = True
             return
         self.serving.draining = True

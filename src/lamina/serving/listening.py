@@ -10,9 +10,10 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from ..pipelines.staged import Prepared
-from .answering import Answer, Asked, Question, ask, deadline_of, release, unless_gone
+from .answering import Answer, Asked, Question, ask, release
 from .errors import DeadlinePassed
 from .state import Serving
+from .waiting import deadline_of, unless_gone
 from .writing import Token
 
 
@@ -53,6 +54,7 @@ class Listening:
             raise DeadlinePassed(f"the text was not finished within {self._deadline:g} s") from None
 
     def _ended(self, answered: asyncio.Future[Answer]) -> None:
+        release(self.asked)  # a client that reads slowly holds nothing of the queue
         if answered.cancelled() or answered.exception() is not None:
             self._heard.put_nowait(None)
 

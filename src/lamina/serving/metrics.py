@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -30,6 +32,8 @@ class Metrics:
         self._first_token = self._histogram("time_to_first_token_seconds", "From a request to its first token.")
         self._between = self._histogram("inter_token_seconds", "From one token of a sequence to the next.")
 
+        self._child = cache(_labelled)  # finding one by its labels takes longer than counting
+
     def _counter(self, name: str, help: str, *labels: str) -> Counter:
         return Counter(f"lamina_{name}", help, labels, registry=self.registry)
 
@@ -42,44 +46,49 @@ class Metrics:
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """A request is answered, to its last byte."""
-        self._requests.labels(route, str(status)).inc()
-        self._request_seconds.labels(route).observe(seconds)
+        self._child(self._requests, route, str(status)).inc()
+        self._child(self._request_seconds, route).observe(seconds)
 
     def refused(self, reason: str) -> None:
         """A request was not let in."""
-        self._refused.labels(reason).inc()
+        self._child(self._refused, reason).inc()
 
     def waited(self, model: str, seconds: float, read: int) -> None:
         """A request has left the queue and its tokens were read."""
-        self._queue_seconds.labels(model).observe(seconds)
-        self._tokens.labels(model, "read").inc(read)
+        self._child(self._queue_seconds, model).observe(seconds)
+        self._child(self._tokens, model, "read").inc(read)
 
     def batch(self, model: str, rows: int, tokens: int, seconds: float) -> None:
         """A pass of the model."""
-        self._batches.labels(model).observe(rows)
-        self._batch_tokens.labels(model).observe(tokens)
-        self._batch_seconds.labels(model).observe(seconds)
+        self._child(self._batches, model).observe(rows)
+        self._child(self._batch_tokens, model).observe(tokens)
+        self._child(self._batch_seconds, model).observe(seconds)
 
     def wrote(self, model: str) -> None:
         """A token was written."""
-        self._tokens.labels(model, "written").inc()
+        self._child(self._tokens, model, "written").inc()
 
     def running(self, model: str, sequences: int) -> None:
         """So many sequences are being written."""
-        self._writing.labels(model).set(sequences)
+        self._child(self._writing, model).set(sequences)
 
     def token(self, model: str, seconds: float, first: bool) -> None:
         """One token of one sequence, so many seconds after the request or the token before."""
-        (self._first_token if first else self._between).labels(model).observe(seconds)
+        self._child(self._first_token if first else self._between, model).observe(seconds)
 
     def dropped(self, model: str, rows: int) -> None:
         """Rows that nobody waited for any more."""
-        self._dropped.labels(model).inc(rows)
+        self._child(self._dropped, model).inc(rows)
 
     def failed(self, model: str, reason: str) -> None:
         """A batch had to be taken apart."""
-        self._failures.labels(model, reason).inc()
+        self._child(self._failures, model, reason).inc()
 
     def text(self) -> bytes:
         """Everything, as /metrics shows it."""
         return generate_latest(self.registry)
+
+
+def _labelled(metric: Any, *labels: str) -> Any:
+    """The one of a metric's counters that has these labels."""
+    return metric.labels(*labels)

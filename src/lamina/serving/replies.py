@@ -11,8 +11,8 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from .answering import disconnected
 from .errors import Refusal
+from .waiting import disconnected
 
 KEEPALIVE = 15.0  # seconds of silence before a comment tells proxies that the stream lives
 OPENAI_TYPES = {

@@ -15,7 +15,7 @@ from .admission import Admission
 from .batcher import Batcher
 from .continuous import Writer
 from .engine import Engine
-from .errors import Invalid, NotFound, Overloaded, Refusal, shut_down
+from .errors import Invalid, NotFound, Overloaded, Refusal, shut_down, shutting_down
 from .metrics import Metrics
 from .models import Served
 from .settings import ServeSettings
@@ -135,10 +135,21 @@ class Serving:
     async def read(self, function: Callable[[], Result], inputs: int = 1, characters: int = 0) -> Result:
         """What `function()` makes of so many inputs, on a text thread; raises Invalid where they make no sense."""
         if self.draining:
-            raise Overloaded("the server is shutting down; ask another one", retry_after=5)
+            raise shutting_down()
         permit = self.admission.enter(inputs, characters)
         try:
-            return await asyncio.wrap_future(self.texts.submit(function))
+            return await self.on_text_thread(function)
+        finally:
+            permit.leave()
+
+    async def on_text_thread(self, function: Callable[[], Result]) -> Result:
+        """What `function()` gives, off the event loop; raises Invalid for what makes no sense."""
+        try:
+            step = self.texts.submit(function)
+        except RuntimeError:  # the pool is closed
+            raise shut_down() from None
+        try:
+            return await asyncio.wrap_future(step)
         except Refusal:
             raise
         except asyncio.CancelledError:
@@ -147,8 +158,6 @@ class Serving:
             raise
         except LaminaError as error:
             raise Invalid(str(error)) from None
-        finally:
-            permit.leave()
 
     async def first(self, able: Callable[[Served], bool], what: str) -> Served:
         """The first model of which `able` is true, for addresses that name none; raises NotFound."""

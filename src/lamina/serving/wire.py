@@ -46,12 +46,13 @@ def explain_errors(errors: Sequence[Any], known: type[Parameters] | None = None)
             found.append(f"there is no parameter {place!r}; there are {', '.join(known.model_fields) or 'none'}")
         elif one["type"] == "missing":
             found.append(f"{place or 'the body'} is missing")
-        elif one["type"] == "model_attributes_type" and not place:
+        elif one["type"] in ("model_type", "model_attributes_type") and not place:
             found.append("the body must be a JSON object, sent as application/json")
         elif one["type"] == "json_invalid":
             found.append("the body is no JSON")
         else:
-            found.append(f"{place}: {one['msg'][:200]}" if place else one["msg"][:200])
+            words = one["msg"].removeprefix("Value error, ")[:200]
+            found.append(f"{place}: {words}" if place else words)
     return "; ".join(dict.fromkeys(found[:3]))
 
 

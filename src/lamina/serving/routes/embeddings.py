@@ -16,6 +16,7 @@ from ..errors import Invalid
 from ..models import Served
 from ..replies import Json
 from ..schemas import NUMBER
+from ..state import Serving
 from ..texts import describe_tokens
 from .targets import Target, new_router, scopes
 
@@ -127,7 +128,7 @@ def _add_vectors(made: APIRouter, prefix: str, choice: Any) -> None:
         served = await target.model(embeds, "can make vectors of texts")
         question = vector_question(
             served,
-            input_texts(served, body.inputs),
+            await input_texts(target.serving, served, body.inputs),
             normalize=body.normalize,
             truncate=_checked_prompt(body).truncate,
             direction=body.truncation_direction,
@@ -140,7 +141,7 @@ def _add_vectors(made: APIRouter, prefix: str, choice: Any) -> None:
         """A vector for each token of each text."""
         served = await target.model(embeds, "can make vectors of texts")
         options = {"return_tensors": True, "truncation": _checked_prompt(body).truncate}
-        items = input_texts(served, body.inputs)
+        items = await input_texts(target.serving, served, body.inputs)
         question = Question(served, served.staged("feature-extraction"), items, options, shape=_token_vectors)
         return _sent(served, await answer(target.serving, question, request))
 
@@ -209,12 +210,18 @@ def _add_tokens(made: APIRouter, prefix: str, choice: Any) -> None:
         return Json(await target.serving.read(put_together, len(rows), sum(map(len, rows))))
 
 
-def input_texts(served: Served, inputs: str | list[str] | list[Ids]) -> list[str]:
-    """The texts of a request; ids are decoded."""
+async def input_texts(serving: Serving, served: Served, inputs: str | list[str] | Ids | list[Ids]) -> list[str]:
+    """The texts of a request; ids, of one text or of several, are decoded on a text thread."""
     if isinstance(inputs, str):
         return [inputs]
-    return [one if isinstance(one, str) else served.tokenizer.decode(checked_ids(served, one), skip_special_tokens=True)
-            for one in inputs]  # fmt: skip
+    rows: list[Any] = [inputs] if inputs and isinstance(inputs[0], int) else list(inputs)
+    if all(isinstance(row, str) for row in rows):
+        return rows
+
+    def put_together() -> list[str]:
+        return [served.tokenizer.decode(checked_ids(served, row), skip_special_tokens=True) for row in rows]
+
+    return await serving.read(put_together, len(rows), sum(map(len, rows)))
 
 
 def checked_ids(served: Served, ids: list[int]) -> list[int]:

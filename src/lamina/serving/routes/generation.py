@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..answering import answer
+from ..answering import Answer, answer
 from ..errors import Invalid
 from ..generating import WritingRequest, details_of, generated, prompt_ids, token_record, top_records, writing_task
 from ..listening import Listening, listen
@@ -89,13 +90,18 @@ async def whole(
     """All texts at once: a record, a list with one, or a list for each of several prompts."""
     question = asked.question()
     found = await answer(serving, question, request)
-    tokenizer = asked.served.tokenizer
     if asked.parameters.given().get("num_return_sequences", 1) > 1:
         records: list[Any] = list(found.answers)
     else:
-        records = [[generated(found, number, asked.parameters, tokenizer)] for number in range(len(asked.prompts))]
+        records = await serving.on_text_thread(partial(_records, asked, found))
     content: Any = records if not single else records[0] if listed else records[0][0]
     return Json(content, headers=found.headers(asked.served.pipeline.device.type))
+
+
+def _records(asked: WritingRequest, found: Answer) -> list[Any]:
+    """The text of each prompt, in a list of its own; details may decode every token of it."""
+    tokenizer = asked.served.tokenizer
+    return [[generated(found, number, asked.parameters, tokenizer)] for number in range(len(asked.prompts))]
 
 
 async def streamed(serving: Serving, asked: WritingRequest, request: Request) -> Response:
@@ -113,13 +119,14 @@ async def _events(listening: Listening, asked: WritingRequest) -> AsyncGenerator
     paired = bool(asked.served.pipeline.model.config.is_encoder_decoder)
     prompt = prompt_ids(listening.prepared, 0, paired)
     pieces, parts, index = Detokenizer(tokenizer, prompt), list[str](), 0
+    special = set(tokenizer.all_special_ids)
     async for _, token in listening.tokens():
         index += 1
         text = pieces.add(token.id) + (pieces.rest() if token.ending else "")
         parts.append(text)
-        told: dict[str, Any] = {"index": index, "token": token_record(tokenizer, token, text)}
+        told: dict[str, Any] = {"index": index, "token": token_record(special, token, text)}
         if token.top:
-            told["top_tokens"] = top_records(tokenizer, token)
+            told["top_tokens"] = top_records(tokenizer, special, token)
         told |= {"generated_text": None, "details": None}
         if token.ending is not None:
             shown = asked.prompts[0] if given.get("return_full_text") else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ..models import Served
 from ..replies import DONE, EventStream, Json, event
 from ..state import Serving
 from ..texts import Detokenizer, StopFilter
-from .embeddings import checked_ids
+from .embeddings import input_texts
 from .generation import writes
 from .openai_schemas import (
     CompletionAnswer,
@@ -31,13 +32,13 @@ from .openai_schemas import (
     ModelRecord,
     OpenAIError,
 )
-from .targets import REFUSALS, Target, scopes, serving_of
+from .targets import REFUSALS, Target, new_router, scopes, serving_of
 
 
 def router() -> APIRouter:
     """/v1/models, /v1/embeddings and /v1/completions, at the root and under each model."""
     refusals = {status: {**said, "model": OpenAIError} for status, said in REFUSALS.items()}
-    made = APIRouter(tags=["openai"], responses=refusals)
+    made = new_router("openai", refusals)
     for prefix, choice in scopes():
         _add_models(made, prefix, Depends(choice))
         _add_embeddings(made, prefix, Depends(choice))
@@ -75,7 +76,7 @@ def _add_embeddings(made: APIRouter, prefix: str, choice: Any) -> None:
     async def embeddings(request: Request, body: EmbeddingsRequest, target: Target = choice) -> Response:
         """A vector for each input."""
         served = await _chosen(target, body.model).model(embeds, "can make vectors of texts")
-        texts = _texts(served, body.input)
+        texts = await input_texts(target.serving, served, body.input)
         question = vector_question(served, texts, normalize=True, dimensions=body.dimensions)
         found = await answer(target.serving, question, request)
         encode = _base64 if body.encoding_format == "base64" else _as_it_is
@@ -101,13 +102,15 @@ def _add_completions(made: APIRouter, prefix: str, choice: Any) -> None:
         """Texts that go on from prompts, whole or as server-sent events."""
         served = await _chosen(target, body.model).model(writes, "can write text")
         serving = target.serving
-        asked = Completion(served, body, _texts(served, body.prompt), serving.settings.limits)
+        prompts = await input_texts(serving, served, body.prompt)
+        asked = Completion(served, body, prompts, serving.settings.limits)
         headers = {"x-compute-type": served.pipeline.device.type}
         if body.stream:
             listening = await listen(serving, asked.question(listening=True), request)
             return EventStream(_events(listening, asked), request.url.path, listening.close, headers)
         found = await answer(serving, asked.question(), request)
-        return Json(asked.whole(found), headers=found.headers(headers["x-compute-type"]))
+        content = await serving.on_text_thread(partial(asked.whole, found))
+        return Json(content, headers=found.headers(headers["x-compute-type"]))
 
 
 def _chosen(target: Target, name: str | None) -> Target:
@@ -116,18 +119,6 @@ def _chosen(target: Target, name: str | None) -> Target:
     if target.served is not None or not name or "://" in name or name in ("tgi", "dummy"):
         return target
     return Target(serving, serving.find(name))
-
-
-def _texts(served: Served, given: Any) -> list[str]:
-    """Texts, whether they came as such or as ids."""
-    if isinstance(given, str):
-        return [given]
-    if given and all(isinstance(one, int) for one in given):
-        given = [given]
-    decode = served.tokenizer.decode
-    return [
-        one if isinstance(one, str) else decode(checked_ids(served, one), skip_special_tokens=True) for one in given
-    ]
 
 
 def _as_it_is(vector: Vector) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from starlette.requests import Request
@@ -12,8 +12,8 @@ from ..errors import NotFound
 from ..models import Served
 from ..schemas import ErrorAnswer
 from ..state import Serving
+from .route import Route
 
-Route = TypeVar("Route", bound=Callable[..., Any])
 Choice = Callable[..., Awaitable["Target"]]
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer, "description": what}
@@ -76,6 +76,6 @@ def scopes() -> tuple[tuple[str, Choice], ...]:
     )
 
 
-def new_router(tag: str) -> APIRouter:
+def new_router(tag: str, responses: dict[int | str, dict[str, Any]] = REFUSALS) -> APIRouter:
     """A router whose refusals are in the documentation."""
-    return APIRouter(tags=[tag], responses=REFUSALS)
+    return APIRouter(tags=[tag], responses=responses, route_class=Route)

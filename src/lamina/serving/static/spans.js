@@ -43,7 +43,7 @@ export function entities(answer, { values }) {
     element(
       "tr",
       {},
-      element("td", {}, element("span", { class: `dot ${hue(kindOf(entity))}`, "aria-hidden": "true" }), kindOf(entity)),
+      element("td", {}, kindWithDot(kindOf(entity), hue)),
       element("td", { dir: "auto" }, entity.word),
       element("td", { class: "number" }, percent(entity.score)),
       element("td", { class: "number" }, Number.isInteger(entity.start) ? `${entity.start}–${entity.end}` : "–"),
@@ -63,6 +63,9 @@ export function entities(answer, { values }) {
     ),
   );
 }
+
+const kindWithDot = (kind, hue) =>
+  element("span", { class: "kind" }, element("span", { class: `dot ${hue(kind)}`, "aria-hidden": "true" }), kind);
 
 const tag = (name) => element("span", { class: "tag" }, name);
 
