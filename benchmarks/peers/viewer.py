@@ -213,7 +213,7 @@ def _afresh(folder: str, settings: Any, what: str) -> bytes:
         if what == "search":
             return server.get("/search", query=WORDS[0], offset=0, length=PAGE, cell=8000)
         while True:
-            found = server.get("/statistics/progress")
+            found = server.get("/statistics/progress", wait=1)
             if json.loads(found)["state"] != "running":
                 return found
     finally:

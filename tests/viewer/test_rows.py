@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from lamina.viewer.dataset import Dataset
 from lamina.viewer.duckengine import DuckEngine
+from lamina.viewer.errors import UnreadableData
 from lamina.viewer.settings import Settings
 from lamina.viewer.sources import open_dataset
 from lamina.viewer.stop import Stop
@@ -179,25 +181,49 @@ def test_a_page_fits_its_size(tmp_path: Path, client: Open):
     group=st.integers(1, 20),
     offset=st.integers(0, 170),
     length=st.integers(0, 100),
+    room=st.sampled_from([0, 1000, 1 << 20]),
 )
-def test_any_page_of_any_files(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], group: int, offset: int, length: int
+def test_any_page_of_any_files_however_often_it_is_looked_at(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], group: int, offset: int, length: int, room: int
 ):
     folder = tmp_path_factory.mktemp("pages")
     start = 0
     for place, size in enumerate(sizes):
-        table = pa.table({"id": pa.array(range(start, start + size), pa.int64())})
+        ids = pa.array(range(start, start + size), pa.int64())
+        table = pa.table({"id": ids, "text": pa.array([f"text {number}" for number in ids.to_pylist()], pa.string())})
         pq.write_table(table, folder / f"train-{place}.parquet", row_group_size=group)
         start += size
     dataset: Dataset = open_dataset(folder)
-    engine = DuckEngine(dataset, Settings(cache=folder / "cache", threads=1, memory=128 << 20))
+    engine = DuckEngine(dataset, Settings(cache=folder / "cache", threads=1, memory=128 << 20, held=room))
+    expected = list(range(start))[offset : offset + length]
+    taken = [number for number in (start - 1, 0, offset, offset // 2, 1) if 0 <= number < start]
     try:
         table = engine.open(dataset.split(None, None), Stop())
-        page = engine.rows(table, offset, length, Stop())
-        expected = list(range(start))[offset : offset + length]
-        assert page.rows.column("id").to_pylist() == list(page.ids) == expected and page.total == start
-        taken = [number for number in (start - 1, 0, offset) if 0 <= number < start]
-        assert engine.take(table, taken, Stop()).column("id").to_pylist() == taken
+        for _ in range(3):  # the second look may keep what it reads, the third finds it
+            page = engine.rows(table, offset, length, Stop(), 100)
+            assert page.rows.column("id").to_pylist() == list(page.ids) == expected and page.total == start
+            assert page.rows.column_names == ["id", "text"]
+            assert engine.take(table, taken, Stop()).column("id").to_pylist() == taken
+        alone = replace(table, types={"text": "VARCHAR"})
+        found = engine.take(alone, taken, Stop()).to_pydict()
+        assert found == {"text": [f"text {number}" for number in taken]}
+    finally:
+        engine.close()
+
+
+def test_pages_turned_in_one_row_group_read_no_file(tmp_path: Path):
+    path = write_parquet(tmp_path / "train.parquet", records(3000), group=1000)
+    dataset = open_dataset(tmp_path)
+    engine = DuckEngine(dataset, Settings(cache=tmp_path / "cache", threads=1, memory=128 << 20))
+    try:
+        table = engine.open(dataset.split(None, None), Stop())
+        for offset in (1100, 1200):
+            assert list(engine.rows(table, offset, 100, Stop()).ids) == list(range(offset, offset + 100))
+        path.write_bytes(b"PAR1 gone PAR1")
+        held = engine.rows(table, 1300, 100, Stop())
+        assert held.rows.column("id").to_pylist() == list(range(1300, 1400))
+        with pytest.raises(UnreadableData):
+            engine.rows(table, 1950, 100, Stop())
     finally:
         engine.close()
 

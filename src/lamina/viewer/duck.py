@@ -56,6 +56,7 @@ class Database:
         )
         allowed = ", ".join(literal(str(path)) for path in paths)
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        self._connection.execute("SET parquet_metadata_cache = true")  # footers, for as long as a file is unchanged
         self._connection.execute(f"SET allowed_paths = [{allowed}]")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
