@@ -20,11 +20,15 @@ AT_ONCE = 4  # row groups that one request decodes at most: a search may ask for
 
 
 class HeldGroups:
-    """Decoded row groups, those used longest ago dropped beyond `room` bytes. A second look is what holds one."""
+    """Decoded row groups, those used longest ago dropped beyond `room` bytes.
+
+    One is held from the second look on, if that comes so soon that it would still be held had the first look done it:
+    jumping about in a large file decodes nothing but the pages.
+    """
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._seen: set[Key] = set()
+        self._seen: OrderedDict[Key, int] = OrderedDict()  # and their bytes
         self._held: OrderedDict[Key, pa.Table] = OrderedDict()
         self._lock = Lock()
 
@@ -58,8 +62,10 @@ class HeldGroups:
             if table is not None:
                 self._held.move_to_end(key)
                 return table, False
-            known = key in self._seen
-            self._seen.add(key)
+            known = self._seen.pop(key, None) is not None
+            self._seen[key] = group.size
+            while sum(self._seen.values()) > self._room:
+                self._seen.popitem(last=False)
         if not known or not may_decode or group.size * LARGEST > self._room:
             return None, False
         table = scan.group(query, group)
