@@ -15,18 +15,28 @@ Features = dict[str, Any]  # column name -> feature, as `datasets.Features.to_di
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file. `path` is real (links resolved) and `name` relative to the data set, with slashes."""
+    """One file. `path` is real (links resolved) and `name` relative to the data set, with slashes.
+
+    A file elsewhere has an address, and a tag that its server changes with it.
+    """
 
     path: Path
     name: str
     format: str
     size: int
     modified: int  # nanoseconds
+    address: str = ""
+    tag: str = ""
+
+    @property
+    def place(self) -> str:
+        """What the engine opens: a path, or the address."""
+        return self.address or str(self.path)
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the file does, as far as its size and time of change tell."""
-        return f"{self.name}\0{self.path}\0{self.size}\0{self.modified}"
+        """Changes when the file does, as far as its size and time of change tell, or its tag."""
+        return "\0".join([self.name, self.place, str(self.size), str(self.modified), *filter(None, [self.tag])])
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class DuckEngine:
 
     def __init__(self, dataset: Dataset, settings: Settings) -> None:
         self._dataset = dataset
-        self._database = Database([file.path for file in dataset.files], settings)
+        self._database = Database(dataset.files, settings)
         self._tables: dict[str, Table] = {}
         self._locks: dict[tuple[str, str], Lock] = {}
         self._lock = Lock()
@@ -210,6 +210,8 @@ def _as_invalid(start: str) -> Iterator[None]:
 def _unchanged(split: Split) -> None:
     """Refuse a split whose files are no longer those that were listed: row numbers and indexes would not fit them."""
     for file in split.files:
+        if file.address:
+            continue
         try:
             found = file.path.stat()
         except OSError as problem:

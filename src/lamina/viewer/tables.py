@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from .dataset import DataFile, Features, Split
-from .duck import Query, identifier, literal
+from .duck import Query, first_line, identifier, literal
 from .engine import Table
 from .errors import UnreadableData
 from .features import class_names, in_metadata, of_schema
 from .readers import open_read
+from .remote import remote_footer
 from .scans import ArrowScan, Groups, ParquetScan, Part, as_shown
 
 if TYPE_CHECKING:
@@ -29,13 +32,7 @@ def open_table(split: Split, query: Query) -> Table:
 def open_parquet(split: Split, query: Query) -> Table:
     """Only footers are read."""
     notices: list[str] = []
-    opened = []
-    for file in split.files:
-        query.stop.check()
-        try:
-            opened.append((file, *footer(file)))
-        except UnreadableData as problem:
-            notices.append(str(problem))
+    opened = list(_footers(split, query, notices))
     described: dict[Any, dict[str, str]] = {}
     features: Features = {}
     types: dict[str, str] = {}
@@ -59,13 +56,27 @@ def open_parquet(split: Split, query: Query) -> Table:
     features = _declared(split.features, features)
     parts, start = [], 0
     for file, groups, own in kept:
-        parts.append(Part(literal(str(file.path)), start, _expressions(types, own, features), groups))
+        parts.append(Part(literal(file.place), start, _expressions(types, own, features), groups))
         start = parts[-1].end
     memory = sum(size for part in parts for _, size in part.groups)
     counted = not any(name.casefold() == "file_row_number" for name in types)
     partial = len(kept) < len(split.files)
     scan = ParquetScan(parts, list(types), counted)
     return Table(split, features, _types(types, features), start, memory, partial, tuple(notices), scan)
+
+
+def _footers(split: Split, query: Query, notices: list[str]) -> Iterator[tuple[DataFile, pa.Schema, Groups]]:
+    """The files that can be read, with what their footers say."""
+    for file in split.files:
+        query.stop.check()
+        try:
+            yield file, *(remote_footer(file, query) if file.address else footer(file))
+        except UnreadableData as problem:
+            notices.append(str(problem))
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as problem:  # of a file elsewhere
+            notices.append(f"{file.name} cannot be read: {first_line(problem)}")
 
 
 def footer(file: DataFile) -> tuple[pa.Schema, Groups]:
@@ -84,7 +95,7 @@ def footer(file: DataFile) -> tuple[pa.Schema, Groups]:
 
 def parquet(file: DataFile) -> str:
     """A relation of one Parquet file."""
-    return f"read_parquet({literal(str(file.path))}, hive_partitioning = false)"
+    return f"read_parquet({literal(file.place)}, hive_partitioning = false)"
 
 
 def open_arrow(split: Split, query: Query) -> Table:
