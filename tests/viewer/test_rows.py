@@ -359,3 +359,29 @@ def test_an_object_too_long_for_json_is_told(tmp_path: Path, client: Open):
     write_jsonl(tmp_path / "train.jsonl", [{"a": "x" * (40 << 20)}])
     status, code, text = refused(client(tmp_path), "/rows")
     assert (status, code) == (500, "StreamingRowsError") and "train.jsonl cannot be read as json" in text
+
+
+def test_three_thousand_columns_of_csv(tmp_path: Path, client: Open):
+    names = [f"column {place}" for place in range(3000)]
+    lines = [",".join(names), *(",".join(str(row * place % 97) for place in range(3000)) for row in range(12))]
+    write_text(tmp_path / "train.csv", "\n".join(lines) + "\n")
+    viewer = client(tmp_path, memory=1 << 30)
+    page = get(viewer, "/rows", offset=10)
+    assert numbers(page) == [10, 11] and page["rows"][1]["row"]["column 2999"] == 11 * 2999 % 97
+    assert len(page["features"]) == 3000 and numbers(get(viewer, "/filter", where='"column 2999" = 9')) == [11]
+
+
+def test_csv_is_looked_into_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_text(tmp_path / "train-1.csv", "id;said\n1;'a;b'\n")
+    write_text(tmp_path / "train-2.csv", "id;said\n2;'c'\n")
+    write_text(tmp_path / "test-1.csv", "id,said\n1,a\n")
+    write_text(tmp_path / "test-2.csv", "id\tother\n2\tb\n")
+    dataset = open_dataset(tmp_path)
+    engine = DuckEngine(dataset, Settings(cache=tmp_path / "cache", threads=1, memory=128 << 20))
+    try:
+        alike, unlike = (engine.open(dataset.split(None, name), Stop()) for name in ("train", "test"))
+        assert "auto_detect = false" in alike.scan.source and "auto_detect" not in unlike.scan.source
+        assert engine.rows(alike, 0, 9, Stop()).rows.to_pydict() == {"id": [1, 2], "said": ["a;b", "c"]}
+        assert engine.rows(unlike, 0, 9, Stop()).rows.column_names == ["id", "said", "other"]
+    finally:
+        engine.close()

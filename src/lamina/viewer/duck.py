@@ -155,6 +155,12 @@ class Query:
         found: list[tuple[Any, ...]] = self.execute(sql, values).fetchall()
         return found[0]
 
+    def shape(self, source: str) -> tuple[dict[str, str], pa.Schema]:
+        """Column -> type of a relation, and the same as Arrow has it, without reading its rows."""
+        relation = self._relation(f"SELECT * FROM {source} LIMIT 0", ())
+        schema = relation.to_arrow_table().schema
+        return dict(zip(relation.columns, map(str, relation.types), strict=True)), schema
+
     def describe(self, source: str) -> dict[str, str]:
         """Column -> type of a relation, without reading its rows."""
         return {name: kind for name, kind, *_ in self.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
