@@ -342,7 +342,8 @@ def test_a_split_without_rows(tmp_path: Path, client: Open):
     assert get(viewer, "/filter", where="label = 'pos'")["rows"] == []
 
 
-def test_files_that_no_reader_may_be_given(tmp_path: Path, client: Open):
+def test_files_that_no_reader_may_be_given(tmp_path: Path, client: Open, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lamina.viewer.readers.LONGEST", 2 << 20)
     write_text(tmp_path / "train-1.csv", "a,b\n1,2\n")
     write_text(tmp_path / "train-2.csv", "a,b\n" + "x" * (3 << 20) + ",1\n")
     (tmp_path / "train-3.csv").write_bytes("a,b\n3,4\n".encode("utf-16"))
@@ -355,10 +356,26 @@ def test_files_that_no_reader_may_be_given(tmp_path: Path, client: Open):
     )
 
 
-def test_an_object_too_long_for_json_is_told(tmp_path: Path, client: Open):
+@pytest.mark.parametrize(("form", "place"), [("csv", 1), ("csv", 200_000), ("jsonl", 1), ("jsonl", 200_000)])
+def test_a_line_longer_than_readers_expect_is_shown(tmp_path: Path, client: Open, form: str, place: int):
+    long = "x" * (3 << 20 if form == "csv" else 20 << 20)
+    row = "{},short and even shorter" if form == "csv" else '{{"id":{},"text":"short and even shorter"}}'
+    lines = ["id,text"] if form == "csv" else []
+    lines += [row.format(number).replace("short", long if number == place else "short") for number in range(place + 2)]
+    write_text(tmp_path / f"train.{form}", "\n".join(lines) + "\n")
+    viewer = client(tmp_path, memory=1 << 30)
+    page = get(viewer, "/rows", offset=place - 1, cell=1000)
+    assert column(page, "id") == [place - 1, place, place + 1] and page["partial"] is False
+    assert [row["truncated_cells"] for row in page["rows"]] == [[], ["text"], []]
+    whole = get(viewer, "/rows", offset=place, length=1, full=True)
+    assert len(column(whole, "text")[0]) > len(long)
+
+
+def test_an_object_too_long_for_json_is_told(tmp_path: Path, client: Open, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lamina.viewer.readers.LONGEST", 2 << 20)
     write_jsonl(tmp_path / "train.jsonl", [{"a": "x" * (40 << 20)}])
     status, code, text = refused(client(tmp_path), "/rows")
-    assert (status, code) == (500, "StreamingRowsError") and "train.jsonl cannot be read as json" in text
+    assert (status, code) == (500, "StreamingRowsError") and "train.jsonl has a line longer than 2 MB" in text
 
 
 def test_three_thousand_columns_of_csv(tmp_path: Path, client: Open):

@@ -30,7 +30,9 @@ PATIENCE = {  # ways to read, from strict to patient: options of the reader, and
 }
 EMPTY = "(empty)"  # what DuckDB says of a mark that a file does not use
 WIDE = (b"\xff\xfe", b"\xfe\xff")  # how UTF-16 begins
-LINE = 2 << 20  # bytes of a line of CSV
+LINE = 2 << 20  # bytes of a line that readers expect
+LONGEST = 128 << 20  # bytes of a line that is read at all; the engine holds it several times
+TOO_LONG = ("max_line_size", "Maximum line size", "maximum_object_size")  # what DuckDB says of a longer line
 
 
 def open_read(split: Split, query: Query) -> Table:
@@ -78,15 +80,15 @@ def readable(split: Split) -> tuple[list[DataFile], list[str]]:
             notices.append(f"{file.name} is empty")
         elif _wide(file):
             notices.append(f"{file.name} is UTF-16, not UTF-8: convert it")
-        elif split.format == "csv" and _overlong(file):
-            notices.append(f"{file.name} has a line longer than {LINE >> 20} MB, which CSV is not read with")
+        elif _overlong(file) and longest_line(file) > LONGEST:
+            notices.append(f"{file.name} has a line longer than {LONGEST >> 20} MB, the most that is read")
         else:
             files.append(file)
     return files, notices
 
 
 def _overlong(file: DataFile) -> bool:
-    """Whether a line near the beginning is one that the reader would search for its end without end."""
+    """Whether a line near the beginning is longer than readers expect: CSV's would search for its end without end."""
     if file.size <= LINE or file.name.lower().endswith((".gz", ".zst")):
         return False
     try:
@@ -96,9 +98,33 @@ def _overlong(file: DataFile) -> bool:
         return False
 
 
-def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str]) -> Table:
+def longest_line(file: DataFile) -> int:
+    """Bytes of a file's longest line, as far as it is not compressed."""
+    longest = line = 0
+    with file.path.open("rb") as opened:
+        while piece := opened.read(4 * LINE):
+            first, *others = piece.split(b"\n")
+            line += len(first)
+            for other in others:
+                longest, line = max(longest, line), len(other)
+    return max(longest, line)
+
+
+def _roomy(form: str, files: list[DataFile]) -> str:
+    """Options for lines longer than readers expect; they cost memory, so they are as large as needed and no larger."""
+    room = max(LINE, *(longest_line(file) for file in files)) + 1024
+    if room > LONGEST + 1024:
+        return ""
+    if form == "json":
+        return f", maximum_object_size = {room}"
+    return f", max_line_size = {room}, buffer_size = {2 * room}, parallel = false"
+
+
+def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str], room: str = "") -> Table:
     first: duckdb.Error | None = None
-    for patience, lossy in PATIENCE[split.format]:
+    if not room and any(map(_overlong, files)):
+        room = _roomy(split.format, files)
+    for patience, lossy in ((room + patience, lossy) for patience, lossy in PATIENCE[split.format]):
         reader = relation(split, files, patience)
         try:
             if split.format == "csv":
@@ -112,6 +138,8 @@ def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str
         except duckdb.InterruptException:
             raise
         except duckdb.Error as problem:
+            if not room and any(word in str(problem) for word in TOO_LONG) and (more := _roomy(split.format, files)):
+                return _opened(split, files, query, notices, more)
             first = first or problem
             continue
         said = [*notices]
@@ -187,7 +215,9 @@ def settled(split: Split, files: list[DataFile], patience: str, query: Query) ->
         if value is not None
     )
     columns = ", ".join(f"{literal(each['name'])}: {literal(each['type'])}" for each in found[-1])
-    options += ", hive_partitioning = false" + (PADDED if PADDED in patience else "")
+    options += f", hive_partitioning = false{patience}".replace(", sample_size = -1", "").replace(
+        ", all_varchar = true", ""
+    )
     return f"read_csv({_paths(files)}, auto_detect = false, columns = {{{columns}}}{options})"
 
 
