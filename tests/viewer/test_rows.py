@@ -402,3 +402,11 @@ def test_csv_is_looked_into_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert engine.rows(unlike, 0, 9, Stop()).rows.column_names == ["id", "said", "other"]
     finally:
         engine.close()
+
+
+def test_the_file_that_does_not_fit_is_named(tmp_path: Path, client: Open):
+    write_text(tmp_path / "train-1.csv", "a,b\n1,2\n")
+    (tmp_path / "train-2.csv").write_bytes("a,b\n3,caf\xe9\n".encode("latin-1"))
+    page = get(client(tmp_path), "/rows")
+    assert 1 in column(page, "a") and page["partial"] is True
+    assert "train-2.csv: " in page["notices"][0] and "not utf-8" in page["notices"][0]

@@ -146,7 +146,8 @@ def _opened(split: Split, files: list[DataFile], query: Query, notices: list[str
         partial = len(files) < sum(1 for file in split.files if file.size)
         if lossy and first is not None:
             partial = True
-            said.append(f"rows that do not fit are left out or padded: {_place(first)}")
+            blamed = next((f"{file.name}: " for file in files if f"file = {file.path}\n" in str(first)), "")
+            said.append(f"rows that do not fit are left out or padded: {blamed}{_place(first)}")
         memory = sum(file.size for file in files)
         shown, schema = query.shape(scan.source)
         features = _features(schema, types, split.features)
