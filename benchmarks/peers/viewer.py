@@ -1,7 +1,9 @@
 """A set of reviews in Parquet, looked at through three doors: `datasets` with pandas, DuckDB by hand, our viewer.
 
-All give what a page shows: rows as JSON, or statistics as JSON. Nobody may answer from what was found before:
-each call has another offset, bound or word than the one before it.
+All give what a page shows: rows as JSON, or statistics as JSON. "open", "jump" and "statistics" begin with the files
+and nothing prepared, as somebody does who was just given them; the rest has had all the time it wants to open them:
+`datasets` has converted them to Arrow, our viewer has indexed words and shown forty pages. Nobody may answer from what
+was found before, for each call has another offset, bound or query than those before it.
 """
 
 from __future__ import annotations
@@ -22,11 +24,19 @@ PAGE = 100
 MEMORY = "1GB"
 WORDS = ("river", "winter", "captain", "silver", "garden", "letter", "music", "thunder", "harbor", "window")
 NUMERIC = ("stars", "votes", "score")
+STRIDE = 293_003  # rows between the pages of two calls: another row group each time
+LOOKED_AT = 40  # pages before the first one measured: row groups seen twice are kept decoded, as far as there is room
+FRESH = ("open", "jump", "statistics")  # from the files alone
 
 
 def turns(case: dict[str, Any]) -> itertools.count[int]:
     """Numbers that differ from call to call."""
     return itertools.count(case["rows"] // 3)
+
+
+def offset(case: dict[str, Any], turn: int) -> int:
+    """Where a page begins, anywhere in the set."""
+    return turn * STRIDE % (int(case["rows"]) - PAGE)
 
 
 def bound(turn: int) -> int:
@@ -40,14 +50,15 @@ def as_json(frame: Any) -> bytes:
 
 
 def datasets(case: dict[str, Any], what: str) -> Work:
-    """The `datasets` library, which has converted the files to Arrow beforehand except for "open", and pandas."""
+    """The `datasets` library, which converts the files to Arrow first, and pandas."""
     import datasets as library
 
     library.disable_progress_bars()
-    if what == "open":
-        return Work(lambda: first_by_datasets(case))
+    if what in FRESH:
+        turn = turns(case)
+        return Work(lambda: from_files(case, what, turn))
     library.disable_caching()
-    return Work(getattr(Loaded(load(case, tempfile.mkdtemp(prefix="benchmark-")), case), what))
+    return Work(getattr(Loaded(load(case, tempfile.mkdtemp(prefix="benchmark-")), case, turns(case)), what))
 
 
 def load(case: dict[str, Any], cache: str) -> Any:
@@ -57,10 +68,11 @@ def load(case: dict[str, Any], cache: str) -> Any:
     return found.with_format("pandas")
 
 
-def first_by_datasets(case: dict[str, Any]) -> bytes:
+def from_files(case: dict[str, Any], what: str, turn: itertools.count[int]) -> bytes:
     fresh = tempfile.mkdtemp(prefix="benchmark-")
     try:
-        return as_json(load(case, fresh)[:PAGE])
+        found: bytes = getattr(Loaded(load(case, fresh), case, turn), what)()
+        return found
     finally:
         shutil.rmtree(fresh)
 
@@ -68,14 +80,19 @@ def first_by_datasets(case: dict[str, Any]) -> bytes:
 class Loaded:
     """A data set of the library; its batches are pandas frames."""
 
-    def __init__(self, rows: Any, case: dict[str, Any]) -> None:
+    def __init__(self, rows: Any, case: dict[str, Any], turn: itertools.count[int]) -> None:
         self.rows = rows
-        self.turn = turns(case)
-        self.last = case["rows"] - PAGE
+        self.case = case
+        self.turn = turn
+
+    def open(self) -> bytes:
+        return as_json(self.rows[:PAGE])
 
     def page(self) -> bytes:
-        start = next(self.turn) * 37 % self.last
+        start = offset(self.case, next(self.turn))
         return as_json(self.rows[start : start + PAGE])
+
+    jump = page
 
     def kept(self, test: Any) -> bytes:
         found = self.rows.filter(test, batched=True, batch_size=10_000)
@@ -109,32 +126,39 @@ def histogram(column: Any) -> dict[str, Any]:
 
 def duckdb(case: dict[str, Any], what: str) -> Work:
     """What someone who knows DuckDB would type, over the same files."""
-    return Work(getattr(Typed(case), what))
+    turn = turns(case)
+    if what in FRESH:
+        return Work(lambda: from_nothing(case, what, turn))
+    return Work(getattr(Typed(case, turn), what))
+
+
+def from_nothing(case: dict[str, Any], what: str, turn: itertools.count[int]) -> bytes:
+    typed = Typed(case, turn)
+    with typed.connection:
+        found: bytes = getattr(typed, what)()
+    return found
 
 
 class Typed:
     """A connection of DuckDB and the files."""
 
-    def __init__(self, case: dict[str, Any]) -> None:
-        files = ", ".join(f"'{file}'" for file in case["files"])
-        self.source = f"read_parquet([{files}])"
-        self.options = {"threads": case["threads"], "memory_limit": MEMORY}
-        self.connection = self.connect()
-        self.turn = turns(case)
-        self.last = case["rows"] - PAGE
-
-    def connect(self) -> Any:
+    def __init__(self, case: dict[str, Any], turn: itertools.count[int]) -> None:
         import duckdb as library
 
-        return library.connect(config=self.options)
+        files = ", ".join(f"'{file}'" for file in case["files"])
+        self.source = f"read_parquet([{files}])"
+        self.case = case
+        self.turn = turn
+        self.connection = library.connect(config={"threads": case["threads"], "memory_limit": MEMORY})
 
     def open(self) -> bytes:
-        with self.connect() as fresh:
-            return as_json(fresh.execute(f"SELECT * FROM {self.source} LIMIT {PAGE}").df())
+        return as_json(self.connection.execute(f"SELECT * FROM {self.source} LIMIT {PAGE}").df())
 
     def page(self) -> bytes:
-        start = next(self.turn) * 37 % self.last
+        start = offset(self.case, next(self.turn))
         return as_json(self.connection.execute(f"SELECT * FROM {self.source} LIMIT {PAGE} OFFSET {start}").df())
+
+    jump = page
 
     def narrowed(self, where: str) -> bytes:
         (total,) = self.connection.execute(f"SELECT count(*) FROM {self.source} WHERE {where}").fetchone()
@@ -163,77 +187,88 @@ class Typed:
 
 
 def served(case: dict[str, Any], what: str) -> Work:
-    """Our viewer, asked over HTTP as the page asks it; "open" and "statistics" without anything kept."""
-    from lamina.viewer.app import create_app
-    from lamina.viewer.settings import Settings
+    """Our viewer, asked over HTTP as the page asks it."""
+    server, turn = Server(), turns(case)
+    ask = {"open": opened, "jump": page, "page": page, "filter": filtered, "search": searched, "statistics": statistics}
 
-    def settings() -> Settings:
-        folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-        return Settings(cache=folder, hub_cache=folder, threads=case["threads"], memory=1 << 30)
+    def run() -> bytes:
+        if what in FRESH:
+            server.show(case)
+        return ask[what](server, case, next(turn))
 
-    if what in ("open", "statistics"):
-        return Work(lambda: _afresh(case["folder"], settings(), what))
-    server = Server(create_app(case["folder"], settings()))
-    turn = turns(case)
-
-    def page() -> bytes:
-        return server.get("/rows", offset=next(turn) * 37 % (case["rows"] - PAGE), length=PAGE, cell=8000)
-
-    def filtered() -> bytes:
-        where = f'"votes">={bound(next(turn))} and "label"=1'
-        return server.get("/filter", where=where, offset=0, length=PAGE, cell=8000)
-
-    def searched() -> bytes:
-        return server.get("/search", query=WORDS[next(turn) % len(WORDS)], offset=0, length=PAGE, cell=8000)
-
-    calls = {"page": page, "filter": filtered, "search": searched}
-    calls[what]()  # the first search builds the index, which searching is not; see "search index"
-    return Work(calls[what])
+    if what not in FRESH:
+        server.show(case)
+        for _ in range(LOOKED_AT if what == "page" else 1):
+            run()  # the first search builds the index, which searching is not; see "search index"
+    return Work(run)
 
 
 def indexed(case: dict[str, Any]) -> Work:
     """What our search costs once: an index built from nothing, and one word found."""
-    from lamina.viewer.settings import Settings
+    server, turn = Server(), turns(case)
 
     def run() -> bytes:
-        folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-        return _afresh(case["folder"], Settings(cache=folder, hub_cache=folder, threads=case["threads"]), "search")
+        server.show(case)
+        return searched(server, case, next(turn))
 
     return Work(run)
 
 
-def _afresh(folder: str, settings: Any, what: str) -> bytes:
-    """One answer of a viewer that has seen nothing yet."""
-    from lamina.viewer.app import create_app
+def opened(server: Server, case: dict[str, Any], turn: int) -> bytes:
+    return server.get("/rows", offset=0, length=PAGE, cell=8000)
 
-    server = Server(create_app(folder, settings))
-    try:
-        if what == "open":
-            return server.get("/rows", offset=0, length=PAGE, cell=8000)
-        if what == "search":
-            return server.get("/search", query=WORDS[0], offset=0, length=PAGE, cell=8000)
-        while True:
-            found = server.get("/statistics/progress")
-            if json.loads(found)["state"] != "running":
-                return found
-    finally:
-        server.close()
-        shutil.rmtree(settings.cache, ignore_errors=True)
+
+def page(server: Server, case: dict[str, Any], turn: int) -> bytes:
+    return server.get("/rows", offset=offset(case, turn), length=PAGE, cell=8000)
+
+
+def filtered(server: Server, case: dict[str, Any], turn: int) -> bytes:
+    where = f'"votes">={bound(turn)} and "label"=1'
+    return server.get("/filter", where=where, offset=0, length=PAGE, cell=8000)
+
+
+def searched(server: Server, case: dict[str, Any], turn: int) -> bytes:
+    query = f"{WORDS[turn % len(WORDS)]} absent{turn}"  # a second word, found nowhere: hits are remembered by query
+    return server.get("/search", query=query, offset=0, length=PAGE, cell=8000)
+
+
+def statistics(server: Server, case: dict[str, Any], turn: int) -> bytes:
+    while True:
+        found = server.get("/statistics/progress", wait=1)
+        if json.loads(found)["state"] != "running":
+            return found
 
 
 class Server:
-    """An app on a free port of this machine, in a thread."""
+    """A server on a free port of this machine, in a thread; `show` puts a viewer into it that has seen nothing yet."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self) -> None:
         import uvicorn
 
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error")
+        self._app: Any = None
+        self._cache = ""
+        options: dict[str, Any] = {"log_level": "error", "lifespan": "off", "interface": "asgi3"}
+        options["timeout_keep_alive"] = 3600  # whoever has no turn is stopped, which is no reason to hang up
+        config = uvicorn.Config(self._answer, host="127.0.0.1", port=0, **options)
         self._socket = config.bind_socket()
         self._socket.listen()  # whoever asks before the server has started is kept waiting
-        self._server = uvicorn.Server(config)
-        self._thread = Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
-        self._thread.start()
+        Thread(target=uvicorn.Server(config).run, kwargs={"sockets": [self._socket]}, daemon=True).start()
         self._connection = http.client.HTTPConnection("127.0.0.1", self._socket.getsockname()[1], timeout=600)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope, receive, send)
+
+    def show(self, case: dict[str, Any]) -> None:
+        from lamina.viewer.app import create_app
+        from lamina.viewer.settings import Settings
+
+        if self._app is not None:
+            self._app.state.viewer.close()
+            shutil.rmtree(self._cache)
+        self._cache = tempfile.mkdtemp(prefix="benchmark-")
+        cache = Path(self._cache)
+        settings = Settings(cache=cache, hub_cache=cache, threads=case["threads"], memory=1 << 30)
+        self._app = create_app(case["folder"], settings)
 
     def get(self, path: str, **params: Any) -> bytes:
         self._connection.request("GET", f"{path}?{urlencode(params)}")
@@ -242,9 +277,3 @@ class Server:
         if response.status != 200:
             raise RuntimeError(content[:500].decode())
         return content
-
-    def close(self) -> None:
-        self._connection.close()
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()

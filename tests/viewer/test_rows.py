@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from lamina.viewer.dataset import Dataset
 from lamina.viewer.duckengine import DuckEngine
+from lamina.viewer.errors import UnreadableData
 from lamina.viewer.settings import Settings
 from lamina.viewer.sources import open_dataset
 from lamina.viewer.stop import Stop
@@ -179,25 +181,49 @@ def test_a_page_fits_its_size(tmp_path: Path, client: Open):
     group=st.integers(1, 20),
     offset=st.integers(0, 170),
     length=st.integers(0, 100),
+    room=st.sampled_from([0, 1000, 1 << 20]),
 )
-def test_any_page_of_any_files(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], group: int, offset: int, length: int
+def test_any_page_of_any_files_however_often_it_is_looked_at(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], group: int, offset: int, length: int, room: int
 ):
     folder = tmp_path_factory.mktemp("pages")
     start = 0
     for place, size in enumerate(sizes):
-        table = pa.table({"id": pa.array(range(start, start + size), pa.int64())})
+        ids = pa.array(range(start, start + size), pa.int64())
+        table = pa.table({"id": ids, "text": pa.array([f"text {number}" for number in ids.to_pylist()], pa.string())})
         pq.write_table(table, folder / f"train-{place}.parquet", row_group_size=group)
         start += size
     dataset: Dataset = open_dataset(folder)
-    engine = DuckEngine(dataset, Settings(cache=folder / "cache", threads=1, memory=128 << 20))
+    engine = DuckEngine(dataset, Settings(cache=folder / "cache", threads=1, memory=128 << 20, held=room))
+    expected = list(range(start))[offset : offset + length]
+    taken = [number for number in (start - 1, 0, offset, offset // 2, 1) if 0 <= number < start]
     try:
         table = engine.open(dataset.split(None, None), Stop())
-        page = engine.rows(table, offset, length, Stop())
-        expected = list(range(start))[offset : offset + length]
-        assert page.rows.column("id").to_pylist() == list(page.ids) == expected and page.total == start
-        taken = [number for number in (start - 1, 0, offset) if 0 <= number < start]
-        assert engine.take(table, taken, Stop()).column("id").to_pylist() == taken
+        for _ in range(3):  # the second look may keep what it reads, the third finds it
+            page = engine.rows(table, offset, length, Stop(), 100)
+            assert page.rows.column("id").to_pylist() == list(page.ids) == expected and page.total == start
+            assert page.rows.column_names == ["id", "text"]
+            assert engine.take(table, taken, Stop()).column("id").to_pylist() == taken
+        alone = replace(table, types={"text": "VARCHAR"})
+        found = engine.take(alone, taken, Stop()).to_pydict()
+        assert found == {"text": [f"text {number}" for number in taken]}
+    finally:
+        engine.close()
+
+
+def test_pages_turned_in_one_row_group_read_no_file(tmp_path: Path):
+    path = write_parquet(tmp_path / "train.parquet", records(3000), group=1000)
+    dataset = open_dataset(tmp_path)
+    engine = DuckEngine(dataset, Settings(cache=tmp_path / "cache", threads=1, memory=128 << 20))
+    try:
+        table = engine.open(dataset.split(None, None), Stop())
+        for offset in (1100, 1200):
+            assert list(engine.rows(table, offset, 100, Stop()).ids) == list(range(offset, offset + 100))
+        path.write_bytes(b"PAR1 gone PAR1")
+        held = engine.rows(table, 1300, 100, Stop())
+        assert held.rows.column("id").to_pylist() == list(range(1300, 1400))
+        with pytest.raises(UnreadableData):
+            engine.rows(table, 1950, 100, Stop())
     finally:
         engine.close()
 
@@ -316,7 +342,8 @@ def test_a_split_without_rows(tmp_path: Path, client: Open):
     assert get(viewer, "/filter", where="label = 'pos'")["rows"] == []
 
 
-def test_files_that_no_reader_may_be_given(tmp_path: Path, client: Open):
+def test_files_that_no_reader_may_be_given(tmp_path: Path, client: Open, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lamina.viewer.readers.LONGEST", 2 << 20)
     write_text(tmp_path / "train-1.csv", "a,b\n1,2\n")
     write_text(tmp_path / "train-2.csv", "a,b\n" + "x" * (3 << 20) + ",1\n")
     (tmp_path / "train-3.csv").write_bytes("a,b\n3,4\n".encode("utf-16"))
@@ -329,7 +356,57 @@ def test_files_that_no_reader_may_be_given(tmp_path: Path, client: Open):
     )
 
 
-def test_an_object_too_long_for_json_is_told(tmp_path: Path, client: Open):
+@pytest.mark.parametrize(("form", "place"), [("csv", 1), ("csv", 200_000), ("jsonl", 1), ("jsonl", 200_000)])
+def test_a_line_longer_than_readers_expect_is_shown(tmp_path: Path, client: Open, form: str, place: int):
+    long = "x" * (3 << 20 if form == "csv" else 20 << 20)
+    row = "{},short and even shorter" if form == "csv" else '{{"id":{},"text":"short and even shorter"}}'
+    lines = ["id,text"] if form == "csv" else []
+    lines += [row.format(number).replace("short", long if number == place else "short") for number in range(place + 2)]
+    write_text(tmp_path / f"train.{form}", "\n".join(lines) + "\n")
+    viewer = client(tmp_path, memory=1 << 30)
+    page = get(viewer, "/rows", offset=place - 1, cell=1000)
+    assert column(page, "id") == [place - 1, place, place + 1] and page["partial"] is False
+    assert [row["truncated_cells"] for row in page["rows"]] == [[], ["text"], []]
+    whole = get(viewer, "/rows", offset=place, length=1, full=True)
+    assert len(column(whole, "text")[0]) > len(long)
+
+
+def test_an_object_too_long_for_json_is_told(tmp_path: Path, client: Open, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lamina.viewer.readers.LONGEST", 2 << 20)
     write_jsonl(tmp_path / "train.jsonl", [{"a": "x" * (40 << 20)}])
     status, code, text = refused(client(tmp_path), "/rows")
-    assert (status, code) == (500, "StreamingRowsError") and "train.jsonl cannot be read as json" in text
+    assert (status, code) == (500, "StreamingRowsError") and "train.jsonl has a line longer than 2 MB" in text
+
+
+def test_three_thousand_columns_of_csv(tmp_path: Path, client: Open):
+    names = [f"column {place}" for place in range(3000)]
+    lines = [",".join(names), *(",".join(str(row * place % 97) for place in range(3000)) for row in range(12))]
+    write_text(tmp_path / "train.csv", "\n".join(lines) + "\n")
+    viewer = client(tmp_path, memory=1 << 30)
+    page = get(viewer, "/rows", offset=10)
+    assert numbers(page) == [10, 11] and page["rows"][1]["row"]["column 2999"] == 11 * 2999 % 97
+    assert len(page["features"]) == 3000 and numbers(get(viewer, "/filter", where='"column 2999" = 9')) == [11]
+
+
+def test_csv_is_looked_into_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_text(tmp_path / "train-1.csv", "id;said\n1;'a;b'\n")
+    write_text(tmp_path / "train-2.csv", "id;said\n2;'c'\n")
+    write_text(tmp_path / "test-1.csv", "id,said\n1,a\n")
+    write_text(tmp_path / "test-2.csv", "id\tother\n2\tb\n")
+    dataset = open_dataset(tmp_path)
+    engine = DuckEngine(dataset, Settings(cache=tmp_path / "cache", threads=1, memory=128 << 20))
+    try:
+        alike, unlike = (engine.open(dataset.split(None, name), Stop()) for name in ("train", "test"))
+        assert "auto_detect = false" in alike.scan.source and "auto_detect" not in unlike.scan.source
+        assert engine.rows(alike, 0, 9, Stop()).rows.to_pydict() == {"id": [1, 2], "said": ["a;b", "c"]}
+        assert engine.rows(unlike, 0, 9, Stop()).rows.column_names == ["id", "said", "other"]
+    finally:
+        engine.close()
+
+
+def test_the_file_that_does_not_fit_is_named(tmp_path: Path, client: Open):
+    write_text(tmp_path / "train-1.csv", "a,b\n1,2\n")
+    (tmp_path / "train-2.csv").write_bytes("a,b\n3,caf\xe9\n".encode("latin-1"))
+    page = get(client(tmp_path), "/rows")
+    assert 1 in column(page, "a") and page["partial"] is True
+    assert "train-2.csv: " in page["notices"][0] and "not utf-8" in page["notices"][0]

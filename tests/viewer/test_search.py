@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.viewer.search import match_expression, spaced
+from lamina.viewer.duckengine import DuckEngine
+from lamina.viewer.jobs import Progress
+from lamina.viewer.search import build, match_expression, ranges, spaced
+from lamina.viewer.settings import Settings
+from lamina.viewer.sources import open_dataset
+from lamina.viewer.stop import Stop
 from tests.viewer.conftest import Open
 from tests.viewer.data import get, numbers, records, refused, write_jsonl, write_parquet, write_text
 
@@ -124,3 +129,23 @@ def test_any_query_is_only_words(query: str):
         if expression:
             connection.execute("SELECT rowid FROM words WHERE words MATCH ?", [expression]).fetchall()
     connection.close()
+
+
+def test_ranges_of_rows_searched_apart_find_what_one_search_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lamina.viewer.search.SHARED", 10)
+    rows = [{"text": " ".join(["river"] * (row % 7) + ["word"] * (row % 5) + ["end"])} for row in range(95)]
+    write_jsonl(tmp_path / "train.jsonl", rows)
+    dataset = open_dataset(tmp_path)
+    engine = DuckEngine(dataset, Settings(cache=tmp_path / "cache", threads=1, memory=128 << 20))
+    try:
+        table = engine.open(dataset.split(None, None), Stop())
+        one, many = (
+            build(engine, table, tmp_path / "cache", Stop(), Progress(), threads=threads) for threads in (1, 4)
+        )
+    finally:
+        engine.close()
+    assert ranges(95, 4) == [(0, 22), (23, 46), (47, 70), (71, 94)] and ranges(0, 4) == [(0, -1)]
+    for query, total in (("river", 81), ("river end", 95), ('"word end"', 76), ("absent", 0)):
+        whole, count = one.found(query, Stop())
+        assert count == total == len(whole) and many.found(query, Stop()) == (whole, count)
+        assert many.found(query, Stop(), 10, 20) == many.found(query, Stop(), 10, 20) == (whole[10:30], count)

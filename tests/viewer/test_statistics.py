@@ -6,10 +6,10 @@ import datetime
 import math
 import os
 import statistics
-import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,6 +24,7 @@ from lamina.viewer.settings import Settings
 from lamina.viewer.sources import open_dataset
 from lamina.viewer.statistics import compute
 from lamina.viewer.stop import Stop
+from lamina.viewer.values import Values
 from tests.viewer.conftest import Open
 from tests.viewer.data import get, labeled, refused, write_jsonl
 
@@ -31,6 +32,10 @@ from tests.viewer.data import get, labeled, refused, write_jsonl
 def described(folder: Path, table: pa.Table) -> dict[str, tuple[str, dict[str, Any]]]:
     """Column -> type and statistics."""
     pq.write_table(table, folder / "train.parquet")
+    return described_folder(folder)
+
+
+def described_folder(folder: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     dataset = open_dataset(folder)
     engine = DuckEngine(dataset, Settings(cache=folder / "cache", threads=1, memory=128 << 20))
     try:
@@ -39,7 +44,7 @@ def described(folder: Path, table: pa.Table) -> dict[str, tuple[str, dict[str, A
         again = compute(engine, opened, folder / "cache", Stop(), Progress())
     finally:
         engine.close()
-    assert found == again and found["num_examples"] == table.num_rows
+    assert found == again and found["num_examples"] == opened.num_rows
     return {each["column_name"]: (each["column_type"], each["column_statistics"]) for each in found["statistics"]}
 
 
@@ -194,12 +199,9 @@ def test_no_rows(tmp_path: Path):
 
 
 def finished(client: TestClient, **parameters: Any) -> Any:
-    for _ in range(400):
-        progress = get(client, "/statistics/progress", **parameters)
-        if progress["state"] != "running":
-            return progress
-        time.sleep(0.02)
-    raise AssertionError("the statistics were not finished within eight seconds")
+    progress = get(client, "/statistics/progress", wait=20, **parameters)
+    assert progress["state"] != "running", "the statistics were not finished within twenty seconds"
+    return progress
 
 
 def test_in_the_background_with_progress(tmp_path: Path, client: Open):
@@ -228,3 +230,49 @@ def test_a_failure_is_told(tmp_path: Path, client: Open):
     progress = finished(viewer)
     assert progress["state"] == "failed" and "cannot be read" in progress["error"]
     assert viewer.get("/statistics").status_code == 500
+
+
+@settings(max_examples=60)
+@given(
+    given_values=st.one_of(
+        st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=40),
+        st.lists(st.integers(-2, 2), min_size=1, max_size=40),
+        st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=40),
+    ),
+    size=st.integers(1, 7),
+)
+def test_values_that_are_read_again_and_again_say_what_held_ones_say(given_values: list[Any], size: int):
+    kind = np.int64 if isinstance(given_values[0], int) else np.float64
+    pieces = [np.array(given_values[at : at + size], kind) for at in range(0, len(given_values), size)]
+    held, again = (Values(lambda: pieces, held=way) for way in (True, False))
+    assert again.median() == held.median() == pytest.approx(float(statistics.median(given_values)), rel=1e-12)
+    assert held.mean == pytest.approx(statistics.fmean(given_values), rel=1e-9, abs=1e-6)
+    assert (held.low, held.high, held.count) == (min(given_values), max(given_values), len(given_values))
+
+
+def test_columns_too_large_to_be_held_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    numbers = [row * 7919 % 1000 for row in range(500)]
+    columns = {"i": numbers, "f": [n / 7 for n in numbers], "t": ["x" * n + str(n) for n in numbers]}
+    table = pa.table({**columns, "d": pa.array(numbers, pa.timestamp("s"))})
+    held = described(tmp_path, table)
+    monkeypatch.setattr("lamina.viewer.statistics.HELD", 100)
+    (tmp_path / "again").mkdir()
+    assert described(tmp_path / "again", table) == held
+
+
+def test_numbers_of_more_than_64_bits(tmp_path: Path):
+    for place, values in enumerate(([2**64 - 1, 2**64 - 3], [-(2**62), 5])):
+        kind = pa.uint64() if place == 0 else pa.int64()
+        pq.write_table(pa.table({"x": pa.array(values, kind)}), tmp_path / f"part-{place}.parquet")
+    found = described_folder(tmp_path)["x"]
+    assert found[0] == "int" and (found[1]["min"], found[1]["max"]) == (-(2**62), 2**64 - 1)
+    assert sum(found[1]["histogram"]["hist"]) == 4
+
+
+def test_extreme_numbers(tmp_path: Path):
+    found = described(
+        tmp_path, pa.table({"f": [1.7e308, 1.7e308, -1.7e308], "u": pa.array([0, 1, 2**64 - 1], "uint64")})
+    )
+    assert found["f"][1]["median"] == 1.7e308 and sum(found["f"][1]["histogram"]["hist"]) == 3
+    assert (found["u"][1]["min"], found["u"][1]["max"], found["u"][1]["median"]) == (0, 2**64 - 1, 1.0)
+    assert found["u"][1]["histogram"]["hist"] == [2, 0, 0, 0, 0, 0, 0, 0, 0, 1]

@@ -24,7 +24,10 @@ UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 def view(
     data: Annotated[
-        str, typer.Argument(metavar="PATH_OR_NAME", help="A folder, a file, a pattern, or a data set of the Hub.")
+        str,
+        typer.Argument(
+            metavar="PATH_OR_NAME", help="A folder, a file, a pattern, a data set of the Hub, or an address."
+        ),
     ],
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Left out, 7861 or the next free one; 0 for any free one.")
@@ -47,7 +50,8 @@ def view(
     """Look at the data in PATH_OR_NAME: page, sort, filter, search, statistics, SQL.
 
     Reads Parquet, CSV, TSV, JSON, JSONL, text and Arrow where they lie, what save_to_disk wrote, and data sets in the
-    Hub's cache. Nothing is written but the cache, and no file outside PATH_OR_NAME is read.
+    Hub's cache; Parquet also elsewhere, at https:// or hf://datasets/owner/name, where DuckDB has httpfs. Nothing is
+    written but the cache, and no file outside PATH_OR_NAME is read.
     """
     settings = settings_of(memory, threads, timeout, cache, tokenizer or [], origin or [], host)
     try:

@@ -1,10 +1,11 @@
-"""The statistics of one column: a generator that asks for SQL aggregates and gets their values, until it knows all."""
+"""The statistics of one column: a generator that asks for SQL aggregates or for all values, until it knows all."""
 
 from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from .duck import identifier
 from .engine import Table
 from .features import class_names
 from .lexing import words_in
+from .values import Values, finite, seconds_since
 
 DECIMALS = 5
 BINS = 10
@@ -20,10 +22,26 @@ LABEL_SHARE = 0.2
 LONGEST_LABEL = 1000  # characters: a few huge texts are no labels, and would all stand in the answer
 NO_LABEL = -1
 SURELY_TEXT = 3 * MOST_LABELS  # of an estimate that is off by a few percent
-EXACT_MEDIAN = 50_000_000  # rows up to which all values are held to find the middle one
 
-Steps = Generator[Sequence[str], Sequence[Any], tuple[str, dict[str, Any]]]
-INTEGERS = words_in("TINYINT SMALLINT INTEGER BIGINT HUGEINT UTINYINT USMALLINT UINTEGER UBIGINT UHUGEINT")
+
+@dataclass(frozen=True)
+class Numbers:
+    """Asks for all values of an expression; answered with `Values`."""
+
+    sql: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """Asks for aggregates over the first rows alone."""
+
+    sql: Sequence[str]
+
+
+Question = Sequence[str] | Head | Numbers  # texts are aggregates over all rows
+Steps = Generator[Question, Any, tuple[str, dict[str, Any]]]
+INTEGERS = words_in("TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER UBIGINT")
+HUGE = words_in("HUGEINT UHUGEINT")
 DATES = frozenset(("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"))
 
 
@@ -33,18 +51,20 @@ def steps_of(table: Table, name: str) -> Steps | None:
     column = identifier(name)
     names = class_names(table.features.get(name))
     rows = table.num_rows
-    if names is not None and kind in INTEGERS:
+    if names is not None and kind in INTEGERS | HUGE:
         return class_label(column, rows, names)
     if kind == "BOOLEAN":
         return boolean(column, rows)
     if kind in INTEGERS:
         return integer(column, rows, "int")
+    if kind in HUGE:
+        return huge(column, rows)
     if kind in ("FLOAT", "DOUBLE") or kind.startswith("DECIMAL("):
         return floating(f"CAST({column} AS DOUBLE)", rows)
     if kind == "VARCHAR" or kind.startswith("ENUM("):
         return text(f"CAST({column} AS VARCHAR)", rows)
     if kind.endswith("]"):
-        return integer(f"len({column})", rows, "list")
+        return integer(f"CAST(len({column}) AS INTEGER)", rows, "list")
     return date(f"CAST({column} AS TIMESTAMP)", rows, "+0000" if "ZONE" in kind else "") if kind in DATES else None
 
 
@@ -56,19 +76,6 @@ def share(count: int, rows: int) -> float:
 def missing(count: int, rows: int) -> dict[str, Any]:
     """How many values there are none of."""
     return {"nan_count": count, "nan_proportion": share(count, rows)}
-
-
-def numeric(value: str, rows: int) -> list[str]:
-    """Count, least, greatest, mean, median and standard deviation."""
-    median = f"median({value})" if rows <= EXACT_MEDIAN else f"approx_quantile({value}, 0.5)"
-    return [
-        f"count({value})",
-        f"min({value})",
-        f"max({value})",
-        f"avg({value})",
-        f"CAST({median} AS DOUBLE)",
-        f"stddev_samp(CAST({value} AS DOUBLE))",
-    ]
 
 
 def nothing(rows: int) -> dict[str, Any]:
@@ -95,80 +102,79 @@ def float_edges(low: float, high: float) -> list[float]:
     return [*(low + place * width for place in range(BINS)), high]
 
 
-def below(value: str, edges: Sequence[float]) -> list[str]:
-    """How many values lie below each inner edge. Edges are written as numbers, so that no text gets into the SQL."""
-    return [f"count(*) FILTER ({value} < {edge!r})" for edge in edges[1:-1]]
-
-
 def bars(counts: Sequence[int], total: int) -> list[int]:
     """Sizes of bins from how many values lie below their edges."""
     sums = [0, *counts, total]
     return [high - low for low, high in pairwise(sums)]
 
 
+def described(
+    values: Values,
+    rows: int,
+    edges: Sequence[float],
+    said: Callable[[Any], Any],
+    between: Callable[[float], Any] = rounded,
+) -> dict[str, Any]:
+    """The statistics of numbers that there are some of; `said` writes one of them, `between` what may lie between."""
+    return {
+        **missing(rows - values.count, rows),
+        "min": said(values.low),
+        "max": said(values.high),
+        "mean": between(values.mean),
+        "median": between(values.median()),
+        "std": rounded(values.deviation),
+        "histogram": {
+            "hist": bars(values.below(edges[1:-1]), values.count),
+            "bin_edges": [said(edge) for edge in edges],
+        },
+    }
+
+
 def integer(value: str, rows: int, kind: str) -> Steps:
     """Whole numbers, or lengths."""
-    count, low, high, mean, median, deviation = yield numeric(value, rows)
-    if not count:
+    values = yield Numbers(value)
+    if not values.count:
         return kind, nothing(rows)
-    low, high = int(low), int(high)
-    edges = integer_edges(low, high)
-    counts: Sequence[int] = (yield below(value, edges)) if len(edges) > 2 else ()
-    return kind, {
-        **missing(rows - count, rows),
-        "min": low,
-        "max": high,
-        "mean": rounded(mean),
-        "median": rounded(median),
-        "std": rounded(deviation),
-        "histogram": {"hist": bars(counts, count), "bin_edges": edges},
-    }
+    return kind, described(values, rows, integer_edges(values.low, values.high), int)
 
 
-def floating(column: str, rows: int) -> Steps:
+def huge(column: str, rows: int) -> Steps:
+    """Whole numbers of more than 64 bits: their ends exactly, the rest as floats."""
+    low, high = yield [f"min({column})", f"max({column})"]
+    values = yield Numbers(f"CAST({column} AS DOUBLE)")
+    if not values.count:
+        return "int", nothing(rows)
+    found = described(values, rows, integer_edges(low, high), int)
+    return "int", found | {"min": low, "max": high}
+
+
+def floating(value: str, rows: int) -> Steps:
     """Numbers with a fraction. NaN counts as missing; infinities are counted apart and left out of the rest."""
-    value = f"CASE WHEN isfinite({column}) THEN {column} END"
-    *found, infinite = yield [*numeric(value, rows), f"count(*) FILTER (isinf({column}))"]
-    count, low, high, mean, median, deviation = found
+    found = yield Numbers(value)
+    infinite, values = found.infinite(), found.mapped(finite)
     odd = {"infinite_count": infinite} if infinite else {}
-    if not count:
+    if not values.count:
         return "float", nothing(rows) | missing(rows - infinite, rows) | odd
-    edges = float_edges(low, high)
-    counts: Sequence[int] = (yield below(value, edges)) if len(edges) > 2 else ()
-    return "float", {
-        **missing(rows - count - infinite, rows),
-        "min": rounded(low),
-        "max": rounded(high),
-        "mean": rounded(mean),
-        "median": rounded(median),
-        "std": rounded(deviation),
-        "histogram": {"hist": bars(counts, count), "bin_edges": [rounded(edge) for edge in edges]},
-        **odd,
-    }
+    whole = described(values, rows, float_edges(values.low, values.high), rounded)
+    return "float", whole | missing(rows - values.count - infinite, rows) | odd
 
 
 def text(column: str, rows: int) -> Steps:
     """Few different texts are labels; of others the lengths are described."""
-    estimate, *found = yield [f"approx_count_distinct({column})", *numeric(f"length({column})", rows)]
-    count = found[0]
-    if estimate <= SURELY_TEXT and (found[2] or 0) <= LONGEST_LABEL:
-        (exact,) = yield [f"count(DISTINCT {column})"]
-        different = exact + (count < rows)
-        if different <= BINS or (different <= MOST_LABELS and different / rows <= LABEL_SHARE):
+    (different,) = yield Head([f"count(DISTINCT {column})"])
+    if different <= MOST_LABELS:  # else the first rows have too many already
+        estimate, count, longest = yield [
+            f"approx_count_distinct({column})",
+            f"count({column})",
+            f"max(length({column}))",
+        ]
+        if estimate <= SURELY_TEXT and (longest or 0) <= LONGEST_LABEL:
             (histogram,) = yield [f"histogram({column})"]
-            return "string_label", categorical(histogram or {}, rows - count, rows)
-    _, low, high, mean, median, deviation = found
-    edges = integer_edges(int(low), int(high))
-    counts: Sequence[int] = (yield below(f"length({column})", edges)) if len(edges) > 2 else ()
-    return "string_text", {
-        **missing(rows - count, rows),
-        "min": int(low),
-        "max": int(high),
-        "mean": rounded(mean),
-        "median": rounded(median),
-        "std": rounded(deviation),
-        "histogram": {"hist": bars(counts, count), "bin_edges": edges},
-    }
+            found = histogram or {}
+            different = len(found) + (count < rows)
+            if different <= BINS or (different <= MOST_LABELS and different / rows <= LABEL_SHARE):
+                return "string_label", categorical(found, rows - count, rows)
+    return (yield from integer(f"CAST(length({column}) AS INTEGER)", rows, "string_text"))
 
 
 def categorical(frequencies: dict[str, int], absent: int, rows: int) -> dict[str, Any]:
@@ -206,23 +212,17 @@ def boolean(column: str, rows: int) -> Steps:
 
 def date(column: str, rows: int, zone: str) -> Steps:
     """Moments, described by the whole seconds since the first; those at infinity are left out."""
-    value = f"CASE WHEN isfinite({column}) THEN epoch_us({column}) END"
-    (first,) = yield [f"min({value})"]
-    if first is None:
+    values = yield Numbers(f"CASE WHEN isfinite({column}) THEN epoch_us({column}) END")
+    if not values.count:
         return "datetime", nothing(rows)
-    seconds = f"(({value}) - {first}) // 1000000"
-    count, _, high, mean, median, deviation = yield numeric(seconds, rows)
-    edges = integer_edges(0, int(high))
-    counts: Sequence[int] = (yield below(seconds, edges)) if len(edges) > 2 else ()
-    return "datetime", {
-        **missing(rows - count, rows),
-        "min": moment(first, 0, zone),
-        "max": moment(first, high, zone),
-        "mean": moment(first, round(mean, DECIMALS), zone),
-        "median": moment(first, round(median, DECIMALS), zone),
-        "std": str(datetime.timedelta(seconds=deviation or 0)),
-        "histogram": {"hist": bars(counts, count), "bin_edges": [moment(first, edge, zone) for edge in edges]},
-    }
+    first = values.low
+    seconds = values.mapped(seconds_since(first))
+
+    def said(value: float) -> str:
+        return moment(first, round(value, DECIMALS), zone)
+
+    found = described(seconds, rows, integer_edges(0, seconds.high), said, said)
+    return "datetime", found | {"std": str(datetime.timedelta(seconds=seconds.deviation or 0))}
 
 
 def moment(first: int, seconds: float, zone: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,28 @@ Features = dict[str, Any]  # column name -> feature, as `datasets.Features.to_di
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file. `path` is real (links resolved) and `name` relative to the data set, with slashes."""
+    """One file. `path` is real (links resolved) and `name` relative to the data set, with slashes.
+
+    A file elsewhere has an address, and a tag that its server changes with it.
+    """
 
     path: Path
     name: str
     format: str
     size: int
     modified: int  # nanoseconds
+    address: str = ""
+    tag: str = ""
+
+    @property
+    def place(self) -> str:
+        """What the engine opens: a path, or the address."""
+        return self.address or str(self.path)
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the file does, as far as its size and time of change tell."""
-        return f"{self.name}\0{self.path}\0{self.size}\0{self.modified}"
+        """Changes when the file does, as far as its size and time of change tell, or its tag."""
+        return "\0".join([self.name, self.place, str(self.size), str(self.modified), *filter(None, [self.tag])])
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Split:
     features: Features | None = None  # where the data set declares them
     options: tuple[tuple[str, str], ...] = ()  # of the reader, such as CSV's delimiter, where the card names them
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Names the content of the split in caches."""
         text = "\n".join([self.format, repr(self.features), repr(self.options), *(f.fingerprint for f in self.files)])
@@ -76,13 +87,13 @@ class Dataset:
     info: dict[str, Any] = field(default_factory=dict)  # description, citation, license ... where the card gives them
     others: tuple[DataFile, ...] = ()  # files beside the data, such as README.md, which the mirror serves too
 
-    @property
+    @cached_property
     def revision(self) -> str:
         """Forty hexadecimal digits that change with the files, in place of a commit."""
         prints = [file.fingerprint for file in self.files]
         return hashlib.sha1("\n".join(prints).encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
-    @property
+    @cached_property
     def files(self) -> tuple[DataFile, ...]:
         """Every file that may be read, each once."""
         data = [file for config in self.configs.values() for split in config.splits.values() for file in split.files]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,6 +21,7 @@ from .viewer import Viewer, viewer_of
 
 routes = APIRouter()
 Failed = list[dict[str, Any]]
+Wait = Annotated[float, Query(ge=0, le=30, description="seconds to wait for the end")]
 
 
 async def opened(viewer: Viewer, request: Request, config: str | None) -> tuple[list[Table], Failed]:
@@ -181,12 +182,13 @@ async def statistics(request: Request, dataset: Name = None, config: Name = None
 
 @routes.get("/statistics/progress", responses=documented(StatisticsProgress))
 async def statistics_progress(
-    request: Request, dataset: Name = None, config: Name = None, split: Name = None
+    request: Request, dataset: Name = None, config: Name = None, split: Name = None, wait: Wait = 0.0
 ) -> Response:
-    """How far the statistics are, with the columns that are ready. Ours: answers at once, and starts them."""
+    """How far the statistics are, with the columns that are ready. Ours: starts them, waits `wait` seconds for them."""
     viewer = viewer_of(request)
     table = await viewer.opened(request, viewer.split(dataset, config, split))
     job = viewer.statistics(table)
+    await job.settled(wait)
     progress = job.progress
     content: dict[str, Any] = {
         "state": job.state,

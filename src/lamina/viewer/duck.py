@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from .dataset import DataFile
 from .errors import Cancelled, SourceError, TooBig, UnreadableData
 from .settings import Settings
 from .stop import Stop
@@ -29,36 +30,78 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+@contextmanager
+def connected(config: dict[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in memory for as long as the block runs; it fetches no extensions. Raises SourceError without DuckDB."""
+    connection = connect(config)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def connect(config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    """A DuckDB in memory that fetches no extensions. Raises SourceError where there is no DuckDB."""
+    try:
+        import duckdb
+    except ImportError:
+        raise SourceError("the viewer needs DuckDB and pyarrow: pip install 'lamina[view]'") from None
+    own = dict.fromkeys(
+        ("autoinstall_known_extensions", "autoload_known_extensions", "allow_community_extensions"), False
+    )
+    return duckdb.connect(":memory:", config={**own, **config})
+
+
+def load_httpfs(connection: duckdb.DuckDBPyConnection) -> None:
+    """What reads files elsewhere. It is no part of DuckDB's package, and nothing is installed here unasked."""
+    import duckdb
+
+    try:
+        connection.execute("LOAD httpfs")
+    except duckdb.Error as problem:
+        raise SourceError(
+            f"files elsewhere need DuckDB's extension httpfs, which DuckDB {duckdb.__version__} does not have here: "
+            "run python -c \"import duckdb; duckdb.sql('INSTALL httpfs')\" once, with a network, or download the file "
+            f"({first_line(problem)})"
+        ) from None
+    connection.execute("SET allow_persistent_secrets = false")  # they are files, and none but the data is read
+
+
 class Database:
     """One in-memory DuckDB, locked before the first query: no writing, no network, no file but those named."""
 
-    def __init__(self, paths: Iterable[Path], settings: Settings) -> None:
-        try:
-            import duckdb
-        except ImportError:
-            raise SourceError("the viewer needs DuckDB and pyarrow: pip install 'lamina[view]'") from None
+    def __init__(self, files: Iterable[DataFile], settings: Settings) -> None:
+        known = list(files)
         settings.cache.mkdir(parents=True, exist_ok=True)
         self._lock = Lock()
         self._closed = False
         self._spill = Path(tempfile.mkdtemp(prefix="spill-", dir=settings.cache))
-        self._connection = duckdb.connect(
-            ":memory:",
-            config={
+        self._connection = connect(
+            {
                 "memory_limit": f"{settings.memory}B",
                 "threads": settings.threads,
                 "temp_directory": str(self._spill),
                 "max_temp_directory_size": f"{settings.spill}B",
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-                "allow_community_extensions": False,
                 "python_enable_replacements": False,
-            },
+            }
         )
-        allowed = ", ".join(literal(str(path)) for path in paths)
+        if any(file.address for file in known):
+            load_httpfs(self._connection)
+            self._introduce(settings)
+        allowed = ", ".join(literal(file.place) for file in known)
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        self._connection.execute("SET parquet_metadata_cache = true")  # footers, for as long as a file is unchanged
         self._connection.execute(f"SET allowed_paths = [{allowed}]")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
+
+    def _introduce(self, settings: Settings) -> None:
+        """Tell the Hub, and nobody else, who asks."""
+        if settings.token:
+            self._connection.execute(
+                f"CREATE SECRET hub (TYPE http, BEARER_TOKEN {literal(settings.token)}, "
+                f"SCOPE {literal(settings.endpoint.rstrip('/') + '/')})"
+            )
 
     @contextmanager
     def query(self, stop: Stop, tables: Iterable[tuple[str, pa.Table]] = ()) -> Iterator[Query]:
@@ -111,6 +154,12 @@ class Query:
         """The one row of a result."""
         found: list[tuple[Any, ...]] = self.execute(sql, values).fetchall()
         return found[0]
+
+    def shape(self, source: str) -> tuple[dict[str, str], pa.Schema]:
+        """Column -> type of a relation, and the same as Arrow has it, without reading its rows."""
+        relation = self._relation(f"SELECT * FROM {source} LIMIT 0", ())
+        schema = relation.to_arrow_table().schema
+        return dict(zip(relation.columns, map(str, relation.types), strict=True)), schema
 
     def describe(self, source: str) -> dict[str, str]:
         """Column -> type of a relation, without reading its rows."""

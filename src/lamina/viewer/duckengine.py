@@ -16,7 +16,8 @@ from .dataset import Dataset, Split
 from .duck import Database, Query, first_line, identifier
 from .engine import Page, Table
 from .errors import InvalidParameter, UnreadableData
-from .scans import Scan, selected
+from .held import HeldGroups
+from .scans import ParquetScan, Scan, selected
 from .settings import Settings
 from .stop import Stop
 from .tables import open_table
@@ -31,11 +32,12 @@ class DuckEngine:
 
     def __init__(self, dataset: Dataset, settings: Settings) -> None:
         self._dataset = dataset
-        self._database = Database([file.path for file in dataset.files], settings)
+        self._database = Database(dataset.files, settings)
         self._tables: dict[str, Table] = {}
         self._locks: dict[tuple[str, str], Lock] = {}
         self._lock = Lock()
         self._found: OrderedDict[tuple[object, ...], pa.ChunkedArray] = OrderedDict()
+        self._held = HeldGroups(settings.held)
 
     def open(self, split: Split, stop: Stop) -> Table:
         """The split as a table; opened once, by whoever comes first."""
@@ -57,9 +59,14 @@ class DuckEngine:
         """A page by place."""
         offset = min(offset, table.num_rows)
         length = min(length, table.num_rows - offset)
-        with self._database.query(stop, self._scan(table).tables) as query:
-            rows = self._scan(table).page(query, _columns(table, cell), offset, length)
-        return Page(range(offset, offset + rows.num_rows), rows, table.num_rows)
+        scan, ids = self._scan(table), range(offset, offset + length)
+        with self._database.query(stop, scan.tables) as query:
+            held, left = self._from_held(query, table, ids)
+            if left or not held:
+                rows = scan.page(query, _columns(table, cell), offset, length)
+            else:
+                rows = pa.concat_tables(held).select(list(table.types))
+        return Page(ids[: rows.num_rows], rows, table.num_rows)
 
     def select(
         self,
@@ -93,23 +100,38 @@ class DuckEngine:
 
     def take(self, table: Table, ids: Sequence[int], stop: Stop, cell: int | None = None) -> pa.Table:
         """Rows in the order of their numbers given."""
-        with self._database.query(stop, self._scan(table).tables) as query:
-            found = self._scan(table).some(query, _columns(table, cell), ids)
-        places = pc.index_in(pa.array(list(ids), pa.int64()), found.column(found.num_columns - 1).cast(pa.int64()))
-        return found.take(places).remove_column(found.num_columns - 1)
+        scan, names = self._scan(table), list(table.types)
+        with self._database.query(stop, scan.tables) as query:
+            held, left = self._from_held(query, table, ids)
+            pieces = [each.select([*names, each.column_names[-1]]) for each in held]
+            if left or not pieces:
+                pieces.append(scan.some(query, _columns(table, cell), left))
+        found = pa.concat_tables(pieces)
+        places = pc.index_in(pa.array(list(ids), pa.int64()), found.column(len(names)).cast(pa.int64()))
+        return found.take(places).remove_column(len(names))
 
-    def batches(self, table: Table, columns: Sequence[str], stop: Stop) -> Iterator[pa.RecordBatch]:
-        """All rows of some columns, in order, a batch at a time."""
-        wanted = selected({name: identifier(name) for name in columns})
+    def _from_held(self, query: Query, table: Table, ids: Sequence[int]) -> tuple[list[pa.Table], list[int]]:
+        """Rows that are held decoded, with their numbers last, and the numbers of the others."""
+        scan = self._scan(table)
+        if not isinstance(scan, ParquetScan):
+            return [], list(ids)
+        return self._held.some(query, scan, table.split.fingerprint, ids)
+
+    def batches(
+        self, table: Table, expressions: Mapping[str, str], stop: Stop, rows: int = 2048
+    ) -> Iterator[pa.RecordBatch]:
+        """Expressions over all rows, in order, a batch at a time."""
         with self._database.query(stop, self._scan(table).tables) as query:
-            for batch in query.reader(f"SELECT {wanted} FROM {self._scan(table).source}", 2048):
+            for batch in query.reader(f"SELECT {selected(expressions)} FROM {self._scan(table).source}", rows):
                 stop.check()
                 yield batch
 
-    def aggregate(self, table: Table, expressions: Sequence[str], stop: Stop) -> Sequence[Any]:
-        """SQL aggregates over all rows, in one pass."""
-        with self._database.query(stop, self._scan(table).tables) as query:
-            return query.row(f"SELECT {', '.join(expressions)} FROM {self._scan(table).source}")
+    def aggregate(self, table: Table, expressions: Sequence[str], stop: Stop, head: int | None = None) -> Sequence[Any]:
+        """SQL aggregates over all rows, in one pass, or over the first ones."""
+        scan = self._scan(table)
+        source = scan.source if head is None else scan.head(head)
+        with self._database.query(stop, scan.tables) as query:
+            return query.row(f"SELECT {', '.join(expressions)} FROM {source}")
 
     @contextmanager
     def sql(self, text: str, split: Split, stop: Stop) -> Iterator[pa.RecordBatchReader]:
@@ -188,6 +210,8 @@ def _as_invalid(start: str) -> Iterator[None]:
 def _unchanged(split: Split) -> None:
     """Refuse a split whose files are no longer those that were listed: row numbers and indexes would not fit them."""
     for file in split.files:
+        if file.address:
+            continue
         try:
             found = file.path.stat()
         except OSError as problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -71,12 +71,14 @@ class Engine(Protocol):
         """Rows by their places, in the order of `ids`."""
         ...
 
-    def batches(self, table: Table, columns: Sequence[str], stop: Stop) -> Iterator[pa.RecordBatch]:
-        """All rows of some columns, in order."""
+    def batches(
+        self, table: Table, expressions: Mapping[str, str], stop: Stop, rows: int = 2048
+    ) -> Iterator[pa.RecordBatch]:
+        """SQL expressions, by the names they are given, over all rows in order, `rows` of them or so at a time."""
         ...
 
-    def aggregate(self, table: Table, expressions: Sequence[str], stop: Stop) -> Sequence[Any]:
-        """SQL aggregates over all rows, in one pass."""
+    def aggregate(self, table: Table, expressions: Sequence[str], stop: Stop, head: int | None = None) -> Sequence[Any]:
+        """SQL aggregates over all rows in one pass, or over `head` of the first ones."""
         ...
 
     def sql(self, text: str, split: Split, stop: Stop) -> AbstractContextManager[pa.RecordBatchReader]:

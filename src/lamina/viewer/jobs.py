@@ -53,6 +53,12 @@ class Job:
         why = Cancelled("the viewer is closing") if self.future.cancelled() else self.future.exception()
         return why if isinstance(why, ViewerError) else ViewerError(f"Unexpected error: {type(why).__name__}")
 
+    async def settled(self, seconds: float) -> None:
+        """Wait for the end, so long at most."""
+        given_up = time.monotonic() + seconds
+        while not self.future.done() and time.monotonic() < given_up:
+            await asyncio.sleep(LOOK / 5)
+
 
 class Jobs:
     """Starts each job once, by key; a failed one is started again when asked for again."""

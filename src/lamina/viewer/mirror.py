@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 
 from .dataset import DataFile, Dataset
 from .errors import InvalidParameter, NotFound
@@ -78,6 +78,9 @@ def resolve(request: Request, owner: str, name: str, revision: str, path: str) -
     file = next((file for file in viewer.dataset.files if file.name == path), None)
     if file is None:
         raise EntryNotFound(f"{path} is not in {repository(viewer.dataset)}")
+    if file.address:
+        linked = {**head(viewer), "X-Linked-ETag": f'"{tag(file)}"', "X-Linked-Size": str(file.size)}
+        return RedirectResponse(file.address, 302, linked)
     try:
         found = file.path.stat()
     except OSError as problem:

@@ -113,7 +113,7 @@ def described(split: Split) -> dict[str, Any]:
         "split": split.name,
         "format": split.format,
         "num_bytes": sum(file.size for file in split.files),
-        "files": [str(file.path) for file in split.files],
+        "files": [file.place for file in split.files],
     }
 
 

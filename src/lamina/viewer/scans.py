@@ -25,6 +25,10 @@ class Scan(Protocol):
         """Arrow tables that the relations name."""
         ...
 
+    def head(self, rows: int) -> str:
+        """The first so many rows as a relation, read without what follows them."""
+        ...
+
     def page(self, query: Query, select: Mapping[str, str], offset: int, length: int) -> pa.Table:
         """Rows offset to offset + length of the columns' expressions."""
         ...
@@ -56,14 +60,31 @@ def as_shown(column: str, kind: str, feature: Any) -> str:
     return f"map_entries({column})" if kind.startswith("MAP(") else column
 
 
+Groups = Sequence[tuple[int, int]]  # rows and uncompressed bytes of each row group of a file
+
+
 @dataclass(frozen=True)
 class Part:
     """One Parquet file: its place among the rows, and what of the columns it has, as expressions over its own."""
 
     path: str  # as a SQL literal
     start: int
-    rows: int
     columns: Mapping[str, str]
+    groups: Groups
+
+    @property
+    def end(self) -> int:
+        """The number of the first row that is not in the file."""
+        return self.start + sum(rows for rows, _ in self.groups)
+
+
+@dataclass(frozen=True)
+class Group:
+    """One row group: the rows `start` to `end` of the split, which are stored together, and their bytes in memory."""
+
+    start: int
+    end: int
+    size: int
 
 
 class ParquetScan:
@@ -73,6 +94,8 @@ class ParquetScan:
 
     def __init__(self, parts: Sequence[Part], names: Sequence[str], counted: bool) -> None:
         self.parts = parts
+        self.names = list(names)
+        self.groups = list(_groups(parts))
         self.number = identifier(unused(names, "__row"))
         self._counted = counted  # DuckDB numbers the rows of a file, unless a column of the file has that name
         self.source = self._union(self._plain(part) for part in parts)
@@ -92,27 +115,46 @@ class ParquetScan:
         scanned = f"read_parquet({part.path}{counting}, hive_partitioning = false)"
         return f"{selected(part.columns)}, {place} + {part.start} AS {self.number} FROM {scanned}"
 
+    def head(self, rows: int) -> str:
+        """The first rows of the first files."""
+        return f"({self._between(0, rows) or f'SELECT * FROM {self.source}'})"
+
     def page(self, query: Query, select: Mapping[str, str], offset: int, length: int) -> pa.Table:
         """Only the files and row groups that the page touches are read."""
-        inside = [part for part in self.parts if part.start < offset + length and offset < part.start + part.rows]
-        if not inside or not length:
+        rows = self._between(offset, offset + length)
+        if not rows:
             return query.table(f"SELECT {selected(select)} FROM {self.source} LIMIT 0")
-        pieces = [f"SELECT * FROM (SELECT {self._numbers(part)})" for part in inside]
-        bounds = f"{self.number} BETWEEN {offset} AND {offset + length - 1}"
-        rows = " UNION ALL ".join(f"{piece} WHERE {bounds}" for piece in pieces)
         return query.table(f"SELECT {selected(select)} FROM ({rows}) ORDER BY {self.number}")
+
+    def group(self, query: Query, group: Group) -> pa.Table:
+        """All columns of a row group, in order, with the numbers of its rows as the last column."""
+        return query.table(f"SELECT * FROM ({self._between(group.start, group.end)}) ORDER BY {self.number}")
+
+    def _between(self, start: int, end: int) -> str:
+        """The rows `start` to `end` with their numbers, as a query; empty where there are none."""
+        inside = [part for part in self.parts if part.start < end and start < part.end] if start < end else []
+        bounds = f"{self.number} BETWEEN {start} AND {end - 1}"
+        return " UNION ALL ".join(f"SELECT * FROM (SELECT {self._numbers(part)}) WHERE {bounds}" for part in inside)
 
     def some(self, query: Query, select: Mapping[str, str], ids: Sequence[int]) -> pa.Table:
         """Each file is asked for its own rows only."""
         pieces = []
         for part in self.parts:
-            own = [number for number in ids if part.start <= number < part.start + part.rows]
+            own = [number for number in ids if part.start <= number < part.end]
             if own:
                 listed = ", ".join(map(str, own))
                 bounds = f"{self.number} BETWEEN {min(own)} AND {max(own)} AND {self.number} IN ({listed})"
                 pieces.append(f"SELECT * FROM (SELECT {self._numbers(part)}) WHERE {bounds}")
         rows = " UNION ALL ".join(pieces) or f"SELECT * FROM {self.numbered} LIMIT 0"
         return query.table(f"SELECT {selected(select)}, {self.number} FROM ({rows})")
+
+
+def _groups(parts: Sequence[Part]) -> Iterator[Group]:
+    """The row groups of all files, by the numbers of their rows."""
+    start = 0
+    for rows, size in (group for part in parts for group in part.groups):
+        yield Group(start, start + rows, size)
+        start += rows
 
 
 class ReaderScan:
@@ -124,6 +166,10 @@ class ReaderScan:
         self.number = identifier(unused(list(columns), "__row"))
         self.source = f"(SELECT {selected(columns)} FROM {reader})"
         self.numbered = f"(SELECT {selected(columns)}, row_number() OVER () - 1 AS {self.number} FROM {reader})"
+
+    def head(self, rows: int) -> str:
+        """The reader stops after them."""
+        return f"(SELECT * FROM {self.source} LIMIT {rows})"
 
     def page(self, query: Query, select: Mapping[str, str], offset: int, length: int) -> pa.Table:
         """The reader stops after the page's last row."""
@@ -154,6 +200,10 @@ class ArrowScan:
     def tables(self) -> Sequence[tuple[str, pa.Table]]:
         """The mapped table; nothing of it is copied."""
         return [(self._name, self._table)]
+
+    def head(self, rows: int) -> str:
+        """The table ends after them."""
+        return f"(SELECT * FROM {self.source} LIMIT {rows})"
 
     def page(self, query: Query, select: Mapping[str, str], offset: int, length: int) -> pa.Table:
         """A slice of the table, through the same expressions as all else."""

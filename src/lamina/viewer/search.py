@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from .dataset import Features
+from .duck import identifier
 from .engine import Engine, Table
 from .errors import Cancelled, InvalidParameter, SearchUnavailable, ViewerError
 from .features import class_names
@@ -26,6 +31,9 @@ VERSION = 1  # of the index's form; part of its name
 LARGEST = 10 << 30  # bytes of all indexes
 LONGEST = 1000  # characters of a query
 WORDS = 50
+HEAD = 1000  # hits that are looked for at once, and remembered for the next page
+REMEMBERED = 100  # queries
+SHARED = 100_000  # rows a thread has at least
 BY_CHARACTER = re.compile(
     "([\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u9fff"
     "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])"
@@ -34,10 +42,13 @@ PHRASE = re.compile(r'"([^"]*)"|(\S+)')
 
 
 class Index:
-    """The index of one split."""
+    """The index of one split. Long lists of hits are gone through by several threads, each with a range of the rows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rows: int, threads: int = 1) -> None:
         self.path = path
+        self._ranges = ranges(rows, threads)
+        self._known: OrderedDict[str, tuple[int, list[int]]] = OrderedDict()
+        self._lock = Lock()
 
     def found(self, query: str, stop: Stop, offset: int = 0, length: int | None = None) -> tuple[list[int], int]:
         """Numbers of the rows with any of the query's words, best first (BM25), and how many there are in all.
@@ -47,14 +58,47 @@ class Index:
         expression = match_expression(query)
         if not expression:
             return [], 0
+        end = None if length is None else offset + length
+        if end is None or end > HEAD:
+            total, hits = self._hits(expression, end, stop)
+            return hits[offset:], total
+        with self._lock:
+            known = self._known.get(expression)
+        total, hits = known or self._hits(expression, HEAD, stop)
+        with self._lock:
+            self._known[expression] = total, hits
+            self._known.move_to_end(expression)
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return hits[offset:end], total
+
+    def _hits(self, expression: str, most: int | None, stop: Stop) -> tuple[int, list[int]]:
+        """How many hits there are, and the numbers of the best."""
         touch(self.path)
+        with ThreadPoolExecutor(len(self._ranges), thread_name_prefix="viewer-search") as pool:
+            portions = list(pool.map(lambda rows: self._best(expression, rows, most, stop), self._ranges))
+        best = sorted(hit for _, hits in portions for hit in hits)
+        return sum(total for total, _ in portions), [number for _, number in best[:most]]
+
+    def _best(
+        self, expression: str, rows: tuple[int, int], most: int | None, stop: Stop
+    ) -> tuple[int, list[tuple[float, int]]]:
+        """The same of a range of rows; ranks are those of the whole index, so that ranges can be joined by them."""
+        inside = "FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ?"
         with _opened(self.path, stop, writable=False) as connection:
-            total = connection.execute("SELECT count(*) FROM words WHERE words MATCH ?", [expression]).fetchone()[0]
-            page = connection.execute(
-                "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ? OFFSET ?",
-                [expression, -1 if length is None else length, offset],
+            total = connection.execute(f"SELECT count(*) {inside}", [expression, *rows]).fetchone()[0]
+            best = connection.execute(
+                f"SELECT rank, rowid {inside} ORDER BY rank, rowid LIMIT ?",
+                [expression, *rows, -1 if most is None else most],
             )
-            return [number for (number,) in page], total
+            return total, best.fetchall()
+
+
+def ranges(rows: int, threads: int) -> list[tuple[int, int]]:
+    """First and last row of as many ranges as threads can share without being in each other's way."""
+    count = max(1, min(threads, rows // SHARED))
+    ends = [place * rows // count for place in range(count + 1)]
+    return [(start, end - 1) for start, end in pairwise(ends)]
 
 
 def searchable(table: Table) -> list[str]:
@@ -71,19 +115,20 @@ def index_path(table: Table, cache: Path) -> Path:
     return cache / "search" / f"{table.split.fingerprint}-{VERSION}.sqlite"
 
 
-def build(engine: Engine, table: Table, cache: Path, stop: Stop, progress: Progress) -> Index:
+def build(engine: Engine, table: Table, cache: Path, stop: Stop, progress: Progress, threads: int = 1) -> Index:
     """The index of a split, from the cache or built now. Raises SearchUnavailable where there is no text."""
     columns = searchable(table)
     if not columns:
         raise SearchUnavailable("no column of this split holds text, so it cannot be searched")
     path = index_path(table, cache)
+    index = Index(path, table.num_rows, threads)
     if path.is_file():
-        return Index(path)
+        return index
     progress.total, progress.label = table.num_rows, "search index"
     prune(path.parent, LARGEST)
     with written(path) as fresh:
         _fill(fresh, engine, table, columns, stop, progress)
-    return Index(path)
+    return index
 
 
 def _fill(path: Path, engine: Engine, table: Table, columns: Sequence[str], stop: Stop, progress: Progress) -> None:
@@ -99,7 +144,7 @@ def _fill(path: Path, engine: Engine, table: Table, columns: Sequence[str], stop
         )
         with connection:
             start = 0
-            for batch in engine.batches(table, columns, stop):
+            for batch in engine.batches(table, {column: identifier(column) for column in columns}, stop):
                 texts = [map(read, batch.column(place).to_pylist()) for place, read in enumerate(readers)]
                 connection.executemany(insert, zip(range(start, start + batch.num_rows), *texts, strict=True))
                 start += batch.num_rows

@@ -23,6 +23,7 @@ class Settings:
     """Limits of one viewer. Sizes are bytes, times seconds."""
 
     memory: int = 1 << 30  # of the query engine; beyond it, sorts spill to the cache folder
+    held: int = 256 << 20  # of row groups kept decoded, beside the engine's memory
     threads: int = 2
     timeout: float = 30.0  # of one query; opening a split and statistics have no deadline, but can be cancelled
     spill: int = 10 << 30  # of temporary files

@@ -15,6 +15,7 @@ from .folders import LeftOut, Listing, data_file, listing
 from .hub import snapshot
 from .matching import matching
 from .naming import format_of, natural, split_of
+from .remote import FOLDER, is_remote, remote_files
 from .saved import saved_dataset
 from .settings import Settings
 
@@ -29,8 +30,12 @@ def open_dataset(path_or_name: str | Path, settings: Settings | None = None) -> 
     Raises SourceError where there is nothing to show.
     """
     text = os.fspath(path_or_name)
+    if is_remote(text):
+        files, name = remote_files(text, settings or Settings())
+        configs = _by_format(files, Card())
+        return Dataset(name, FOLDER, configs, next(iter(configs)))
     if not text or "\0" in text:
-        raise SourceError("pass a folder, a file, a pattern such as 'data/*.csv', or a name on the Hub")
+        raise SourceError("pass a folder, a file, a pattern such as 'data/*.csv', a name on the Hub or an address")
     path = Path(text).expanduser()
     if path.is_dir():
         return from_folder(path)

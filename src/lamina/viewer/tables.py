@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from .dataset import DataFile, Features, Split
-from .duck import Query, identifier, literal
+from .duck import Query, first_line, identifier, literal
 from .engine import Table
 from .errors import UnreadableData
 from .features import class_names, in_metadata, of_schema
 from .readers import open_read
-from .scans import ArrowScan, ParquetScan, Part, as_shown
+from .remote import remote_footer
+from .scans import ArrowScan, Groups, ParquetScan, Part, as_shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,19 +32,12 @@ def open_table(split: Split, query: Query) -> Table:
 def open_parquet(split: Split, query: Query) -> Table:
     """Only footers are read."""
     notices: list[str] = []
-    opened = []
-    for file in split.files:
-        query.stop.check()
-        try:
-            opened.append((file, *footer(file)))
-        except UnreadableData as problem:
-            notices.append(str(problem))
+    opened = list(_footers(split, query, notices))
     described: dict[Any, dict[str, str]] = {}
     features: Features = {}
     types: dict[str, str] = {}
-    kept: list[tuple[DataFile, int, dict[str, str]]] = []
-    memory = 0
-    for file, schema, rows, size in opened:
+    kept: list[tuple[DataFile, Groups, dict[str, str]]] = []
+    for file, schema, groups in opened:
         key = schema.remove_metadata()
         if key not in described:
             described[key] = query.describe(parquet(file))
@@ -54,31 +50,44 @@ def open_parquet(split: Split, query: Query) -> Table:
             notices.append(f"{file.name} has other columns than {kept[0][0].name}; where a file lacks one, it is empty")
         types = merged
         features = {**of_schema(schema), **features}
-        kept.append((file, rows, own))
-        memory += size
+        kept.append((file, groups, own))
     if not kept:
         raise UnreadableData("; ".join(notices))
     features = _declared(split.features, features)
     parts, start = [], 0
-    for file, rows, own in kept:
-        parts.append(Part(literal(str(file.path)), start, rows, _expressions(types, own, features)))
-        start += rows
+    for file, groups, own in kept:
+        parts.append(Part(literal(file.place), start, _expressions(types, own, features), groups))
+        start = parts[-1].end
+    memory = sum(size for part in parts for _, size in part.groups)
     counted = not any(name.casefold() == "file_row_number" for name in types)
     partial = len(kept) < len(split.files)
     scan = ParquetScan(parts, list(types), counted)
     return Table(split, features, _types(types, features), start, memory, partial, tuple(notices), scan)
 
 
-def footer(file: DataFile) -> tuple[pa.Schema, int, int]:
-    """Schema, rows and uncompressed bytes of a Parquet file, from its footer alone."""
+def _footers(split: Split, query: Query, notices: list[str]) -> Iterator[tuple[DataFile, pa.Schema, Groups]]:
+    """The files that can be read, with what their footers say."""
+    for file in split.files:
+        query.stop.check()
+        try:
+            yield file, *(remote_footer(file, query) if file.address else footer(file))
+        except UnreadableData as problem:
+            notices.append(str(problem))
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as problem:  # of a file elsewhere
+            notices.append(f"{file.name} cannot be read: {first_line(problem)}")
+
+
+def footer(file: DataFile) -> tuple[pa.Schema, Groups]:
+    """Schema and row groups of a Parquet file, from its footer alone."""
     import pyarrow as pa
     from pyarrow import parquet as pq
 
     try:
         with pq.ParquetFile(file.path) as opened:
-            about = opened.metadata
-            memory = sum(about.row_group(place).total_byte_size for place in range(about.num_row_groups))
-            return opened.schema_arrow, about.num_rows, memory
+            groups = [opened.metadata.row_group(place) for place in range(opened.num_row_groups)]
+            return opened.schema_arrow, tuple((group.num_rows, group.total_byte_size) for group in groups)
     except (pa.ArrowException, OSError, ValueError, MemoryError) as problem:
         reason = " ".join(str(problem).split())[:200]
         raise UnreadableData(f"{file.name} is not readable as Parquet: {reason}") from None
@@ -86,7 +95,7 @@ def footer(file: DataFile) -> tuple[pa.Schema, int, int]:
 
 def parquet(file: DataFile) -> str:
     """A relation of one Parquet file."""
-    return f"read_parquet({literal(str(file.path))}, hive_partitioning = false)"
+    return f"read_parquet({literal(file.place)}, hive_partitioning = false)"
 
 
 def open_arrow(split: Split, query: Query) -> Table:

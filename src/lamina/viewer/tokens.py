@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from .cells import dumps
 from .dataset import Split
+from .duck import identifier
 from .errors import InvalidParameter, NotFound, TokenizerFailure, ViewerError
 from .features import dtype
 from .page import PRIVATE, only_this_page
@@ -167,7 +168,7 @@ def events(
         tally = Tally(total, child.model_max_length)
         yield tally.event(finished=not total)
         try:
-            yield from counted(viewer.engine.batches(table, [column], stop), child, tally)
+            yield from counted(viewer.engine.batches(table, {column: identifier(column)}, stop), child, tally)
         except ViewerError as problem:
             stop.check()
             yield dumps({"error": str(problem)}) + b"\n"

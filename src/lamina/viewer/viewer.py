@@ -62,8 +62,10 @@ class Viewer:
     async def index(self, request: Request, table: Table) -> Index:
         """The search index of a split: built once, kept in the cache; who asks first waits for it."""
         key = ("search", table.split.fingerprint)
-        cache = self.settings.cache
-        job = self._jobs.start(key, lambda stop, progress: build(self.engine, table, cache, stop, progress), again=True)
+        cache, threads = self.settings.cache, self.settings.threads
+        job = self._jobs.start(
+            key, lambda stop, progress: build(self.engine, table, cache, stop, progress, threads), again=True
+        )
         found: Index = await self._jobs.wait(job, request)
         return found
 

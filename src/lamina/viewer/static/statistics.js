@@ -2,8 +2,9 @@
 
 import { get } from "./api.js";
 
-const FIRST_PAUSE = 150;
-const LONGEST_PAUSE = 1500;
+// Seconds that the server waits for the end before it says how far it is.
+const FIRST_LOOK = 0.15;
+const LAST_LOOK = 1.5;
 
 /**
  * @typedef {object} Progress
@@ -22,13 +23,12 @@ const LONGEST_PAUSE = 1500;
  * @param {(found: Progress) => void} tell
  */
 export async function followStatistics(place, signal, tell) {
-  let pause = FIRST_PAUSE;
+  let patience = FIRST_LOOK;
   for (;;) {
-    const found = await get("statistics/progress", place, signal);
+    const found = await get("statistics/progress", { ...place, wait: patience }, signal);
+    if (signal.aborted) return;
     tell(found);
     if (found.state !== "running") return;
-    await new Promise((resolve) => setTimeout(resolve, pause));
-    if (signal.aborted) return;
-    pause = Math.min(LONGEST_PAUSE, pause * 1.3);
+    patience = Math.min(LAST_LOOK, patience * 1.3);
   }
 }
