@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.pipelines.rows import Row
 from lamina.serving import Limits, ServeSettings, create_app
-from lamina.serving.batcher import Piece, choose
+from lamina.serving.batcher import Batcher, Piece, choose
 
 from .asgi import Exchange, run, started, until
 from .fakes import FakeServed, FakeStages, Gate
@@ -56,6 +57,12 @@ def test_a_batch_is_filled_as_far_as_neighbors_go(lengths: list[tuple[int, int]]
 def test_neighbors_in_length_go_first() -> None:
     waiting = pieces([(10, 0), (60, 0), (11, 0), (50, 0), (9, 0)])
     assert [piece.tokens for piece in choose(waiting, 40)] == [10, 9, 11]
+
+
+@pytest.mark.parametrize(("waiting", "taken"), [(30, 30), (100, 50), (190, 50), (250, 200)])
+def test_a_turn_is_several_full_batches_or_one(waiting: int, taken: int) -> None:
+    lane = Batcher(*[cast(Any, None)] * 2, "fake", 50, lambda *_: None, abreast=4)
+    assert sum(piece.tokens for piece in lane._choose(pieces([(5, 0)] * (waiting // 5), packs=True))) == taken
 
 
 async def queued(gate: Gate, texts: list[str], **limits: Any) -> list[Exchange]:

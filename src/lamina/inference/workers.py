@@ -41,10 +41,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=workers.cache_clear)  # threads do not survive a fork
 
 
-def runs_apart(model: Model) -> bool:
-    """Whether several passes of a model of one stack may run at once: on a CPU, and not compiled."""
+def runs_apart(model: object) -> bool:
+    """Whether several passes of a model may run at once: one of ours, on a CPU, and not compiled."""
+    if not isinstance(model, Model):
+        return False
     stack = model.decoder or model.encoder
     return stack is not None and stack.embeddings.tokens.weight.is_cpu and "forward" not in vars(stack)
+
+
+def abreast(model: object) -> int:
+    """How many passes of a model run at once."""
+    return torch.get_num_threads() if runs_apart(model) else 1
 
 
 def side_by_side(run: Callable[[Batch], Result], batches: Sequence[Batch]) -> Iterator[Result]:

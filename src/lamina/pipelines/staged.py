@@ -93,14 +93,14 @@ class Staged:
         return len(row) + int(new) * int(max(config.num_beams, config.num_return_sequences))
 
     def infer(self, rows: list[Row], settings: Any, watch: Criterion | None = None) -> list[Any]:
-        """One pass of the model over rows of one company: what the task keeps of each.
+        """What the task keeps of each row of one company: one pass of the model, or several of full batches at once.
 
         Where text is written, `watch` is asked after every token and may end the search by an exception of its own.
         """
         if watch is not None:
             settings = replace(settings, arguments={**settings.arguments, "stopping_criteria": [watch]})
         if not self.writes and self.pipe._packs(rows):
-            return list(self.pipe._infer_packed(rows, settings))
+            return self.pipe._run(rows, settings, None)
         return list(self.pipe._infer(rows, settings))
 
     def job(self, row: Row, settings: Any) -> Job | None:

@@ -112,8 +112,17 @@ def choose(waiting: Sequence[Piece], tokens: int, most: int | None = None) -> li
 class Batcher:
     """The lane of rows that one pass, or one search with beams, answers."""
 
-    def __init__(self, engine: Engine, metrics: Metrics, model: str, tokens: int, learn: Callable[[int, float], None]):
-        self.engine, self.metrics, self.model, self.tokens = engine, metrics, model, tokens
+    def __init__(
+        self,
+        engine: Engine,
+        metrics: Metrics,
+        model: str,
+        tokens: int,
+        learn: Callable[[int, float], None],
+        abreast: int = 1,
+    ):
+        """A turn takes `tokens` tokens, or `abreast` times as many where they wait: full batches run at once."""
+        self.engine, self.metrics, self.model, self.tokens, self.abreast = engine, metrics, model, tokens, abreast
         self._learn = learn
         self._waiting: list[Piece] = []
         self._taken: list[Piece] = []  # the batch at hand
@@ -162,12 +171,20 @@ class Batcher:
         with self._lock:
             live = [piece for piece in self._waiting if not piece.work.permit.cancelled and piece.work.error is None]
             dropped = len(self._waiting) - len(live)
-            batch = choose(live, self.tokens, None if live[0].work.staged.pads or live[0].packs else 1) if live else []
+            batch = self._choose(live) if live else []
             taken = set(map(id, batch))
             self._waiting, self._taken = [piece for piece in live if id(piece) not in taken], batch
         if dropped:
             self.metrics.dropped(self.model, dropped)
         return batch
+
+    def _choose(self, live: list[Piece]) -> list[Piece]:
+        first = live[0]
+        if first.packs and self.abreast > 1:
+            wide = choose(live, self.tokens * self.abreast)
+            if sum(piece.tokens for piece in wide) > self.tokens * (self.abreast - 0.1):
+                return wide
+        return choose(live, self.tokens, None if first.packs or first.work.staged.pads else 1)
 
     def _compute(self, batch: list[Piece]) -> None:
         """One pass; a batch that fails is taken apart until the failure has the row it belongs to for itself."""

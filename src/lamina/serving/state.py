@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ..errors import LaminaError
 from ..inference.budget import token_budget
+from ..inference.workers import abreast
 from .admission import Admission
 from .batcher import Batcher
 from .continuous import Writer
@@ -88,8 +89,8 @@ class Serving:
         """The lane of a model's rows."""
         with self._lock:
             if served.id not in self._batchers:
-                tokens = self._batch_tokens(served)
-                lane = Batcher(self.engine, self.metrics, served.id, tokens, self.admission.learn)
+                tokens, learn, wide = self._batch_tokens(served), self.admission.learn, abreast(served.pipeline.model)
+                lane = Batcher(self.engine, self.metrics, served.id, tokens, learn, wide)
                 self.engine.add(lane)
                 self._batchers[served.id] = lane
             return self._batchers[served.id]
