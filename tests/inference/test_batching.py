@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.inference.batching import filler_length, plan_batches, run_by_length, windows
+from lamina.inference.batching import filler_length, plan_batches, plan_evenly, run_by_length, windows
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=80)
 LIMITS = st.integers(1, 1024)
@@ -52,6 +52,27 @@ def test_packed_batches_count_real_tokens_and_leave_no_room(lengths: list[int], 
     for batch, following in pairwise(batches):
         held = sum(lengths[number] for number in batch)
         assert len(batch) == rows or held + lengths[following[0]] > tokens
+
+
+@given(LENGTHS, LIMITS, st.integers(2, 5))
+def test_batches_computed_at_once_hold_every_row_once_within_the_limit(
+    lengths: list[int], tokens: int, abreast: int
+) -> None:
+    batches = plan_evenly(lengths, tokens, abreast)
+    assert sorted(number for batch in batches for number in batch) == list(range(len(lengths)))
+    assert [lengths[number] for batch in batches for number in batch] == sorted(lengths)
+    for batch in batches:
+        assert len(batch) == 1 or sum(lengths[number] for number in batch) <= tokens
+    assert len(batches) <= 1 or sum(lengths) > tokens
+
+
+@pytest.mark.parametrize("abreast", [2, 3, 4])
+def test_batches_computed_at_once_are_of_about_one_size(abreast: int) -> None:
+    lengths = [5 + number * 7 % 40 for number in range(256)]
+    sizes = [sum(lengths[number] for number in batch) for batch in plan_evenly(lengths, 1024, abreast)]
+    assert len(sizes) % abreast == 0
+    assert len(sizes) < sum(lengths) / 1024 + abreast
+    assert max(sizes) - min(sizes) <= 2 * max(lengths)
 
 
 @given(st.integers(1, 5000))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, TypeVar
 
 TOKENS = 1024  # of one batch: past this a CPU gains nothing and its caches lose
@@ -37,6 +38,28 @@ def plan_batches(
     return batches
 
 
+def plan_evenly(lengths: Sequence[int], tokens: int, abreast: int) -> list[list[int]]:
+    """Row numbers of each packed batch, short rows first, where `abreast` batches are computed at once.
+
+    What fits one batch is one. Otherwise their number is a multiple of `abreast`, and they are of about the same number
+    of tokens each, at most `tokens`, so that nobody is idle at the end.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    ends = list(accumulate(lengths[number] for number in order))
+    if not ends or ends[-1] <= tokens:
+        return [order] if order else []
+    fewest = math.ceil(ends[-1] / tokens / abreast) * abreast
+    for count in range(fewest, len(order), abreast):
+        shares: list[list[int]] = [[] for _ in range(count)]
+        for number, end in zip(order, ends, strict=True):
+            middle = end - lengths[number] / 2
+            shares[min(int(middle / ends[-1] * count), count - 1)].append(number)
+        batches = [share for share in shares if share]
+        if all(len(batch) == 1 or sum(lengths[n] for n in batch) <= tokens for batch in batches):
+            return batches
+    return [[number] for number in order]
+
+
 def run_by_length(
     rows: Sequence[Item],
     run: Callable[[list[Item]], Sequence[Result]],
@@ -45,14 +68,20 @@ def run_by_length(
     tokens: int = TOKENS,
     batch_size: int | None = None,
     packed: bool = False,
+    abreast: int = 1,
     each: Each = map,
 ) -> list[Result]:
     """What `run` makes of every row, in the order of `rows`, called on batches of like length.
 
-    `run` gets a list of rows and returns one result for each. `each` calls it on every batch, as `map` does.
+    `run` gets a list of rows and returns one result for each. `each` calls it on every batch, as `map` does, or on
+    `abreast` of them at once.
     """
     found: dict[int, Result] = {}
-    batches = plan_batches([length(row) for row in rows], tokens, batch_size, packed=packed)
+    lengths = [length(row) for row in rows]
+    if abreast > 1 and packed and batch_size is None:
+        batches = plan_evenly(lengths, tokens, abreast)
+    else:
+        batches = plan_batches(lengths, tokens, batch_size, packed=packed)
     for batch, results in zip(batches, each(run, [[rows[n] for n in batch] for batch in batches]), strict=True):
         found.update(zip(batch, results, strict=True))
     return [found[number] for number in range(len(rows))]

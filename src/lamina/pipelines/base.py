@@ -14,7 +14,7 @@ import torch
 from ..errors import PipelineError
 from ..inference.batching import WINDOW, run_by_length, windows
 from ..inference.budget import token_budget
-from ..inference.workers import runs_apart, side_by_side
+from ..inference.workers import abreast, runs_apart, side_by_side
 from ..nn.kernels import packs_well
 from ..nn.model import Model
 from ..nn.packing import packable, read_packed
@@ -179,6 +179,7 @@ class Pipeline(ABC, Generic[Settings]):
             tokens=token_budget(self.device.type),
             batch_size=batch_size if packed else self._batch_size(batch_size),
             packed=packed,
+            abreast=abreast(self.model) if packed else 1,
             each=side_by_side if packed and runs_apart(self.model) else map,
         )
 
