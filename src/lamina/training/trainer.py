@@ -26,6 +26,7 @@ from .evaluator import Evaluator
 from .loading import Batches, Collator, check_rows
 from .loop import Loop, steps_of
 from .lora import adapted, merged, save_adapter
+from .memory import kept as kept_memory
 from .objective import Objective
 from .progress import ProgressCallback
 from .sampling import epoch_batches, own_share, row_lengths
@@ -97,7 +98,7 @@ class Trainer(Evaluator):
         set_seed(args.seed, args.full_determinism)
         if self.model_init is not None:
             self.model = self._made().to(args.device)
-        with Signals() as signals:
+        with Signals() as signals, kept_memory(args.device):
             loop = self._begin(folder, signals)
             try:
                 loop.run()
