@@ -42,9 +42,9 @@ def order(count: int) -> list[int]:
 
 def narrow_is_fast() -> bool:
     """Whether this processor computes in bfloat16 faster than in float32."""
-    from lamina.inference.capabilities import has
+    from lamina.inference.capabilities import multiplies_faster_in_bf16
 
-    return has("bf16_compute")
+    return multiplies_faster_in_bf16()
 
 
 def contenders(dropout: str) -> list[Contender]:

@@ -68,3 +68,13 @@ def test_codes_are_seen_without_a_copy() -> None:
     quantized = torch.quantize_per_tensor(torch.linspace(-1, 1, 12).view(3, 4), 0.01, 100, torch.quint8)
     assert torch.equal(as_bytes(quantized), quantized.int_repr())
     assert as_bytes(quantized).data_ptr() == quantized.data_ptr()
+
+
+def test_bfloat16_is_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([1.0, 2.0])
+    monkeypatch.setattr(capabilities, "_fastest", lambda run: (run(), next(seconds))[1])
+    capabilities.multiplies_faster_in_bf16.cache_clear()
+    try:
+        assert capabilities.multiplies_faster_in_bf16() and capabilities.multiplies_faster_in_bf16()
+    finally:
+        capabilities.multiplies_faster_in_bf16.cache_clear()

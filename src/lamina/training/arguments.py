@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..errors import TrainingError
-from ..inference.capabilities import has
+from ..inference.capabilities import multiplies_faster_in_bf16
 from .ranks import Ranks
 
 logger = logging.getLogger("lamina")
@@ -168,7 +168,7 @@ class TrainingArguments:
     def _check_device(self) -> None:
         if self.fp16 and self.device.type == "cpu":
             raise TrainingError("fp16=True needs an accelerator: train in float32, or bf16=True")
-        if self.bf16 and self.device.type == "cpu" and not has("bf16_compute"):
+        if self.bf16 and self.device.type == "cpu" and not multiplies_faster_in_bf16():
             logger.warning("bf16=True: this CPU computes in bfloat16 more slowly than in float32")
         if self.fsdp and self.ranks.count == 1:
             raise TrainingError("fsdp splits a model over several processes: start them with torchrun")
