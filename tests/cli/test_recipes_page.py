@@ -67,6 +67,12 @@ def test_every_command_runs_as_printed(
     assert {"config.json", "model.safetensors", "README.md", "curves.png"} <= {file.name for file in folder.iterdir()}
 
 
+def test_the_readme_prints_the_same_commands():
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    printed = [line for line in readme.splitlines() if line.startswith("lamina train ")]
+    assert printed and set(printed) <= set(COMMANDS)
+
+
 def test_the_python_runs(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(cache))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -68,3 +68,14 @@ def test_codes_are_seen_without_a_copy() -> None:
     quantized = torch.quantize_per_tensor(torch.linspace(-1, 1, 12).view(3, 4), 0.01, 100, torch.quint8)
     assert torch.equal(as_bytes(quantized), quantized.int_repr())
     assert as_bytes(quantized).data_ptr() == quantized.data_ptr()
+
+
+@pytest.mark.parametrize(("narrow", "gains"), [(1.0, False), (0.9, False), (0.5, True)])
+def test_bfloat16_counts_where_it_computes_faster(narrow: float, gains: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([1.0, narrow])
+    monkeypatch.setattr(capabilities, "has", lambda feature: True)
+    monkeypatch.setattr(capabilities, "_fastest", lambda run: (run(), next(seconds))[1])
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        assert capabilities._bf16_gains() is gains
+    monkeypatch.setattr(capabilities, "has", lambda feature: False)
+    assert not capabilities._bf16_gains()

@@ -157,14 +157,3 @@ def test_bfloat16_layers_compute_in_it(either: str) -> None:
     assert found.dtype == torch.bfloat16
     assert error(found.float(), F.gelu(F.linear(numbers(20, 64), weight, bias))) < 0.02
     assert layer.to(torch.float32)(numbers(2, 64)).dtype == torch.float32
-
-
-@pytest.mark.parametrize(("narrow", "gains"), [(1.0, False), (0.9, False), (0.5, True)])
-def test_bfloat16_counts_where_it_computes_faster(narrow: float, gains: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = iter([1.0, narrow])
-    monkeypatch.setattr(capabilities, "has", lambda feature: True)
-    monkeypatch.setattr(capabilities, "_fastest", lambda run: (run(), next(seconds))[1])
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        assert capabilities._bf16_gains() is gains
-    monkeypatch.setattr(capabilities, "has", lambda feature: False)
-    assert not capabilities._bf16_gains()

@@ -136,6 +136,15 @@ def test_bfloat16_stays_close(tmp_path: Path):
     assert half.model.dtype == torch.float32
 
 
+@pytest.mark.parametrize("faster", [True, False])
+def test_a_processor_that_is_slower_in_bfloat16_is_told_of(
+    faster: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("lamina.training.arguments.has", lambda feature: faster)
+    arguments(tmp_path, bf16=True)
+    assert ("in bfloat16 more slowly" in caplog.text) is not faster
+
+
 def test_smoothed_labels(tmp_path: Path):
     model = bert(**QUIET)
     batch = collate(sentences(4))

@@ -84,6 +84,14 @@ def test_split_weights_learn_the_same(whole: dict[str, Any]):
     assert whole["full_shard"]["losses"] == pytest.approx(whole["ddp"]["losses"], abs=1e-5)
 
 
+@pytest.mark.parametrize("mixture", list(two_ranks.MIXTURES))
+def test_split_weights_go_with_what_saves_time_and_memory(mixture: str, whole: dict[str, Any]):
+    found, plain = whole[mixture], whole["plain ddp"]
+    near = 1e-2 if "bf16" in two_ranks.MIXTURES[mixture] else 1e-5
+    assert found["losses"] == pytest.approx(plain["losses"], abs=near)
+    assert found["eval_loss"] == pytest.approx(plain["eval_loss"], abs=near)
+
+
 def test_a_rank_that_dies_is_started_again_by_torchrun_and_goes_on(whole: dict[str, Any], tmp_path: Path):
     torchrun(tmp_path, "ddp")
     found = written(tmp_path, "ddp")["ddp"]

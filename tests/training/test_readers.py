@@ -52,6 +52,8 @@ def test_the_same_file_has_the_same_fingerprint_and_another_not(tmp_path: Path):
         ("a.csv", "text,label\na\n", "row 2: has 1 columns, the first row names 2"),
         ("a.csv", "text,text\na,b\n", "row 1: a column's name comes twice"),
         ("a.csv", 'text\n"open\n', "row 2: cannot be read as a table"),
+        ("a.csv", 'text\nok\n"open\nb\nc\n', "row 3: cannot be read as a table .*is a quotation mark left open there"),
+        ("a.csv", '"text\nok\n', "row 1: cannot be read as a table"),
         ("a.jsonl", '{"text": "a"}\n{"text"\n', "row 2: not JSON"),
         ("a.jsonl", "[1]\n", "row 1: must be an object"),
         ("a.json", "[1]", "row 1: must be an object"),
@@ -136,7 +138,9 @@ def test_squad_of_both_versions(tmp_path: Path):
 
 
 def test_a_span_that_is_not_in_its_context_is_refused(tmp_path: Path):
-    with pytest.raises(DataError, match=r"a\.json, row 1: the answer 'Ada' is not in the context at character 6"):
+    with pytest.raises(
+        DataError, match=r"a\.json, row 1: the answer 'Ada' to 'q' is not in its context at character 6"
+    ):
         read_squad(written(tmp_path, "a.json", squad(6)))
 
 

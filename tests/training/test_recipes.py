@@ -289,6 +289,15 @@ def test_a_label_outside_the_set_and_a_foreign_run_are_refused_before_training(t
         run("text-classification", train=rows, early_stopping=1, **common)
     with pytest.raises(DataError, match="the label 'high' is not a number"):
         run("text-classification", train=[{"text": "a", "label": "high"}], problem="regression", **common)
+    with pytest.raises(DataError, match="the data, row 2: no label in the column 'label'"):
+        run("text-classification", train=[rows[0], {"text": "c", "label": " "}, rows[1]], **common)
+    with pytest.raises(DataError, match="row 1: the label 'B-X' of 'b' is outside the set 'O'"):
+        tagged = [[{"tokens": ["a", "b"], "labels": ["O", label]}] for label in ("O", "B-X")]
+        run("token-classification", train=tagged[0], eval=tagged[1], **common)
+    with pytest.raises(TrainingError, match="early_stopping is 0"):
+        run("text-classification", train=rows, eval=rows, early_stopping=0, **common)
+    with pytest.raises(DataError, match="the data: holds a single token, or none"):
+        run("language-modeling", train=[{"text": "a"}], masked=False, **common)
     with pytest.raises(DataError, match="whole_word is of masked language modeling"):
         run("language-modeling", train=rows, whole_word=True, masked=False, **common)
     (tmp_path / "out" / "checkpoint-5").mkdir(parents=True)

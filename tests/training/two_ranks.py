@@ -17,6 +17,13 @@ from tests.training.test_loop import QUIET, SGD, losses
 from tests.training.tiny import bert, equal, sentences, trainer, weights
 
 WAYS = {"ddp": "", "full_shard": "full_shard"}
+PACKED, RECOMPUTED, NARROW = {"padding_free": True}, {"gradient_checkpointing": True}, {"bf16": True}
+MIXTURES: dict[str, dict[str, Any]] = {
+    "packed": PACKED,
+    "recomputed": RECOMPUTED,
+    "narrow": NARROW,
+    "all": PACKED | RECOMPUTED | NARROW,
+}
 OPTIONS: dict[str, Any] = {**SGD, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}
 SAVING = {"save_strategy": "steps", "save_steps": 2, "optim": "adamw_torch_fused", "learning_rate": 1e-3}
 
@@ -52,6 +59,15 @@ def plain(folder: Path, way: str) -> dict[str, Any]:
     return found
 
 
+def mixed(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Split weights with what saves time or memory, and no dropout; the second half goes on from a checkpoint."""
+    chosen = {**OPTIONS, **options, "save_strategy": "steps", "save_steps": 4, "fsdp": "full_shard"}
+    trainer(folder, bert(**QUIET), sentences(24), **chosen).train()
+    run = trainer(folder, bert(**QUIET), sentences(24), **chosen)
+    run.train(resume_from_checkpoint=folder / "checkpoint-4")
+    return {"losses": losses(run), "eval_loss": run.evaluate(sentences(7, 1))["eval_loss"]}
+
+
 def saving(folder: Path, way: str, dying: bool) -> dict[str, Any]:
     """With dropout; goes on from what is there. `dying` ends the second process in the middle of the first start."""
     start = newest(folder)
@@ -70,6 +86,8 @@ def main(folder: Path, kind: str) -> None:
             found[f"plain {name}"] = plain(folder / f"plain-{name}", way)
         if kind in ("whole", name):
             found[name] = saving(folder / name, way, kind == name)
+    for name, options in MIXTURES.items() if kind == "whole" else ():
+        found[name] = mixed(folder / name, options)
     if os.environ["RANK"] == "0":
         (folder / f"{kind}.json").write_text(json.dumps(found))
 

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .dropping import Dropping
+
 Kernel = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
 
 NARROW = (torch.float16, torch.bfloat16)  # what flash attention reads
@@ -96,6 +98,11 @@ def packs_well(device: torch.device, dtype: torch.dtype) -> bool:
     return device.type == "cpu" or varlen_works(device, dtype)
 
 
+def by_hand(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether weights are dropped by our own arithmetic, which torch's is slower than."""
+    return device.type == "cpu" and dtype == torch.float32 and not torch.compiler.is_compiling()
+
+
 def choose(
     lengths: list[int], causal: bool, bias: Tensor | None, device: torch.device, dtype: torch.dtype, dropping: bool
 ) -> Kernel:
@@ -105,6 +112,8 @@ def choose(
     """
     if bias is None and not dropping and varlen_works(device, dtype):
         return Varlen(lengths, causal, device)
+    if bias is None and dropping and by_hand(device, dtype):
+        return Dropping(lengths, causal)
     return ByLength(lengths, causal, bias)
 
 

@@ -133,7 +133,9 @@ def _checked_spans(table: Table) -> Table:
         for text, start in zip(spans["text"], spans["answer_start"], strict=True):
             found = isinstance(start, Integral) and int(start) >= 0 and isinstance(text, str) and text
             if not found or row["context"][start : start + len(text)] != text:
-                table.refuse(index, f"the answer {text!r:.60} is not in the context at character {start}")
+                table.refuse(
+                    index, f"the answer {text!r:.60} to {name!r:.60} is not in its context at character {start}"
+                )
         return {**row, "id": name, "answers": spans}
 
     return table.mapped(checked)

@@ -252,12 +252,14 @@ def read_delimited(
     reader = (
         csv.reader(lines, strict=True) if quoted else csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     )
-    rows, numbers = [], []
+    rows, numbers, whole = [], [], 0  # lines up to which rows are whole
     try:
         names = list(header) if header is not None else next(reader, [])
+        whole = reader.line_num
         if len(set(names)) < len(names):
             raise DataError(f"{path}, row 1: a column's name comes twice: {', '.join(map(repr, names))}")
         for cells in reader:
+            whole = reader.line_num
             if not cells:
                 continue
             if len(cells) != len(names) and cut_short:
@@ -271,7 +273,8 @@ def read_delimited(
             rows.append(dict(zip(names, cells, strict=True)))
             numbers.append(reader.line_num)
     except csv.Error as error:
-        raise DataError(f"{path}, row {reader.line_num}: cannot be read as a table ({error})") from None
+        hint = "; is a quotation mark left open there?" if quoted else ""
+        raise DataError(f"{path}, row {whole + 1}: cannot be read as a table ({error}){hint}") from None
     return rows, numbers
 
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import TrainingError
 from ..generation.seeding import set_seed
+from ..inference.memory import freed_kept
 from . import checkpointing, folders, sharding
 from .arguments import TrainingArguments
 from .assembly import check_model, make_engine
@@ -97,7 +98,7 @@ class Trainer(Evaluator):
         set_seed(args.seed, args.full_determinism)
         if self.model_init is not None:
             self.model = self._made().to(args.device)
-        with Signals() as signals:
+        with Signals() as signals, freed_kept(args.device):
             loop = self._begin(folder, signals)
             try:
                 loop.run()

@@ -106,7 +106,10 @@ def cut(table: Table, settings: Settings, tokenizer: Any, masked: bool, size: in
             raise DataError(f"{table.name}: less than one block of {size} tokens; choose packing='documents'")
         return iter(found)
     # A last block of a single token would have nothing to predict.
-    return (block for block in pack_blocks(documents, size) if len(block["input_ids"]) > 1)
+    blocks = [block for block in pack_blocks(documents, size) if len(block["input_ids"]) > 1]
+    if not blocks:
+        raise DataError(f"{table.name}: holds a single token, or none; a token needs another one to follow it")
+    return iter(blocks)
 
 
 def tokenized(tokenizer: Any, texts: Sequence[str], masked: bool, words: bool) -> Iterator[dict[str, Any]]:

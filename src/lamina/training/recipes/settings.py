@@ -63,6 +63,10 @@ class RecipeSettings:
             check_kind(each, getattr(self, each.name))
         if self.early_stopping is not None and self.eval is None:
             raise TrainingError("early_stopping needs something to evaluate on: give eval")
+        if self.early_stopping is not None and self.early_stopping < 1:
+            raise TrainingError(
+                f"early_stopping is {self.early_stopping}: evaluations in a row without gain, at least 1"
+            )
         if not self.resume and checkpoints(self.output):
             raise TrainingError(
                 f"{self.output} holds checkpoints of another run: go on from them with resume, or choose another folder"

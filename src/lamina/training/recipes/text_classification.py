@@ -122,6 +122,7 @@ def label_names(settings: Settings, table: Table, problem: str) -> list[str]:
         return list(glue_task(settings.task).labels)
     values = table.column(settings.label_column)
     found = {str(one) for value in values for one in (split_labels(value) if problem == MULTI else [value])}
+    found = {name for name in found if name.strip()}  # a row without a label is refused where it is numbered
     names = sorted(found, key=lambda name: (0, int(name), name) if name.lstrip("-").isdecimal() else (1, 0, name))
     if len(names) < 2:
         raise DataError(f"{table.name}: the column {settings.label_column!r} holds only {names}; two labels at least")
@@ -146,6 +147,8 @@ def numbered(table: Table, settings: Settings, problem: str, names: Sequence[str
     column = "label" if settings.task else settings.label_column
 
     def one(place: int, value: Any) -> int:
+        if not str(value).strip():
+            table.refuse(place, f"no label in the column {column!r}")
         if str(value) not in index:
             known = ", ".join(map(repr, names[:20]))
             table.refuse(place, f"the label {value!r:.60} is outside the set {known}")

@@ -83,9 +83,11 @@ def numbered(table: Table, names: Sequence[str]) -> list[list[int]]:
     index = {name: number for number, name in enumerate(names)}
     out = []
     for place, row in enumerate(table):
-        unknown = next((tag for tag in row["labels"] if str(tag) not in index), None)
+        pairs = zip(row["tokens"], row["labels"], strict=True)
+        word, unknown = next(((word, tag) for word, tag in pairs if str(tag) not in index), (None, None))
         if unknown is not None:
-            table.refuse(place, f"the label {unknown!r:.60} is outside the set {', '.join(map(repr, names[:30]))}")
+            known = ", ".join(map(repr, names[:30]))
+            table.refuse(place, f"the label {unknown!r:.60} of {word!r:.60} is outside the set {known}")
         out.append([index[str(tag)] for tag in row["labels"]])
     return out
 
