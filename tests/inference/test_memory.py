@@ -29,8 +29,9 @@ def fresh_pages(blocks: int) -> int:
 @needs_glibc
 def test_blocks_that_are_freed_serve_again() -> None:
     with freed_kept(torch.device("cpu")):
+        fresh_pages(8)  # until one has found its place among what earlier work left
         found = fresh_pages(8)
-    assert found < 4 * LARGE // resource.getpagesize()  # by itself the C library asks for all eight
+    assert found < 2 * LARGE // resource.getpagesize()  # by itself the C library asks for all eight
 
 
 def held() -> int:

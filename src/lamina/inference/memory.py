@@ -1,8 +1,8 @@
 """What the C library does with freed memory: given back to the system at once, or kept for what comes next.
 
 By itself glibc does neither well. It keeps what lies between blocks still in use: where large tensors that soon go and
-small ones that stay take turns, as when one layer after another is swapped, that comes to half of what is needed. And it
-gives large blocks back at once, to ask for them a moment later as zeroed pages: a tenth of a training step on a CPU.
+small ones that stay take turns, as when one layer after another is swapped, that comes to half of what is needed. And
+it gives large blocks back at once, to ask for them a moment later as zeroed pages: a tenth of a training step on a CPU.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def give_back_freed() -> None:
 
 @contextmanager
 def freed_kept(device: torch.device) -> Iterator[None]:
-    """Keep freed memory inside, for work on a CPU that asks for as much again; afterwards it goes back to the system."""
+    """Keep freed memory inside, for work on a CPU that asks for as much again; afterwards it goes back."""
     library = _glibc() if device.type == "cpu" else None
     if library is None:
         yield
