@@ -17,7 +17,7 @@ TEXTS = {1: 64, 8: 256, 64: 768}  # by how many clients share them
 WANTED = {"transformers": 5.0, "LitServe": 1.2, "Infinity": 1.2}  # from as many clients on as fill a batch
 FULL = 8
 INFINITY = ROOT / ".cache" / "bench-infinity" / "bin" / "python"  # wants older versions of what the others use
-NEAR = {"fp32": 0.9999, "int8": 0.994}
+NEAR = {"fp32": 0.9999, "bf16": 0.999, "int8": 0.994}
 
 
 def contender(name: str, python: object, command: list[str], clients: int, **options: Any) -> Contender:
@@ -64,7 +64,7 @@ def rows(options: argparse.Namespace) -> list[Row]:
     for clients, count in TEXTS.items():
         texts = skewed_prose(max(16, clients) if options.smoke else count)
         case = {**minilm(), "texts": texts}
-        who = [*theirs(clients, options), *(ours(each, clients) for each in ("fp32", "fp32-packed", "int8"))]
+        who = [*theirs(clients, options), *(ours(each, clients) for each in ("fp32", "fp32-packed", "bf16", "int8"))]
         name = f"MiniLM over HTTP, {clients} client{'s' * (clients > 1)}"
         found.append(Row(name, case, who, len(texts), "requests"))
     return found
