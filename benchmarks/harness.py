@@ -184,7 +184,7 @@ def run_row(row: Row, options: argparse.Namespace) -> dict[str, Any]:
                 ready.append(process)
         measure(row, ready, lines, options)
     compare(row, lines, answers, known_limits(here))
-    if not options.smoke:
+    if not options.smoke and not options.alone:
         judge(row, lines)
     return {"machine": here, "amount": row.amount, "unit": row.unit, "memory": row.memory, "lines": lines}
 
@@ -266,6 +266,7 @@ def parse(name: str, arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="timed turns of every contender (5)")
     parser.add_argument("--only", default="", help="rows whose name holds this text")
     parser.add_argument("--contenders", default="", help="the first one and those whose name holds this text")
+    parser.add_argument("--alone", action="store_true", help="without the first one, where --contenders leaves it out")
     parser.add_argument("--peers", type=Path, default=PEERS, help="the interpreter that has the other engines")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="cuda, where a script knows what to do with it")
@@ -288,7 +289,8 @@ def main(name: str, make_rows: Callable[[argparse.Namespace], list[Row]]) -> Non
         for row in make_rows(options):
             if options.only not in row.name:
                 continue
-            picked = [c for n, c in enumerate(row.contenders) if not n or options.contenders in c.name]
+            kept = 0 if options.alone else 1
+            picked = [c for n, c in enumerate(row.contenders) if n < kept or options.contenders in c.name]
             found = run_row(Row(**{**vars(row), "contenders": picked}), options)
             print(table(row.name, found), flush=True)
             missed |= any(line.get("met") is False for line in found["lines"].values())

@@ -1,13 +1,14 @@
 """Results as Markdown: the table of one row, and the summary that the README shows.
 
-    python -m benchmarks.table
+    python -m benchmarks.table [--profiles]
 
-prints the summary of everything under benchmarks/results.
+prints the summary of everything under benchmarks/results, or where the time goes by what is in benchmarks/profiles.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from .compare import wording
 
 RESULTS = Path(__file__).resolve().parent / "results"
+PROFILES = RESULTS.with_name("profiles")
+LEAST_SHARE = 0.04  # of a call, below which an operator is not worth a word
 REFERENCE, OURS = "transformers", "lamina"  # how the names of contenders begin
 ENGINES = ("ctranslate2", "onnxruntime", "openvino", "tokenizers")
 
@@ -83,7 +86,28 @@ def overview(rows: dict[str, dict[str, Any]]) -> Iterator[str]:
             )
 
 
+def spent(rows: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """A line for each contender with a profile: its share of the machine's limit, and its operators' of the time."""
+    for name, row in rows.items():
+        for who, line in row["lines"].items():
+            operators = [
+                f"{each['operator'].rpartition('::')[2].strip('_')} {each['share']:.0%}"
+                for each in line.get("profile") or ()
+                if each["share"] >= LEAST_SHARE
+            ]
+            if operators:
+                limit = f"{line['of_limit']:.0%}" if "of_limit" in line else "-"
+                yield f"| {name} | {who} | {limit} | {', '.join(operators)} |"
+
+
 def main() -> None:
+    if "--profiles" in sys.argv:
+        print("| row | Lamina as | of limit | operators |")
+        print("|---|---|---|---|")
+        for file in sorted(PROFILES.glob("*.json")):
+            for line in spent(json.loads(file.read_text())):
+                print(line)
+        return
     files = sorted(file for file in RESULTS.glob("*.json") if file.stem not in ("limits", "http_overhead"))
     print("| row | Lamina as | reference | best other engine | Lamina | wanted | beside the reference | peak memory |")
     print("|---|---|---|---|---|---|---|---|")

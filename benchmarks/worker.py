@@ -156,9 +156,11 @@ class Worker:
         """Where torch spends one call, by operator; nothing for an engine that has no torch in it."""
         if "torch" not in sys.modules:
             return {"profile": None}
+        from torch._C._profiler import _ExperimentalConfig
         from torch.profiler import ProfilerActivity, profile
 
-        with profile(activities=[ProfilerActivity.CPU]) as found:
+        everywhere = _ExperimentalConfig(profile_all_threads=True)  # passes may run on threads of their own
+        with profile(activities=[ProfilerActivity.CPU], experimental_config=everywhere) as found:
             self.work.run()
         rows = sorted(found.key_averages(), key=lambda row: -row.self_cpu_time_total)
         total = sum(row.self_cpu_time_total for row in rows) or 1
