@@ -10,7 +10,7 @@ import torch
 import lamina
 from lamina.inference.batching import run_by_length
 from lamina.inference.budget import token_budget
-from lamina.inference.workers import abreast, runs_apart, side_by_side
+from lamina.inference.workers import abreast, side_by_side
 from lamina.nn.packing import read_packed
 from lamina.pipelines.rows import Row, pack_rows
 
@@ -37,7 +37,8 @@ def encode(case: dict[str, Any], precision: str | None = None, dtype: str = "flo
         states = read_packed(model, packed.inputs["input_ids"], lengths).last_hidden_state
         return [each[0] for each in packed.own(states)]
 
-    wide, each = (abreast(model), side_by_side) if runs_apart(model) else (1, map)
+    wide = abreast(model)
+    each = side_by_side if wide > 1 else map
 
     def run() -> list[torch.Tensor]:
         found = run_by_length(rows, read, len, tokens=budget, packed=True, abreast=wide, each=each)

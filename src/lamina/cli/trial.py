@@ -17,7 +17,7 @@ from ..auto import find
 from ..auto.classes import architectures
 from ..inference.batching import run_by_length
 from ..inference.budget import measure_budget, token_budget
-from ..inference.workers import abreast, runs_apart, side_by_side
+from ..inference.workers import abreast, side_by_side
 from ..nn.packing import packable, read_packed
 
 ROUNDS = 3
@@ -78,7 +78,8 @@ def measure_reading(model: Any, trial: Trial) -> dict[str, Any]:
 
     def whole(tokens: int) -> list[Tensor]:
         size = None if packable(model) else 1
-        wide, each = (abreast(model), side_by_side) if packable(model) and runs_apart(model) else (1, map)
+        wide = abreast(model) if packable(model) else 1
+        each = side_by_side if wide > 1 else map
         return run_by_length(rows, read, len, tokens=tokens, batch_size=size, packed=True, abreast=wide, each=each)
 
     found: dict[str, Any] = {}

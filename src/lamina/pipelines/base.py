@@ -14,7 +14,7 @@ import torch
 from ..errors import PipelineError
 from ..inference.batching import WINDOW, run_by_length, windows
 from ..inference.budget import token_budget
-from ..inference.workers import abreast, runs_apart, side_by_side
+from ..inference.workers import abreast, side_by_side
 from ..nn.kernels import packs_well
 from ..nn.model import Model
 from ..nn.packing import packable, read_packed
@@ -172,6 +172,7 @@ class Pipeline(ABC, Generic[Settings]):
     def _run(self, rows: list[Row], settings: Settings, batch_size: int | None) -> list[Any]:
         """What `select` keeps of every row, in their order, computed in batches of like length."""
         packed = self._packs(rows)
+        wide = abreast(self.model) if packed else 1
         return run_by_length(
             rows,
             lambda batch: self._infer_packed(batch, settings) if packed else self._infer(batch, settings),
@@ -179,8 +180,8 @@ class Pipeline(ABC, Generic[Settings]):
             tokens=token_budget(self.device.type),
             batch_size=batch_size if packed else self._batch_size(batch_size),
             packed=packed,
-            abreast=abreast(self.model) if packed else 1,
-            each=side_by_side if packed and runs_apart(self.model) else map,
+            abreast=wide,
+            each=side_by_side if wide > 1 else map,
         )
 
     def _batch_size(self, asked: int | None) -> int | None:

@@ -17,6 +17,8 @@ from .engine import Engine, log_failure
 from .errors import BackendFailed, Invalid, shut_down
 from .metrics import Metrics
 
+MISSING = 0.1  # of a batch: what several at once may lack of being full
+
 
 @dataclass(eq=False)
 class Work:
@@ -182,7 +184,7 @@ class Batcher:
         first = live[0]
         if first.packs and self.abreast > 1:
             wide = choose(live, self.tokens * self.abreast)
-            if sum(piece.tokens for piece in wide) > self.tokens * (self.abreast - 0.1):
+            if sum(piece.tokens for piece in wide) > self.tokens * (self.abreast - MISSING):
                 return wide
         return choose(live, self.tokens, None if first.packs or first.work.staged.pads else 1)
 

@@ -180,9 +180,8 @@ class TextEncoder(PieceCutting):
             columns = {key: value if key == whole else value[0] for key, value in columns.items()}
         source = None
         if self._assembly.splitter is None:
-            source = partial(
-                self._finish, None if fast or known is not None else encodings, job, length, "left" if left else "right"
-            )
+            whole_ones = None if fast or known is not None else encodings
+            source = partial(self._finish, whole_ones, job, length, "left" if left else "right")
         return BatchEncoding(columns, source, tensors)
 
     def _check(self, job: Job, fields: Fields) -> None:
@@ -204,12 +203,13 @@ class TextEncoder(PieceCutting):
 
     def _look_up(self, job: Job, fast: bool) -> list[Encoding | TableRow] | None:
         """Rows by the table of words, those it cannot tell by the Rust library; None where that is to read all."""
-        if self._table is False:
+        table = self._table  # another thread may add tokens meanwhile
+        if table is False:
             fits = self._assembly.splitter is None and self.recipe.switch is None and not self._shared
-            self._table = WordTable.of(self._backend) if fits else None
-        if self._table is None or (len(job.texts) >= MANY and CORES > 2):
+            self._table = table = WordTable.of(self._backend) if fits else None
+        if table is None or (len(job.texts) >= MANY and CORES > 2):
             return None
-        read, left = self._table.read, self.truncation_side == "left"
+        read, left = table.read, self.truncation_side == "left"
         rows: list[Any] = [read(text, job.limits, job.add_special_tokens, left) for text in job.texts]
         missing = [text for text, row in zip(job.texts, rows, strict=True) if row is None]
         if not missing:
