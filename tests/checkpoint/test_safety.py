@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 import torch
 
-from lamina.checkpoint import fairseq, fields, files, hubcache, paths, saving
+from lamina.checkpoint import fairseq, fields, files, saving
 from lamina.checkpoint.config import PretrainedConfig
 from lamina.checkpoint.convert import NUMBER
 from lamina.checkpoint.files import open_weights, save_weights
-from lamina.checkpoint.hub import resolve
 from lamina.checkpoint.legacy import convert_checkpoint, read_vocabulary
 from lamina.errors import CheckpointError, ConfigError, HubError, LaminaError
+from lamina.files import hubcache, paths
+from lamina.files.hub import resolve
 
 from .attacks import SAFETENSORS, TORCH, Attack, old_torch, zipped
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..checkpoint.config import PretrainedConfig
-from ..checkpoint.hub import resolve
 from ..errors import ConfigError
 from ..families import MODULES, family
+from ..files.hub import resolve
 from .classes import config_class, model_class
 from .options import split_options
 

@@ -12,9 +12,9 @@ from torch import nn
 from ..checkpoint.config import PretrainedConfig
 from ..checkpoint.convert import check_plausible, load_into
 from ..checkpoint.files import open_weights, save_weights, weight_patterns
-from ..checkpoint.hub import resolve
 from ..errors import ConfigError, GenerationError, InputError
 from ..families import Family, Task
+from ..files.hub import resolve
 from ..generation.config import FILE_NAME as GENERATION_FILE
 from ..generation.config import GenerationConfig
 from ..inference.linears import FrozenLinear

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..checkpoint.hub import resolve
 from ..errors import ConfigError
+from ..files.hub import resolve
 from ..tokenizers.tokenizer import Tokenizer
 
 PATTERNS = (
@@ -48,8 +48,8 @@ class AutoTokenizer(NamedTokenizer):
 
 def _recipe(folder: Path) -> str | None:
     """What the model's family uses, where the folder has a config.json that names a family we know."""
-    from ..checkpoint.jsonfile import read_json
     from ..families import MODULES, family
+    from ..files.jsonfile import read_json
 
     path = folder / "config.json"
     if not path.is_file():

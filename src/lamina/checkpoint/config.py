@@ -10,12 +10,12 @@ from typing import Any, ClassVar, TypeVar
 
 from ..errors import ConfigError
 from ..families import Family, family
-from .atomic import write_text
+from ..files.atomic import write_text
+from ..files.hub import resolve
+from ..files.jsonfile import read_json_object
+from ..files.paths import inside, present
 from .fields import COMMON, check_field, check_together, dtype_name
-from .hub import resolve
-from .jsonfile import read_json_object
 from .labels import check_labels, default_labels, read_labels
-from .paths import inside, present
 
 NAME = "config.json"
 Config = TypeVar("Config", bound="PretrainedConfig")

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..files.jsonfile import INDEX_BYTES, read_json_object
+from ..files.paths import inside, present
 from .converted import Converted
 from .files import open_mapped
-from .jsonfile import INDEX_BYTES, read_json_object
-from .paths import inside, present
 from .records import Record
 from .storage import StoredTensor
 from .torchfile import read_torch_tree

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from ..files.jsonfile import INDEX_BYTES, read_json_object
+from ..files.paths import SHARD_NAME, inside, present
 from .compact import unpacked
-from .jsonfile import INDEX_BYTES, read_json_object
-from .paths import SHARD_NAME, inside, present
 from .safetensors import read_safetensors
 from .saving import save_weights
 from .storage import MappedFile, StoredTensor, Weights

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError
 from ..families import MODULES, family
+from ..files.atomic import staged
+from ..files.jsonfile import read_json_object
+from ..files.paths import inside, present
 from . import fairseq, openai_gpt
-from .atomic import staged
 from .config import PretrainedConfig
 from .converted import Converted
 from .files import open_mapped, open_weights
-from .jsonfile import read_json_object
-from .paths import inside, present
 from .pickles import read_pickle
 from .saving import save_weights
 from .storage import MappedFile, Weights

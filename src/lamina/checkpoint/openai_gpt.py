@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..files.jsonfile import INDEX_BYTES, read_json
+from ..files.paths import inside, present
 from .converted import Converted
-from .jsonfile import INDEX_BYTES, read_json
-from .paths import inside, present
 from .storage import check_shape
 
 PARTS = 10

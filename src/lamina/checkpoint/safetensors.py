@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .jsonfile import parse_json
+from ..files.jsonfile import parse_json
 from .storage import MOST_TENSORS, MappedFile, StoredTensor, check_name, check_shape
 
 LONGEST_HEADER = 100_000_000

@@ -211,7 +211,7 @@ class GenerationConfig:
         resolve: Callable[..., Path] | None = None,
         **options: Any,
     ) -> GenerationConfig:
-        """The options kept in a model's folder, or on the Hub where `resolve` (checkpoint.hub's) finds it."""
+        """The options kept in a model's folder, or on the Hub where `resolve` (files.hub's) finds it."""
         folder = Path(pretrained_model_name)
         if resolve is not None and not folder.is_dir():
             return cls.from_file(resolve(str(pretrained_model_name), config_file_name), **options)

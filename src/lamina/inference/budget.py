@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint.atomic import write_text
-from ..checkpoint.jsonfile import read_json_object
 from ..errors import InputError, LaminaError
+from ..files.atomic import write_text
+from ..files.jsonfile import read_json_object
 from .batching import TOKENS
 
 ACCELERATOR_TOKENS = 16384  # an accelerator starves on less

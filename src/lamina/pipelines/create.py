@@ -8,8 +8,8 @@ from typing import Any
 
 from ..auto import find
 from ..auto.options import WHERE
-from ..checkpoint.hub import resolve
 from ..errors import PipelineError
+from ..files.hub import resolve
 from ..tokenizers.tokenizer import Tokenizer
 from .base import Pipeline
 from .catalog import find_task, infer_task

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint.files import weight_patterns
-from ..checkpoint.hub import resolve
 from ..errors import HubError, PipelineError
+from ..files.hub import resolve
 from .catalog import ALIASES, CatalogEntry
 from .languages import task_languages
 from .notices import announce

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..checkpoint.jsonfile import read_json, read_json_object
 from ..errors import PipelineError
+from ..files.jsonfile import read_json, read_json_object
 
 Pool = Callable[[Tensor], Tensor]  # [tokens, hidden] of one text without padding to [hidden]
 

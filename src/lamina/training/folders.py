@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint.files import open_file
-from ..checkpoint.jsonfile import INDEX_BYTES, read_json_object
 from ..errors import CheckpointError, LaminaError, TrainingError
+from ..files.jsonfile import INDEX_BYTES, read_json_object
 
 STATE = "trainer_state.json"
 ASIDE = ".checkpoint-"

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoint.atomic import staged
 from ..checkpoint.files import open_file
-from ..checkpoint.jsonfile import read_json_object
 from ..checkpoint.safetensors import write_safetensors
 from ..errors import CheckpointError, TrainingError
+from ..files.atomic import staged
+from ..files.jsonfile import read_json_object
 
 CONFIG, WEIGHTS = "lamina_adapter.json", "lamina_adapter.safetensors"
 ATTENTION = ("qkv", "q", "kv", "out")  # names of the linear layers of attention

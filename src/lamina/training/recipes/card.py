@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from ... import __version__
-from ...checkpoint.atomic import staged
 from ...errors import TrainingError
+from ...files.atomic import staged
 from ..tables import Table
 
 CURVES = "curves.png"

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...checkpoint.atomic import staged
 from ...errors import TrainingError
+from ...files.atomic import staged
 from ..collators import DataCollatorWithPadding
 from ..readers import read_squad
 from ..trainer import Trainer

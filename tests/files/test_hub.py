@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from lamina.checkpoint.hub import resolve
-from lamina.checkpoint.hubcache import cache_root
-from lamina.checkpoint.paths import inside
 from lamina.errors import CheckpointError, HubError
+from lamina.files.hub import resolve
+from lamina.files.hubcache import cache_root
+from lamina.files.paths import inside
 
 from .fake_hub import COMMIT, Hub, serving
 
@@ -101,7 +101,7 @@ def test_a_cached_model_is_found_without_network_or_library(tmp_path: Path) -> N
     assert resolve("org/tiny", WORDS, local_files_only=True) == snapshot
     assert inside(snapshot, "model.safetensors").read_bytes() == FILES["model.safetensors"]
     code = (
-        "import sys; from lamina.checkpoint.hub import resolve; resolve('org/tiny', ('config.json',));"
+        "import sys; from lamina.files.hub import resolve; resolve('org/tiny', ('config.json',));"
         "sys.exit('huggingface_hub' in sys.modules or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.checkpoint.jsonfile import DEPTH, parse_json, read_json, read_json_object
 from lamina.errors import CheckpointError, ConfigError
+from lamina.files.jsonfile import DEPTH, parse_json, read_json, read_json_object
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -73,6 +73,6 @@ def test_files_are_bounded_and_must_hold_an_object(tmp_path: Path) -> None:
 
 
 def test_reading_json_needs_no_torch() -> None:
-    code = "import sys; from lamina.checkpoint import config, hub, jsonfile, paths, pickles"
+    code = "import sys; from lamina.checkpoint import config, pickles; from lamina.files import hub, jsonfile, paths"
     code += "; sys.exit('torch' in sys.modules or 'huggingface_hub' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

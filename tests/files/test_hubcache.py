@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lamina.checkpoint.files import weight_patterns
-from lamina.checkpoint.hubcache import choose
+from lamina.files.hubcache import choose
 
 MODEL = ("config.json", "*.safetensors", "*.bin", "*.index.json")
 
