@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class LaminaError(Exception):
     """Everything Lamina raises on purpose. The message says what was wrong, where, and what to do."""
@@ -53,6 +55,10 @@ class TrainingInterrupted(LaminaError, SystemExit):
     def __init__(self, message: str, code: int):
         super().__init__(message)
         self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Exceptions are made anew from `args`, which hold the message alone: another process needs the code too."""
+        return type(self), (str(self), self.code)
 
 
 class ServingError(LaminaError, RuntimeError):

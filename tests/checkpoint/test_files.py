@@ -241,16 +241,6 @@ def test_a_write_that_fails_midway_leaves_the_old_checkpoint(tmp_path: Path, mon
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-def test_left_overs_of_a_killed_save_go_with_the_next(tmp_path: Path) -> None:
-    old, young = tmp_path / ".saving-old", tmp_path / ".saving-young"
-    for folder in (old, young):
-        folder.mkdir()
-        (folder / "model.safetensors").write_bytes(b"half")
-    os.utime(old, (1, 1))
-    save_weights(tmp_path, {"a": torch.zeros(1)})
-    assert set(os.listdir(tmp_path)) == {".saving-young", "model.safetensors"}, "another save may still be running"
-
-
 def test_tensors_that_share_memory_are_refused_by_name(tmp_path: Path) -> None:
     matrix = torch.zeros(4, 4)
     for other in (matrix, matrix.T, matrix[1:3]):

@@ -50,15 +50,6 @@ def test_another_dataset_or_setting_is_refused(tmp_path: Path):
     saving(tmp_path, max_steps=3, logging_steps=7).train(True)
 
 
-def test_checkpoints_of_another_run_stay_unless_they_are_to_go(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    saving(tmp_path, max_steps=6).train()
-    saving(tmp_path, max_steps=3, save_total_limit=1).train()
-    assert [path.name for path in folders.checkpoints(tmp_path)] == ["checkpoint-3", "checkpoint-6"]
-    assert "checkpoints of another run, up to checkpoint-6" in caplog.text
-    saving(tmp_path, max_steps=3, overwrite_output_dir=True).train()
-    assert [path.name for path in folders.checkpoints(tmp_path)] == ["checkpoint-3"]
-
-
 def test_a_callback_that_is_new_begins_anew(tmp_path: Path):
     options = {"eval_dataset": sentences(4), "eval_strategy": "steps", "eval_steps": 3, "metric_for_best_model": "loss"}
     saving(tmp_path, max_steps=6, **options).train()

@@ -12,8 +12,9 @@ from torch import nn
 from ..checkpoint.config import PretrainedConfig
 from ..checkpoint.convert import check_plausible, load_into
 from ..checkpoint.files import open_weights, save_weights, weight_patterns
-from ..errors import ConfigError, GenerationError, InputError
+from ..errors import CheckpointError, ConfigError, GenerationError, InputError
 from ..families import Family, Task
+from ..files.atomic import staged
 from ..files.hub import resolve
 from ..generation.config import FILE_NAME as GENERATION_FILE
 from ..generation.config import GenerationConfig
@@ -166,16 +167,17 @@ class PreTrainedModel(Model):
         self.config.architectures = [self.task.architecture]
         dtype = str(self.dtype).removeprefix("torch.")
         self.config.update({"dtype": dtype})
-        save_weights(
-            folder,
-            stored_tensors(self, self.table()),
-            safe_serialization=safe_serialization,
-            max_shard_size=max_shard_size,
-            variant=variant,
-        )
-        self.config.save_pretrained(folder)
-        if self.can_generate():
-            self.generation_config.save_pretrained(folder)
+        with staged(folder, CheckpointError):
+            save_weights(
+                folder,
+                stored_tensors(self, self.table()),
+                safe_serialization=safe_serialization,
+                max_shard_size=max_shard_size,
+                variant=variant,
+            )
+            self.config.save_pretrained(folder)
+            if self.can_generate():
+                self.generation_config.save_pretrained(folder)
 
     def can_generate(self) -> bool:
         """Whether this task's head continues text."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
+from ..files.atomic import finish
 from ..files.jsonfile import INDEX_BYTES, read_json_object
 from ..files.paths import SHARD_NAME, inside, present
 from .compact import unpacked
@@ -43,6 +44,7 @@ def weight_patterns(variant: str | None = None, safetensors_only: bool | None = 
 def find_weights(folder: str | Path, *, variant: str | None = None, safetensors_only: bool | None = None) -> Path:
     """The file that a checkpoint starts from: its weights, or the index of its shards."""
     folder = Path(folder)
+    finish(folder)
     names = candidates(variant, safetensors_only)
     for name in names:
         if present(folder, name):

@@ -41,16 +41,15 @@ def convert_checkpoint(source: str | Path, target: str | Path, *, variant: str |
     same = target.exists() and target.resolve() == source.resolve()
     if target.exists() and not same and (not target.is_dir() or any(target.iterdir())):
         raise CheckpointError(f"{target} already exists and is not empty")
-    with _read(source, variant) as converted:
+    with _read(source, variant) as converted, staged(target, CheckpointError) as new:
         files = [*save_weights(target, converted.tensors)]
-        with staged(target, CheckpointError) as new:
-            for path in converted.carried:
-                if not same:
-                    shutil.copyfile(path, new(path.name))
-                    files.append(target / path.name)
-            for name, text in {**converted.texts, "config.json": _json(converted.config)}.items():
-                new(name).write_text(text, encoding="utf-8", newline="\n")
-                files.append(target / name)
+        for path in converted.carried:
+            if not same:
+                shutil.copyfile(path, new(path.name))
+                files.append(target / path.name)
+        for name, text in {**converted.texts, "config.json": _json(converted.config)}.items():
+            new(name).write_text(text, encoding="utf-8", newline="\n")
+            files.append(target / name)
     return files
 
 

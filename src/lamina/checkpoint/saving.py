@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def save_weights(
 ) -> list[Path]:
     """Write a checkpoint into a folder and give the files written, index last.
 
-    Everything is written aside and renamed when it is complete; shards of an earlier save go after that. Tensors may
+    Everything is written aside and moved when it is complete; shards of an earlier save go with that. Tensors may
     be views, as long as no two share memory: tied ones are stored once, under one name.
     """
     folder = Path(folder)
@@ -55,7 +55,8 @@ def save_weights(
             index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
             names.append(f"{stem}.{suffix}.index{infix}.json")
             new(names[-1]).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-    _remove_stale(folder, names, infix, safe_serialization)
+        for name in _stale(folder, infix, safe_serialization):
+            new.drop(name)
     return [folder / name for name in names]
 
 
@@ -110,12 +111,10 @@ def _own(tensor: Tensor) -> Tensor:
     return plain if whole else plain.clone()
 
 
-def _remove_stale(folder: Path, written: list[str], infix: str, safe: bool) -> None:
-    """Remove what would be mistaken for part of this save: older shards, and safetensors that would be read before."""
+def _stale(folder: Path, infix: str, safe: bool) -> Iterator[str]:
+    """What would be mistaken for part of a save unless it is: older shards, and safetensors, which are read first."""
     kinds = [("model", "safetensors")] if safe else [("pytorch_model", "bin"), ("model", "safetensors")]
     for stem, suffix in kinds:
         shard = re.compile(rf"{stem}{re.escape(infix)}-\d{{5}}-of-\d{{5}}\.{suffix}", re.ASCII)
-        stale = [file.name for file in folder.iterdir() if shard.fullmatch(file.name)]
-        for name in (*stale, f"{stem}{infix}.{suffix}", f"{stem}.{suffix}.index{infix}.json"):
-            if name not in written:
-                (folder / name).unlink(missing_ok=True)
+        yield from (file.name for file in folder.iterdir() if shard.fullmatch(file.name))
+        yield from (f"{stem}{infix}.{suffix}", f"{stem}.{suffix}.index{infix}.json")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import HubError
+from .atomic import finish, write_text
 from .hubcache import any_match, cache_root, cached_commit, check_name, choose, complete, repository
 
 ENDPOINT = "https://huggingface.co"
@@ -81,6 +81,7 @@ def _existing(folder: Path, subfolder: str) -> Path:
     found = folder / subfolder
     if not found.is_dir():
         raise HubError(f"{folder} has no folder {subfolder!r}")
+    finish(found, HubError)
     return found
 
 
@@ -129,10 +130,7 @@ def _note_commit(repo: Path, revision: str, commit: str) -> None:
     path = repo / "refs" / revision
     if revision == commit:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    fresh.write_text(commit, encoding="ascii")
-    fresh.replace(path)
+    write_text(path, commit, HubError)
 
 
 def explain(problem: BaseException, name: str, revision: str, endpoint: str = ENDPOINT) -> HubError:

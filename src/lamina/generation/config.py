@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..errors import ConfigError, GenerationError
+from ..files.atomic import finish, write_text
 from .validation import check
 from .watermark import WatermarkingConfig
 
@@ -172,11 +173,7 @@ class GenerationConfig:
         folder = Path(save_directory)
         if folder.is_file():
             raise ConfigError(f"{folder} is a file; generation options are saved into a folder.")
-        folder.mkdir(parents=True, exist_ok=True)
-        text, target = self.to_json_string(), folder / config_file_name
-        partial = target.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
+        write_text(folder / config_file_name, self.to_json_string(), ConfigError)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **options: Any) -> GenerationConfig:
@@ -215,6 +212,7 @@ class GenerationConfig:
         folder = Path(pretrained_model_name)
         if resolve is not None and not folder.is_dir():
             return cls.from_file(resolve(str(pretrained_model_name), config_file_name), **options)
+        finish(folder, ConfigError)
         return cls.from_file(folder / config_file_name, **options)
 
     @classmethod

@@ -51,7 +51,7 @@ def keep_budget(device: str, tokens: int) -> Path:
     if not SMALLEST <= tokens <= LARGEST:
         raise InputError(f"a budget of {tokens} tokens makes no sense: {SMALLEST} to {LARGEST}")
     file = budget_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
+    _kept.cache_clear()  # another process may have noted its own since
     kept = {**_kept(file), budget_key(device): tokens}
     write_text(file, json.dumps(kept, indent=2, sort_keys=True) + "\n", InputError)
     _kept.cache_clear()

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 
 from ..errors import PipelineError
+from ..files.atomic import staged
 from ..inference.batching import WINDOW, run_by_length, windows
 from ..inference.budget import token_budget
 from ..inference.workers import abreast, side_by_side
@@ -284,8 +285,9 @@ class Pipeline(ABC, Generic[Settings]):
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Writes model and tokenizer into one folder, which `pipeline(task, model=folder)` reads back."""
-        self.model.save_pretrained(save_directory, **kwargs)
-        self.tokenizer.save_pretrained(save_directory)
+        with staged(save_directory, PipelineError):
+            self.model.save_pretrained(save_directory, **kwargs)
+            self.tokenizer.save_pretrained(save_directory)
 
 
 def _refuse_other_frameworks(framework: str | None) -> None:

@@ -132,7 +132,7 @@ class TrainingArguments:
     save_total_limit: int | None = None
     save_only_model: bool = False
     resume_from_checkpoint: str | bool | None = None
-    overwrite_output_dir: bool = False  # checkpoints of other runs are recognized and refused as it is
+    overwrite_output_dir: bool = False  # another run's checkpoints: no warning; they stay, but for the same step
     prediction_loss_only: bool = False
     do_train: bool = False
     do_eval: bool = False

@@ -21,6 +21,7 @@ from ..auto.pretrained import PreTrainedModel
 from ..checkpoint.files import open_file
 from ..checkpoint.safetensors import write_safetensors
 from ..errors import CheckpointError, LaminaError, TrainingError
+from ..files.atomic import staged
 from . import folders, sharding
 from .chance import random_state, restore, undisturbed
 from .lora import adapted, load_adapter, save_adapter
@@ -33,17 +34,17 @@ SAMPLED = 1024  # rows that a fingerprint looks at
 
 def save_model(model: nn.Module, folder: Path, tokenizer: Any = None) -> None:
     """Write a model so that it can be loaded again: a plain checkpoint, an adapter, or any module's own tensors."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if adapted(model):
-        save_adapter(model, folder)
-    elif isinstance(model, PreTrainedModel):
-        model.save_pretrained(folder)
-    else:
-        tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        with open(folder / WEIGHTS, "wb") as file:
-            write_safetensors(file, tensors, {})
-    if tokenizer is not None:
-        tokenizer.save_pretrained(folder)
+    with staged(folder, CheckpointError) as new:
+        if adapted(model):
+            save_adapter(model, folder)
+        elif isinstance(model, PreTrainedModel):
+            model.save_pretrained(folder)
+        else:
+            tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            with open(new(WEIGHTS), "wb") as file:
+                write_safetensors(file, tensors, {})
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
 
 
 def load_model(model: nn.Module, folder: Path) -> None:

@@ -2,47 +2,54 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
+import platform
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.files import open_file
 from ..errors import CheckpointError, LaminaError, TrainingError
+from ..files.atomic import remove_folder, staged_folder, succeed
 from ..files.jsonfile import INDEX_BYTES, read_json_object
+from ..files.locks import release, take
+
+if TYPE_CHECKING:
+    from .ranks import Ranks
 
 STATE = "trainer_state.json"
 ASIDE = ".checkpoint-"
+LOCK = ".training.lock"
+LEFTOVER = re.compile(
+    r"\.checkpoint-(?:(?P<step>\d{1,12})-\d+(?P<older>-older)?|old-checkpoint-\d{1,12}-\d+)", re.ASCII
+)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 NAME = re.compile(r"checkpoint-(\d{1,12})", re.ASCII)
+_held: ContextVar[frozenset[str]] = ContextVar("folders that this run has for itself", default=frozenset())
+logger = logging.getLogger("lamina")
 
 
 def publish(output: Path, step: int, write: Callable[[Path], None]) -> Path:
     """Make the checkpoint of `step`: `write` fills a folder aside, which appears under its name once it is on disk.
 
-    Where anything fails, every checkpoint that was there still is.
+    Where anything fails, every checkpoint that was there still is. One of the same step is replaced, but for files in
+    it that no run wrote.
     """
     final, aside = output / f"checkpoint-{step}", aside_of(output, step, os.getpid())
-    made = False
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        aside.mkdir()
-        made = True
-        write(aside)
-        for path in sorted(aside.rglob("*")):
-            flush(path)
-        flush(aside)
-        _swap_in(aside, final)
-        flush(output)
+        with staged_folder(final, aside, own_files(final)):
+            write(aside)
     except (OSError, LaminaError) as problem:
         reason = problem if isinstance(problem, LaminaError) else problem.strerror or problem
         raise TrainingError(
             f"{final} cannot be written: {reason}. Earlier checkpoints are unchanged: see to it, and resume"
         ) from problem
-    finally:
-        if made and aside.exists():
-            shutil.rmtree(aside, ignore_errors=True)
     return final
 
 
@@ -51,45 +58,105 @@ def aside_of(output: Path, step: int, process: int) -> Path:
     return output / f"{ASIDE}{step}-{process}"
 
 
-def _swap_in(aside: Path, final: Path) -> None:
-    """Give a folder its name; one that has it already goes, or comes back where that fails."""
-    if not final.exists():
-        os.rename(aside, final)
-        return
-    older = aside.with_name(f"{aside.name}-older")
-    os.rename(final, older)
+def own_files(folder: Path) -> set[str]:
+    """What a run wrote into a checkpoint, by its state; whatever else is there is somebody's own."""
     try:
-        os.rename(aside, final)
-    except OSError:
-        os.rename(older, final)
-        raise
-    shutil.rmtree(older, ignore_errors=True)
-
-
-def flush(path: Path) -> None:
-    """See that a file or the names in a folder are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        return {STATE, *read_state(folder)["files"]}
+    except LaminaError:
+        return set()
 
 
 def discard(folder: Path) -> None:
-    """Remove a checkpoint: at once by its name, then its files."""
-    aside = folder.parent / f"{ASIDE}old-{folder.name}-{os.getpid()}"
-    os.rename(folder, aside)
-    shutil.rmtree(aside, ignore_errors=True)
+    """Remove a checkpoint: at once by its name, then its files. Where others have put files there, these stay."""
+    own = own_files(folder)
+    others = sizes(folder).keys() - own
+    if not others:
+        remove_folder(folder, folder.parent / f"{ASIDE}old-{folder.name}-{os.getpid()}")
+        return
+    for name in (STATE, *sorted(own - {STATE})):  # without its state it is none
+        (folder / name).unlink(missing_ok=True)
 
 
-def prepare(output: Path) -> None:
-    """Make the folder that a run writes to, and remove what killed saves left there."""
+@contextmanager
+def occupied(output: Path, ranks: Ranks) -> Iterator[None]:
+    """Keep the folder for this run, whose processes all call this, and clear away what a killed one left unfinished.
+
+    Another run in it is refused: two of them would take each other's checkpoints for their own. The lock goes with the
+    process that holds it, which is the first, however it ends.
+    """
+    with ExitStack() as stack:
+        refused = None
+        if ranks.first:
+            try:
+                stack.enter_context(_locked(output))
+            except TrainingError as problem:
+                refused = problem
+        others = ranks.collect(refused and str(refused))[0]
+        if refused or others:
+            raise refused or TrainingError(others)
+        yield
+
+
+def check_free(output: Path) -> None:
+    """Refuse at once a folder that another run is training in."""
+    path = output / LOCK
+    if os.path.realpath(output) in _held.get() or not path.is_file():
+        return
+    with suppress(OSError):  # told of when the lock is taken for good
+        handle = take(path, os.O_RDWR)
+        if handle is None:
+            raise _busy(output)
+        release(handle)
+
+
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    name, path = os.path.realpath(output), output / LOCK
+    if name in _held.get():  # by a recipe, around its trainer
+        yield
+        return
+    handle = None
     try:
         output.mkdir(parents=True, exist_ok=True)
+        handle = take(path, os.O_RDWR | os.O_CREAT)
+        if handle is None:
+            raise _busy(output)
+        os.truncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {platform.node()}".encode())
     except OSError as problem:
-        raise TrainingError(f"output_dir={output} cannot be made: {problem.strerror}") from problem
+        if problem.errno not in NO_LOCKS:
+            raise TrainingError(f"output_dir={output} cannot be made: {problem.strerror}") from problem
+        logger.warning("%s has no locks: see to it yourself that no other training runs in it", output)
+    token = _held.set(_held.get() | {name})
+    try:
+        _clear(output)
+        yield
+    finally:
+        _held.reset(token)
+        if handle is not None:
+            path.unlink(missing_ok=True)
+            release(handle)
+
+
+def _busy(output: Path) -> TrainingError:
+    try:
+        who = (output / LOCK).read_text(encoding="utf-8", errors="replace")[:200]
+    except OSError:
+        who = ""
+    return TrainingError(
+        f"a training is running in {output} ({who or 'another process'}): wait for its end, or choose another folder"
+    )
+
+
+def _clear(output: Path) -> None:
+    """Remove what killed saves left, and give back its name to a checkpoint that one had put aside."""
     for leftover in output.glob(ASIDE + "*"):
-        if leftover.is_dir() and not leftover.is_symlink():
+        match = LEFTOVER.fullmatch(leftover.name)
+        if match is None or not leftover.is_dir() or leftover.is_symlink():
+            continue
+        if match["older"]:
+            succeed(leftover, output / f"checkpoint-{match['step']}", own_files(leftover))
+        else:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -145,11 +212,11 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def prune(output: Path, limit: int | None, best: str | None, step: int) -> None:
-    """Keep the newest `limit` checkpoints up to `step`, the best one among them; later ones are another run's."""
+def prune(output: Path, limit: int | None, best: str | None, step: int, run: str) -> None:
+    """Keep the newest `limit` checkpoints of a run up to `step`, the best one among them; other runs' stay."""
     if limit is None:
         return
-    there = [path for path in checkpoints(output) if step_of(path) <= step]
+    there = [path for path in checkpoints(output) if step_of(path) <= step and _run_of(path) == run]
     kept = [path for path in there if path.name == best]
     others = [path for path in there if path.name != best]
     room = max(limit - len(kept), 1)  # the newest is always kept
@@ -158,3 +225,11 @@ def prune(output: Path, limit: int | None, best: str | None, step: int) -> None:
             discard(path)
         except OSError as problem:
             raise TrainingError(f"{path} cannot be removed: {problem.strerror}") from problem
+
+
+def _run_of(checkpoint: Path) -> Any:
+    """The run that wrote a checkpoint, which those that go on from it are part of."""
+    try:
+        return read_state(checkpoint)["trainer"].get("run")
+    except LaminaError:
+        return None

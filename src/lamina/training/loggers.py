@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import TrainingError
+from ..files.atomic import rename, write_text
 from .arguments import TrainingArguments
 
 LOG_FILE = "log.jsonl"
@@ -31,17 +33,22 @@ class RunLogger(Protocol):
 
 
 class JsonLines:
-    """One line per entry in log.jsonl of the output folder, flushed at once; a resumed run drops what it repeats."""
+    """One line per entry in log.jsonl of the output folder, flushed at once; a resumed run drops what it repeats.
+
+    A run that starts anew leaves the log that it finds there under another name: log-1.jsonl, log-2.jsonl and so on.
+    """
 
     def begin(self, args: TrainingArguments, history: Sequence[Mapping[str, Any]]) -> None:
         """Write what was logged so far, and go on after it."""
         path = Path(args.output_dir) / LOG_FILE
         try:
-            self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by end()
+            if not history and path.is_file() and path.stat().st_size:
+                numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
+                rename(path, next(name for name in numbered if not name.exists()))
+            write_text(path, "".join(json.dumps(entry) + "\n" for entry in history), TrainingError)
+            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by end()
         except OSError as problem:
             raise TrainingError(f"{path} cannot be written: {problem.strerror}") from problem
-        for entry in history:
-            self._write(entry)
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         try:

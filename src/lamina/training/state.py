@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 
 @dataclass
@@ -24,6 +25,7 @@ class TrainerState:
     loss_since_log: float = 0.0
     logged_step: int = 0
     log_history: list[dict[str, Any]] = field(default_factory=list)
+    run: str = field(default_factory=lambda: uuid4().hex)  # the same in all checkpoints of a run, resumed or not
     is_world_process_zero: bool = True
 
     @property

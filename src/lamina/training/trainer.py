@@ -94,19 +94,20 @@ class Trainer(Evaluator):
         args = self.args
         check_rows(self.train_dataset, "train_dataset")
         resume = resume_from_checkpoint if resume_from_checkpoint is not None else args.resume_from_checkpoint
-        folder = self._resume_folder(resume)
-        set_seed(args.seed, args.full_determinism)
-        if self.model_init is not None:
-            self.model = self._made().to(args.device)
-        with Signals() as signals, freed_kept(args.device):
-            loop = self._begin(folder, signals)
-            try:
-                loop.run()
-            finally:
-                self._end()
-        if args.load_best_model_at_end and self.state.best_model_checkpoint is not None:
-            checkpointing.load_model(self.model, Path(args.output_dir) / self.state.best_model_checkpoint)
-            args.ranks.wait()
+        with folders.occupied(Path(args.output_dir), args.ranks):
+            folder = self._resume_folder(resume)
+            set_seed(args.seed, args.full_determinism)
+            if self.model_init is not None:
+                self.model = self._made().to(args.device)
+            with Signals() as signals, freed_kept(args.device):
+                loop = self._begin(folder, signals)
+                try:
+                    loop.run()
+                finally:
+                    self._end()
+            if args.load_best_model_at_end and self.state.best_model_checkpoint is not None:
+                checkpointing.load_model(self.model, Path(args.output_dir) / self.state.best_model_checkpoint)
+                args.ranks.wait()
         metrics = loop.summary()
         self.state.log_history.append({**metrics, "step": self.state.global_step})
         return TrainOutput(self.state.global_step, metrics["train_loss"], metrics)
@@ -140,14 +141,12 @@ class Trainer(Evaluator):
         self.control = TrainerControl()
         self._set_training(True)
         self._engine = make_engine(self.model, args, self.optimizer, self.lr_scheduler, steps)
-        if args.ranks.first:
-            folders.prepare(Path(args.output_dir))
         if args.world_size > 1:
             torch.manual_seed(seed_of(args.seed, "rank", args.process_index))
         if folder is not None:
             self._snapshot().load(folder)
-        elif args.ranks.first:
-            self._settle_older()
+        elif args.ranks.first and not args.overwrite_output_dir:
+            self._tell_of_older()
         if args.ranks.first:
             for logger in self.loggers:
                 logger.begin(args, self.state.log_history)
@@ -160,13 +159,10 @@ class Trainer(Evaluator):
             return self._engine.objective
         return super().objective(dtype)
 
-    def _settle_older(self) -> None:
-        """A run that starts anew where another has left checkpoints: they go if that is wanted, and are told of."""
+    def _tell_of_older(self) -> None:
+        """A run that starts anew where another has left checkpoints is warned: both will be there, mixed."""
         older = folders.checkpoints(self.args.output_dir)
-        if self.args.overwrite_output_dir:
-            for each in older:
-                folders.discard(each)
-        elif older:
+        if older:
             logger.warning("%s holds checkpoints of another run, up to %s", self.args.output_dir, older[-1].name)
 
     def _set_training(self, on: bool) -> None:
@@ -229,8 +225,8 @@ class Trainer(Evaluator):
     def prune_checkpoints(self) -> None:
         """Remove what `save_total_limit` leaves no room for; a run killed between saving and this left one too many."""
         if self.args.ranks.first:
-            best, step = self.state.best_model_checkpoint, self.state.global_step
-            folders.prune(Path(self.args.output_dir), self.args.save_total_limit, best, step)
+            best, state = self.state.best_model_checkpoint, self.state
+            folders.prune(Path(self.args.output_dir), self.args.save_total_limit, best, state.global_step, state.run)
 
     def evaluate_between(self) -> bool:
         """Evaluate while training, without a trace in its random numbers; whether this is the best so far."""

@@ -1,28 +1,23 @@
-"""Files in the viewer's cache: written aside and renamed, named after what they were computed from, pruned by age."""
+"""Files in the viewer's cache: written whole or not at all, named after what they were computed from, pruned by age."""
 
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..files.atomic import staged
 from .errors import ViewerError
 
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
     """A path to write at, renamed to `path` where the block ends without an error. Raises ViewerError."""
-    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
+    with suppress(OSError):  # which `staged` tells of
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        yield fresh
-        fresh.replace(path)
-    except OSError as problem:
-        raise ViewerError(f"the cache at {path.parent} cannot be written: {problem.strerror}") from None
-    finally:
-        fresh.unlink(missing_ok=True)
+    with staged(path.parent, ViewerError) as new:
+        yield new(path.name)
 
 
 def prune(folder: Path, size: int) -> None:

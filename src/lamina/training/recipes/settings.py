@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from ...errors import DataError, TrainingError
 from ...pipelines.limits import UNLIMITED, longest_row
 from ..arguments import TrainingArguments
 from ..callbacks import EarlyStoppingCallback
-from ..folders import checkpoints, get_last_checkpoint
+from ..folders import check_free, checkpoints, get_last_checkpoint, occupied
 from ..lora import add_lora
 from ..tables import Table
 from .card import Card, write_card
@@ -27,6 +28,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "None": (type(None),),
 }
+WRITTEN = ("config.json", "model.safetensors", "tokenizer_config.json", "README.md")
 BATCH = 1000  # texts tokenized at a time
 
 
@@ -67,15 +69,31 @@ class RecipeSettings:
             raise TrainingError(
                 f"early_stopping is {self.early_stopping}: evaluations in a row without gain, at least 1"
             )
-        if not self.resume and checkpoints(self.output):
-            raise TrainingError(
-                f"{self.output} holds checkpoints of another run: go on from them with resume, or choose another folder"
-            )
+        check_output(self)
 
     @property
     def sources(self) -> list[Any]:
         """What there is to read: `train`, and `eval` where it was given."""
         return [self.train] if self.eval is None else [self.train, self.eval]
+
+
+def check_output(settings: RecipeSettings) -> None:
+    """Refuse, before anything is read, a folder in which another run is under way, or in which files would be lost."""
+    output = settings.output
+    if os.environ.get("RANK", "0") == "0":  # the others come when the first has it
+        check_free(output)
+    if settings.arguments.get("overwrite_output_dir"):
+        return
+    if checkpoints(output):
+        if not settings.resume:
+            raise TrainingError(
+                f"{output} holds checkpoints of another run: go on from them with resume, or choose another folder"
+            )
+    elif there := [name for name in WRITTEN if (output / name).exists()]:
+        raise TrainingError(
+            f"{output} holds {', '.join(there)}, which this run would write over, and no checkpoint to go on from: "
+            "choose another folder, or pass overwrite_output_dir=True"
+        )
 
 
 def check_kind(setting: Field[Any], value: Any) -> None:
@@ -190,13 +208,13 @@ def fit(
     """
     if settings.early_stopping is not None:
         trainer.add_callback(EarlyStoppingCallback(settings.early_stopping))
-    trainer.train(resume_from_checkpoint=newest_checkpoint(settings))
-    results = {} if settings.eval is None else finish(evaluated(trainer, fresh=settings.resume))
-    trainer.save_model(str(settings.output))
-    if trainer.args.process_index == 0:
-        trainer.processing_class.save_pretrained(str(settings.output))
-        history = list(trainer.state.log_history)
-        write_card(settings.output, Card(task, settings, trainer.args, results, history, tables))
+    with occupied(settings.output, trainer.args.ranks):
+        trainer.train(resume_from_checkpoint=newest_checkpoint(settings))
+        results = {} if settings.eval is None else finish(evaluated(trainer, fresh=settings.resume))
+        trainer.save_model(str(settings.output))
+        if trainer.args.process_index == 0:
+            history = list(trainer.state.log_history)
+            write_card(settings.output, Card(task, settings, trainer.args, results, history, tables))
     return results
 
 
