@@ -5,12 +5,16 @@ from __future__ import annotations
 import builtins
 import io
 import os
+import signal
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-CALLS = ("fsync", "rename", "replace", "mkdir")  # of the module os
+CALLS = ("fsync", "rename", "replace", "mkdir", "sendfile")  # of the module os
+REMOVALS = ("unlink", "rmdir")  # which a process may die at; where they fail, something is left over, and no harm done
 
 
 class File:
@@ -35,9 +39,12 @@ class File:
 class Disk:
     """Counts writes, flushes, renames and new folders; the one with number `failing` calls `fault`."""
 
-    def __init__(self, failing: int, fault: Callable[[], Any], flushing: bool = True):
-        """Without `flushing` nothing is waited for: enough where a process dies and the machine does not."""
-        self.failing, self.fault, self.flushing, self.count = failing, fault, flushing, 0
+    def __init__(self, failing: int, fault: Callable[[], Any], flushing: bool = True, removing: bool = False):
+        """Without `flushing` nothing is waited for: enough where a process dies and the machine does not.
+
+        With `removing` what takes files away counts too.
+        """
+        self.failing, self.fault, self.flushing, self.removing, self.count = failing, fault, flushing, removing, 0
 
     def touch(self, whole: Callable[[], Any], half: Callable[[], Any] = lambda: None) -> Any:
         self.count += 1
@@ -50,7 +57,9 @@ class Disk:
     def mounted(self) -> Iterator[Disk]:
         """What is written inside goes to this disk."""
         plain = io.open
-        before = {name: getattr(os, name) for name in CALLS}
+        before = {
+            name: getattr(os, name) for name in (*CALLS, *(REMOVALS if self.removing else ())) if hasattr(os, name)
+        }
 
         def opened(path: Any, mode: str = "r", *arguments: Any, **more: Any) -> Any:
             file = plain(path, mode, *arguments, **more)
@@ -60,6 +69,33 @@ class Disk:
             call = before[name] if self.flushing or name != "fsync" else lambda handle: None
             return lambda *arguments, **more: self.touch(lambda: call(*arguments, **more))
 
-        calls = {name: counted(name) for name in CALLS}
+        calls = {name: counted(name) for name in before}
         with patch.object(builtins, "open", opened), patch.object(io, "open", opened), patch.multiple(os, **calls):
             yield self
+
+
+def forked(work: Callable[[], Any]) -> int:
+    """The number of a child that does `work` and leaves with 0."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: the child uses none
+        child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        work()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def ended(child: int) -> int:
+    """What became of a child: its code, or the negative number of the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

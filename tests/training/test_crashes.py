@@ -9,9 +9,6 @@ import random
 import shutil
 import signal
 import time
-import traceback
-import warnings
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,7 @@ import torch
 from lamina.errors import TrainingError
 from lamina.training import TrainerCallback, folders
 
-from ..faults import Disk
+from ..faults import Disk, die, ended, forked
 from .tiny import bert, equal, sentences, trainer, weights
 
 KILLS = 200
@@ -43,32 +40,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
 
 
-def forked(work: Callable[[], None]) -> int:
-    """The number of a child that does `work` and leaves with 0."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads: the child uses none
-        child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        torch.set_num_threads(1)
-        work()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
 def go_on(folder: Path) -> None:
     run = saving(folder, small(), gradient_accumulation_steps=2, save_total_limit=2)
     run.train(resume_from_checkpoint=folders.newest(folder))
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
@@ -80,6 +54,7 @@ def test_killed_hundreds_of_times_it_ends_with_the_same_bits(tmp_path: Path):
     chance, kills, ends = random.Random(1), {"write": 0, "time": 0}, 0
 
     def dying(failing: int) -> None:
+        torch.set_num_threads(1)
         with Disk(failing, die, flushing=False).mounted():
             go_on(killed)
 
@@ -92,7 +67,7 @@ def test_killed_hundreds_of_times_it_ends_with_the_same_bits(tmp_path: Path):
         if way == "time":
             time.sleep(chance.uniform(0.0, 0.1))
             os.kill(child, signal.SIGKILL)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        status = ended(child)
         assert status in (0, -signal.SIGKILL)
         kills[way] += status != 0
         if status == 0:

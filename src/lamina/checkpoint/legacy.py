@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError
 from ..families import MODULES, family
-from ..files.atomic import staged
+from ..files.atomic import finish, left_over, staged
 from ..files.jsonfile import read_json_object
 from ..files.paths import inside, present
 from . import fairseq, openai_gpt
@@ -39,7 +39,9 @@ def convert_checkpoint(source: str | Path, target: str | Path, *, variant: str |
     if not source.exists():
         raise CheckpointError(f"{source} is not there")
     same = target.exists() and target.resolve() == source.resolve()
-    if target.exists() and not same and (not target.is_dir() or any(target.iterdir())):
+    if target.is_dir():
+        finish(target)
+    if target.exists() and not same and (not target.is_dir() or not all(map(left_over, target.iterdir()))):
         raise CheckpointError(f"{target} already exists and is not empty")
     with _read(source, variant) as converted, staged(target, CheckpointError) as new:
         files = [*save_weights(target, converted.tensors)]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ def save_weights(
                 if safe_serialization:
                     write_safetensors(file, shard, {"format": "pt"} if metadata is None else metadata)
                 else:
-                    torch.save({key: _own(tensor) for key, tensor in shard.items()}, file)
+                    _save_torch(shard, file)
         if len(shards) > 1:
             total = sum(tensor.numel() * tensor.element_size() for tensor in items.values())
             weight_map = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
@@ -102,6 +103,16 @@ def _split(tensors: Mapping[str, Tensor], limit: int) -> list[dict[str, Tensor]]
         shards[-1][name] = tensor
         size += nbytes
     return shards
+
+
+def _save_torch(tensors: Mapping[str, Tensor], file: BinaryIO) -> None:
+    """Write a `.bin`; torch tells of a full disk as a RuntimeError about its own positions."""
+    try:
+        torch.save({key: _own(tensor) for key, tensor in tensors.items()}, file)
+    except RuntimeError as problem:
+        if isinstance(problem.__context__, OSError):
+            raise problem.__context__ from None
+        raise
 
 
 def _own(tensor: Tensor) -> Tensor:

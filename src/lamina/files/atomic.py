@@ -36,7 +36,7 @@ class Save:
 
     def __call__(self, name: str) -> Path:
         """Where to write the file that will have this name."""
-        if Path(name).name != name:
+        if Path(name).name != name or name in ("", ".."):
             raise self.error(f"{name!r} is not a plain file name")
         self.names[name] = None
         return self.staging / name
@@ -96,6 +96,11 @@ def write_text(path: str | Path, text: str, error: type[LaminaError]) -> None:
     path = Path(path)
     with staged(path.parent, error) as new:
         new(path.name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def left_over(path: Path) -> bool:
+    """Whether a file of a folder is what a save that was killed left there; the next one removes it."""
+    return path.name.startswith(PREFIX)
 
 
 def rename(path: Path, name: Path) -> None:
@@ -238,18 +243,18 @@ def _declare(save: Save, folder: Path) -> None:
             if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
         _move(folder)  # another process is at it
-    flush(folder)
 
 
 def _settle(folder: Path) -> None:
     """Move what was declared; once more where that fails, since half of it moved is worse than a late error."""
     try:
+        flush(folder)
         _move(folder)
+        flush(folder)
     except OSError:
         with suppress(OSError):
             _move(folder)
         raise
-    flush(folder)
 
 
 def _move(folder: Path) -> None:
