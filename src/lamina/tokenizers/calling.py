@@ -14,7 +14,7 @@ from tokenizers import Encoding
 
 from lamina.errors import TokenizerError
 from lamina.tokenizers.encoding import BatchEncoding
-from lamina.tokenizers.files import comes_from_backend
+from lamina.tokenizers.files import backend_errors, report
 from lamina.tokenizers.jobs import Fields, Job, describe_bad_text, is_words, zip_pairs
 from lamina.tokenizers.limits import (
     LARGE,
@@ -138,7 +138,7 @@ class TextEncoder(PieceCutting):
     def _switch(self, target: bool) -> None:
         """Turn to the language, and for Marian the files, of sources or of targets."""
         if self.recipe.switch is not None:
-            with self._lock:
+            with self._lock, backend_errors("Turning to a language"):
                 self.recipe.switch(self._assembly, self.init_kwargs, target)
 
     def _run(
@@ -194,7 +194,7 @@ class TextEncoder(PieceCutting):
             )
         if job.limits.truncation:
             paired = isinstance(job.texts[0], tuple) and not (job.presplit and isinstance(job.texts[0][0], str))
-            specials = self._backend.num_special_tokens_to_add(paired) if job.add_special_tokens else 0
+            specials = self.num_special_tokens_to_add(paired) if job.add_special_tokens else 0
             check_room(job.limits, specials)
         if job.presplit and not self.recipe.splits_words and not self.init_kwargs.get("add_prefix_space"):
             raise TokenizerError("Words already split need a tokenizer made with add_prefix_space=True, for this kind.")
@@ -210,7 +210,10 @@ class TextEncoder(PieceCutting):
         if table is None or (len(job.texts) >= MANY and CORES > 2):
             return None
         read, left = table.read, self.truncation_side == "left"
-        rows: list[Any] = [read(text, job.limits, job.add_special_tokens, left) for text in job.texts]
+        try:
+            rows: list[Any] = [read(text, job.limits, job.add_special_tokens, left) for text in job.texts]
+        except BaseException as error:
+            report("Tokenizing", error)
         missing = [text for text, row in zip(job.texts, rows, strict=True) if row is None]
         if not missing:
             return rows
@@ -240,9 +243,7 @@ class TextEncoder(PieceCutting):
         except (TypeError, UnicodeEncodeError) as error:
             raise TokenizerError(describe_bad_text(job)) from error
         except BaseException as error:
-            if not comes_from_backend(error):
-                raise
-            raise TokenizerError(f"Tokenizing failed: {error}") from error
+            report("Tokenizing", error)
 
     def _set_truncation(self, limits: Limits) -> None:
         if limits.truncation is None or limits.max_length is None:
@@ -289,12 +290,13 @@ class TextEncoder(PieceCutting):
         if encodings is None:
             encodings = self._encode_rows(job, fast=False)
         if length is not None:
-            for encoding in encodings:
-                encoding.pad(
-                    length,
-                    direction=side,
-                    pad_id=self.pad_token_id or 0,
-                    pad_type_id=self.pad_token_type_id,
-                    pad_token=self.pad_token or "",
-                )
+            with backend_errors("Padding"):
+                for encoding in encodings:
+                    encoding.pad(
+                        length,
+                        direction=side,
+                        pad_id=self.pad_token_id or 0,
+                        pad_type_id=self.pad_token_type_id,
+                        pad_token=self.pad_token or "",
+                    )
         return encodings

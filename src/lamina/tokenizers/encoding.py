@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tokenizers import Encoding
 
 from lamina.errors import TokenizerError
+from lamina.files.shown import shown
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +57,7 @@ class BatchEncoding(dict[str, Any]):
             return {key: value[item] for key, value in self.items()}
         if isinstance(item, int):
             return self._rows("[i]")[item]
-        raise TokenizerError(f"A BatchEncoding is indexed by a name, a number or a slice, not by {item!r}.")
+        raise TokenizerError(f"A BatchEncoding is indexed by a name, a number or a slice, not by {shown(item)}.")
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -218,4 +219,4 @@ def tensor_maker(tensor_type: str) -> Callable[[Any], Any]:
             return array.astype(numpy.int64) if array.size == 0 else array
 
         return as_array
-    raise TokenizerError(f"return_tensors={tensor_type!r} is unknown: use 'pt' (torch) or 'np' (numpy).")
+    raise TokenizerError(f"return_tensors={shown(tensor_type)} is unknown: use 'pt' (torch) or 'np' (numpy).")
