@@ -25,6 +25,8 @@ from lamina.tokenizers.limits import (
     check_side,
     pad_row,
     read_length,
+    read_names,
+    read_type,
     settle,
 )
 from lamina.tokenizers.pieces import PieceCutting
@@ -40,12 +42,13 @@ class TextEncoder(PieceCutting):
 
     def __init__(self, recipe: Recipe, assembly: Assembly, options: Options) -> None:
         super().__init__(recipe, assembly, options)
-        self.model_max_length = read_length(options.get("model_max_length") or options.get("max_len") or UNLIMITED)
+        stated = (options.get(name) for name in ("model_max_length", "max_len"))
+        self.model_max_length = read_length(next((length for length in stated if length is not None), UNLIMITED))
         self.padding_side = check_side("padding_side", options.get("padding_side", "right"))
         self.truncation_side = check_side("truncation_side", options.get("truncation_side", "right"))
-        self.model_input_names: list[str] = list(options.get("model_input_names") or recipe.model_input_names)
+        self.model_input_names = read_names(options.get("model_input_names") or recipe.model_input_names)
         self.split_special_tokens: bool = bool(options.get("split_special_tokens", False))
-        self.pad_token_type_id: int = options.get("pad_token_type_id", 0)
+        self.pad_token_type_id = read_type(options.get("pad_token_type_id", 0))
         self._notices = Notices()
         self._lock = threading.RLock()
         self._cut: tuple[Any, ...] | None = None

@@ -246,8 +246,8 @@ def growth(steps: list[dict[str, Any]], own: dict[str, float], place: str) -> fl
                 rest, after = max(rest, share), {char: max(most, share) for char, most in after.items()}
         elif kind not in REMOVING:  # it may turn any character into any other
             factor = longest_precompiled(step, place) if kind == "Precompiled" else own[kind]
-            rest, after = factor * max(rest, *after.values()), {}
-    return max(rest, added, *after.values())
+            rest, after = factor * max([rest, *after.values()]), {}
+    return max([rest, added, *after.values()])
 
 
 def size(char: str) -> int:

@@ -172,6 +172,20 @@ def read_length(value: Any) -> int:
     return int(value)
 
 
+def read_names(value: Any) -> list[str]:
+    """The columns that a call returns, the first of them the ids."""
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise TokenizerError(f"model_input_names={shown(value)} should be a list of names such as 'input_ids'.")
+    return list(value)
+
+
+def read_type(value: Any) -> int:
+    """The token type of padding, which the Rust library keeps in 32 bits."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
+        raise TokenizerError(f"pad_token_type_id={shown(value)} should be a whole number from 0.")
+    return value
+
+
 def check_side(name: str, side: Any) -> str:
     """Refuse sides other than left and right."""
     if side not in SIDES:
