@@ -235,7 +235,9 @@ ELSEWHERE = {  # writers that are not of this table, and why
     "Writing.write": "tokens of an answer, in memory",
     "Unseekable.write": "bytes of a download, in memory",
 }
-SETTINGS = re.compile(r"\.(TrainingArguments|RecipeSettings)\.|Completion\.written|Staged\.written|written_text")  # no calls
+SETTINGS = re.compile(
+    r"\.(TrainingArguments|RecipeSettings)\.|Completion\.written|Staged\.written|written_text"
+)  # no calls
 FOUND = re.compile(
     r"(save|write|written|publish|dump|export|to_json_file|keep_budget|convert_checkpoint|convert)(_\w+)?"
 )

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+LONGEST = 4000  # characters of a message: what it quotes may come from a file
+
 
 class LaminaError(Exception):
     """Everything Lamina raises on purpose. The message says what was wrong, where, and what to do."""
+
+    def __init__(self, *args: Any):
+        super().__init__(*(_short(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ConfigError(LaminaError, ValueError):
@@ -63,3 +68,9 @@ class TrainingInterrupted(LaminaError, SystemExit):
 
 class ServingError(LaminaError, RuntimeError):
     """A server cannot start as it was asked to, or refuses a request."""
+
+
+def _short(message: str) -> str:
+    """Its first and last part where it is out of all proportion, whatever was quoted between them."""
+    half = LONGEST // 2
+    return message if len(message) <= LONGEST else f"{message[:half]} ... {message[-half:]}"

@@ -20,7 +20,7 @@ from lamina.checkpoint.pickles import read_pickle
 from lamina.checkpoint.records import Global, Persistent, Record
 from lamina.errors import CheckpointError
 
-keys = st.text(max_size=5) | st.integers() | st.none() | st.booleans() | st.binary(max_size=5)
+keys = st.text(max_size=5) | st.integers(-(2**63), 2**64 - 1) | st.none() | st.booleans() | st.binary(max_size=5)
 plain = st.recursive(
     keys | st.floats(allow_nan=False) | st.binary(max_size=300) | st.integers(-(2**80), 2**80),
     lambda inner: (

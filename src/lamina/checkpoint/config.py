@@ -14,6 +14,7 @@ from ..files.atomic import write_text
 from ..files.hub import resolve
 from ..files.jsonfile import read_json_object
 from ..files.paths import inside, present
+from ..files.shown import shown
 from .fields import COMMON, check_field, check_together, dtype_name
 from .labels import check_labels, default_labels, read_labels
 
@@ -44,7 +45,7 @@ class PretrainedConfig:
         if not hasattr(type(self), "family"):
             state["family"] = _family(named, source)
         elif named is not None and named != self.family.model_type:
-            raise ConfigError(f"{source}: model_type is {named!r}, which is not what {type(self).__name__} is for")
+            raise ConfigError(f"{source}: model_type is {shown(named)}, which is not what {type(self).__name__} is for")
         state["_values"]["model_type"] = self.family.model_type
         labels: dict[str, Any] = {
             key: values.pop(key) for key in ("num_labels", "id2label", "label2id") if key in values
@@ -92,7 +93,7 @@ class PretrainedConfig:
         merged = self.values()  # null, or nowhere: what it stands for may follow from other keys
         if key in merged:
             return merged[key]
-        raise AttributeError(f"{type(self).__name__} has no {name!r}")
+        raise AttributeError(f"{type(self).__name__} has no {shown(name)}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.update({name: value})
@@ -129,7 +130,7 @@ class PretrainedConfig:
         before = dict(self._values)
         names, count = values.get("id2label"), values.get("num_labels")
         if isinstance(names, Mapping) and count is not None and len(names) != count:
-            raise ConfigError(f"num_labels={count!r} contradicts id2label, which names {len(names)} classes")
+            raise ConfigError(f"num_labels={shown(count)} contradicts id2label, which names {len(names)} classes")
         try:
             for key, value in values.items():
                 self._update_one(key, value)
@@ -140,7 +141,7 @@ class PretrainedConfig:
 
     def _update_one(self, key: str, value: Any) -> None:
         if key == "model_type" and value != self.family.model_type:
-            raise ConfigError(f"the model_type of a {type(self).__name__} cannot become {value!r}")
+            raise ConfigError(f"the model_type of a {type(self).__name__} cannot become {shown(value)}")
         if key == "num_labels":
             if value != self.num_labels:
                 self._values.update(default_labels(value, self._source))

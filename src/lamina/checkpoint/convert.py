@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..files.shown import few
 from .names import Spelling, Table, spell
-from .report import LoadReport, few
+from .report import LoadReport
 from .storage import Weights
 
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files.jsonfile import INDEX_BYTES, read_json_object
-from ..files.paths import inside, present
+from ..files.paths import inside, present, read_text
+from ..files.shown import shown
 from .converted import Converted
 from .files import open_mapped
 from .records import Record
-from .storage import StoredTensor
+from .storage import StoredTensor, check_name
 from .torchfile import read_torch_tree
 
 BODY = re.compile(r"(?:decoder|encoder)\.(?:sentence_encoder\.)?(.+)", re.ASCII)
@@ -50,6 +51,7 @@ LAYERS = {
 }
 SILENT = re.compile(r".*(?:\.version|\._float_tensor|lm_head\.weight)", re.ASCII)  # the last is tied
 ACTIVATIONS = {"gelu": "gelu", "relu": "relu", "gelu_accurate": "gelu_new", "gelu_fast": "gelu_new"}
+WORDS_BYTES = 16 << 20  # of a dictionary or a list of merges: the largest published ones are a tenth of it
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 
 
@@ -62,7 +64,7 @@ def read(path: Path) -> Iterator[Converted]:
         settings = _settings(tree) if isinstance(model, dict) else None
         if not isinstance(model, dict) or settings is None:
             raise CheckpointError(f"{path} is not a fairseq checkpoint: it has no model with its arguments")
-        stored = {str(name): value for name, value in model.items() if isinstance(value, StoredTensor)}
+        stored = {check_name(name, path): value for name, value in model.items() if isinstance(value, StoredTensor)}
         tensors = _rename({name: file.mapped(value) for name, value in stored.items()}, path)
         yield Converted(_config(tensors, settings, path), tensors, _vocabulary(path, tensors))
     finally:
@@ -88,8 +90,8 @@ def _rename(model: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     if len(heads) == 1:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("lm_head.")}
     words = tensors.get("roberta.embeddings.word_embeddings.weight")
-    if words is None:
-        raise CheckpointError(f"{path} holds no RoBERTa: there is no embed_tokens")
+    if words is None or words.dim() != 2:
+        raise CheckpointError(f"{path} holds no RoBERTa: there is no matrix embed_tokens")
     tensors["roberta.embeddings.token_type_embeddings.weight"] = torch.zeros(1, words.shape[1], dtype=words.dtype)
     return tensors
 
@@ -102,10 +104,10 @@ def _renamed(name: str, tensor: Tensor, path: Path) -> dict[str, Tensor]:
     layer = LAYER.fullmatch(inner.replace("in_proj_", "in_proj."))
     if layer and layer[2] in LAYERS:
         return {f"roberta.encoder.layer.{layer[1]}.{LAYERS[layer[2]]}.{layer[3]}": tensor}
-    if layer and layer[2] == "self_attn.in_proj" and tensor.shape[0] % 3 == 0:
+    if layer and layer[2] == "self_attn.in_proj" and tensor.dim() and tensor.shape[0] % 3 == 0:
         parts = zip(("query", "key", "value"), tensor.chunk(3), strict=True)
         return {f"roberta.encoder.layer.{layer[1]}.attention.self.{part}.{layer[3]}": piece for part, piece in parts}
-    raise CheckpointError(f"{path} is not a plain RoBERTa: nothing is known of its tensor {name!r}")
+    raise CheckpointError(f"{path} is not a plain RoBERTa: nothing is known of its tensor {shown(name)}")
 
 
 def _config(tensors: Mapping[str, Tensor], settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -115,9 +117,11 @@ def _config(tensors: Mapping[str, Tensor], settings: Mapping[str, Any], path: Pa
     positions = tensors.get("roberta.embeddings.position_embeddings.weight")
     heads = settings.get("encoder_attention_heads")
     activation = settings.get("activation_fn", "gelu")
-    if inner is None or positions is None or type(heads) is not int or activation not in ACTIVATIONS:
-        raise CheckpointError(f"{path} is not a plain RoBERTa: layers, positions, heads or activation are not as there")
+    known = isinstance(activation, str) and activation in ACTIVATIONS and _are_rates(settings)
     classifier = tensors.get("classifier.out_proj.weight")
+    plain = all(found is None or found.dim() == 2 for found in (inner, positions, classifier))
+    if inner is None or positions is None or type(heads) is not int or not known or not plain:
+        raise CheckpointError(f"{path} is not a plain RoBERTa: layers, positions, heads or activation are not as there")
     labels = {} if classifier is None else {"id2label": {str(i): f"LABEL_{i}" for i in range(classifier.shape[0])}}
     return {
         "architectures": ["RobertaForMaskedLM" if classifier is None else "RobertaForSequenceClassification"],
@@ -140,18 +144,18 @@ def _config(tensors: Mapping[str, Tensor], settings: Mapping[str, Any], path: Pa
     }
 
 
+def _are_rates(settings: Mapping[str, Any]) -> bool:
+    rates = [settings.get(key, 0.1) for key in ("dropout", "attention_dropout")]
+    return all(type(rate) in (int, float) and 0 <= rate <= 1 for rate in rates)
+
+
 def _vocabulary(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """vocab.json and merges.txt: dict.txt's order behind fairseq's four special tokens, <mask> last."""
     folder, rows = path.parent, tensors["roberta.embeddings.word_embeddings.weight"].shape[0]
     if not present(folder, "dict.txt"):
         raise CheckpointError(f"{path} needs its dict.txt beside it: it says which token each row stands for")
     source = inside(folder, "dict.txt")
-    if source.stat().st_size > INDEX_BYTES:
-        raise CheckpointError(f"{source} is too large for a dictionary")
-    try:
-        lines = source.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as problem:
-        raise CheckpointError(f"{source} is not UTF-8 text: {problem}") from None
+    lines = read_text(source, WORDS_BYTES, CheckpointError).splitlines()
     words = [line.removesuffix(" #fairseq:overwrite").rpartition(" ")[0] for line in lines if line.strip()]
     merges = "#version: 0.2\n"
     if words and all(word.isdigit() or word.startswith("madeupword") for word in words):
@@ -176,5 +180,7 @@ def _bytes_of(words: list[str], folder: Path, source: Path) -> tuple[list[str], 
     tokens = {str(number): token for token, number in encoder.items()}
     unknown = [word for word in words if word not in tokens and not word.startswith("madeupword")]
     if unknown:
-        raise CheckpointError(f"{source} lists {unknown[0]!r}, which encoder.json does not have")
-    return [tokens.get(word, word) for word in words], inside(folder, "vocab.bpe").read_text(encoding="utf-8")
+        raise CheckpointError(f"{source} lists {shown(unknown[0])}, which encoder.json does not have")
+    return [tokens.get(word, word) for word in words], read_text(
+        inside(folder, "vocab.bpe"), WORDS_BYTES, CheckpointError
+    )

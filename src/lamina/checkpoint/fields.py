@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
+from ..files.shown import shown
 
 COMMON: dict[str, Any] = {  # what any family's config.json may leave out
     "architectures": None,
@@ -62,18 +63,18 @@ NUMBERS = {float: "a number", int: "a whole number", bool: "true or false", str:
 def check_field(key: str, value: Any, default: Any, source: str) -> None:
     """Refuse a value of another type than the default's, or a size out of all proportion."""
     if not isinstance(key, str):
-        raise ConfigError(f"{source}: keys must be text, not {key!r:.60}")
+        raise ConfigError(f"{source}: keys must be text, not {shown(key)}")
     if key in LIMITS:
         _check_size(key, value, default, source)
     elif key.endswith("_token_id"):
         ids = value if isinstance(value, list) else [value]
         if not all(number is None or (type(number) is int and abs(number) < 2**31) for number in ids):
-            raise ConfigError(f"{source}: {key} must be a token's number, not {value!r:.60}")
+            raise ConfigError(f"{source}: {key} must be a token's number, not {shown(value)}")
     elif key in CHOICES and value not in CHOICES[key]:
-        raise ConfigError(f"{source}: {key} must be one of {', '.join(map(str, CHOICES[key]))}, not {value!r:.60}")
+        raise ConfigError(f"{source}: {key} must be one of {', '.join(map(str, CHOICES[key]))}, not {shown(value)}")
     elif key == "architectures":
         if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
-            raise ConfigError(f"{source}: architectures must be a list of names, not {value!r:.60}")
+            raise ConfigError(f"{source}: architectures must be a list of names, not {shown(value)}")
     elif default is not None and value is not None:
         _check_type(key, value, default, source)
 
@@ -83,9 +84,9 @@ def _check_size(key: str, value: Any, default: Any, source: str) -> None:
     if value is None and default is None:
         return
     if type(value) is not int:
-        raise ConfigError(f"{source}: {key} must be a whole number, not {value!r:.60}")
+        raise ConfigError(f"{source}: {key} must be a whole number, not {shown(value)}")
     if not low <= value <= high:
-        raise ConfigError(f"{source}: {key} is {value!r:.40}; only {low:,} to {high:,} makes sense")
+        raise ConfigError(f"{source}: {key} is {shown(value)}; only {low:,} to {high:,} makes sense")
 
 
 def _check_type(key: str, value: Any, default: Any, source: str) -> None:
@@ -94,11 +95,11 @@ def _check_type(key: str, value: Any, default: Any, source: str) -> None:
     if wanted in (list, tuple):
         right = isinstance(value, (list, tuple))
     if not right:
-        raise ConfigError(f"{source}: {key} must be {NUMBERS.get(wanted, 'a ' + wanted.__name__)}, not {value!r:.60}")
+        raise ConfigError(f"{source}: {key} must be {NUMBERS.get(wanted, 'a ' + wanted.__name__)}, not {shown(value)}")
     if wanted is float and not -1e6 < value < 1e6:
-        raise ConfigError(f"{source}: {key} is {value!r:.40}, which is out of range")
+        raise ConfigError(f"{source}: {key} is {shown(value)}, which is out of range")
     if ("dropout" in key or key.endswith(("_pdrop", "layerdrop"))) and wanted is float and not 0 <= value <= 1:
-        raise ConfigError(f"{source}: {key} is {value!r}, a share between 0 and 1 is wanted")
+        raise ConfigError(f"{source}: {key} is {shown(value)}, a share between 0 and 1 is wanted")
 
 
 def check_together(values: Mapping[str, Any], source: str) -> None:
@@ -114,5 +115,5 @@ def dtype_name(value: Any, source: str) -> str | None:
         return None
     name = str(value).removeprefix("torch.")
     if name not in DTYPES:
-        raise ConfigError(f"{source}: dtype {value!r:.60} is none of {', '.join(DTYPES)}")
+        raise ConfigError(f"{source}: dtype {shown(value)} is none of {', '.join(DTYPES)}")
     return name

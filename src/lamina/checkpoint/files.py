@@ -10,22 +10,24 @@ from typing import Any
 from ..errors import CheckpointError
 from ..files.atomic import finish
 from ..files.jsonfile import INDEX_BYTES, read_json_object
-from ..files.paths import SHARD_NAME, inside, present
+from ..files.paths import SHARD_NAME, inside, listed, present
+from ..files.shown import few, shown
 from .compact import unpacked
 from .safetensors import read_safetensors
 from .saving import save_weights
-from .storage import MappedFile, StoredTensor, Weights
+from .storage import MappedFile, StoredTensor, Weights, check_name
 from .torchfile import read_torch
 
 __all__ = ["Weights", "candidates", "find_weights", "open_file", "open_weights", "save_weights", "weight_patterns"]
 
+FOREIGN = (".h5", ".msgpack")
 VARIANT = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 
 
 def candidates(variant: str | None = None, safetensors_only: bool | None = None) -> list[str]:
     """The names weights may have in a folder, best first; False asks for `.bin` only."""
     if variant is not None and not VARIANT.fullmatch(variant):
-        raise CheckpointError(f"{variant!r} is no variant of weights, such as 'fp16'")
+        raise CheckpointError(f"{shown(variant)} is no variant of weights, such as 'fp16'")
     infix = f".{variant}" if variant else ""
     safe = [f"model{infix}.safetensors", f"model.safetensors.index{infix}.json"]
     pickled = [f"pytorch_model{infix}.bin", f"pytorch_model.bin.index{infix}.json"]
@@ -51,9 +53,9 @@ def find_weights(folder: str | Path, *, variant: str | None = None, safetensors_
             return inside(folder, name)
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is not a folder")
-    known = sorted(file.name for file in folder.iterdir() if file.suffix in (".safetensors", ".bin", ".h5", ".msgpack"))
-    hint = f" It has {', '.join(known[:6])}." if known else ""
-    if any(name.endswith((".h5", ".msgpack")) for name in known):
+    known = [name for name in listed(folder, CheckpointError) if name.endswith((".safetensors", ".bin", *FOREIGN))]
+    hint = f" It has {few(known)}." if known else ""
+    if any(name.endswith(FOREIGN) for name in known):
         hint += " TensorFlow and Flax weights are not read: save them as safetensors first."
     raise CheckpointError(f"{folder} holds no weights: looked for {', '.join(names)}.{hint}")
 
@@ -91,11 +93,10 @@ def _open_shards(index: Path) -> Weights:
     if not isinstance(mapping, dict) or not mapping:
         raise CheckpointError(f"{index} has no weight_map from tensors to files")
     shards: dict[str, tuple[MappedFile, dict[str, StoredTensor]]] = {}
-    for shard in mapping.values():
+    for name, shard in mapping.items():
+        check_name(name, index)
         if not isinstance(shard, str) or not SHARD_NAME.fullmatch(shard):
-            raise CheckpointError(
-                f"{index} sends to {str(shard)[:100]!r}, which is not the plain name of a weights file"
-            )
+            raise CheckpointError(f"{index} sends to {shown(shard)}, which is not the plain name of a weights file")
     try:
         for shard in sorted(set(mapping.values())):
             read = read_safetensors if shard.endswith(".safetensors") else read_torch
@@ -104,7 +105,7 @@ def _open_shards(index: Path) -> Weights:
         for name, shard in mapping.items():
             file, found = shards[shard]
             if name not in found:
-                raise CheckpointError(f"{file.path} has no tensor {name!r}, although {index.name} says so")
+                raise CheckpointError(f"{file.path} has no tensor {shown(name)}, although {index.name} says so")
             tensors[name] = (file, found[name])
     except BaseException:
         for file, _ in shards.values():

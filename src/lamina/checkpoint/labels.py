@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
+from ..files.shown import shown
 
 MOST_LABELS = 100_000
 
@@ -31,11 +32,11 @@ def check_labels(key: str, value: Any, source: str) -> dict[str, Any]:
     if key == "label2id":
         return {"label2id": _indices(value, source)}
     if not isinstance(value, Mapping) or not 0 < len(value) <= MOST_LABELS:
-        raise ConfigError(f"{source}: id2label must map 1 to {MOST_LABELS:,} numbers to names, not {value!r:.80}")
+        raise ConfigError(f"{source}: id2label must map 1 to {MOST_LABELS:,} numbers to names, not {shown(value)}")
     try:
         names = {int(number): label for number, label in value.items()}
     except (TypeError, ValueError):
-        raise ConfigError(f"{source}: id2label must have whole numbers as keys, not {list(value)[:5]!r:.80}") from None
+        raise ConfigError(f"{source}: id2label must have whole numbers as keys, not {shown(value)}") from None
     if not all(isinstance(label, (str, int)) for label in names.values()) or len(names) != len(value):
         raise ConfigError(f"{source}: id2label must map each number to one name")
     names = {number: str(label) for number, label in names.items()}
@@ -45,12 +46,12 @@ def check_labels(key: str, value: Any, source: str) -> dict[str, Any]:
 def default_labels(count: Any, source: str) -> dict[str, Any]:
     """LABEL_0, LABEL_1, ..."""
     if type(count) is not int or not 0 < count <= MOST_LABELS:
-        raise ConfigError(f"{source}: num_labels must be a whole number from 1 to {MOST_LABELS:,}, not {count!r:.60}")
+        raise ConfigError(f"{source}: num_labels must be a whole number from 1 to {MOST_LABELS:,}, not {shown(count)}")
     names = {number: f"LABEL_{number}" for number in range(count)}
     return {"id2label": names, "label2id": {label: number for number, label in names.items()}}
 
 
 def _indices(value: Any, source: str) -> dict[Any, int]:
     if not isinstance(value, Mapping) or not all(type(number) is int for number in value.values()):
-        raise ConfigError(f"{source}: label2id must map names to whole numbers, not {value!r:.80}")
+        raise ConfigError(f"{source}: label2id must map names to whole numbers, not {shown(value)}")
     return dict(value)

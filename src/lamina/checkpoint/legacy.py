@@ -15,17 +15,19 @@ from ..errors import CheckpointError, ConfigError
 from ..families import MODULES, family
 from ..files.atomic import finish, left_over, staged
 from ..files.jsonfile import read_json_object
-from ..files.paths import inside, present
+from ..files.paths import inside, listed, local_path, present
+from ..files.shown import few, shown
 from . import fairseq, openai_gpt
 from .config import PretrainedConfig
 from .converted import Converted
 from .files import open_mapped, open_weights
-from .pickles import read_pickle
+from .pickles import TIMES, read_pickle
 from .saving import save_weights
 from .storage import MappedFile, Weights
 from .torchfile import LEGACY_MAGIC, read_torch_tree
 
-CARRIED = ("*.json", "*.txt", "*.model", "*.spm")  # tokenizer and generation files, copied as they are
+CARRIED = (".json", ".txt", ".model", ".spm")  # tokenizer and generation files, copied as they are
+VOCABULARY = 256 << 20  # bytes that a pickled vocabulary may take: words are many, and small in a file
 
 
 def convert_checkpoint(source: str | Path, target: str | Path, *, variant: str | None = None) -> list[Path]:
@@ -35,7 +37,7 @@ def convert_checkpoint(source: str | Path, target: str | Path, *, variant: str |
     fairseq's RoBERTa (a `.pt` with dict.txt beside it, and encoder.json and vocab.bpe where it has GPT-2's vocabulary)
     and the original GPT (params_*.npy). No pickle is executed. Gives the files written; raises CheckpointError.
     """
-    source, target = Path(source), Path(target)
+    source, target = local_path(source, CheckpointError), local_path(target, CheckpointError)
     if not source.exists():
         raise CheckpointError(f"{source} is not there")
     same = target.exists() and target.resolve() == source.resolve()
@@ -66,13 +68,13 @@ def _read(source: Path, variant: str | None) -> Iterator[Converted]:
         with _read_folder(source, variant) as converted:
             yield converted
     else:
-        found = sorted(source.glob("*.pt"))
+        found = [name for name in listed(source, CheckpointError) if name.endswith(".pt")]
         if len(found) != 1:
             raise CheckpointError(
                 f"{source} has neither config.json, nor params_shapes.json, nor one .pt file: "
-                f"{f'name one of {[file.name for file in found][:5]}' if found else 'there is nothing to convert'}"
+                f"{f'name one of {few(found)}' if found else 'there is nothing to convert'}"
             )
-        with fairseq.read(found[0]) as converted:
+        with fairseq.read(inside(source, found[0])) as converted:
             yield converted
 
 
@@ -88,10 +90,9 @@ def _read_folder(source: Path, variant: str | None) -> Iterator[Converted]:
         settings = read_json_object(inside(source, options)) if present(source, options) else {}
         texts["tokenizer_config.json"] = _json({"lower_case": lower_case, **settings})
     carried = [
-        inside(source, path.name)
-        for pattern in CARRIED
-        for path in sorted(source.glob(pattern))
-        if not path.name.endswith(".index.json") and path.name != "config.json" and path.name not in texts
+        inside(source, name)
+        for name in listed(source, CheckpointError)
+        if name.endswith(CARRIED) and not name.endswith(".index.json") and name not in ("config.json", *texts)
     ]
     with open_weights(source, variant=variant) as weights:
         yield Converted(config, once(weights, config), texts, tuple(carried))
@@ -137,12 +138,15 @@ def read_vocabulary(path: Path) -> tuple[list[str], bool]:
     file.close()
     words = tree.get("idx2sym") if isinstance(tree, dict) else None
     if not isinstance(words, list) and isinstance(tree, dict) and isinstance(tree.get("sym2idx"), dict):
-        words = sorted(tree["sym2idx"], key=tree["sym2idx"].__getitem__)
+        numbers = tree["sym2idx"]
+        if not all(type(number) is int for number in numbers.values()):
+            raise CheckpointError(f"{path}: sym2idx must map words to whole numbers")
+        words = sorted(numbers, key=numbers.__getitem__)
     if not isinstance(words, list) or not words:
         raise CheckpointError(f"{path} holds no Transformer-XL vocabulary (idx2sym or sym2idx)")
     for word in words:
         if not isinstance(word, str) or word.split() != [word]:
-            raise CheckpointError(f"{path}: {word!r:.80} is no word that one line of vocab.txt can hold")
+            raise CheckpointError(f"{path}: {shown(word)} is no word that one line of vocab.txt can hold")
     if len(set(words)) != len(words):
         raise CheckpointError(f"{path} lists some words twice")
     return words, bool(tree.get("lower_case", False))
@@ -150,9 +154,9 @@ def read_vocabulary(path: Path) -> tuple[list[str], bool]:
 
 def _vocabulary_tree(file: MappedFile) -> Any:
     if file.read(0, 4) == b"PK\x03\x04":
-        return read_torch_tree(file)
-    tree = read_pickle(file.stream(), str(file.path))
-    return read_torch_tree(file) if tree == LEGACY_MAGIC else tree
+        return read_torch_tree(file, VOCABULARY)
+    tree = read_pickle(file.stream(), str(file.path), max(VOCABULARY, TIMES * file.size))
+    return read_torch_tree(file, VOCABULARY) if tree == LEGACY_MAGIC else tree
 
 
 def _json(values: Mapping[str, Any]) -> str:

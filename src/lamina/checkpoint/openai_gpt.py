@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files.jsonfile import INDEX_BYTES, read_json
-from ..files.paths import inside, present
+from ..files.paths import inside, present, read_text
+from ..files.shown import cause
 from .converted import Converted
 from .storage import check_shape
 
@@ -75,7 +76,7 @@ def _part(folder: Path, index: int) -> np.ndarray[Any, Any]:
     try:
         part = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, OverflowError, SyntaxError, TypeError) as problem:
-        raise CheckpointError(f"{path} is not a plain .npy file: {problem}") from None
+        raise CheckpointError(f"{path} is not a plain .npy file: {cause(problem)}") from None
     if not isinstance(part, np.ndarray) or part.ndim != 1 or part.dtype != np.float32:
         raise CheckpointError(f"{path} must hold one vector of float32")
     return part
@@ -97,8 +98,5 @@ def _vocabulary(folder: Path) -> dict[str, str]:
     texts = {}
     for old, new in (("encoder_bpe_40000.json", "vocab.json"), ("vocab_40000.bpe", "merges.txt")):
         if present(folder, old):
-            path = inside(folder, old)
-            if path.stat().st_size > INDEX_BYTES:
-                raise CheckpointError(f"{path} is too large for a vocabulary")
-            texts[new] = path.read_text(encoding="utf-8")
+            texts[new] = read_text(inside(folder, old), INDEX_BYTES, CheckpointError)
     return texts

@@ -8,30 +8,45 @@ other object of a known library becomes an inert `Record`, and a file that names
 from __future__ import annotations
 
 import pickletools
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import CheckpointError
-from .records import INERT_BUILTINS, INERT_MODULES, MAKERS, Global, Persistent, Record, dictionary, plain_key, plain_set
+from ..files.shown import cause, shown
+from .records import (
+    INERT_BUILTINS,
+    INERT_MODULES,
+    MAKERS,
+    Global,
+    Persistent,
+    Record,
+    dictionary,
+    numbers,
+    plain_key,
+    plain_set,
+)
 
-MOST_OPCODES = 50_000_000
-MOST_COPIED = 512 << 20  # bytes, roughly, that calls may copy: a small file could else ask for the same copy forever
+MOST_OPCODES = 5_000_000
+FLOOR = 48 << 20  # bytes that the value of any pickle may take; of larger files `TIMES` their size
+TIMES = 3
 
 
-def read_pickle(file: Any, where: str) -> Any:
+def read_pickle(file: Any, where: str, allowed: int = FLOOR) -> Any:
     """The value of the next pickle in `file` (bytes, or with `read`, `readline` and `tell`), which is left behind it.
 
-    Raises CheckpointError for damaged pickles and for those that name what no checkpoint needs.
+    `allowed` is how many bytes the value may take, as estimated while it grows: a few opcodes can ask for a thousand
+    times their size. Raises CheckpointError for damaged pickles and for those that name what no checkpoint needs.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # odd escapes in the text of damaged files
-            return _Walk(where).run(pickletools.genops(file))
+            return _Walk(where, allowed).run(pickletools.genops(file))
     except CheckpointError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
-        raise CheckpointError(f"{where} is a damaged pickle: {problem}") from None
+        raise CheckpointError(f"{where} is a damaged pickle: {cause(problem)}") from None
 
 
 class _Mark:
@@ -39,11 +54,10 @@ class _Mark:
 
 
 class _Walk:
-    def __init__(self, where: str):
-        self.where = where
+    def __init__(self, where: str, allowed: int):
+        self.where, self.room = where, allowed
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.copied = 0
 
     def run(self, opcodes: Iterator[tuple[Any, Any, int | None]]) -> Any:
         for count, (opcode, arg, _) in enumerate(opcodes):
@@ -52,8 +66,15 @@ class _Walk:
             handler = HANDLERS.get(opcode.name)
             if handler is None or count > MOST_OPCODES:
                 raise CheckpointError(f"{self.where} uses the pickle opcode {opcode.name}, which no checkpoint needs")
+            self.charge(COSTS.get(opcode.name, STEP) + (0 if arg is None else sys.getsizeof(arg)))
             handler(self, arg)
         raise CheckpointError(f"{self.where} is a damaged pickle: it has no end")
+
+    def charge(self, size: int) -> None:
+        """Count bytes that are about to be taken."""
+        self.room -= size
+        if self.room < 0:
+            raise CheckpointError(f"{self.where} builds more than any checkpoint needs: it may be an attack")
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -88,13 +109,17 @@ class _Walk:
         self.push(self.memo[int(key)])
 
     def put(self, key: Any) -> None:
+        if int(key) not in self.memo:
+            self.charge(MEMO)
         self.memo[int(key)] = self.top()
 
     def memoize(self, _: Any) -> None:
-        self.memo[len(self.memo)] = self.top()
+        self.put(len(self.memo))
 
     def name(self, module: Any, name: Any) -> Global:
-        found = Global(str(module), str(name))
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise TypeError("a name is not text")
+        found = Global(module, name)
         root = found.module.partition(".")[0]
         if root in ("builtins", "__builtin__"):
             known = found.name in INERT_BUILTINS
@@ -102,7 +127,7 @@ class _Walk:
             known = root in INERT_MODULES or (found.module, found.name) == ("_codecs", "encode")
         if not known:
             raise CheckpointError(
-                f"{self.where} names {str(found)[:100]!r}, which no checkpoint needs: it may be an attack. "
+                f"{self.where} names {shown(str(found))}, which no checkpoint needs: it may be an attack. "
                 "Nothing of it was run"
             )
         return found
@@ -118,9 +143,7 @@ class _Walk:
     def call(self, what: Any, args: Any) -> None:
         if not isinstance(what, Global) or not isinstance(args, tuple):
             raise TypeError("something is called that is no name")
-        self.copied += sum(len(arg) * (1 if isinstance(arg, str) else 64) for arg in args if hasattr(arg, "__len__"))
-        if self.copied > MOST_COPIED:
-            raise CheckpointError(f"{self.where} builds more than any checkpoint needs: it may be an attack")
+        self.charge(RECORD + ITEM * sum(len(arg) for arg in args if hasattr(arg, "__len__")))  # makers copy
         maker = MAKERS.get((what.module, what.name))
         self.push(maker(*args) if maker else Record(what, args))
 
@@ -132,7 +155,8 @@ class _Walk:
         keywords, args, what = self.pop(), self.pop(), self.pop()
         self.call(what, args)
         made = self.top()
-        if isinstance(made, Record) and keywords:
+        if isinstance(made, Record) and isinstance(keywords, dict):
+            self.charge(ITEM * len(keywords))
             made.items.update(keywords)
 
     def instance(self, arg: str) -> None:
@@ -152,6 +176,7 @@ class _Walk:
 
     def extend(self, values: list[Any]) -> None:
         target = self.top()
+        self.charge(ITEM * len(values))
         if isinstance(target, list):
             target.extend(values)
         elif isinstance(target, Record):
@@ -164,6 +189,7 @@ class _Walk:
         target = target.items if isinstance(target, Record) else target
         if not isinstance(target, dict) or len(values) % 2:
             raise TypeError("items are set on something that is no dictionary")
+        self.charge(ITEM * len(values) + NUMBER * numbers(values[::2]))
         for key, value in zip(values[::2], values[1::2], strict=True):
             target[plain_key(key)] = value
 
@@ -172,6 +198,7 @@ class _Walk:
         target = self.top()
         if not isinstance(target, set):
             raise TypeError("elements are added to something that is no set")
+        self.charge(ITEM * len(values) + NUMBER * numbers(values))
         target.update(plain_key(value) for value in values)
 
     def append(self, _: Any) -> None:
@@ -182,11 +209,22 @@ class _Walk:
         value, key = self.pop(), self.pop()
         self.set_items([key, value])
 
+    def marked(self, make: Callable[[list[Any]], Any]) -> None:
+        values = self.pop_to_mark()
+        self.charge(ITEM * len(values))
+        self.push(make(values))
+
     def collect(self, size: int, make: Callable[[list[Any]], Any]) -> None:
         values = [self.pop() for _ in range(size)][::-1]
         self.push(make(values))
 
 
+STEP, ITEM, MEMO, RECORD = 16, 64, 110, 250  # bytes: on the stack, in a container, remembered, for what is called
+NUMBER = 1000  # of a numeric key: unlike those of text, hashes of numbers can be chosen so that a dictionary crawls
+COSTS = {  # bytes of what an opcode makes where that is more than a place on the stack
+    **dict.fromkeys(("EMPTY_LIST", "LIST", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "PERSID", "BINPERSID"), 100),
+    **dict.fromkeys(("EMPTY_DICT", "DICT", "EMPTY_SET", "FROZENSET", "GLOBAL", "STACK_GLOBAL", "INST"), 250),
+}
 Handler = Callable[[_Walk, Any], None]
 _VALUES = (
     "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING BINBYTES "
@@ -207,10 +245,10 @@ HANDLERS: dict[str, Handler] = {
     "EMPTY_DICT": lambda walk, arg: walk.push({}),
     "EMPTY_SET": lambda walk, arg: walk.push(set()),
     "EMPTY_TUPLE": lambda walk, arg: walk.push(()),
-    "LIST": lambda walk, arg: walk.push(walk.pop_to_mark()),
-    "DICT": lambda walk, arg: walk.push(dictionary(walk.pop_to_mark())),
-    "FROZENSET": lambda walk, arg: walk.push(plain_set(walk.pop_to_mark())),
-    "TUPLE": lambda walk, arg: walk.push(tuple(walk.pop_to_mark())),
+    "LIST": lambda walk, arg: walk.marked(list),
+    "DICT": lambda walk, arg: walk.marked(dictionary),
+    "FROZENSET": lambda walk, arg: walk.marked(plain_set),
+    "TUPLE": lambda walk, arg: walk.marked(tuple),
     "TUPLE1": lambda walk, arg: walk.collect(1, tuple),
     "TUPLE2": lambda walk, arg: walk.collect(2, tuple),
     "TUPLE3": lambda walk, arg: walk.collect(3, tuple),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,8 +24,10 @@ INERT_BUILTINS = {
 }
 INERT_BUILTINS |= {"set", "slice", "str", "tuple", "unicode"}
 
+MOST_NUMBERS = 4000  # keys of one dictionary made at once: hashes of numbers can be chosen so that it crawls
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Global:
     """A name a pickle refers to, as text."""
 
@@ -36,7 +38,7 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
-@dataclass
+@dataclass(slots=True)
 class Record:
     """What a pickle wanted to build by calling `what` with `args`, and the attributes it wanted to set."""
 
@@ -46,7 +48,7 @@ class Record:
     items: dict[Any, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Persistent:
     """A reference out of the pickle: for checkpoints, a storage of numbers."""
 
@@ -54,20 +56,37 @@ class Persistent:
 
 
 def plain_key(key: Any) -> Any:
-    """Keys are scalars or names: hashing a tuple nested a million deep would overflow the C stack."""
+    """Keys are scalars or names: hashing a tuple nested a million deep would overflow the C stack.
+
+    Integers have 64 bits at most: those of equal hash beyond them could be made up by the thousand.
+    """
+    if isinstance(key, int) and not -(2**63) <= key < 2**64:
+        raise TypeError("a key of more than 64 bits")
     if key is None or isinstance(key, (str, bytes, int, float, Global)):
         return key
     raise TypeError(f"a key of type {type(key).__name__}")
 
 
+def numbers(keys: Iterable[Any]) -> int:
+    """How many of them are numbers."""
+    return sum(isinstance(key, (int, float)) for key in keys)
+
+
+def _plain_keys(keys: Iterable[Any]) -> list[Any]:
+    found = [plain_key(key) for key in keys]
+    if numbers(found) > MOST_NUMBERS:
+        raise TypeError("thousands of numbers as keys")
+    return found
+
+
 def dictionary(values: list[Any]) -> dict[Any, Any]:
     """Keys and values that follow each other."""
-    return {plain_key(key): value for key, value in zip(values[::2], values[1::2], strict=True)}
+    return dict(zip(_plain_keys(values[::2]), values[1::2], strict=True))
 
 
 def _ordered(pairs: Any = ()) -> dict[Any, Any]:
-    pairs = list(pairs.items()) if isinstance(pairs, dict) else pairs
-    return {plain_key(key): value for key, value in pairs}
+    items = [(key, value) for key, value in (pairs.items() if isinstance(pairs, dict) else pairs)]
+    return dict(zip(_plain_keys(key for key, _ in items), (value for _, value in items), strict=True))
 
 
 def _default(_factory: Any = None, pairs: Any = ()) -> dict[Any, Any]:
@@ -76,7 +95,7 @@ def _default(_factory: Any = None, pairs: Any = ()) -> dict[Any, Any]:
 
 def plain_set(values: Any = ()) -> set[Any]:
     """A set of plain keys; a frozen one becomes that too."""
-    return {plain_key(value) for value in values}
+    return set(_plain_keys(values))
 
 
 def _encoded(text: str, _encoding: str = "latin1") -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from ..files.shown import few
 
 Mismatch = tuple[str, tuple[int, ...], tuple[int, ...]]  # their name, shape in the file, shape wanted
 
@@ -45,9 +47,3 @@ class LoadReport:
         if self.unexpected:
             lines.append(f"not used: {few(self.unexpected, 4)}")
         return "\n".join(lines)
-
-
-def few(texts: Sequence[str], most: int) -> str:
-    """The first few of a list, and how many more there are."""
-    shown = ", ".join(text if len(text) <= 200 else text[:197] + "..." for text in texts[:most])
-    return f"{shown} and {len(texts) - most} more" if len(texts) > most else shown

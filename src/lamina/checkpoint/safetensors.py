@@ -18,9 +18,11 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files.jsonfile import parse_json
+from ..files.shown import shown
 from .storage import MOST_TENSORS, MappedFile, StoredTensor, check_name, check_shape
 
 LONGEST_HEADER = 100_000_000
+LARGEST_OFFSET = 1 << 128  # beyond any file, yet short enough to be told in a message
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -52,8 +54,8 @@ def read_safetensors(file: MappedFile) -> dict[str, StoredTensor]:
         raise CheckpointError(f"{path} lists {len(header):,} tensors; at most {MOST_TENSORS:,} are read")
     tensors = {}
     extents = []
-    for name, entry in header.items():
-        stored, end = _entry(check_name(name, path), entry, path, start)
+    for name in list(header):
+        stored, end = _entry(check_name(name, path), header.pop(name), path, start)
         tensors[name] = stored
         extents.append((stored.offset, end, name))
     _check_coverage(extents, start, file)
@@ -78,17 +80,18 @@ def _header(file: MappedFile) -> tuple[dict[str, Any], int]:
 
 def _entry(name: str, entry: Any, path: Path, start: int) -> tuple[StoredTensor, int]:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise CheckpointError(f"{path}: the header's entry for {name!r} is malformed")
+        raise CheckpointError(f"{path}: the header's entry for {shown(name)} is malformed")
     dtype = DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
     if dtype is None:
-        raise CheckpointError(f"{path}: tensor {name!r} has the unknown type {entry['dtype']!r:.40}")
+        raise CheckpointError(f"{path}: tensor {shown(name)} has the unknown type {shown(entry['dtype'])}")
     offsets = entry["data_offsets"]
-    if not isinstance(offsets, list) or len(offsets) != 2 or not all(type(at) is int and at >= 0 for at in offsets):
-        raise CheckpointError(f"{path}: tensor {name!r} has impossible offsets")
+    plain = isinstance(offsets, list) and all(type(at) is int and 0 <= at < LARGEST_OFFSET for at in offsets)
+    if not plain or len(offsets) != 2:
+        raise CheckpointError(f"{path}: tensor {shown(name)} has impossible offsets")
     stored = StoredTensor(start + offsets[0], dtype, check_shape(entry["shape"], name, path))
     if offsets[1] - offsets[0] != stored.nbytes:
         raise CheckpointError(
-            f"{path}: tensor {name!r} of shape {list(stored.shape)} needs {stored.nbytes:,} bytes, "
+            f"{path}: tensor {shown(name)} of shape {list(stored.shape)} needs {stored.nbytes:,} bytes, "
             f"the header gives it {offsets[1] - offsets[0]:,}"
         )
     return stored, start + offsets[1]
@@ -99,7 +102,7 @@ def _check_coverage(extents: list[tuple[int, int, str]], start: int, file: Mappe
     for begin, end, name in sorted(extents):
         if begin != reached:
             problem = "overlaps the one before it" if begin < reached else "leaves a hole before it"
-            raise CheckpointError(f"{file.path}: tensor {name!r} {problem}")
+            raise CheckpointError(f"{file.path}: tensor {shown(name)} {problem}")
         reached = end
     if reached > file.size:
         raise CheckpointError(f"{file.path} is cut off: {file.size:,} bytes of {reached:,}. Fetch it again")
@@ -115,7 +118,7 @@ def write_safetensors(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: M
     for name in order:
         tensor = tensors[name]
         if tensor.dtype not in NAMES:
-            raise CheckpointError(f"tensor {name!r} has type {tensor.dtype}, which safetensors cannot hold")
+            raise CheckpointError(f"tensor {shown(name)} has type {tensor.dtype}, which safetensors cannot hold")
         end = reached + tensor.numel() * tensor.dtype.itemsize
         header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [reached, end]}
         reached = end

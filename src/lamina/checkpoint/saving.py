@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files.atomic import staged
+from ..files.shown import shown
 from .safetensors import write_safetensors
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -67,7 +68,7 @@ def shard_bytes(size: int | str) -> int:
         return size
     match = SHARD_SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
     if match is None or match[2].upper() not in UNITS or int(match[1]) == 0:
-        raise CheckpointError(f"max_shard_size must be a number of bytes or text such as '5GB', not {size!r}")
+        raise CheckpointError(f"max_shard_size must be a number of bytes or text such as '5GB', not {shown(size)}")
     return int(match[1]) * UNITS[match[2].upper()]
 
 
@@ -77,10 +78,10 @@ def _check(tensors: Mapping[str, Tensor]) -> None:
     extents = []
     for name, tensor in tensors.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise CheckpointError(f"{name!r} is not the name of a tensor: {type(tensor).__name__}")
+            raise CheckpointError(f"{shown(name)} is not the name of a tensor: {type(tensor).__name__}")
         if tensor.is_meta or tensor.layout is not torch.strided:
             raise CheckpointError(
-                f"tensor {name!r} has no plain data to save (device {tensor.device}, {tensor.layout})"
+                f"tensor {shown(name)} has no plain data to save (device {tensor.device}, {tensor.layout})"
             )
         if tensor.numel():
             span = 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
@@ -89,7 +90,9 @@ def _check(tensors: Mapping[str, Tensor]) -> None:
     extents.sort()
     for (device, _, end, name), (other_device, begin, _, other) in pairwise(extents):
         if device == other_device and begin < end:
-            raise CheckpointError(f"tensors {name!r} and {other!r} share memory: save one of them, or a clone")
+            raise CheckpointError(
+                f"tensors {shown(name)} and {shown(other)} share memory: save one of them, or a clone"
+            )
 
 
 def _split(tensors: Mapping[str, Tensor], limit: int) -> list[dict[str, Tensor]]:

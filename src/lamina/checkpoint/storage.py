@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..files.paths import open_regular
+from ..files.shown import cause, shown
 
 BLOCK = 8 << 20  # bytes read at a time where a tensor is cast or transposed on its way in
 LARGEST_VALUE = 256 << 20  # bytes that a reader may ask for at once
@@ -22,7 +24,7 @@ MOST_TENSORS = 1_000_000
 LONGEST_AXIS = 2**31 - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredTensor:
     """One tensor of a file: its bytes start at `offset`; `strides` is None where they lie in C order."""
 
@@ -67,10 +69,7 @@ class MappedFile:
 
     def __init__(self, path: Path):
         self.path = path
-        try:
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
-        except OSError as problem:
-            raise CheckpointError(f"{path} cannot be opened: {problem.strerror or problem}") from problem
+        self._file = open_regular(path, CheckpointError)
         self.size = os.fstat(self._file.fileno()).st_size
         self._map: mmap.mmap | None = None
         if self.size == 0:
@@ -88,9 +87,9 @@ class MappedFile:
             size -= len(chunk)
         return b"".join(chunks)
 
-    def stream(self) -> _Stream:
+    def stream(self) -> Stream:
         """The file from its start, for readers that go through it once."""
-        return _Stream(self)
+        return Stream(self)
 
     def mapped(self, stored: StoredTensor) -> Tensor:
         """The tensor as a view of the mapped file: no memory is taken until it is touched."""
@@ -107,7 +106,7 @@ class MappedFile:
         try:
             return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
         except (OSError, ValueError) as problem:
-            raise CheckpointError(f"{self.path} cannot be mapped: {problem}") from problem
+            raise CheckpointError(f"{self.path} cannot be mapped: {cause(problem)}") from problem
 
     def read_into(self, stored: StoredTensor, out: Tensor, scratch: Scratch) -> None:
         """Fill `out` (same shape, any dtype and strides) block by block, leaving no page of the file mapped."""
@@ -140,19 +139,19 @@ class MappedFile:
         self._file.close()
 
 
-class _Stream:
+class Stream:
     """A file read from start to end through a buffer of its own."""
 
-    def __init__(self, file: MappedFile):
-        self.file, self.at = file, 0
+    def __init__(self, file: MappedFile, most: int = LARGEST_VALUE):
+        self.file, self.at, self.most = file, 0, most
         self.buffer, self.start = b"", 0
 
     def read(self, size: int = -1) -> bytes:
-        """The next `size` bytes, fewer at the end of the file; ValueError for more than a pickle may want at once."""
+        """The next `size` bytes, fewer at the end of the file; ValueError for more than may be wanted at once."""
         size = min(size, self.file.size - self.at) if size >= 0 else self.file.size - self.at
-        if size > LARGEST_VALUE:
+        if size > self.most:
             raise ValueError(f"it holds one value of {size:,} bytes")
-        if self.at + size > self.start + len(self.buffer):
+        if self.at < self.start or self.at + size > self.start + len(self.buffer):
             self.buffer, self.start = self.file.read(self.at, max(size, 1 << 16)), self.at
         begin = self.at - self.start
         self.at += size
@@ -171,6 +170,14 @@ class _Stream:
 
     def tell(self) -> int:
         """Where the next byte comes from."""
+        return self.at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go elsewhere: counted from the start, from here or from the end."""
+        at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.file.size}[whence]
+        if at < 0:
+            raise ValueError("a place before the start of the file")
+        self.at = min(at, self.file.size)
         return self.at
 
 
@@ -256,8 +263,7 @@ class Weights(Mapping[str, Tensor]):
 def check_name(name: Any, path: Path) -> str:
     """A tensor's name as found in a file: text of sane length."""
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
-        shown = repr(name)[:60]
-        raise CheckpointError(f"{path}: {shown} is no name of a tensor (text of 1 to {LONGEST_NAME} characters)")
+        raise CheckpointError(f"{path}: {shown(name)} is no name of a tensor (text of 1 to {LONGEST_NAME} characters)")
     return name
 
 
@@ -266,7 +272,7 @@ def check_shape(shape: Any, name: str, path: Path) -> tuple[int, ...]:
     sizes = tuple(shape) if isinstance(shape, (list, tuple)) else (None,)
     plain = all(isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= LONGEST_AXIS for size in sizes)
     if not plain or len(sizes) > 8:
-        raise CheckpointError(f"{path}: tensor {name!r} has the impossible shape {repr(shape)[:80]}")
+        raise CheckpointError(f"{path}: tensor {shown(name)} has the impossible shape {shown(shape)}")
     return sizes
 
 

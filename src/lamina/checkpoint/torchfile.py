@@ -16,12 +16,14 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError
-from .pickles import read_pickle
+from ..files.shown import cause, shown
+from .pickles import FLOOR, TIMES, read_pickle
 from .records import Global, Persistent, Record
-from .storage import MOST_TENSORS, MappedFile, StoredTensor, check_name, check_shape
+from .storage import MOST_TENSORS, MappedFile, StoredTensor, Stream, check_name, check_shape
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LARGEST_PICKLE = 256 << 20
+PER_BYTE = 18  # bytes of memory that a byte of an archive's directory becomes, at most
 STORAGES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -58,24 +60,27 @@ def read_torch(file: MappedFile) -> dict[str, StoredTensor]:
     tensors = {check_name(name, path): value for name, value in tree.items() if isinstance(value, StoredTensor)}
     if not tensors:
         inner = [key for key, value in tree.items() if isinstance(value, dict)]
-        raise CheckpointError(f"{path} holds no tensors at its top level, only {inner[:5]}: see `lamina convert`")
+        raise CheckpointError(f"{path} holds no tensors at its top level, only {shown(inner)}: see `lamina convert`")
     return tensors
 
 
-def read_torch_tree(file: MappedFile) -> Any:
-    """The value in a file of `torch.save`, with `StoredTensor`s for tensors and `Record`s for other objects."""
-    start = file.read(0, 4)
+def read_torch_tree(file: MappedFile, floor: int = FLOOR) -> Any:
+    """The value in a file of `torch.save`, with `StoredTensor`s for tensors and `Record`s for other objects.
+
+    It may take `floor` bytes of memory, or some times the size of a larger file.
+    """
+    start, allowed = file.read(0, 4), max(floor, TIMES * file.size)
     if start == b"PK\x03\x04":
-        root, storages = _read_zip(file)
+        root, storages = _read_zip(file, allowed)
     elif start[:1] == b"\x80":
-        root, storages = _read_legacy(file)
+        root, storages = _read_legacy(file, allowed)
     else:
         raise CheckpointError(f"{file.path} is not a file written by torch.save")
     return _Resolver(file.path, storages).resolve(root)
 
 
-def _read_zip(file: MappedFile) -> tuple[Any, Callable[[tuple[Any, ...]], _Storage]]:
-    entries = _entries(file)
+def _read_zip(file: MappedFile, allowed: int) -> tuple[Any, Callable[[tuple[Any, ...]], _Storage]]:
+    entries = _entries(file, allowed)
     pickles = [name for name in entries if name.endswith("/data.pkl") or name == "data.pkl"]
     if len(pickles) != 1:
         raise CheckpointError(f"{file.path} is a zip archive but no checkpoint: it has {len(pickles)} data.pkl")
@@ -88,27 +93,34 @@ def _read_zip(file: MappedFile) -> tuple[Any, Callable[[tuple[Any, ...]], _Stora
     start, size = entries[pickles[0]]
     if size > LARGEST_PICKLE:
         raise CheckpointError(f"{file.path}: its pickle of {size:,} bytes is larger than any checkpoint needs")
-    value = read_pickle(file.read(start, size), str(file.path))
+    value = read_pickle(file.read(start, size), str(file.path), allowed)
 
     def storage(reference: tuple[Any, ...]) -> _Storage:
         dtype, key, count = _reference(reference, file.path)
         entry = entries.get(f"{root}data/{key}")
         if entry is None:
-            raise CheckpointError(f"{file.path} is damaged: the numbers of storage {key[:40]!r} are not in it")
+            raise CheckpointError(f"{file.path} is damaged: the numbers of storage {shown(key)} are not in it")
         if count * dtype.itemsize > entry[1]:
             raise CheckpointError(
-                f"{file.path} is damaged: storage {key!r} has {entry[1]:,} bytes, not {count * dtype.itemsize:,}"
+                f"{file.path} is damaged: storage {shown(key)} has {entry[1]:,} bytes, not {count * dtype.itemsize:,}"
             )
         return _Storage(entry[0], dtype, count)
 
     return value, storage
 
 
-def _entries(file: MappedFile) -> dict[str, tuple[int, int]]:
+class _Archive(Stream):
+    """What zipfile reads an archive through: its directory, asked for as a whole, may be of `most` bytes."""
+
+    def __init__(self, file: MappedFile, most: int):
+        super().__init__(file, max(most, 1 << 17))  # an archive's end is looked for in its last 64 KiB
+
+
+def _entries(file: MappedFile, allowed: int) -> dict[str, tuple[int, int]]:
     """The archive's entries: name -> (first byte, size). Refuses compressed, overlapping and cut-off ones."""
     path = file.path
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(_Archive(file, allowed // PER_BYTE)) as archive:
             infos = archive.infolist()
     except (
         zipfile.BadZipFile,
@@ -119,22 +131,22 @@ def _entries(file: MappedFile) -> dict[str, tuple[int, int]]:
         struct.error,
         IndexError,
     ) as problem:
-        raise CheckpointError(f"{path} is a damaged or cut off archive: {problem}") from None
+        raise CheckpointError(f"{path} is a damaged or cut off archive: {cause(problem)}") from None
     if len(infos) > MOST_TENSORS:
         raise CheckpointError(f"{path} has {len(infos):,} entries; at most {MOST_TENSORS:,} are read")
     entries: dict[str, tuple[int, int]] = {}
     for info in infos:
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or info.flag_bits & 1:
             raise CheckpointError(
-                f"{path}: entry {info.filename[:80]!r} is compressed or encrypted; torch.save does neither"
+                f"{path}: entry {shown(info.filename)} is compressed or encrypted; torch.save does neither"
             )
         at = info.header_offset
         header = file.read(at, 30)
         if len(header) < 30 or not header.startswith(b"PK\x03\x04"):
-            raise CheckpointError(f"{path} is a damaged or cut off archive at {info.filename[:80]!r}")
+            raise CheckpointError(f"{path} is a damaged or cut off archive at {shown(info.filename)}")
         start = at + 30 + sum(struct.unpack("<HH", header[26:30]))
         if info.filename in entries:
-            raise CheckpointError(f"{path}: entry {info.filename[:80]!r} stands there twice")
+            raise CheckpointError(f"{path}: entry {shown(info.filename)} stands there twice")
         entries[info.filename] = (start, info.file_size)
     reached = 0
     for start, size in sorted(entries.values()):
@@ -144,7 +156,7 @@ def _entries(file: MappedFile) -> dict[str, tuple[int, int]]:
     return entries
 
 
-def _read_legacy(file: MappedFile) -> tuple[Any, Callable[[tuple[Any, ...]], _Storage]]:
+def _read_legacy(file: MappedFile, allowed: int) -> tuple[Any, Callable[[tuple[Any, ...]], _Storage]]:
     path, where = file.path, str(file.path)
     stream = file.stream()
     if read_pickle(stream, where) != LEGACY_MAGIC:
@@ -152,28 +164,27 @@ def _read_legacy(file: MappedFile) -> tuple[Any, Callable[[tuple[Any, ...]], _St
     version, system = read_pickle(stream, where), read_pickle(stream, where)
     if version != 1001 or not isinstance(system, dict) or system.get("little_endian") is not True:
         raise CheckpointError(f"{path} was written by an unknown version of torch.save or on a big-endian machine")
-    value = read_pickle(stream, where)
-    keys = read_pickle(stream, where)
-    if not isinstance(keys, list) or not all(isinstance(key, (str, int)) for key in keys):
-        raise CheckpointError(f"{path} is damaged: its list of storages is none")
+    value, keys = read_pickle(stream, where, allowed), read_pickle(stream, where)
+    if not isinstance(keys, list) or not all(map(_is_key, keys)):
+        raise CheckpointError(f"{path} is damaged: its list of storages is not one")
     types: dict[str, tuple[torch.dtype, int]] = {}
     _visit(value, lambda found: _note(found, types, path))
     places: dict[str, _Storage] = {}
     at = stream.tell()
     for key in map(str, keys):
         if key not in types:
-            raise CheckpointError(f"{path} is damaged: storage {key[:40]!r} belongs to no tensor")
+            raise CheckpointError(f"{path} is damaged: storage {shown(key)} belongs to no tensor")
         dtype, count = types[key]
         stored = file.read(at, 8)
         if len(stored) < 8 or struct.unpack("<q", stored)[0] != count or at + 8 + count * dtype.itemsize > file.size:
-            raise CheckpointError(f"{path} is damaged or cut off at storage {key[:40]!r}. Fetch it again")
+            raise CheckpointError(f"{path} is damaged or cut off at storage {shown(key)}. Fetch it again")
         places[key] = _Storage(at + 8, dtype, count)
         at += 8 + count * dtype.itemsize
 
     def storage(reference: tuple[Any, ...]) -> _Storage:
         dtype, key, count = _reference(reference, path)
         if places.get(key) is None or (places[key].dtype, places[key].count) != (dtype, count):
-            raise CheckpointError(f"{path} is damaged: the numbers of storage {key[:40]!r} are not in it")
+            raise CheckpointError(f"{path} is damaged: the numbers of storage {shown(key)} are not in it")
         return places[key]
 
     return value, storage
@@ -183,7 +194,7 @@ def _note(found: Any, types: dict[str, tuple[torch.dtype, int]], path: Path) -> 
     if isinstance(found, Persistent):
         dtype, key, count = _reference(found.key, path)
         if types.setdefault(key, (dtype, count)) != (dtype, count):
-            raise CheckpointError(f"{path} is damaged: storage {key[:40]!r} has two sizes")
+            raise CheckpointError(f"{path} is damaged: storage {shown(key)} has two sizes")
 
 
 def _reference(reference: Any, path: Path) -> tuple[torch.dtype, str, int]:
@@ -192,9 +203,14 @@ def _reference(reference: Any, path: Path) -> tuple[torch.dtype, str, int]:
         _, kind, key, _, count = reference[:5]
         dtype = STORAGES.get(kind.name) if isinstance(kind, Global) and kind.module.startswith("torch") else None
         view = reference[5] if len(reference) > 5 else None
-        if dtype and isinstance(key, (str, int)) and type(count) is int and 0 <= count < 2**48 and view is None:
+        if dtype and _is_key(key) and type(count) is int and 0 <= count < 2**48 and view is None:
             return dtype, str(key), count
-    raise CheckpointError(f"{path} refers to numbers in a way torch.save does not: {str(reference)[:120]}")
+    raise CheckpointError(f"{path} refers to numbers in a way torch.save does not: {shown(reference)}")
+
+
+def _is_key(key: Any) -> bool:
+    """Whether a storage may be called so: text, or the number that was its address."""
+    return isinstance(key, str) or (isinstance(key, int) and 0 <= key < 2**64)
 
 
 def _visit(value: Any, note: Callable[[Any], None]) -> None:
@@ -255,7 +271,8 @@ class _Resolver:
         if dtype is not None:
             named = DTYPES.get(dtype.name) if isinstance(dtype, Global) else None
             if named is None:
-                raise CheckpointError(f"{self.path} has a tensor of the unknown type {dtype!s:.40}")
+                told = str(dtype) if isinstance(dtype, Global) else dtype
+                raise CheckpointError(f"{self.path} has a tensor of the unknown type {shown(told)}")
             source = _Storage(source.offset, named, source.count // named.itemsize)
         stored = StoredTensor(source.offset + start * source.dtype.itemsize, source.dtype, sizes, steps)
         if stored.count == 0:

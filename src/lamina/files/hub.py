@@ -10,6 +10,8 @@ from typing import Any
 from ..errors import HubError
 from .atomic import finish, write_text
 from .hubcache import any_match, cache_root, cached_commit, check_name, choose, complete, repository
+from .paths import local_path
+from .shown import cut, shown
 
 ENDPOINT = "https://huggingface.co"
 NETWORK_ERRORS = {  # base classes of the HTTP libraries that huggingface_hub has used over the years, by name
@@ -45,9 +47,9 @@ def resolve(
     Otherwise the files that match `patterns` (names or globs, such as "*.safetensors") are fetched, all of one commit.
     HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE are honored. Raises HubError.
     """
-    local = Path(name_or_path).expanduser()
+    local = local_path(name_or_path, HubError)
     if any(part in ("..", "") for part in subfolder.split("/")) and subfolder:
-        raise HubError(f"subfolder {subfolder!r} must be a plain relative path")
+        raise HubError(f"subfolder {shown(subfolder)} must be a plain relative path")
     if local.is_dir() and str(name_or_path):
         return _existing(local, subfolder)
     name, revision = str(name_or_path), revision or "main"
@@ -64,23 +66,24 @@ def resolve(
         if fallback:
             return _existing(fallback, subfolder)
         why = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set"
-        raise HubError(f"{name!r} ({revision}) is not in the cache at {cache_root(cache_dir)}, and {why}")
+        raise HubError(
+            f"there is no folder {shown(name)} here, it ({revision}) is not in the cache at {cache_root(cache_dir)}, "
+            f"and {why}"
+        )
     try:
         return _existing(_fetch(name, patterns, revision, cache_dir, token, force_download, subfolder), subfolder)
-    except _Unreachable:
-        if fallback and not force_download:
+    except HubError as problem:
+        if fallback and not force_download and unreachable(problem.__cause__):
             return _existing(fallback, subfolder)
         raise
-
-
-class _Unreachable(HubError):
-    """The hub did not answer at all."""
 
 
 def _existing(folder: Path, subfolder: str) -> Path:
     found = folder / subfolder
     if not found.is_dir():
-        raise HubError(f"{folder} has no folder {subfolder!r}")
+        raise HubError(f"{folder} has no folder {shown(subfolder)}")
+    if not Path(os.path.realpath(found)).is_relative_to(os.path.realpath(folder)):
+        raise HubError(f"{found} is a link to a folder outside of {folder}")
     finish(found, HubError)
     return found
 
@@ -107,7 +110,7 @@ def _fetch(
         listed = [file.rfilename for file in info.siblings or ()]
         chosen = choose(listed, patterns, subfolder)
         if not chosen or info.sha is None:
-            raise HubError(f"{name!r} ({revision}) has none of the files wanted: {', '.join(patterns)}")
+            raise HubError(f"{shown(name)} ({revision}) has none of the files wanted: {', '.join(patterns)}")
         folder = snapshot_download(
             name,
             revision=info.sha,
@@ -127,31 +130,42 @@ def _fetch(
 
 def _note_commit(repo: Path, revision: str, commit: str) -> None:
     """Remember which commit a branch stood for, once all its files are here."""
-    path = repo / "refs" / revision
-    if revision == commit:
-        return
-    write_text(path, commit, HubError)
+    if revision != commit:
+        write_text(repo / "refs" / revision, commit, HubError)
 
 
 def explain(problem: BaseException, name: str, revision: str, endpoint: str = ENDPOINT) -> HubError:
     """What went wrong between us and the hub, and what to do about it."""
-    chain: list[BaseException] = []
-    link: BaseException | None = problem
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
+    chain = _chain(problem)
     for found in chain:
         status = _status(found)
         if status is not None:
             return HubError(_by_status(status, found, name, revision, endpoint))
     if any("Consistency check failed" in str(found) for found in chain):
-        return HubError(f"a file of {name!r} came with the wrong size and was not kept; try again. {_short(problem)}")
-    kinds = {base.__name__ for found in chain for base in type(found).__mro__}
-    if kinds & NETWORK_ERRORS:
-        return _Unreachable(
-            f"{endpoint} cannot be reached for {name!r}: {_short(problem)}. It is not in the cache either"
+        return HubError(
+            f"a file of {shown(name)} came with the wrong size and was not kept; try again. {_short(problem)}"
         )
-    return HubError(f"{name!r} ({revision}) could not be fetched: {_short(problem)}")
+    if unreachable(problem):
+        return HubError(
+            f"there is no folder {shown(name)} here, and {endpoint} cannot be reached for {shown(name)}: "
+            f"{_short(problem)}. It is not in the cache either"
+        )
+    return HubError(f"{shown(name)} ({revision}) could not be fetched: {_short(problem)}")
+
+
+def unreachable(problem: BaseException | None) -> bool:
+    """Whether the hub did not answer at all."""
+    kinds = {base.__name__ for found in _chain(problem) for base in type(found).__mro__}
+    return bool(kinds & NETWORK_ERRORS) and all(_status(found) is None for found in _chain(problem))
+
+
+def _chain(problem: BaseException | None) -> list[BaseException]:
+    """An error and those it came from."""
+    chain: list[BaseException] = []
+    while problem is not None and problem not in chain:
+        chain.append(problem)
+        problem = problem.__cause__ or problem.__context__
+    return chain
 
 
 def _status(problem: BaseException) -> int | None:
@@ -163,22 +177,24 @@ def _by_status(status: int, problem: BaseException, name: str, revision: str, en
     kinds = {base.__name__ for base in type(problem).__mro__}
     headers: Any = getattr(getattr(problem, "response", None), "headers", {})
     if "GatedRepoError" in kinds or status == 403:
-        return f"{name!r} is gated ({status}): ask for access at {endpoint}/{name} and pass token=... or set HF_TOKEN"
+        return (
+            f"{shown(name)} is gated ({status}): ask for access at {endpoint}/{name} and pass token=... or set HF_TOKEN"
+        )
     if "RevisionNotFoundError" in kinds:
-        return f"{name!r} has no revision {revision!r}: pass a branch, a tag or a commit of it"
+        return f"{shown(name)} has no revision {shown(revision)}: pass a branch, a tag or a commit of it"
     if "EntryNotFoundError" in kinds:
-        return f"a file of {name!r} ({revision}) is not on the hub: {_short(problem)}"
+        return f"a file of {shown(name)} ({revision}) is not on the hub: {_short(problem)}"
     if status in (401, 404):
         return (
-            f"{name!r} is neither a folder here nor a public model at {endpoint} ({status}): check the spelling; "
+            f"{shown(name)} is neither a folder here nor a public model at {endpoint} ({status}): check the spelling; "
             "for a private one pass token=... or set HF_TOKEN"
         )
     if status == 429:
         wait = headers.get("Retry-After")
         return f"{endpoint} asks to slow down (429){f', for {wait} s' if wait else ''}: wait, or pass a token"
-    return f"{endpoint} failed with status {status} for {name!r} ({revision}): {_short(problem)}"
+    return f"{endpoint} failed with status {status} for {shown(name)} ({revision}): {_short(problem)}"
 
 
 def _short(problem: BaseException) -> str:
-    text = " ".join(str(problem).split())
-    return f"{type(problem).__name__}: {text[:200]}" if text else type(problem).__name__
+    text = cut(str(problem), 200)
+    return f"{type(problem).__name__}: {text}" if text else type(problem).__name__

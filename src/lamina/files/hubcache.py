@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import HubError
 from .jsonfile import INDEX_BYTES, read_json
 from .paths import PLAIN_NAME
+from .shown import shown
 
 COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?", re.ASCII)
@@ -44,9 +45,9 @@ def cache_root(cache_dir: str | Path | None) -> Path:
 def check_name(name: str, revision: str) -> None:
     """Refuse names and revisions that the hub could not have, before they become part of a path."""
     if not NAME.fullmatch(name) or len(name) > 200 or "--" in name or ".." in name:
-        raise HubError(f"{name!r} is neither a folder here nor the name of a model, such as 'org/name'")
+        raise HubError(f"{shown(name)} is neither a folder here nor the name of a model, such as 'org/name'")
     if not REVISION.fullmatch(revision) or ".." in revision:
-        raise HubError(f"{revision!r} is no revision: pass a branch, a tag or a commit")
+        raise HubError(f"{shown(revision)} is no revision: pass a branch, a tag or a commit")
 
 
 def repository(name: str, cache_dir: str | Path | None) -> Path:

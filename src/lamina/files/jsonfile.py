@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import ConfigError, LaminaError
+from .paths import read_bytes
+from .shown import cause, cut, shown
 
 CONFIG_BYTES = 1 << 20
 INDEX_BYTES = 64 << 20
 DEPTH = 64
+MEMORY = 256 << 20  # bytes that any file may take once it is read; larger ones may take `TIMES` their size
+TIMES = 4
+COSTS = {"[": 84, "{": 84, ",": 44, ":": 100, '"': 20}  # bytes that each adds to what is built, measured, rounded up
 
 
 def read_json(path: str | Path, max_bytes: int = CONFIG_BYTES, error: type[LaminaError] = ConfigError) -> Any:
     """What a JSON file holds, refused with `error` where it is larger than `max_bytes` or not plain JSON."""
-    path = Path(path)
-    try:
-        if not path.is_file():
-            raise error(f"{path} is not a file")
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise error(f"{path} is {size:,} bytes; at most {max_bytes:,} are read from such a file")
-        data = path.read_bytes()
-    except OSError as problem:
-        if isinstance(problem, LaminaError):
-            raise
-        raise error(f"{path} cannot be read: {problem.strerror or problem}") from problem
-    return parse_json(data, str(path), error)
+    return parse_json(read_bytes(path, max_bytes, error), str(path), error)
 
 
 def read_json_object(
@@ -44,15 +38,17 @@ def read_json_object(
 def parse_json(data: bytes | str, where: str, error: type[LaminaError] = ConfigError) -> Any:
     """The value of JSON text; `where` names its origin in messages.
 
-    Refuses repeated keys, NaN and infinities (also as 1e999), and nesting deeper than 64.
+    Refuses repeated keys, NaN and infinities (also as 1e999), nesting deeper than 64, and, before anything is built,
+    text that stands for far more objects than its size lets expect.
     """
+    _check_cost(data, where, error)
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(items)
         if len(result) != len(items):
             seen: set[str] = set()
             repeated = next(key for key, _ in items if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise error(f"{where}: the key {repeated!r} stands there twice")
+            raise error(f"{where}: the key {shown(repeated)} stands there twice")
         return result
 
     def constant(text: str) -> NoReturn:
@@ -61,7 +57,7 @@ def parse_json(data: bytes | str, where: str, error: type[LaminaError] = ConfigE
     def number(text: str) -> float:
         value = float(text)
         if not math.isfinite(value):
-            raise error(f"{where}: the number {text[:20]} is out of range")
+            raise error(f"{where}: the number {cut(text, 20)} is out of range")
         return value
 
     try:
@@ -72,9 +68,31 @@ def parse_json(data: bytes | str, where: str, error: type[LaminaError] = ConfigE
     except RecursionError:
         raise error(f"{where}: nested too deeply (at most {DEPTH} levels)") from None
     except ValueError as problem:
-        raise error(f"{where} is not valid JSON: {problem}") from None
+        raise error(f"{where} is not valid JSON: {cause(problem)}") from None
     _check_depth(value, where, error)
     return value
+
+
+def _check_cost(data: bytes | str, where: str, error: type[LaminaError]) -> None:
+    size = len(data)
+    if size * max(COSTS.values()) <= MEMORY:
+        return
+    width, marks = _width(data), COSTS.items()
+    if isinstance(data, str):
+        built, escaped = sum(data.count(mark) * cost for mark, cost in marks), "\\u" in data
+    else:
+        built, escaped = sum(data.count(mark.encode()) * cost for mark, cost in marks), b"\\u" in data
+    if size * (1 + width + (4 if escaped else width)) + built > max(MEMORY, TIMES * size):
+        raise error(f"{where} is {size:,} bytes of JSON that would take many times their size once read: it is refused")
+
+
+def _width(data: bytes | str) -> int:
+    """Bytes a character of it takes in memory: as many for all as for the rarest of them."""
+    if data.isascii():
+        return 1
+    if isinstance(data, str):
+        return round(sys.getsizeof(data) / len(data))
+    return 4 if any(lead in data for lead in range(0xF0, 0xF5)) else 2
 
 
 def _check_depth(value: Any, where: str, error: type[LaminaError]) -> None:

@@ -14,7 +14,7 @@ from tokenizers import Encoding
 
 from lamina.errors import TokenizerError
 from lamina.tokenizers.encoding import BatchEncoding
-from lamina.tokenizers.files import comes_from_backend
+from lamina.tokenizers.files import backend_errors, report
 from lamina.tokenizers.jobs import Fields, Job, describe_bad_text, is_words, zip_pairs
 from lamina.tokenizers.limits import (
     LARGE,
@@ -25,6 +25,8 @@ from lamina.tokenizers.limits import (
     check_side,
     pad_row,
     read_length,
+    read_names,
+    read_type,
     settle,
 )
 from lamina.tokenizers.pieces import PieceCutting
@@ -40,12 +42,13 @@ class TextEncoder(PieceCutting):
 
     def __init__(self, recipe: Recipe, assembly: Assembly, options: Options) -> None:
         super().__init__(recipe, assembly, options)
-        self.model_max_length = read_length(options.get("model_max_length") or options.get("max_len") or UNLIMITED)
+        stated = (options.get(name) for name in ("model_max_length", "max_len"))
+        self.model_max_length = read_length(next((length for length in stated if length is not None), UNLIMITED))
         self.padding_side = check_side("padding_side", options.get("padding_side", "right"))
         self.truncation_side = check_side("truncation_side", options.get("truncation_side", "right"))
-        self.model_input_names: list[str] = list(options.get("model_input_names") or recipe.model_input_names)
+        self.model_input_names = read_names(options.get("model_input_names") or recipe.model_input_names)
         self.split_special_tokens: bool = bool(options.get("split_special_tokens", False))
-        self.pad_token_type_id: int = options.get("pad_token_type_id", 0)
+        self.pad_token_type_id = read_type(options.get("pad_token_type_id", 0))
         self._notices = Notices()
         self._lock = threading.RLock()
         self._cut: tuple[Any, ...] | None = None
@@ -138,7 +141,7 @@ class TextEncoder(PieceCutting):
     def _switch(self, target: bool) -> None:
         """Turn to the language, and for Marian the files, of sources or of targets."""
         if self.recipe.switch is not None:
-            with self._lock:
+            with self._lock, backend_errors("Turning to a language"):
                 self.recipe.switch(self._assembly, self.init_kwargs, target)
 
     def _run(
@@ -194,7 +197,7 @@ class TextEncoder(PieceCutting):
             )
         if job.limits.truncation:
             paired = isinstance(job.texts[0], tuple) and not (job.presplit and isinstance(job.texts[0][0], str))
-            specials = self._backend.num_special_tokens_to_add(paired) if job.add_special_tokens else 0
+            specials = self.num_special_tokens_to_add(paired) if job.add_special_tokens else 0
             check_room(job.limits, specials)
         if job.presplit and not self.recipe.splits_words and not self.init_kwargs.get("add_prefix_space"):
             raise TokenizerError("Words already split need a tokenizer made with add_prefix_space=True, for this kind.")
@@ -210,7 +213,10 @@ class TextEncoder(PieceCutting):
         if table is None or (len(job.texts) >= MANY and CORES > 2):
             return None
         read, left = table.read, self.truncation_side == "left"
-        rows: list[Any] = [read(text, job.limits, job.add_special_tokens, left) for text in job.texts]
+        try:
+            rows: list[Any] = [read(text, job.limits, job.add_special_tokens, left) for text in job.texts]
+        except BaseException as error:
+            report("Tokenizing", error)
         missing = [text for text, row in zip(job.texts, rows, strict=True) if row is None]
         if not missing:
             return rows
@@ -240,9 +246,7 @@ class TextEncoder(PieceCutting):
         except (TypeError, UnicodeEncodeError) as error:
             raise TokenizerError(describe_bad_text(job)) from error
         except BaseException as error:
-            if not comes_from_backend(error):
-                raise
-            raise TokenizerError(f"Tokenizing failed: {error}") from error
+            report("Tokenizing", error)
 
     def _set_truncation(self, limits: Limits) -> None:
         if limits.truncation is None or limits.max_length is None:
@@ -289,12 +293,13 @@ class TextEncoder(PieceCutting):
         if encodings is None:
             encodings = self._encode_rows(job, fast=False)
         if length is not None:
-            for encoding in encodings:
-                encoding.pad(
-                    length,
-                    direction=side,
-                    pad_id=self.pad_token_id or 0,
-                    pad_type_id=self.pad_token_type_id,
-                    pad_token=self.pad_token or "",
-                )
+            with backend_errors("Padding"):
+                for encoding in encodings:
+                    encoding.pad(
+                        length,
+                        direction=side,
+                        pad_id=self.pad_token_id or 0,
+                        pad_type_id=self.pad_token_type_id,
+                        pad_token=self.pad_token or "",
+                    )
         return encodings

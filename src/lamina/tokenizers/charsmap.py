@@ -14,6 +14,8 @@ from functools import cached_property
 from lamina.errors import TokenizerError
 
 MAX_RULE_BYTES = 64
+MAX_REPLACEMENT_BYTES = 64  # published maps: 33
+MAX_REPLACEMENTS = 500_000
 
 
 class CharacterMap:
@@ -35,6 +37,7 @@ class CharacterMap:
             raise TokenizerError(f"The character map of the SentencePiece file says its trie has {size} bytes.")
         self.units.frombytes(data[4 : 4 + size])
         self.replacements = data[4 + size :]
+        longest_replacement(self.replacements, "The character map of the SentencePiece file")
 
     def longest(self, text: bytes, start: int = 0) -> tuple[int, str] | None:
         """How many bytes the longest rule covers at a place, and what replaces them."""
@@ -96,6 +99,16 @@ class CharacterMap:
                 position += len(window[: found[0]].decode("utf-8", errors="ignore"))
                 out.append(found[1])
         return "".join(out)
+
+
+def longest_replacement(table: bytes, where: object) -> int:
+    """The bytes of the longest of a map's replacements; refused where a character would become a long text."""
+    if table.count(b"\0") > MAX_REPLACEMENTS:
+        raise TokenizerError(f"{where} has more than {MAX_REPLACEMENTS} replacements.")
+    longest = max(map(len, table.split(b"\0")))
+    if longest > MAX_REPLACEMENT_BYTES:
+        raise TokenizerError(f"{where} has a replacement of {longest} bytes, more than {MAX_REPLACEMENT_BYTES}.")
+    return longest
 
 
 def offset(unit: int) -> int:

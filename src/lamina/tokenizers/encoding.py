@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tokenizers import Encoding
 
 from lamina.errors import TokenizerError
+from lamina.files.shown import shown
+from lamina.tokenizers.files import backend_errors
 
 if TYPE_CHECKING:
     import torch
@@ -55,8 +57,8 @@ class BatchEncoding(dict[str, Any]):
         if isinstance(item, slice):
             return {key: value[item] for key, value in self.items()}
         if isinstance(item, int):
-            return self._rows("[i]")[item]
-        raise TokenizerError(f"A BatchEncoding is indexed by a name, a number or a slice, not by {item!r}.")
+            return self._row("[i]", item)
+        raise TokenizerError(f"A BatchEncoding is indexed by a name, a number or a slice, not by {shown(item)}.")
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -97,13 +99,20 @@ class BatchEncoding(dict[str, Any]):
             )
         return rows
 
+    def _row(self, question: str, number: int) -> Encoding:
+        rows = self._rows(question)
+        try:
+            return rows[number]
+        except (IndexError, TypeError):
+            raise TokenizerError(f"{question}: there is no row {shown(number)} among {len(rows)}.") from None
+
     def tokens(self, batch_index: int = 0) -> list[str]:
         """The tokens of a row."""
-        return self._rows("tokens()")[batch_index].tokens
+        return self._row("tokens()", batch_index).tokens
 
     def word_ids(self, batch_index: int = 0) -> list[int | None]:
         """The word each token of a row belongs to; None for special tokens."""
-        return self._rows("word_ids()")[batch_index].word_ids
+        return self._row("word_ids()", batch_index).word_ids
 
     def words(self, batch_index: int = 0) -> list[int | None]:
         """The older name of `word_ids`."""
@@ -111,61 +120,59 @@ class BatchEncoding(dict[str, Any]):
 
     def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
         """Which text of a pair (0 or 1) each token of a row belongs to; None for special tokens."""
-        return self._rows("sequence_ids()")[batch_index].sequence_ids
+        return self._row("sequence_ids()", batch_index).sequence_ids
 
-    def _locate(self, question: str, first: int, second: int | None, tokens: bool = False) -> tuple[Encoding, int]:
-        rows = self._rows(question)
-        row, index = (0, first) if second is None else (first, second)
-        if tokens and index < 0:
-            index += len(rows[row].ids)
-        return rows[row], index
+    def _ask(self, question: str, first: int, second: int | None, *more: int) -> Any:
+        """What a row's Encoding answers about its token, word or character of this number; row 0 where one is given."""
+        number, index = (0, first) if second is None else (first, second)
+        row = self._row(question, number)
+        with backend_errors(f"{question} of {shown(index)}"):
+            if question.startswith("token_") and index < 0:
+                index += len(row.ids)
+            return getattr(row, question)(index, *more)
 
     def token_to_sequence(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
         """Which text of a pair a token belongs to."""
-        row, index = self._locate("token_to_sequence()", batch_or_token_index, token_index, tokens=True)
-        return row.token_to_sequence(index)
+        found: int | None = self._ask("token_to_sequence", batch_or_token_index, token_index)
+        return found
 
     def token_to_word(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
         """The number of the word a token belongs to."""
-        row, index = self._locate("token_to_word()", batch_or_token_index, token_index, tokens=True)
-        found = row.token_to_word(index)
+        found = self._ask("token_to_word", batch_or_token_index, token_index)
         return found[1] if isinstance(found, tuple) else found
 
     def word_to_tokens(
         self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
     ) -> TokenSpan | None:
         """The tokens that make up a word."""
-        row, index = self._locate("word_to_tokens()", batch_or_word_index, word_index)
-        span = row.word_to_tokens(index, sequence_index)
+        span = self._ask("word_to_tokens", batch_or_word_index, word_index, sequence_index)
         return TokenSpan(*span) if span is not None else None
 
     def token_to_chars(self, batch_or_token_index: int, token_index: int | None = None) -> CharSpan | None:
         """The characters of the text that a token covers."""
-        row, index = self._locate("token_to_chars()", batch_or_token_index, token_index, tokens=True)
-        span = row.token_to_chars(index)
+        span = self._ask("token_to_chars", batch_or_token_index, token_index)
         return CharSpan(*(span[1] if isinstance(span[1], tuple) else span)) if span is not None else None
 
     def char_to_token(
         self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
     ) -> int | None:
         """The token that covers a character."""
-        row, index = self._locate("char_to_token()", batch_or_char_index, char_index)
-        return row.char_to_token(index, sequence_index)
+        found: int | None = self._ask("char_to_token", batch_or_char_index, char_index, sequence_index)
+        return found
 
     def word_to_chars(
         self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
     ) -> CharSpan | None:
         """The characters of a word."""
-        row, index = self._locate("word_to_chars()", batch_or_word_index, word_index)
-        span = row.word_to_chars(index, sequence_index)
+        span = self._ask("word_to_chars", batch_or_word_index, word_index, sequence_index)
         return CharSpan(*span) if span is not None else None
 
     def char_to_word(
         self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
     ) -> int | None:
         """The word a character belongs to."""
-        row, index = self._locate("char_to_word()", batch_or_char_index, char_index)
-        return row.char_to_word(index, sequence_index)
+        found: int | None = self._ask("char_to_word", batch_or_char_index, char_index, sequence_index)
+        return found
 
     def convert_to_tensors(self, tensor_type: str | None = None, prepend_batch_axis: bool = False) -> BatchEncoding:
         """Turn the lists into tensors ("pt") or arrays ("np") in place, and return this object."""
@@ -218,4 +225,4 @@ def tensor_maker(tensor_type: str) -> Callable[[Any], Any]:
             return array.astype(numpy.int64) if array.size == 0 else array
 
         return as_array
-    raise TokenizerError(f"return_tensors={tensor_type!r} is unknown: use 'pt' (torch) or 'np' (numpy).")
+    raise TokenizerError(f"return_tensors={shown(tensor_type)} is unknown: use 'pt' (torch) or 'np' (numpy).")

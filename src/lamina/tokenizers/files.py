@@ -1,30 +1,25 @@
-"""Read a tokenizer's files without trusting them: bounded sizes, no duplicate keys, no foreign regex."""
+"""Read a tokenizer's files without trusting them: through one door, counted before anything is built of them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+import io
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from lamina.errors import TokenizerError
+from lamina.files import jsonfile
+from lamina.files.paths import inside, present
+from lamina.files.shown import shown
 
 MAX_FILE_BYTES = 64 * 2**20
-MAX_VOCAB = 1_000_000
-MAX_JSON_DEPTH = 64
-
-# The only patterns that published tokenizers of the supported families hold. Others could be made to run forever.
-KNOWN_PATTERNS = frozenset(
-    {
-        " {2,}",
-        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-        r"\s+",
-        r"\w+|[^\w\s]+",
-        r"\S+\n?",
-        r"[\s\S]",
-    }
-)
+MAX_VOCAB = 1_000_000  # tokens, and merges
+MAX_LISTED = 1000  # names of a folder that are looked at to say what it holds
+MAX_TOKEN_CHARS = 1000  # of a token that is looked for in texts, or of any other string beside the vocabulary
+MAX_ADDED_CHARS = 2**21  # of all such tokens: the Rust library takes some 100 bytes of memory for each
 
 
 @contextmanager
@@ -33,9 +28,17 @@ def backend_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if not comes_from_backend(error):
-            raise
-        raise TokenizerError(f"{doing} failed: {error or type(error).__name__}") from error
+        report(doing, error)
+
+
+def report(doing: str, error: BaseException) -> NoReturn:
+    """Raise what the Rust library raised as a TokenizerError, and anything else as it is.
+
+    For `except BaseException` around calls on hot paths, which must not pay for `backend_errors`.
+    """
+    if not comes_from_backend(error):
+        raise error
+    raise TokenizerError(f"{doing} failed: {str(error)[:1000] or type(error).__name__}") from error
 
 
 def comes_from_backend(error: BaseException) -> bool:
@@ -45,144 +48,117 @@ def comes_from_backend(error: BaseException) -> bool:
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
+def as_path(value: Any, purpose: str) -> Path:
+    """The path a caller names; anything else than a string or a path is refused."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise TokenizerError(f"{purpose} should be a path, not {shown(value)}.")
+    return Path(value)
+
+
 def read_bytes(path: Path) -> bytes:
     """The whole file, refused before reading when it is larger than any real vocabulary."""
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise TokenizerError(
-                f"{path} holds {size} bytes, more than the {MAX_FILE_BYTES} a tokenizer file may have."
-            )
-        return path.read_bytes()
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_FILE_BYTES:
+                raise TokenizerError(
+                    f"{path} holds {size} bytes, more than the {MAX_FILE_BYTES} a tokenizer file may have."
+                )
+            return file.read(MAX_FILE_BYTES)
     except OSError as error:
         raise TokenizerError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
-def read_text(path: Path) -> str:
-    """The file as UTF-8 text with its line ends untouched."""
-    try:
-        return read_bytes(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise TokenizerError(f"{path} is not UTF-8 text (byte {error.start}). Is it the right file?") from error
-
-
-def read_json(path: Path) -> Any:
-    """The file as JSON, without duplicate keys, NaN or bottomless nesting."""
-    return parse_json(read_text(path), str(path))
-
-
-def parse_json(text: str, where: str) -> Any:
-    """Parse JSON text strictly; `where` names its source in the error."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise TokenizerError(f"{where} has the key {twice!r} twice.")
-        return result
-
-    def refuse(constant: str) -> Any:
-        raise TokenizerError(f"{where} holds {constant}, which is not JSON.")
-
-    try:
-        return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
-    except RecursionError as error:
-        raise TokenizerError(f"{where} is nested too deeply.") from error
-    except json.JSONDecodeError as error:
-        raise TokenizerError(f"{where} is not valid JSON: {error}.") from error
+def read_lines(path: Path, what: str) -> Iterator[str]:
+    """The lines of a UTF-8 file without their ends, at most a million: `what` each of them is goes into the error."""
+    data = read_bytes(path)
+    count = data.count(b"\n") + (not data.endswith(b"\n"))
+    if count > MAX_VOCAB:
+        raise TokenizerError(f"{path} holds {count} {what}, more than {MAX_VOCAB}.")
+    for number, line in enumerate(io.BytesIO(data), 1):
+        try:
+            yield line.decode("utf-8").removesuffix("\n")
+        except UnicodeDecodeError as error:
+            raise TokenizerError(f"{path}, line {number}, is not UTF-8 text. Is it the right file?") from error
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
     """The file as a JSON object."""
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise TokenizerError(f"{path} should hold a JSON object, not {type(value).__name__}.")
-    return value
+    return jsonfile.read_json_object(path, MAX_FILE_BYTES, TokenizerError)
 
 
 def read_vocab_json(path: Path) -> dict[str, int]:
     """A `vocab.json`: token -> id, with every id used once."""
     vocab = read_json_object(path)
     check_vocab(vocab, path)
+    if len(set(vocab.values())) != len(vocab):
+        raise TokenizerError(f"{path} gives the same id to two tokens.")
     return vocab
 
 
 def check_vocab(vocab: dict[str, Any], where: object) -> None:
-    """Refuse ids that are not plain numbers, out of bounds, or used twice."""
-    if not vocab:
-        raise TokenizerError(f"{where} holds no tokens.")
+    """Refuse too many tokens, and ids that are not plain numbers or out of bounds."""
+    if not 0 < len(vocab) <= MAX_VOCAB:
+        raise TokenizerError(f"{where} holds {len(vocab) or 'no'} tokens; 1 to {MAX_VOCAB} make a vocabulary.")
     for token, index in vocab.items():
         if type(index) is not int or not 0 <= index < MAX_VOCAB:
-            raise TokenizerError(f"{where}: the id of {token!r} is {index!r}, not a number from 0 to {MAX_VOCAB - 1}.")
-    if len(set(vocab.values())) != len(vocab):
-        raise TokenizerError(f"{where} gives the same id to two tokens.")
+            raise TokenizerError(
+                f"{where}: the id of {shown(token)} is {shown(index)}, not a number from 0 to {MAX_VOCAB - 1}."
+            )
 
 
 def read_vocab_txt(path: Path) -> dict[str, int]:
     """A `vocab.txt`: one token a line, its id the line's number from 0; of a repeated token the last line counts."""
-    lines = read_text(path).split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    if not lines:
+    vocab = {line.rstrip("\r"): index for index, line in enumerate(read_lines(path, "tokens"))}
+    if not vocab:
         raise TokenizerError(f"{path} holds no tokens.")
-    if len(lines) > MAX_VOCAB:
-        raise TokenizerError(f"{path} holds {len(lines)} tokens, more than {MAX_VOCAB}.")
-    return {line.rstrip("\r"): index for index, line in enumerate(lines)}
+    return vocab
 
 
 def read_merges(path: Path) -> list[tuple[str, str]]:
     """A `merges.txt`: one pair of symbols a line, best first; the `#version` line is not one of them."""
     merges = []
-    for number, line in enumerate(read_text(path).split("\n")):
+    for number, line in enumerate(read_lines(path, "merges")):
         line = line.rstrip("\r")
         if not line or (number == 0 and line.startswith("#version")):
             continue
-        pair = line.split(" ")
+        pair = line.split(" ", 2)
         if len(pair) != 2 or not all(pair):
-            raise TokenizerError(f"{path}, line {number + 1}: {line[:60]!r} is not two symbols with a space between.")
+            raise TokenizerError(f"{path}, line {number + 1}: {shown(line)} is not two symbols with a space between.")
         merges.append((pair[0], pair[1]))
     return merges
 
 
-def check_tokenizer_json(data: Any, where: object) -> None:
-    """Refuse a `tokenizer.json` that is none, is nested absurdly, or brings a regex we do not know to be harmless."""
-    if not isinstance(data, dict) or not isinstance(data.get("model"), dict):
-        raise TokenizerError(f"{where} is not a tokenizer.json: it has no model.")
-    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
-        for key, value in walk(data.get(part), where):
-            if key == "Regex" and value not in KNOWN_PATTERNS:
-                raise TokenizerError(
-                    f"{where}: its {part} holds the regular expression {str(value)[:80]!r}. "
-                    "Expressions from files can be made to run forever; only those of published tokenizers are read."
-                )
-
-
-def walk(value: Any, where: object, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Every key and value below a JSON value."""
-    if depth > MAX_JSON_DEPTH:
-        raise TokenizerError(f"{where} is nested too deeply.")
-    items: Iterable[tuple[str, Any]] = ()
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list):
-        items = (("", item) for item in value)
-    for key, item in items:
-        yield key, item
-        yield from walk(item, where, depth + 1)
+def check_added(tokens: list[str], where: object) -> None:
+    """Refuse tokens to be looked for in texts that are too long, one of them or all together."""
+    longest = max(tokens, key=len, default="")
+    if len(longest) > MAX_TOKEN_CHARS:
+        raise TokenizerError(
+            f"{where}: the added token {shown(longest)} has {len(longest)} characters, more than {MAX_TOKEN_CHARS}."
+        )
+    total = sum(map(len, tokens))
+    if total > MAX_ADDED_CHARS:
+        raise TokenizerError(f"{where}: its added tokens have {total} characters, more than {MAX_ADDED_CHARS}.")
 
 
 class TokenizerFolder:
     """A folder of tokenizer files: finds them by name and says which names were looked for when one is missing."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        if not self.path.is_dir():
-            raise TokenizerError(f"{self.path} is not a folder. Pass the folder that holds the tokenizer's files.")
+        self.path = as_path(path, "The folder of a tokenizer")
+        try:
+            if not self.path.is_dir():
+                raise TokenizerError(
+                    f"{shown(str(self.path))} is not a folder. Pass the folder that holds the tokenizer's files."
+                )
+            with os.scandir(self.path / "."):  # the dot asks whether it may be entered as well
+                pass
+        except OSError as error:
+            raise TokenizerError(f"Cannot open {shown(str(self.path))}: {error.strerror or error}.") from error
 
     def find(self, *names: str) -> Path | None:
-        """The first of these files that is there."""
-        return next((self.path / name for name in names if (self.path / name).is_file()), None)
+        """The first of these files that is there; a link out of the folder, or what is no file, is refused."""
+        return next((inside(self.path, name, TokenizerError) for name in names if present(self.path, name)), None)
 
     def require(self, *names: str) -> Path:
         """The first of these files that is there, or an error naming them all."""
@@ -192,9 +168,10 @@ class TokenizerFolder:
         return found
 
     def listing(self) -> str:
-        """The folder's first file names, for error messages."""
-        names = sorted(item.name for item in self.path.iterdir())
-        return (", ".join(names[:12]) + (" ..." if len(names) > 12 else "")) or "nothing"
+        """Some of the folder's file names, for error messages."""
+        with os.scandir(self.path) as entries:
+            names = sorted(entry.name for entry in islice(entries, MAX_LISTED))
+        return (", ".join(map(shown, names[:12])) + (" ..." if len(names) > 12 else "")) or "nothing"
 
     def json_object(self, name: str) -> dict[str, Any]:
         """The named JSON object, empty when there is no such file."""

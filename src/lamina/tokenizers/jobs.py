@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lamina.errors import TokenizerError
+from lamina.files.shown import shown
 from lamina.tokenizers.limits import Limits
 
 SHAPES = "Pass a string, a list of strings, or with is_split_into_words=True lists of words."
@@ -64,7 +65,7 @@ def describe_bad_text(job: Job) -> str:
         for part in parts:
             words = part if job.presplit and isinstance(part, list | tuple) else ()
             if not isinstance(part, good) or not all(isinstance(word, str) for word in words):
-                return f"Row {index} of the batch is {str(part)[:60]!r} ({type(part).__name__}), not text. {SHAPES}"
+                return f"Row {index} of the batch is {shown(part)} ({type(part).__name__}), not text. {SHAPES}"
         if not can_be_written(parts):
             return f"Row {index} of the batch holds half a surrogate pair, which is no character. Decode the text anew."
     return f"These are no texts. {SHAPES}"

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lamina.errors import TokenizerError
+from lamina.files.shown import shown
 
 logger = logging.getLogger("lamina.tokenizers")
 
 Item = TypeVar("Item")
 UNLIMITED = int(1e30)  # model_max_length where the checkpoint names none
 LARGE = int(1e20)
+LARGEST = 1e38  # that a model_max_length may be
+MOST_PADDED = 2**24  # tokens that rows may be filled up to
 
 PADDING = {
     False: None,
@@ -48,9 +51,12 @@ class Limits:
 
     def padded_length(self, lengths: Sequence[int]) -> int:
         """The length that rows of these lengths are padded to."""
-        longest = self.max_length if self.padding == "max_length" and self.max_length else max(lengths, default=0)
+        most = max(lengths, default=0)
+        longest = self.max_length if self.padding == "max_length" and self.max_length else most
         if self.multiple:
             longest += -longest % self.multiple
+        if longest > max(most, MOST_PADDED):
+            raise TokenizerError(f"Padding to {shown(longest)} tokens: rows are filled up to {MOST_PADDED} at most.")
         return longest
 
 
@@ -88,7 +94,7 @@ def choose(argument: str, value: Any, table: dict[Any, str | None]) -> str | Non
         return table[value]
     except (KeyError, TypeError):
         names = ", ".join(repr(key) for key in table if key is not None)
-        raise TokenizerError(f"{argument}={value!r} is unknown: use one of {names}.") from None
+        raise TokenizerError(f"{argument}={shown(value)} is unknown: use one of {names}.") from None
 
 
 def settle(
@@ -140,7 +146,7 @@ def check_numbers(max_length: Any, stride: Any, multiple: Any) -> None:
         if value is None:
             continue
         if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
-            raise TokenizerError(f"{name}={value!r} should be a whole number of at least {least}.")
+            raise TokenizerError(f"{name}={shown(value)} should be a whole number of at least {least}.")
 
 
 def check_room(limits: Limits, specials: int) -> None:
@@ -161,15 +167,29 @@ def check_room(limits: Limits, specials: int) -> None:
 
 def read_length(value: Any) -> int:
     """The longest row a model takes, as configurations write it: often 1e30 for no limit."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise TokenizerError(f"model_max_length={value!r} should be a positive number.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST:
+        raise TokenizerError(f"model_max_length={shown(value)} should be a positive number of at most {LARGEST:g}.")
     return int(value)
+
+
+def read_names(value: Any) -> list[str]:
+    """The columns that a call returns, the first of them the ids."""
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise TokenizerError(f"model_input_names={shown(value)} should be a list of names such as 'input_ids'.")
+    return list(value)
+
+
+def read_type(value: Any) -> int:
+    """The token type of padding, which the Rust library keeps in 32 bits."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
+        raise TokenizerError(f"pad_token_type_id={shown(value)} should be a whole number from 0.")
+    return value
 
 
 def check_side(name: str, side: Any) -> str:
     """Refuse sides other than left and right."""
     if side not in SIDES:
-        raise TokenizerError(f"{name}={side!r} should be 'right' or 'left'.")
+        raise TokenizerError(f"{name}={shown(side)} should be 'right' or 'left'.")
     return str(side)
 
 

@@ -10,7 +10,10 @@ from tokenizers import AddedToken
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
-from lamina.tokenizers.files import TokenizerFolder, backend_errors, check_tokenizer_json, parse_json, read_text
+from lamina.files.jsonfile import parse_json
+from lamina.files.shown import shown
+from lamina.tokenizers.components import check_tokenizer_json
+from lamina.tokenizers.files import TokenizerFolder, backend_errors, check_added, read_bytes
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
 from lamina.tokenizers.recipes import MODEL_TYPES, RECIPES
 from lamina.tokenizers.vocabulary import ROLES
@@ -60,7 +63,7 @@ def choose_recipe(files: TokenizerFolder, config: Options, name: str | None) -> 
     """The recipe of this name, or the one that the folder's files speak of."""
     if name is not None:
         if name not in RECIPES:
-            raise TokenizerError(f"There is no tokenizer kind {name!r}. Kinds: {', '.join(sorted(RECIPES))}.")
+            raise TokenizerError(f"There is no tokenizer kind {shown(name)}. Kinds: {', '.join(sorted(RECIPES))}.")
         return RECIPES[name]
     stated = str(config.get("tokenizer_class", "")).removesuffix("Fast")
     for recipe in RECIPES.values():
@@ -75,7 +78,7 @@ def choose_recipe(files: TokenizerFolder, config: Options, name: str | None) -> 
         return RECIPES["bert"]
     raise TokenizerError(
         f"Cannot tell what kind of tokenizer {files.path} holds: looked for tokenizer_config.json with a known "
-        f"tokenizer_class (found {stated!r}), config.json with a known model_type (found {model_type!r}) and "
+        f"tokenizer_class (found {shown(stated)}), config.json with a known model_type (found {shown(model_type)}) and "
         f"tokenizer.json. It holds: {files.listing()}. Name the kind: recipe='bert', for example."
     )
 
@@ -85,11 +88,13 @@ def read_stored(files: TokenizerFolder, recipe: Recipe) -> tuple[Backend | None,
     path = files.find("tokenizer.json") if recipe.reads_json else None
     if path is None:
         return None, {}
-    text = read_text(path)
-    data = parse_json(text, str(path))
+    content = read_bytes(path)
+    data = parse_json(content, str(path), TokenizerError)
     check_tokenizer_json(data, path)
+    # The larger part by far, which the library holds from here on.
+    data["model"] = {key: value for key, value in data["model"].items() if key not in ("vocab", "merges")}
     with backend_errors(f"Reading {path}"):
-        return Backend.from_str(text), data
+        return Backend.from_buffer(content), data
 
 
 def stored_tokens(files: TokenizerFolder, config: Options, data: Options) -> dict[int, AddedToken]:
@@ -103,7 +108,8 @@ def stored_tokens(files: TokenizerFolder, config: Options, data: Options) -> dic
     special = {text_of(config.get(role)) for role in ROLES}
     for token, index in files.json_object("added_tokens.json").items():
         if type(index) is not int:
-            raise TokenizerError(f"{files.path / 'added_tokens.json'}: the id of {token!r} is {index!r}, not a number.")
+            where = files.path / "added_tokens.json"
+            raise TokenizerError(f"{where}: the id of {shown(token)} is {shown(index)}, not a number.")
         tokens.setdefault(index, AddedToken(token, normalized=token not in special, special=token in special))
     return tokens
 
@@ -151,7 +157,7 @@ def token_like(value: Any, default: Any, known: Mapping[str, AddedToken], where:
     if isinstance(value, dict):
         return added_token({**value, "special": True}, where)
     if not isinstance(value, str):
-        raise TokenizerError(f"{where}: a special token is {value!r}, not text.")
+        raise TokenizerError(f"{where}: a special token is {shown(value)}, not text.")
     if value in known:
         return known[value]
     if isinstance(default, AddedToken):
@@ -164,7 +170,7 @@ def token_like(value: Any, default: Any, known: Mapping[str, AddedToken], where:
 def added_token(value: Any, where: object) -> AddedToken:
     """An AddedToken out of its JSON form."""
     if not isinstance(value, dict) or not isinstance(value.get("content"), str) or not value["content"]:
-        raise TokenizerError(f"{where}: {str(value)[:80]!r} is not an added token; it needs a content that is text.")
+        raise TokenizerError(f"{where}: {shown(value)} is not an added token; it needs a content that is text.")
     flags = {key: bool(value[key]) for key in FLAGS & value.keys() if key != "content"}
     return AddedToken(value["content"], **flags)
 
@@ -189,6 +195,7 @@ def add_missing(backend: Backend, added: Mapping[int, AddedToken], options: Opti
             names.add(str(token))
     for token in tokens:
         token.special = token.special or token.content in contents
+    check_added([token.content for token in tokens], options.get("name_or_path"))
     if tokens:
         with backend_errors("Adding the special tokens"):
             backend.add_tokens(tokens)

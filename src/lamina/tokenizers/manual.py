@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lamina.errors import TokenizerError
+from lamina.files.shown import shown
 from lamina.tokenizers.calling import TextEncoder
 from lamina.tokenizers.encoding import BatchEncoding
 from lamina.tokenizers.limits import Limits, check_room, check_side, pad_row, settle, share, shorten
@@ -94,7 +95,7 @@ class IdRows(TextEncoder):
             padding, truncation, max_length, stride, pad_to_multiple_of, self.model_max_length, self._notices
         )
         pair = pair_ids is not None
-        specials = self._backend.num_special_tokens_to_add(pair) if add_special_tokens else 0
+        specials = self.num_special_tokens_to_add(pair) if add_special_tokens else 0
         check_room(limits, specials)
         first, second = list(ids), list(pair_ids) if pair_ids is not None else None
         excess = 0
@@ -154,7 +155,7 @@ class IdRows(TextEncoder):
         if row is None or len(row) <= count:
             have = 0 if row is None else len(row)
             raise TokenizerError(
-                f"truncation={truncation_strategy!r} should remove {count} tokens from a text of {have}. "
+                f"truncation={shown(truncation_strategy)} should remove {count} tokens from a text of {have}. "
                 "Use 'longest_first', or a larger max_length."
             )
         size = min(len(row), stride + count)

@@ -37,7 +37,7 @@ class PieceCutting(Vocabulary):
         limits = job.limits
         if limits.truncation != "longest_first" or limits.max_length is None:
             return first, second
-        specials = self._backend.num_special_tokens_to_add(True) if job.add_special_tokens else 0
+        specials = self.num_special_tokens_to_add(True) if job.add_special_tokens else 0
         excess = len(first) + len(second) + specials - limits.max_length
         if excess <= 0:
             return first, second

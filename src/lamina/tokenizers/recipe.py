@@ -11,6 +11,7 @@ from tokenizers import AddedToken
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
+from lamina.files.shown import shown
 from lamina.tokenizers.files import TokenizerFolder
 
 Options = dict[str, Any]
@@ -29,8 +30,8 @@ class Splitter(Protocol):
     def join(self, tokens: list[str], special_tokens: set[str], source: bool = False) -> str:
         """The text that these tokens, of a target or a source, stand for."""
 
-    def save(self, folder: Path, prefix: str) -> list[Path]:
-        """Write the original files and name them."""
+    def save(self, new: Callable[[str], Path]) -> None:
+        """Write the original files, each at the place that `new` gives for its name."""
 
 
 @dataclass
@@ -71,7 +72,7 @@ def token_id(backend: Backend, token: str) -> int:
     """The id of a token that must be there."""
     index = backend.token_to_id(token)
     if index is None:
-        raise TokenizerError(f"The vocabulary has no {token!r}, which this kind of tokenizer needs.")
+        raise TokenizerError(f"The vocabulary has no {shown(token)}, which this kind of tokenizer needs.")
     return int(index)
 
 
@@ -79,7 +80,7 @@ def list_sentinels(options: Options) -> None:
     """List `<extra_id_0>` and so on among the special tokens, unless the files already do."""
     count = options["extra_ids"]
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_SENTINELS:
-        raise TokenizerError(f"extra_ids={count!r} should be a number from 0 to {MAX_SENTINELS}.")
+        raise TokenizerError(f"extra_ids={shown(count)} should be a number from 0 to {MAX_SENTINELS}.")
     stated = [str(token) for token in options.get("additional_special_tokens") or []]
     sentinels = {token for token in stated if "<extra_id_" in token}
     if not sentinels:

@@ -3,71 +3,88 @@
 from __future__ import annotations
 
 import json
-import os
+import logging
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import AddedToken, models
 
 from lamina.errors import TokenizerError
+from lamina.files.atomic import staged
+from lamina.files.paths import inside, present
+from lamina.files.shown import shown
 from lamina.tokenizers.files import backend_errors
 from lamina.tokenizers.vocabulary import ROLES
 
 if TYPE_CHECKING:
     from lamina.tokenizers.tokenizer import Tokenizer
 
+logger = logging.getLogger("lamina.tokenizers")
+
 UNSAVED = {"name_or_path", "added_tokens_decoder"}
 
 
 def save(tokenizer: Tokenizer, folder: Path, prefix: str) -> tuple[str, ...]:
-    """Write every file of a tokenizer and name them."""
-    mark = prepare(folder, prefix)
-    written = [
-        write_json(folder / f"{mark}tokenizer_config.json", configuration(tokenizer)),
-        write_json(folder / f"{mark}special_tokens_map.json", special_tokens(tokenizer)),
-        *map(Path, save_vocabulary(tokenizer, folder, prefix)),
-    ]
-    size = tokenizer.vocab_size
-    later = {token: index for token, index in tokenizer.added_tokens_encoder.items() if index >= size}
-    if later:
-        written.append(write_json(folder / f"{mark}added_tokens.json", later))
-    if tokenizer.is_fast:
-        with tokenizer._lock, backend_errors("Saving tokenizer.json"):
-            tokenizer._backend.no_truncation()
-            tokenizer._cut = None
-            written.append(write_text(folder / f"{mark}tokenizer.json", tokenizer._backend.to_str(pretty=True)))
+    """Write every file of a tokenizer, or none, and name them."""
+    with writing(folder, prefix) as (new, written):
+        write_json(new("tokenizer_config.json"), configuration(tokenizer))
+        write_json(new("special_tokens_map.json"), special_tokens(tokenizer))
+        write_vocabulary(tokenizer, new, prefix)
+        size = tokenizer.vocab_size
+        later = {token: index for token, index in tokenizer.added_tokens_encoder.items() if index >= size}
+        if later:
+            write_json(new("added_tokens.json"), later)
+        if tokenizer.is_fast:
+            with tokenizer._lock, backend_errors("Saving tokenizer.json"):
+                tokenizer._backend.no_truncation()
+                tokenizer._cut = None
+                text = tokenizer._backend.to_str(pretty=True)
+            new("tokenizer.json").write_text(text, encoding="utf-8", newline="\n")
     return tuple(map(str, written))
 
 
 def save_vocabulary(tokenizer: Tokenizer, folder: Path, prefix: str) -> tuple[str, ...]:
-    """Write the original vocabulary files and name them."""
-    mark = prepare(folder, prefix)
-    assembly = tokenizer._assembly
+    """Write the original vocabulary files, all or none, and name them."""
+    with writing(folder, prefix) as (new, written):
+        write_vocabulary(tokenizer, new, prefix)
+    return tuple(map(str, written))
+
+
+@contextmanager
+def writing(folder: Path, prefix: str) -> Iterator[tuple[Callable[[str], Path], list[Path]]]:
+    """A function that gives the place to write a file at, by its name without the prefix, and where they will stand."""
+    if prefix and (Path(prefix).name != prefix or prefix[0] == "." or "\0" in prefix):
+        raise TokenizerError(f"filename_prefix={shown(prefix)} should be a plain name.")
+    written: list[Path] = []
+    with staged(folder, TokenizerError) as new:
+
+        def named(name: str) -> Path:
+            name = f"{prefix}-{name}" if prefix else name
+            written.append(folder / name)
+            return new(name)
+
+        yield named, written
+
+
+def write_vocabulary(tokenizer: Tokenizer, new: Callable[[str], Path], prefix: str) -> None:
+    """Write the original vocabulary files at the places that `new` gives."""
+    assembly, model = tokenizer._assembly, tokenizer._backend.model
     if assembly.splitter is not None:
-        return tuple(map(str, assembly.splitter.save(folder, mark)))
-    written = []
+        assembly.splitter.save(new)
+        return
     for path in assembly.originals:
-        target = folder / (mark + path.name)
-        if path.is_file() and not (target.exists() and target.samefile(path)):
-            shutil.copyfile(path, target)
-        if target.is_file():
-            written.append(str(target))
-    if not assembly.originals and isinstance(tokenizer._backend.model, models.WordPiece | models.BPE):
-        with backend_errors("Saving the vocabulary"):
-            written += tokenizer._backend.model.save(str(folder), prefix or None)
-    return tuple(written)
-
-
-def prepare(folder: Path, prefix: str) -> str:
-    """Make the folder, and refuse prefixes that would lead out of it."""
-    if prefix and (Path(prefix).name != prefix or prefix.startswith(".")):
-        raise TokenizerError(f"filename_prefix={prefix!r} should be a plain name.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TokenizerError(f"Cannot save a tokenizer to {folder}: {error.strerror}.") from error
-    return f"{prefix}-" if prefix else ""
+        if present(path.parent, path.name):
+            shutil.copyfile(inside(path.parent, path.name, TokenizerError), new(path.name))
+        else:  # tokenizer.json says the same
+            logger.warning("%s is gone, so it is not saved again; tokenizer.json holds what it said.", path)
+    if not assembly.originals and isinstance(model, models.WordPiece | models.BPE):
+        names = ("vocab.txt",) if isinstance(model, models.WordPiece) else ("vocab.json", "merges.txt")
+        place = [new(name).parent for name in names][0]
+        with backend_errors(f"Writing the vocabulary to {place.parent}"):
+            model.save(str(place), prefix or None)
 
 
 def configuration(tokenizer: Tokenizer) -> dict[str, Any]:
@@ -125,18 +142,11 @@ def plain(value: Any) -> Any:
     return value
 
 
-def write_json(path: Path, value: Any) -> Path:
+def write_json(path: Path, value: Any) -> None:
     """Write JSON as the reference lays it out."""
-    return write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a file whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise TokenizerError(f"Cannot write {path}: {error.strerror}.") from error
-    return path
+        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TokenizerError(f"An option of the tokenizer cannot be written to {path.name}: {error}.") from error
+    # Half a surrogate pair becomes its escape, which in JSON means the same.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,12 @@ NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 UNIGRAM, BPE = 1, 2
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-MAX_PIECE_BYTES = 10_000
+MAX_PIECE_BYTES = 1000
+MAX_SPECS = 16  # messages of settings; a later one overrides
+MAX_SPEC_FIELDS = 100_000  # user-defined symbols among them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Piece:
     """One entry of the vocabulary; its id is its place in the list."""
 
@@ -45,20 +48,22 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
     Format: github.com/google/sentencepiece, sentencepiece_model.proto (1 pieces, 2 trainer_spec, 3 normalizer_spec).
     """
     model = SentencePieceModel()
+    data = read_bytes(path)
     try:
-        for number, value in fields(read_bytes(path)):
+        numbers = Counter(number for number, _, _ in spans(data, MAX_VOCAB + 100))
+        if not 0 < numbers[1] <= MAX_VOCAB or numbers[2] + numbers[3] > MAX_SPECS:
+            raise ValueError(f"it holds {numbers[1] or 'no'} pieces and {numbers[2] + numbers[3]} specifications")
+        for number, value in fields(data, MAX_VOCAB + 100):
             if number == 1 and isinstance(value, bytes):
                 model.pieces.append(parse_piece(value))
             elif number == 2 and isinstance(value, bytes):
-                trainer = dict(fields(value))
+                trainer = pick(value, (3, 40))
                 model.algorithm = integer(trainer.get(3, UNIGRAM))
                 model.unk_id = integer(trainer.get(40, 0))
             elif number == 3 and isinstance(value, bytes):
-                read_normalizer(model, dict(fields(value)))
+                read_normalizer(model, pick(value, (2, 3, 4, 5)))
     except (ValueError, struct.error) as error:
         raise TokenizerError(f"{path} is not a SentencePiece model: {error}.") from error
-    if not 0 < len(model.pieces) <= MAX_VOCAB:
-        raise TokenizerError(f"{path} is not a SentencePiece model: it holds {len(model.pieces)} pieces.")
     if not 0 <= model.unk_id < len(model.pieces):
         raise TokenizerError(f"{path}: its unknown piece {model.unk_id} is not one of the {len(model.pieces)} pieces.")
     return model
@@ -77,7 +82,9 @@ def read_normalizer(model: SentencePieceModel, spec: dict[int, int | bytes]) -> 
 
 def parse_piece(data: bytes) -> Piece:
     """One SentencePiece message: text, score, kind."""
-    values = dict(fields(data))
+    if len(data) > 2 * MAX_PIECE_BYTES:
+        raise ValueError(f"a piece of {len(data)} bytes")
+    values = pick(data, (1, 2, 3))
     text, score = values.get(1, b""), values.get(2, b"\0\0\0\0")
     if not isinstance(text, bytes) or not isinstance(score, bytes):
         raise ValueError("a piece has no text or score")
@@ -96,15 +103,29 @@ def integer(value: int | bytes) -> int:
     return value
 
 
-def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+def pick(data: bytes, wanted: tuple[int, ...]) -> dict[int, int | bytes]:
+    """The fields of these numbers; of a repeated one the last counts."""
+    return {number: value for number, value in fields(data, MAX_SPEC_FIELDS) if number in wanted}
+
+
+def fields(data: bytes, most: int) -> Iterator[tuple[int, int | bytes]]:
     """Every field of a protobuf message: its number and an integer or raw bytes."""
-    position = 0
+    for number, start, value in spans(data, most):
+        yield number, value if start is None else data[start:value]
+
+
+def spans(data: bytes, most: int) -> Iterator[tuple[int, int | None, int]]:
+    """Every field, of which there may be so many: its number, and where its bytes start and end, or None and a value."""
+    position = count = 0
     while position < len(data):
+        count += 1
+        if count > most:
+            raise ValueError(f"it holds more than {most} fields")
         key, position = varint(data, position)
         kind = key & 7
         if kind == VARINT:
             value, position = varint(data, position)
-            yield key >> 3, value
+            yield key >> 3, None, value
             continue
         if kind == BYTES:
             size, position = varint(data, position)
@@ -114,7 +135,7 @@ def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             raise ValueError(f"unknown field type {kind} at byte {position}")
         if position + size > len(data):
             raise ValueError(f"it ends in the middle of a field at byte {position}")
-        yield key >> 3, data[position : position + size]
+        yield key >> 3, position, position + size
         position += size
 
 

@@ -11,9 +11,10 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
+from lamina.files.shown import shown
 from lamina.tokenizers.decoding import clean_up, join_pieces, read_ids
 from lamina.tokenizers.encoding import BatchEncoding
-from lamina.tokenizers.files import backend_errors
+from lamina.tokenizers.files import as_path, backend_errors, report
 from lamina.tokenizers.manual import IdRows
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
 from lamina.tokenizers.recipes import RECIPES
@@ -39,7 +40,8 @@ class Tokenizer(IdRows):
         """
         from lamina.tokenizers.loading import load
 
-        return cls(*load(folder, recipe, overrides))
+        with backend_errors(f"Loading the tokenizer in {shown(folder)}"):
+            return cls(*load(folder, recipe, overrides))
 
     @classmethod
     def train(
@@ -57,7 +59,8 @@ class Tokenizer(IdRows):
         """
         from lamina.tokenizers.training import train
 
-        return cls(*train(files, kind, vocab_size, special_tokens, options))
+        with backend_errors("Training a tokenizer"):
+            return cls(*train(files, kind, vocab_size, special_tokens, options))
 
     @property
     def backend_tokenizer(self) -> Backend:
@@ -93,7 +96,8 @@ class Tokenizer(IdRows):
     def _pieces_checked(self, text: Any) -> list[str]:
         if not isinstance(text, str):
             raise TokenizerError(f"Cannot tokenize a {type(text).__name__}: pass a string.")
-        return self._pieces(text)
+        with backend_errors("Tokenizing"):
+            return self._pieces(text)
 
     def decode(
         self,
@@ -121,6 +125,8 @@ class Tokenizer(IdRows):
                 return self._backend.decode(token_ids, skip_special_tokens)
             except (TypeError, OverflowError):
                 pass
+            except BaseException as error:
+                report("Decoding", error)
         with backend_errors("Decoding"):
             return self._backend.decode(read_ids(token_ids), skip_special_tokens)
 
@@ -132,11 +138,8 @@ class Tokenizer(IdRows):
         """The text that tokens stand for."""
         if self._assembly.splitter is not None:
             return self._assembly.splitter.join(tokens, set(self.all_special_tokens))
-        return self._backend.decoder.decode(tokens) if self._backend.decoder is not None else " ".join(tokens)
-
-    def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """How many special tokens a call puts around a text, or a pair."""
-        return self._backend.num_special_tokens_to_add(pair)
+        with backend_errors("Joining tokens"):
+            return self._backend.decoder.decode(tokens) if self._backend.decoder is not None else " ".join(tokens)
 
     @property
     def max_len_single_sentence(self) -> int:
@@ -198,7 +201,7 @@ class Tokenizer(IdRows):
                 "Translating with this tokenizer needs src_lang and tgt_lang, such as 'en_XX', 'ro_RO'."
             )
         if self._backend.token_to_id(tgt_lang) is None:
-            raise TokenizerError(f"{tgt_lang!r} is not a language of this tokenizer.")
+            raise TokenizerError(f"{shown(tgt_lang)} is not a language of this tokenizer.")
         self.src_lang = src_lang
         found = self(text, **options)
         found["forced_bos_token_id"] = self._backend.token_to_id(tgt_lang)
@@ -226,13 +229,13 @@ class Tokenizer(IdRows):
         """Write the files that Transformers 4.57 writes, and name them."""
         from lamina.tokenizers.saving import save
 
-        return save(self, Path(save_directory), filename_prefix or "")
+        return save(self, as_path(save_directory, "save_directory"), filename_prefix or "")
 
     def save_vocabulary(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str, ...]:
         """Write the original vocabulary files alone, and name them."""
         from lamina.tokenizers.saving import save_vocabulary
 
-        return save_vocabulary(self, Path(save_directory), filename_prefix or "")
+        return save_vocabulary(self, as_path(save_directory, "save_directory"), filename_prefix or "")
 
     def build_inputs_with_special_tokens(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None

@@ -11,6 +11,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, pro
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
+from lamina.files.shown import shown
 from lamina.tokenizers.files import MAX_VOCAB, backend_errors
 from lamina.tokenizers.recipe import Assembly, Options, Recipe, token_id
 from lamina.tokenizers.recipes import RECIPES
@@ -53,7 +54,7 @@ def train(
 ) -> tuple[Recipe, Assembly, Options]:
     """Train a tokenizer of a kind; returns the parts that Tokenizer's constructor takes."""
     if kind not in TRAINABLE:
-        raise TokenizerError(f"kind={kind!r} cannot be trained. Kinds: {', '.join(TRAINABLE)}.")
+        raise TokenizerError(f"kind={shown(kind)} cannot be trained. Kinds: {', '.join(TRAINABLE)}.")
     chosen = TRAINABLE[kind]
     settings = settle(kind, chosen, options)
     specials = list(chosen.special_tokens if special_tokens is None else special_tokens)
@@ -93,9 +94,9 @@ def settle(kind: str, chosen: Trainable, options: Options) -> Options:
 def check(kind: str, vocab_size: Any, specials: Sequence[Any]) -> None:
     """Refuse sizes and special tokens that make no vocabulary."""
     if isinstance(vocab_size, bool) or not isinstance(vocab_size, int) or not 0 < vocab_size <= MAX_VOCAB:
-        raise TokenizerError(f"vocab_size={vocab_size!r} should be a number from 1 to {MAX_VOCAB}.")
+        raise TokenizerError(f"vocab_size={shown(vocab_size)} should be a number from 1 to {MAX_VOCAB}.")
     if not all(isinstance(token, str) and token for token in specials) or len(set(specials)) != len(specials):
-        raise TokenizerError(f"special_tokens={list(specials)} should be different strings.")
+        raise TokenizerError(f"special_tokens={shown(list(specials))} should be different strings.")
     if vocab_size <= len(specials):
         raise TokenizerError(f"vocab_size={vocab_size} leaves no room beside the {len(specials)} special tokens.")
     if kind != "bpe" and not {"[UNK]", "<unk>"} & set(specials):
@@ -124,7 +125,7 @@ def texts_of(source: str | Path | Iterable[Any]) -> Iterator[str]:
             lines = [item] if isinstance(item, str) else item
         for line in lines:
             if not isinstance(line, str):
-                raise TokenizerError(f"The text to learn from holds a {type(line).__name__}: {str(line)[:60]!r}.")
+                raise TokenizerError(f"The text to learn from holds a {type(line).__name__}: {shown(line)}.")
             count += 1
             yield line
     if not count:

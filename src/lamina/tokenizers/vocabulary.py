@@ -8,7 +8,8 @@ from typing import Literal, overload
 from tokenizers import AddedToken
 
 from lamina.errors import TokenizerError
-from lamina.tokenizers.files import backend_errors
+from lamina.files.shown import shown
+from lamina.tokenizers.files import backend_errors, report
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
 from lamina.tokenizers.wordtable import WordTable
 
@@ -80,7 +81,10 @@ class Vocabulary:
         self._table = False  # to be made anew
 
     def _id(self, token: str) -> int | None:
-        index = self._backend.token_to_id(token)
+        try:
+            index = self._backend.token_to_id(token)
+        except BaseException as error:
+            report(f"Looking up {shown(token)}", error)
         return self._role_ids.get("unk_token") if index is None else index
 
     def _token(self, index: int) -> str | None:
@@ -88,7 +92,17 @@ class Vocabulary:
             return None
         if index not in self._added_ids and index in self._assembly.target_tokens:
             return self._assembly.target_tokens[index]
-        return self._backend.id_to_token(index)
+        try:
+            return self._backend.id_to_token(index)
+        except BaseException as error:
+            report(f"Looking up the token {shown(index)}", error)
+
+    def num_special_tokens_to_add(self, pair: bool = False) -> int:
+        """How many special tokens a call puts around a text, or a pair."""
+        try:
+            return self._backend.num_special_tokens_to_add(pair)
+        except BaseException as error:
+            report("Counting special tokens", error)
 
     @property
     def additional_special_tokens(self) -> list[str]:
@@ -221,7 +235,7 @@ class Vocabulary:
                 self._special[role] = flagged(value)
                 tokens.append(self._special[role])
             else:
-                raise TokenizerError(f"{role!r}: {value!r} is no special token. Roles: {', '.join(ROLES)}.")
+                raise TokenizerError(f"{shown(role)}: {shown(value)} is no special token. Roles: {', '.join(ROLES)}.")
         return self.add_tokens(tokens, special_tokens=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tokenizers import AddedToken, models, processors
@@ -23,9 +24,8 @@ class Bytes:
         encoded = (bytes([ord(token)]) if len(token) == 1 and ord(token) < 256 else token.encode() for token in tokens)
         return b"".join(encoded).decode("utf-8", errors="ignore")
 
-    def save(self, folder: Path, prefix: str) -> list[Path]:
+    def save(self, new: Callable[[str], Path]) -> None:
         """Write nothing: the vocabulary is the same for everyone."""
-        return []
 
 
 def build(folder: TokenizerFolder, options: Options) -> Assembly:

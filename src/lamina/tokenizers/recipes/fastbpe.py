@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -75,13 +75,12 @@ class FastBPE:
         """The text of pieces."""
         return " ".join(tokens).replace("@@ ", "").strip()
 
-    def save(self, folder: Path, prefix: str) -> list[Path]:
+    def save(self, new: Callable[[str], Path]) -> None:
         """Write `vocab.json` and `merges.txt`."""
-        vocab, merges = folder / f"{prefix}vocab.json", folder / f"{prefix}merges.txt"
-        vocab.write_text(json.dumps(self.vocab, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        vocab = json.dumps(self.vocab, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        new("vocab.json").write_text(vocab, encoding="utf-8", newline="\n")
         lines = "".join(f"{left} {right}\n" for left, right in self.merges)
-        merges.write_text("#version: 0.2\n" + lines, encoding="utf-8")
-        return [vocab, merges]
+        new("merges.txt").write_text("#version: 0.2\n" + lines, encoding="utf-8", newline="\n")
 
 
 def merge(symbols: list[str], ranks: dict[tuple[str, str], int]) -> list[str]:

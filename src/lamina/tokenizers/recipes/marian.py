@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, processors
 
 from lamina.errors import TokenizerError
+from lamina.files.paths import inside
 from lamina.tokenizers.charsmap import CharacterMap
 from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_vocab_json
 from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, token_id
@@ -91,19 +93,13 @@ class MarianPieces:
                 run += token
         return "".join([*out, run]).replace(SPACE, " ").strip()
 
-    def save(self, folder: Path, prefix: str) -> list[Path]:
+    def save(self, new: Callable[[str], Path]) -> None:
         """Write the vocabularies and copy the SentencePiece files."""
-        written = []
         for name, vocab in self.vocabs.items():
-            path = folder / (prefix + name)
-            path.write_text(json.dumps(vocab, indent=2, ensure_ascii=False), encoding="utf-8")
-            written.append(path)
-        for source in self.paths:
-            path = folder / (prefix + source.name)
-            if not (path.exists() and path.samefile(source)):
-                shutil.copyfile(source, path)
-            written.append(path)
-        return written
+            text = json.dumps(vocab, indent=2, ensure_ascii=False)
+            new(name).write_text(text, encoding="utf-8", newline="\n")
+        for path in self.paths:
+            shutil.copyfile(inside(path.parent, path.name, TokenizerError), new(path.name))
 
 
 def build(folder: TokenizerFolder, options: Options) -> Assembly:

@@ -8,6 +8,7 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
+from lamina.files.shown import shown
 from lamina.tokenizers.files import TokenizerFolder, backend_errors
 from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe, list_sentinels, token_id
 from lamina.tokenizers.recipes.languages import MBART50_NEW, TWENTY_FIVE
@@ -137,7 +138,9 @@ def speak(assembly: Assembly, options: Options, target: bool, before: bool) -> N
     code = (options["tgt_lang"] if target else options["src_lang"]) or "en_XX"
     backend, eos = assembly.backend, str(options["eos_token"])
     if backend.token_to_id(code) is None:
-        raise TokenizerError(f"{code!r} is not a language of this tokenizer. It knows codes such as 'en_XX', 'ro_RO'.")
+        raise TokenizerError(
+            f"{shown(code)} is not a language of this tokenizer. It knows codes such as 'en_XX', 'ro_RO'."
+        )
     first, last = ([code], [eos]) if before else ([], [eos, code])
     backend.post_processor = processors.TemplateProcessing(
         single=[*first, "$A", *last],

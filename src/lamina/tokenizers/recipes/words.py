@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from tokenizers import Tokenizer as Backend
 from tokenizers import models
 
 from lamina.errors import TokenizerError
-from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_text, read_vocab_json
+from lamina.files.shown import shown
+from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_lines, read_vocab_json
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
 from lamina.tokenizers.recipes.moses import join_words, normalize_punctuation, split_words
 
@@ -36,11 +38,9 @@ class MosesWords:
         """The text of words."""
         return join_words(tokens).replace(" @,@ ", ",").replace(" @.@ ", ".").strip()
 
-    def save(self, folder: Path, prefix: str) -> list[Path]:
+    def save(self, new: Callable[[str], Path]) -> None:
         """Write `vocab.txt`, which takes the place of the reference's pickle."""
-        path = folder / f"{prefix}vocab.txt"
-        path.write_text("\n".join(self.words) + "\n", encoding="utf-8")
-        return [path]
+        new("vocab.txt").write_text("\n".join(self.words) + "\n", encoding="utf-8", newline="\n")
 
 
 def read_words(folder: TokenizerFolder) -> dict[str, int]:
@@ -55,8 +55,8 @@ def read_words(folder: TokenizerFolder) -> dict[str, int]:
         )
     path = folder.require("vocab.txt", "vocab.json")
     words: dict[str, int] = {}
-    for line in read_text(path).split("\n"):
-        for word in line.split()[:1]:
+    for line in read_lines(path, "words"):
+        for word in line.split(None, 1)[:1]:
             words.setdefault(word, len(words))
     return words
 
@@ -68,7 +68,9 @@ def build(folder: TokenizerFolder, options: Options) -> Assembly:
     if unknown is None:
         raise TokenizerError(f"The vocabulary in {folder.path} has no <unk> to stand for unknown words.")
     if options["language"] != "en":
-        raise TokenizerError(f"language={options['language']!r}: only Moses' rules for English ('en') are known here.")
+        raise TokenizerError(
+            f"language={shown(options['language'])}: only Moses' rules for English ('en') are known here."
+        )
     with backend_errors("Building the word tokenizer"):
         backend = Backend(models.WordLevel(words, unk_token=unknown))
     special = [str(options[role]) for role in ("unk_token", "eos_token") if options.get(role)]
