@@ -30,7 +30,7 @@ from lamina.inference import budget
 from lamina.tokenizers import Tokenizer
 from lamina.training import add_lora, save_adapter
 from lamina.training.checkpointing import save_model
-from lamina.training.loggers import LOG_FILE, JsonLines
+from lamina.training.loggers import JsonLines
 from lamina.training.recipes.card import Card, write_card
 from lamina.training.recipes.question_answering import write_answers
 from lamina.training.recipes.text_classification import Settings

@@ -63,7 +63,7 @@ class TrainingInterrupted(LaminaError, SystemExit):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Exceptions are made anew from `args`, which hold the message alone: another process needs the code too."""
-        return type(self), (str(self), self.code)
+        return type(self), (str(self), self.code), self.__dict__
 
 
 class ServingError(LaminaError, RuntimeError):
