@@ -26,7 +26,7 @@ ALLOWED = {  # file and call -> why it needs no staging
 MODE = re.compile(r"[rbt]*[wax+][wax+bt]*")
 METHODS = {"write_text", "write_bytes", "savefig"}
 FUNCTIONS = {"os.replace", "os.rename", "os.renames", "os.link", "os.write", "shutil.move", "shutil.copyfile",
-             "shutil.copy", "shutil.copy2", "shutil.copytree", "torch.save", "np.save", "numpy.save", "save_file"}  # fmt: skip
+             "shutil.copy", "shutil.copy2", "shutil.copytree", "torch.save", "np.save", "save_file"}  # fmt: skip
 
 
 def staged_place(call: ast.Call) -> bool:
@@ -39,7 +39,7 @@ def staged_place(call: ast.Call) -> bool:
 
 
 def opens_to_write(call: ast.Call, place: int) -> bool:
-    """Whether an `open`, whose mode is the argument at `place`, may write; other things that are opened have no mode."""
+    """Whether an `open`, whose mode is the argument at `place`, may write; what else is opened has no mode."""
     given = [word.value for word in call.keywords if word.arg == "mode"] or call.args[place : place + 1]
     modes = {node.value for each in given for node in ast.walk(each) if isinstance(node, ast.Constant)}
     return any(isinstance(mode, str) and MODE.fullmatch(mode) for mode in modes)

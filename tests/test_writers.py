@@ -85,12 +85,25 @@ def options(place: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Write, Write]
     return lamina.GenerationConfig().save_pretrained, lamina.GenerationConfig(num_beams=3).save_pretrained
 
 
-def tokenizers(name: str, recipe: str, method: str = "save_pretrained") -> Make:
+def tokenizers(name: str, recipe: str) -> Make:
     def made(place: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Write, Write]:
         old = Tokenizer.from_folder(FIXTURES / name, recipe)
         new = Tokenizer.from_folder(FIXTURES / name, recipe, model_max_length=7)
         new.add_tokens(["deniz"])
-        return getattr(old, method), getattr(new, method)
+        return old.save_pretrained, new.save_pretrained
+
+    return made
+
+
+def vocabularies(name: str, recipe: str) -> Make:
+    def made(place: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Write, Write]:
+        tokenizer = Tokenizer.from_folder(FIXTURES / name, recipe)
+
+        def old(at: Path) -> None:
+            for file in tokenizer.save_vocabulary(at):
+                Path(file).write_bytes(b"old")
+
+        return old, tokenizer.save_vocabulary
 
     return made
 
@@ -211,15 +224,15 @@ ROWS = {
     "token budget": Row(budgets, ("keep_budget",)),
     "hub note": Row(notes, ()),
     **{
-        f"tokenizer {name} {method}": Row(tokenizers(folder, recipe, method), TOKENIZER + VOCABULARY)
+        f"{what}, {name}": Row(make(folder, recipe), covers)
         for name, folder, recipe in (
             ("byte-level", "roberta", "roberta"),
             ("unigram", "t5", "t5"),
             ("fast BPE", "ctrl", "ctrl"),
             ("marian", "marian", "marian"),
-            ("words", "transfo_xl", "transfo-xl"),
+            ("words", "transfo_xl", "transfo_xl"),
         )
-        for method in ("save_pretrained", "save_vocabulary")
+        for what, make, covers in (("tokenizer", tokenizers, TOKENIZER), ("vocabulary", vocabularies, VOCABULARY))
     },
 }
 ELSEWHERE = {  # writers that are not of this table, and why

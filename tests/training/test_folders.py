@@ -34,18 +34,17 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def foreign(folder: Path) -> None:
-    """What others keep in a folder of checkpoints: their own files, the reference's checkpoints, folders of any name."""
-    for name in ("notes.txt", "checkpoint-1/notes.txt", "checkpoint-7/pytorch_model.bin", "checkpoint-best/x",
-                 "checkpoint-2b/x", ".checkpoint-mine/x", "runs/x", "model.safetensors.old"):  # fmt: skip
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("mine")
-
-
 FOREIGN = ["notes.txt", "checkpoint-1/notes.txt", "checkpoint-7/pytorch_model.bin", "checkpoint-best/x",
            "checkpoint-2b/x", ".checkpoint-mine/x", "runs/x", "model.safetensors.old"]  # fmt: skip
 BOTH = {"checkpoint-1", "checkpoint-2"}
+
+
+def foreign(folder: Path) -> None:
+    """What others keep among checkpoints: their own files, the reference's checkpoints, folders of any name."""
+    for name in FOREIGN:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
 
 
 @pytest.mark.parametrize(
