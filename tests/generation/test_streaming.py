@@ -159,7 +159,7 @@ def test_a_stop_string_must_end_in_the_last_token() -> None:
 
 
 def test_iterators_wait_for_another_thread() -> None:
-    streamer = TextIteratorStreamer(Words(), timeout=30)
+    streamer = TextIteratorStreamer(Words(), timeout=300)
     arguments = {"max_new_tokens": 9, "streamer": streamer}
     thread = Thread(target=generate, args=(Standin(), torch.tensor([[5, 9]])), kwargs=arguments)
     thread.start()
@@ -178,7 +178,7 @@ def quietly(*args: Any, **options: Any) -> None:
 
 
 def test_whoever_waits_learns_of_a_failure() -> None:
-    streamer = TextIteratorStreamer(Words(), skip_prompt=True, timeout=30)
+    streamer = TextIteratorStreamer(Words(), skip_prompt=True, timeout=300)
     options = {"streamer": streamer, "logits_processor": [failing]}
     thread = Thread(target=quietly, args=(Standin(), torch.tensor([[5, 9]])), kwargs=options)
     thread.start()
@@ -194,7 +194,7 @@ def test_waiting_has_an_end() -> None:
 
 def test_asynchronous_iterators() -> None:
     async def collect() -> str:
-        streamer = AsyncTextIteratorStreamer(Words(), timeout=30)
+        streamer = AsyncTextIteratorStreamer(Words(), timeout=300)
         arguments = {"max_new_tokens": 9, "streamer": streamer}
         thread = Thread(target=generate, args=(Standin(), torch.tensor([[5, 9]])), kwargs=arguments)
         thread.start()

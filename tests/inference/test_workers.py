@@ -23,7 +23,7 @@ def two_threads() -> Iterator[None]:
 
 
 def test_batches_run_at_once_on_one_thread_each() -> None:
-    meeting = Barrier(2, timeout=10)
+    meeting = Barrier(2, timeout=300)
 
     def run(number: int) -> tuple[int, int, int]:
         meeting.wait()  # broken unless two are there

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from lamina.serving.state import Serving
 
-PATIENCE = 30.0
+PATIENCE = 300.0  # seconds: what does not come does not come
 Result = TypeVar("Result")
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from lamina import pipeline
-from lamina.serving import ServeSettings, create_app
+from lamina.serving import Limits, ServeSettings, create_app
 from tests.assets import asset
 from tests.pipelines.checkpoints import CHECKPOINTS, write_checkpoint
 from tests.pipelines.writers import write_writer
 
 from .running import Running, in_thread
 
+DEADLINE = 600.0  # seconds for an answer, however much else the machine does
 READERS = ("bert-moods", "bert-tags", "bert-qa", "bert-mask", "bert-nli", "bert-body")
 WRITERS = ("gpt2", "bart", "marian", "t5")
 MODELS = (*READERS, *WRITERS, "minilm")
@@ -53,7 +54,7 @@ def pipe(checkpoint: Callable[[str], Path]) -> Callable[[str, str], Any]:
 def server(checkpoint: Callable[[str], Path]) -> Iterator[Running]:
     """All the models of `MODELS`, served without a key."""
     models = tuple(f"{name}={checkpoint(name)}" for name in MODELS)
-    with in_thread(create_app(ServeSettings(models=models, device="cpu"))) as running:
+    with in_thread(create_app(ServeSettings(models=models, device="cpu", limits=Limits(deadline=DEADLINE)))) as running:
         yield running
 
 

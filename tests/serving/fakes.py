@@ -12,6 +12,8 @@ from lamina.pipelines.rows import Row
 from lamina.pipelines.staged import Prepared, Staged
 from lamina.serving import Served
 
+from .asgi import PATIENCE
+
 
 class Gate:
     """Holds every pass until it is opened, and remembers what was in each."""
@@ -58,7 +60,7 @@ class FakeStages(Staged):
         words = [row.memory for row in rows]
         self.gate.batches.append(words)
         self.gate.entered.set()
-        assert self.gate.open.wait(20)
+        assert self.gate.open.wait(PATIENCE)
         if any("poison" in word for word in words):
             raise RuntimeError(f"cannot digest {words}")
         if any("panic" in word for word in words):

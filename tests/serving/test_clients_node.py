@@ -26,7 +26,7 @@ def run(script: str, given: Mapping[str, Any]) -> Any:
         input=json.dumps({**given, "packages": str(node_modules().parent)}),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

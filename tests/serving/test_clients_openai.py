@@ -19,7 +19,7 @@ PROMPT: dict[str, Any] = {"model": "gpt2", "prompt": "Berlin is", "max_tokens": 
 
 @pytest.fixture(scope="module")
 def client(server: Running) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0, timeout=60) as client:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0, timeout=600) as client:
         yield client
 
 

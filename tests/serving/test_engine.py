@@ -11,7 +11,7 @@ import pytest
 from lamina.serving.engine import Engine
 from lamina.serving.errors import BackendFailed, Overloaded
 
-from .asgi import run
+from .asgi import PATIENCE, run
 from .fakes import Panic
 
 
@@ -106,7 +106,7 @@ def test_stopping_gives_up_what_waits() -> None:
 
         def hold() -> None:
             entered.set()
-            held.wait(5)
+            held.wait(PATIENCE)
 
         engine.start(asyncio.get_running_loop())
         first = asyncio.ensure_future(engine.call(hold))
@@ -140,7 +140,7 @@ def test_steps_are_taken_where_the_thread_sleeps_and_nowhere_else() -> None:
         def hold() -> None:
             order.append(threading.current_thread().name)
             entered.set()
-            held.wait(5)
+            held.wait(PATIENCE)
 
         while not engine.offer(hold):  # it wakes up first
             await asyncio.sleep(0.001)

@@ -20,7 +20,7 @@ from lamina.serving.engine import Engine
 from lamina.serving.metrics import Metrics
 from lamina.serving.writing import Wanted, Writing
 
-from .asgi import Client, run, started, until
+from .asgi import PATIENCE, Client, run, started, until
 
 PROMPTS = ["Berlin is", "A", "She sold the house and the boat because", "Not bad at all, said"]
 
@@ -178,7 +178,7 @@ class Watched:
     def __call__(self, *args: Any, **options: Any) -> Any:
         self.order.append(self.name)
         if self.gate is not None:
-            assert self.gate.wait(10)
+            assert self.gate.wait(PATIENCE)
         return self.step(*args, **options)
 
 

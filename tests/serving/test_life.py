@@ -18,7 +18,7 @@ from lamina.serving.answering import LITTLE
 from lamina.serving.errors import Overloaded
 from lamina.serving.lifecycle import Server, make_server
 
-from .asgi import Client, Exchange, run, started, until
+from .asgi import PATIENCE, Client, Exchange, run, started, until
 from .fakes import FakePipeline, FakeServed, FakeStages, Gate
 
 MANY = ["more than the model's own thread would read"] * (LITTLE + 1)
@@ -34,7 +34,7 @@ class Late(FakeServed):
         self._load = self._wait
 
     def _wait(self) -> Any:
-        assert self.may_load.wait(10)
+        assert self.may_load.wait(PATIENCE)
         if self._error is not None:
             raise self._error
         return FakePipeline()
@@ -59,9 +59,9 @@ def test_requests_wait_for_their_model_and_ready_says_no() -> None:
 
 
 def test_a_model_that_takes_too_long_is_no_503() -> None:
-    async def ask() -> list[int]:
-        late = Late("late")
-        app = create_app(ServeSettings(limits=Limits(deadline=0.05, queue_requests=1, batch_inputs=1)), {"late": late})
+    async def ask(seconds: float) -> list[int]:
+        late, limits = Late("late"), Limits(deadline=seconds, queue_requests=1, batch_inputs=1)
+        app = create_app(ServeSettings(limits=limits), {"late": late})
         async with app.router.lifespan_context(app):
             client = Client(app)
             first = client.begin("/", {"inputs": "a"})
@@ -71,7 +71,11 @@ def test_a_model_that_takes_too_long_is_no_503() -> None:
             late.may_load.set()
             return statuses
 
-    assert run(ask()) == [504, 429]
+    for seconds in (0.05, 0.5, 5, 50):
+        first, second = run(ask(seconds))
+        if second != 504:  # else the first was given up before the second came
+            break
+    assert [first, second] == [504, 429]
 
 
 @pytest.mark.parametrize("error", [HubError("nowhere to be found"), ZeroDivisionError("a defect")])
@@ -245,7 +249,7 @@ def test_a_question_that_comes_to_a_lane_after_the_end_is_refused() -> None:
 
         def prepare(self, items: Any, settings: Any) -> Any:
             self.reading.set()
-            assert self.may_end.wait(10)
+            assert self.may_end.wait(PATIENCE)
             return super().prepare(items, settings)
 
     async def stop() -> Exchange:

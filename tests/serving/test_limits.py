@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -32,22 +31,19 @@ async def fill(client: Client, gate: Gate, inputs: list[str]) -> list[Exchange]:
 
 @pytest.mark.parametrize("inputs", ["one", ["one", "two"]])
 @pytest.mark.parametrize("path", ["/", "/models/fake"])
-def test_a_full_queue_refuses_within_milliseconds(inputs: Any, path: str) -> None:
-    async def ask() -> tuple[Exchange, float, list[Exchange]]:
+def test_a_full_queue_refuses_without_waiting_for_the_model(inputs: Any, path: str) -> None:
+    async def ask() -> tuple[Exchange, list[Exchange]]:
         gate = Gate()
         async with started(app_of(gate, queue_requests=3, batch_inputs=3)) as client:
             held = await fill(client, gate, ["a", "b", "c"])
-            began = time.perf_counter()
-            refused = await client.post(path, {"inputs": inputs})
-            seconds = time.perf_counter() - began
+            refused = await client.post(path, {"inputs": inputs})  # while the model, which is held, answers nobody
             gate.open.set()
-            return refused, seconds, [await exchange.end() for exchange in held]
+            return refused, [await exchange.end() for exchange in held]
 
-    refused, seconds, held = run(ask())
+    refused, held = run(ask())
     assert refused.status == 429
     assert refused.json["error_type"] == "overloaded"
     assert 1 <= int(refused.headers["retry-after"]) <= 60
-    assert seconds < 1, "waiting for the model would take forever"
     assert [exchange.status for exchange in held] == [200] * 3
 
 

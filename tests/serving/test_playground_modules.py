@@ -45,7 +45,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], Any]:
             env={"GIVEN": json.dumps(given)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -201,7 +201,7 @@ def run(language: str, code: str, folder: Path, **environment: str) -> str:
         env={**inherited, "PYTHONIOENCODING": "utf-8", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode == 0, f"{code}\n\n{done.stderr}"
     return done.stdout

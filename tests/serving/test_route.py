@@ -98,7 +98,7 @@ def test_addresses_lead_where_they_say(path: str, status: int) -> None:
 @pytest.mark.parametrize(("path", "status"), [("/", 200), ("/health", 200), ("/models/a/b", 200), ("/nowhere", 404)])
 def test_head_is_get_without_its_body(path: str, status: int) -> None:
     with in_thread(app()) as running:
-        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=300)
         found = []
         for method in ("HEAD", "GET"):
             connection.request(method, path)

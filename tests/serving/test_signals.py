@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.load import Answer, Connection, Server, ask
-from lamina.serving import Limits
 
 from .running import OwnProcess, own_process
 
 LONG = " ".join(["The old man said that prices rose in Berlin."] * 20)
 TEXTS = 32  # that keep the server busy for a while
-PATIENCE = 30.0  # seconds in which a machine with other things to do must have begun what it was asked
+PATIENCE = 300.0  # seconds in which a machine with other things to do must have begun what it was asked
 
 
 def work(server: Server, texts: int) -> bytes:
@@ -95,17 +94,16 @@ def test_the_end_is_bounded(checkpoint: Callable[[str], Path]) -> None:
 
 
 def test_an_idle_server_leaves_at_once_with_clients_connected(checkpoint: Callable[[str], Path]) -> None:
-    with own_process(f"gpt2={checkpoint('gpt2')}") as running, socket.create_connection(("127.0.0.1", running.port)):
-        began = time.monotonic()
-        assert running.end() == 0
-        assert time.monotonic() - began < Limits().drain / 2
+    server = own_process(f"gpt2={checkpoint('gpt2')}", "--drain", "3600")
+    with server as running, socket.create_connection(("127.0.0.1", running.port)):
+        assert running.end() == 0, "and not an hour later"
 
 
 def test_a_port_that_is_taken_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "lamina", "serve", "--port", port]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode != 0
     assert port in done.stderr
     assert "Traceback" not in done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -51,6 +51,6 @@ def test_one_part_as_the_standard_library_has_it(pattern: str, name: str):
 def test_no_pattern_takes_long():
     name = "a" * 200
     files = [DataFile(Path("/", name), name, "csv", 1, 1)]
-    start = perf_counter()
+    start = thread_time()
     assert matching(files, ["*a" * 100 + "b"]) == []
-    assert perf_counter() - start < 2
+    assert thread_time() - start < 2

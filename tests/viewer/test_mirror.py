@@ -128,7 +128,7 @@ def test_the_datasets_library(served: int, tmp_path: Path):
         "HOME": str(tmp_path),
     }
     done = subprocess.run(
-        [sys.executable, "-c", CLIENT], env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path
+        [sys.executable, "-c", CLIENT], env=environment, capture_output=True, text=True, timeout=1200, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])

@@ -15,7 +15,7 @@ from lamina.viewer.settings import Settings
 
 from . import reviews
 
-WAIT = 15_000  # milliseconds before something that should appear counts as missing
+WAIT = 120_000  # milliseconds before something that should appear counts as missing, on a machine with much else to do
 
 
 @pytest.fixture(scope="module")

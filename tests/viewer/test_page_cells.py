@@ -33,7 +33,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def piece(address: str, **params: Any) -> httpx.Response:
-    return httpx.get(f"{address}/view/cell", params={"config": "default", "split": "train", **params}, timeout=30)
+    return httpx.get(f"{address}/view/cell", params={"config": "default", "split": "train", **params}, timeout=120)
 
 
 def test_pieces_make_the_whole(address: str):
@@ -101,7 +101,7 @@ def test_the_page_reads_on(page: Any, address: str):
 
 def test_statistics_hold_no_long_text(address: str):
     while True:
-        found = httpx.get(f"{address}/statistics/progress", timeout=30)
+        found = httpx.get(f"{address}/statistics/progress", timeout=120)
         if found.json()["state"] != "running":
             break
     kinds = {each["column_name"]: each["column_type"] for each in found.json()["statistics"]}

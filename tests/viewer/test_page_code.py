@@ -55,7 +55,7 @@ def run(codes: list[str], cache: Path) -> list[list[int]]:
         capture_output=True,
         text=True,
         env=environment,
-        timeout=120,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found: list[list[int]] = json.loads(done.stdout.splitlines()[-1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     cache = tmp_path_factory.mktemp("cache")
-    settings = Settings(cache=cache, hub_cache=cache, timeout=20, console_rows=100)
+    settings = Settings(cache=cache, hub_cache=cache, timeout=3600, console_rows=100)
     with reviews.serving(create_app(folder, settings)) as found:
         yield found
 
 
 def ask(address: str, sql: str, **more: Any) -> httpx.Response:
-    return httpx.post(f"{address}/view/sql", json={"sql": sql, "split": "train", **more}, timeout=30)
+    return httpx.post(f"{address}/view/sql", json={"sql": sql, "split": "train", **more}, timeout=WAIT / 1000)
 
 
 def test_an_answer_has_columns_types_and_rows(address: str):
@@ -115,7 +114,9 @@ def test_other_sites_cannot_ask(address: str):
 
 
 def download(address: str, sql: str, form: str) -> bytes:
-    got = httpx.get(f"{address}/view/sql/download", params={"sql": sql, "format": form, "split": "train"}, timeout=30)
+    got = httpx.get(
+        f"{address}/view/sql/download", params={"sql": sql, "format": form, "split": "train"}, timeout=WAIT / 1000
+    )
     assert got.status_code == 200, got.text
     assert got.headers["content-disposition"] == f'attachment; filename="query.{form}"'
     return got.content
@@ -142,12 +143,13 @@ def test_a_download_of_a_wrong_query_says_why(address: str):
 
 def test_the_engine_is_free_again_when_the_reader_leaves(address: str):
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{address}/view/sql", json={"sql": ENDLESS, "split": "train"}, timeout=0.5)
-    with httpx.stream("GET", f"{address}/view/sql/download", params={"sql": "SELECT * FROM range(1000000000)"}) as got:
+        soon = httpx.Timeout(WAIT / 1000, read=0.5)
+        httpx.post(f"{address}/view/sql", json={"sql": ENDLESS, "split": "train"}, timeout=soon)
+    params = {"sql": "SELECT * FROM range(1000000000)"}
+    with httpx.stream("GET", f"{address}/view/sql/download", params=params, timeout=WAIT / 1000) as got:
         next(got.iter_raw())
-    began = time.monotonic()
+    # Each of the two would have kept it busy for an hour.
     assert ask(address, "SELECT count(*) FROM data").json()["rows"] == [[250]]
-    assert time.monotonic() - began < 5
 
 
 def test_a_query_beyond_its_time_is_ended(folder: Path, tmp_path: Path):
@@ -155,7 +157,7 @@ def test_a_query_beyond_its_time_is_ended(folder: Path, tmp_path: Path):
     with reviews.serving(app) as address:
         answer = ask(address, ENDLESS)
         assert (answer.status_code, answer.headers["x-error-code"]) == (504, "QueryTimeoutError")
-        got = httpx.get(f"{address}/view/sql/download", params={"sql": ENDLESS}, timeout=20)
+        got = httpx.get(f"{address}/view/sql/download", params={"sql": ENDLESS}, timeout=WAIT / 1000)
         assert got.status_code == 504
 
 

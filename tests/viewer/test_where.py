@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import duckdb
@@ -194,10 +194,10 @@ def test_names_of_classes(types: dict[str, str]):
     "hostile", ['"a".f(' + "1" * 5000 + "x", "'" * 19_999, '"' * 19_999, "(" * 19_999, "id." * 6_000]
 )
 def test_time_is_linear(types: dict[str, str], hostile: str):
-    start = perf_counter()
+    start = thread_time()
     with pytest.raises(InvalidParameter):
         parse_where(hostile, types, {})
-    assert perf_counter() - start < 1
+    assert thread_time() - start < 1
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ async def ask_later(client, request, streaming):
 def answers(given):
     streaming = {"stream": True} if "stream" in given["mode"] else {}
     for request in given["requests"]:
-        client = InferenceClient(model=request["url"], token=request.get("token"), timeout=60)
+        client = InferenceClient(model=request["url"], token=request.get("token"), timeout=600)
         try:
             yield {"found": plain(ask(client, request, streaming))}
         except Exception as error:
@@ -65,7 +65,7 @@ async def later_answers(given):
     streaming = {"stream": True} if "stream" in given["mode"] else {}
 
     async def one(request):
-        async with AsyncInferenceClient(model=request["url"], token=request.get("token"), timeout=60) as client:
+        async with AsyncInferenceClient(model=request["url"], token=request.get("token"), timeout=600) as client:
             try:
                 return {"found": plain(await ask_later(client, request, streaming))}
             except Exception as error:
