@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
+import lamina
+from lamina.checkpoint.files import open_weights
 from lamina.errors import CheckpointError, ConfigError, TrainingError
 from lamina.files.atomic import PREFIX, WHOLE, finish, staged, staged_folder, succeed, write_text
 from lamina.files.hub import resolve
 from lamina.files.locks import release, take
+from lamina.tokenizers import Tokenizer
 
 from ..faults import Disk, die, ended, forked
+from ..tokenizers.kinds import FIXTURES
 
 OLD = {"a": "old", "b": "old", "gone": "old", "own": "mine"}
 NEW = {"a": "new", "b": "new", "c": "new", "own": "mine"}
@@ -76,6 +80,32 @@ def test_a_killed_save_is_old_or_comes_whole_with_the_next_look(tmp_path: Path) 
         save(folder)
         assert held(folder) == NEW and not hidden(folder), "the next save clears away what was left"
     assert moved >= 2, "some died between two moves"
+
+
+@pytest.mark.parametrize("part", ["all", "config.json", "model.safetensors", "generation_config.json"])
+def test_every_door_finishes_a_save_that_was_cut_off(part: str, tmp_path: Path) -> None:
+    """New weights under an old config, of the same shapes, would load and answer wrongly."""
+    sizes = {"vocab_size": 702, "n_layer": 1, "n_embd": 8, "n_head": 2}
+    old, new = (lamina.GPT2LMHeadModel(lamina.GPT2Config(**sizes, activation_function=it)) for it in ("relu", "gelu"))
+    new.generation_config = lamina.GenerationConfig(num_beams=3)
+    tokenizer = Tokenizer.from_folder(FIXTURES / "roberta", "gpt2")
+    doors: dict[str, Any] = {
+        "model": lambda: lamina.GPT2LMHeadModel.from_pretrained(folder).config.activation_function,
+        "auto": lambda: lamina.AutoModelForCausalLM.from_pretrained(folder).config.activation_function,
+        "config": lambda: lamina.AutoConfig.from_pretrained(folder).activation_function,
+        "options": lambda: lamina.GenerationConfig.from_pretrained(folder).num_beams,
+        "tokenizer": lambda: Tokenizer.from_folder(folder) and "gelu",
+        "weights": lambda: open_weights(folder).close() or "gelu",  # type: ignore[func-returns-value]
+    }
+    for name, door in doors.items():
+        folder = tmp_path / name
+        old.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        new.save_pretrained(folder / WHOLE)
+        for path in [path for path in (folder / WHOLE).iterdir() if part not in ("all", path.name)]:
+            path.replace(folder / path.name)  # was moved before the process died
+        assert door() in ("gelu", 3), name
+        assert not hidden(folder), name
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from lamina.errors import TokenizerError
 from lamina.files import jsonfile
+from lamina.files.atomic import finish
 from lamina.files.paths import inside, present
 from lamina.files.shown import shown
 
@@ -155,6 +156,7 @@ class TokenizerFolder:
                 pass
         except OSError as error:
             raise TokenizerError(f"Cannot open {shown(str(self.path))}: {error.strerror or error}.") from error
+        finish(self.path, TokenizerError)
 
     def find(self, *names: str) -> Path | None:
         """The first of these files that is there; a link out of the folder, or what is no file, is refused."""
