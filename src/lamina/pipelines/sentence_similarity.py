@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -32,6 +32,8 @@ class SentenceSimilarityPipeline(Pipeline[SentenceSimilaritySettings]):
     Vectors are made as the model's folder says (`modules.json`), or by the mean over its tokens; `pooling` says
     otherwise. A sentence too long is cut off. `embed` gives the vectors themselves.
     """
+
+    steps: ClassVar[bool] = False
 
     def defaults(self) -> SentenceSimilaritySettings:
         """Mean pooling."""
@@ -94,7 +96,7 @@ class SentenceSimilarityPipeline(Pipeline[SentenceSimilaritySettings]):
         """The vector of each row: [hidden]."""
         return [settings.pooling(states).cpu() for states in batch.own(output[0].float())]
 
-    def postprocess(
+    def answer(
         self, item: list[str], rows: list[Row], found: list[Tensor], settings: SentenceSimilaritySettings
     ) -> list[float]:
         """Cosines of the first vector with all others."""

@@ -120,7 +120,7 @@ class Staged:
         """The answer to each input, from what was found for the rows."""
         kept = iter(found)
         return [
-            self.pipe.postprocess(item, group, [next(kept) for _ in group], prepared.settings)
+            self.pipe.answer(item, group, [next(kept) for _ in group], prepared.settings)
             for item, group in zip(prepared.items, prepared.groups, strict=True)
         ]
 
