@@ -63,6 +63,7 @@ USUAL_TASKS: Mapping[str, str] = {  # by what a model was made for
     "seq2seq-lm": "text2text-generation",
     "body": "feature-extraction",
     "pooled-body": "feature-extraction",
+    "encoder-body": "feature-extraction",
 }
 
 

@@ -27,7 +27,7 @@ from .written import Written
 # Settings that decide what is kept of a model's output; all others are read before or after it.
 SELECTED_BY: Mapping[type, tuple[str, ...]] = {
     FillMaskPipeline: ("top_k", "targets"),
-    SentenceSimilarityPipeline: ("pooling",),
+    SentenceSimilarityPipeline: ("sentence",),
 }
 
 

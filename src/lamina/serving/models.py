@@ -153,8 +153,8 @@ class Served:
         if task not in self.tasks:
             raise NotFound(f"the model {self.id} does {', '.join(self.tasks)}, not {task[:100]!r}")
         options: dict[str, Any] = {}
-        if task == "sentence-similarity" and isinstance(self.pipeline, SentenceSimilarityPipeline):
-            options["pooling"] = self.pipeline.settings.pooling
+        if task == "sentence-similarity" and self._sentence is not None:
+            options["sentence"] = self._sentence
         return TASKS[task].pipeline(self.pipeline.model, self.tokenizer, task=task, **options)
 
     async def run(self, function: Callable[..., Result], *args: Any) -> Result:
