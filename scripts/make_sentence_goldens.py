@@ -49,7 +49,12 @@ def main() -> None:
                 vectors = torch.from_numpy(model.encode(TEXTS, **call))
                 similar = model.similarity(vectors[:1], vectors[1:])[0]
                 rows.append(
-                    {"folder": name, "call": call, "vectors": short(vectors.tolist()), "similar": short(similar.tolist())}
+                    {
+                        "folder": name,
+                        "call": call,
+                        "vectors": short(vectors.tolist()),
+                        "similar": short(similar.tolist()),
+                    }
                 )
         for number, name in enumerate(PAIR_FOLDERS):
             written = write_pair_folder(name, Path(work) / f"pair{number}", body)

@@ -87,7 +87,9 @@ FOLDERS: dict[str, Folder] = {
     "cut by the tokenizer": Folder(tokenizer={"model_max_length": 9}),
     "cut by an argument": Folder(reading={"max_seq_length": 30, "tokenizer_args": {"model_max_length": 7}}),
     "older layout": Folder((MEAN, NORMALIZE), reading={"max_seq_length": 7}, place="0_Transformer"),
-    "older file": Folder(reading={"max_seq_length": 7}, body="roberta-body", reading_file="sentence_roberta_config.json"),
+    "older file": Folder(
+        reading={"max_seq_length": 7}, body="roberta-body", reading_file="sentence_roberta_config.json"
+    ),
     "saved now": Folder((MEAN, dense(WIDTH, 8), NORMALIZE), reading=SAVED_NOW, types=NEW),
     "prompts": Folder(comparing=PROMPTS, calls=ASKED),
     "default prompt": Folder(comparing={**PROMPTS, "default_prompt_name": "query"}, calls=ASKED),
@@ -110,7 +112,9 @@ def write_sentence_folder(name: str, target: Path, body: Callable[[str], Path]) 
     said = FOLDERS[name]
     home = target / said.place
     shutil.copytree(body(said.body), home)
-    _says(home / "tokenizer_config.json", {**json.loads((home / "tokenizer_config.json").read_text()), **said.tokenizer})
+    _says(
+        home / "tokenizer_config.json", {**json.loads((home / "tokenizer_config.json").read_text()), **said.tokenizer}
+    )
     if said.reading:
         _says(home / said.reading_file, said.reading)
     if said.comparing:

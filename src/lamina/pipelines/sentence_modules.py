@@ -158,6 +158,11 @@ class SentenceModel:
         return values[: self.dimensions]
 
     @property
+    def pooling(self) -> tuple[str, ...]:
+        """The modes that make a vector of token states."""
+        return next(step.modes for step in self.steps if isinstance(step, Pooling))
+
+    @property
     def counts_prompt(self) -> bool:
         """Whether the tokens of a prompt count like all others."""
         return all(step.include_prompt for step in self.steps if isinstance(step, Pooling))
@@ -303,7 +308,8 @@ def _kind(module: Mapping[str, Any], path: Path) -> str:
     kind = name.rsplit(".", 1)[-1]
     if not name.startswith("sentence_transformers.") or kind not in ("Transformer", *READERS):
         raise PipelineError(
-            f"{path} asks for a module {shown(name)}; known of sentence_transformers are Transformer, {', '.join(READERS)}"
+            f"{path} asks for a module {shown(name)}; known of sentence_transformers are "
+            f"Transformer, {', '.join(READERS)}"
         )
     return kind
 
