@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import LaminaError, ServingError
 from ..files.hub import resolve
+from ..inference.quantize import settle_precision
 from ..pipelines import pipeline
 from ..pipelines.catalog import ALIASES, TASKS, find_task
 from ..pipelines.defaults import EMBEDDED
@@ -240,4 +241,8 @@ def _id_of(source: str) -> str:
 
 
 def _loader(place: str, settings: ServeSettings) -> Callable[[], Any]:
-    return lambda: pipeline(settings.task, model=place, device=settings.device, precision=settings.precision)
+    def load() -> Any:
+        precision = settings.precision and settle_precision(settings.precision, shared=True)
+        return pipeline(settings.task, model=place, device=settings.device, precision=precision)
+
+    return load
