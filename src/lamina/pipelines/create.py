@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..auto import find
-from ..auto.options import WHERE
+from ..checkpoint.keywords import WHERE
 from ..errors import PipelineError
 from ..files.hub import resolve
 from ..tokenizers.tokenizer import Tokenizer
