@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -18,7 +19,6 @@ from ..inference.batching import run_by_length
 from ..inference.budget import token_budget
 from .base import Pipeline
 from .generation_options import LENGTHS, Options, model_options, overridden, said_later, sorted_options
-from .limits import longest_row
 from .rows import Batch, Row, pad_rows
 from .written import Over, Written, split_rows
 
@@ -46,6 +46,7 @@ Settings = TypeVar("Settings", bound=GeneratingSettings)
 class GeneratingPipeline(Pipeline[Settings], Generic[Settings]):
     """A pipeline around `model.generate`."""
 
+    steps: ClassVar[bool] = False
     usual: ClassVar[Mapping[str, Any]] = {}  # options of generation that are this task's own defaults
 
     def task_params(self, settings: Settings) -> Options:
@@ -71,7 +72,7 @@ class GeneratingPipeline(Pipeline[Settings], Generic[Settings]):
             raise PipelineError(f"{self.task}: generation_config is a {type(base).__name__}; pass a GenerationConfig")
         if options.pop("assistant_tokenizer", None) is not None:
             raise PipelineError(f"{self.task}: an assistant must share the model's vocabulary; leave its tokenizer out")
-        given, arguments = sorted_options(self.task, options)
+        given, arguments = sorted_options(self.task, options, self._own_options())
         assistant = arguments.get("assistant_model")
         if isinstance(assistant, str):
             loaded = find(self.loader).from_pretrained(assistant).to(self.model.device, self.model.dtype)
@@ -84,6 +85,13 @@ class GeneratingPipeline(Pipeline[Settings], Generic[Settings]):
             base=base,
             config=overridden(self._base_config(replace(settings, base=base)), given),
         )
+
+    def _own_options(self) -> list[str]:
+        """The options that `settle` knows by name, those of the classes above included."""
+        found = [
+            name for kind in type(self).__mro__ if "settle" in vars(kind) for name in signature(kind.settle).parameters
+        ]
+        return [name for name in found if name not in ("self", "args", "options", "generation")]
 
     def _base_config(self, settings: Settings) -> GenerationConfig:
         """The options under the caller's."""
@@ -115,20 +123,6 @@ class GeneratingPipeline(Pipeline[Settings], Generic[Settings]):
     @abstractmethod
     def room(self, row: Row, settings: Settings) -> dict[str, Any]:
         """Options of generation for all rows of this row's company."""
-
-    def _check_lengths(self, groups: list[list[Row]], names: list[str]) -> None:
-        limit = longest_row(self.model)
-        for group, name in zip(groups, names, strict=True):
-            for row in group:
-                if len(row) == 0:
-                    raise PipelineError(f"{name}{self.task}: the text has no tokens")
-                if limit is not None and len(row) > limit:
-                    raise PipelineError(
-                        f"{name}{self.task}: the text has {len(row)} tokens and the model reads {limit} at most; "
-                        + self.advice
-                    )
-
-    advice: ClassVar[str] = "pass truncation=True to cut it off"
 
     def _alone(self, settings: Settings) -> bool:
         """Whether a row must be written by itself, since something asked for looks at batches as a whole."""
