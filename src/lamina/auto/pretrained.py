@@ -15,8 +15,10 @@ from ..checkpoint.files import open_weights, save_weights, weight_patterns
 from ..errors import ConfigError, GenerationError, InputError
 from ..families import Family, Task
 from ..files.hub import resolve
+from ..files.paths import present
+from ..files.shown import shown
 from ..generation.config import FILE_NAME as GENERATION_FILE
-from ..generation.config import GenerationConfig
+from ..generation.config import GenerationConfig, kept_in_model_config
 from ..inference.linears import FrozenLinear
 from ..inference.quantize import Freezer, freeze, settle_precision
 from ..inference.storing import stored_tensors
@@ -48,7 +50,7 @@ class PreTrainedModel(Model):
         super().__init__(self.family.model_spec(values, self.task), self.task.kind, config)
         self.name_or_path = ""
         self.precision: str | None = None
-        self._generation_config: GenerationConfig | None = None
+        self._generation_config = GenerationConfig.from_model_config(values) if self.can_generate() else None
         if not self._on_meta():
             self.initialize()
 
@@ -72,6 +74,7 @@ class PreTrainedModel(Model):
         is as for `quantize`; each layer is swapped as soon as it is read, so that its float32 weights are never all
         in memory. A folder saved by a quantized model comes back as it was unless `precision="fp32"` is asked for.
         """
+        given_options = options.pop("generation_config", None)
         where, loading, overrides = split_options(options)
         folder = resolve(name_or_path, weight_patterns(loading.variant, loading.use_safetensors), **where)
         if config is None:
@@ -106,8 +109,8 @@ class PreTrainedModel(Model):
         if str(report):
             logger.warning("%s from %s: %s", cls.__name__, name_or_path, report)
         model.name_or_path = str(name_or_path)
-        if (folder / GENERATION_FILE).is_file():
-            model.generation_config = GenerationConfig.from_pretrained(folder)
+        if model.can_generate():
+            model._read_generation_config(folder, given_options, overrides)
         model.eval()
         return (model, report.as_dict()) if loading.output_loading_info else model
 
@@ -163,6 +166,8 @@ class PreTrainedModel(Model):
         """Write config.json and the weights under the reference's names; either all is written or nothing changes."""
         if not is_main_process:
             return
+        if self.can_generate():
+            self._move_options()
         self.config.architectures = [self.task.architecture]
         dtype = str(self.dtype).removeprefix("torch.")
         self.config.update({"dtype": dtype})
@@ -183,14 +188,51 @@ class PreTrainedModel(Model):
 
     @property
     def generation_config(self) -> GenerationConfig:
-        """How this model writes unless told otherwise: generation_config.json, or what older files keep in config."""
-        if self._generation_config is None:
-            self._generation_config = GenerationConfig.from_model_config(self.config)
-        return self._generation_config
+        """How this model writes unless told otherwise: generation_config.json, or what older files keep in config.
+
+        Options set on the model's config count where these were made of that config, and not changed since.
+        """
+        held = self._generation_config
+        if held is None:
+            held = self._generation_config = GenerationConfig.from_model_config(self.config.values())
+        elif held.follows_model_config and self._kept_in_config():
+            made = GenerationConfig.from_model_config(self.config.values())
+            if made != held:
+                logger.warning(
+                    "%s: options of generation are set in the model's config, %s; they go before generation_config. "
+                    "Set them on model.generation_config instead",
+                    type(self).__name__,
+                    shown(self._kept_in_config()),
+                )
+                held = self._generation_config = made
+        return held
 
     @generation_config.setter
     def generation_config(self, config: GenerationConfig) -> None:
         self._generation_config = config
+
+    def _kept_in_config(self) -> dict[str, Any]:
+        return kept_in_model_config(self.config.values(), self.family.defaults)
+
+    def _read_generation_config(self, folder: Path, given: GenerationConfig | None, overrides: dict[str, Any]) -> None:
+        """The caller's options, else those of generation_config.json under what the call of from_pretrained said."""
+        if given is not None:
+            if not isinstance(given, GenerationConfig):
+                raise GenerationError(f"generation_config must be a GenerationConfig, but is {shown(given)}")
+            self.generation_config = given.copy()
+        elif present(folder, GENERATION_FILE):
+            options = {name: value for name, value in overrides.items() if name in GenerationConfig.defaults()}
+            self.generation_config = GenerationConfig.from_pretrained(folder, **options)
+
+    def _move_options(self) -> None:
+        """Options of generation leave the model's config, which is not their place, for generation_config."""
+        moved = self._kept_in_config()
+        if not moved:
+            return
+        logger.warning("Moved from the model's config to its generation_config: %s", shown(moved))
+        self.generation_config.update(**moved)
+        for name in moved:
+            delattr(self.config, name)
 
     def generate(self, inputs: torch.Tensor | None = None, **options: Any) -> Any:
         """Write on from a prompt, or for a source; see generation/generate.py for the options."""
