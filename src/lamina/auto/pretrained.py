@@ -51,6 +51,7 @@ class PreTrainedModel(Model):
         self.name_or_path = ""
         self.precision: str | None = None
         self._generation_config = GenerationConfig.from_model_config(values) if self.can_generate() else None
+        self._told = ""  # the last warning about options in the config
         if not self._on_meta():
             self.initialize()
 
@@ -190,22 +191,11 @@ class PreTrainedModel(Model):
     def generation_config(self) -> GenerationConfig:
         """How this model writes unless told otherwise: generation_config.json, or what older files keep in config.
 
-        Options set on the model's config count where these were made of that config, and not changed since.
+        `generate` looks for options in the model's config too, where these were made of it and not changed since.
         """
-        held = self._generation_config
-        if held is None:
-            held = self._generation_config = GenerationConfig.from_model_config(self.config.values())
-        elif held.follows_model_config and self._kept_in_config():
-            made = GenerationConfig.from_model_config(self.config.values())
-            if made != held:
-                logger.warning(
-                    "%s: options of generation are set in the model's config, %s; they go before generation_config. "
-                    "Set them on model.generation_config instead",
-                    type(self).__name__,
-                    shown(self._kept_in_config()),
-                )
-                held = self._generation_config = made
-        return held
+        if self._generation_config is None:
+            self._generation_config = GenerationConfig.from_model_config(self.config.values())
+        return self._generation_config
 
     @generation_config.setter
     def generation_config(self, config: GenerationConfig) -> None:
@@ -213,6 +203,21 @@ class PreTrainedModel(Model):
 
     def _kept_in_config(self) -> dict[str, Any]:
         return kept_in_model_config(self.config.values(), self.family.defaults)
+
+    def _look_into_config(self) -> None:
+        """Take options of generation that were set on the model's config, or say that they count for nothing."""
+        kept, held = self._kept_in_config(), self.generation_config
+        if not kept:
+            return
+        where = f"{type(self).__name__}: options of generation are set in the model's config, {shown(kept)}"
+        if held.follows_model_config:
+            made = GenerationConfig.from_model_config(self.config.values())
+            if made != held:
+                logger.warning("%s; they are used. Set them on model.generation_config instead", where)
+                self.generation_config = made
+        elif where != self._told and any(getattr(held, name) != value for name, value in kept.items()):
+            self._told = where
+            logger.warning("%s; model.generation_config says otherwise and goes before them", where)
 
     def _read_generation_config(self, folder: Path, given: GenerationConfig | None, overrides: dict[str, Any]) -> None:
         """The caller's options, else those of generation_config.json under what the call of from_pretrained said."""
@@ -241,6 +246,8 @@ class PreTrainedModel(Model):
                 f"a {type(self).__name__} has no language modeling head to write with: load the checkpoint with "
                 "AutoModelForCausalLM or AutoModelForSeq2SeqLM"
             )
+        if options.get("generation_config") is None:
+            self._look_into_config()
         from ..generation.generate import generate  # here, since most models that are loaded never write
 
         return generate(cast(Any, self), inputs, **options)
