@@ -16,6 +16,7 @@ from .families import write_checkpoint
 GOLDEN = Path(__file__).parent / "golden"
 CLASSES = {"bart": "BartForConditionalGeneration", "gpt2": "GPT2LMHeadModel", "t5": "T5ForConditionalGeneration"}
 PROMPTS = [[21, 50, 9], [66, 12, 40]]
+TYPES = [[7, 7, 12], [3, 40, 40]]
 PLAIN = {"eos_token_id": 33, "pad_token_id": 1, "decoder_start_token_id": 2, "forced_eos_token_id": None}
 MADE = {"_from_model_config": True}
 TASKS = {"summarization": {"num_beams": 4, "prefix": "summarize: ", "max_length": 7}}

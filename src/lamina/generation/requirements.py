@@ -32,7 +32,7 @@ def require_room(model: Decodes, config: GenerationConfig, prompt: Prompt) -> No
     source = each * (row + new * model.token_bytes)
     kept = (config.output_scores + bool(config.output_logits)) * config.return_dict_in_generate
     everything = prompt.size * each * (row + kept * new * vocabulary * BYTES_PER_SCORE // 2)
-    many = ("num_beams", "num_return_sequences", "top_k") if each > 1 else ()
+    many = ("num_beams", "num_return_sequences", *(["top_k"] if config.penalty_alpha else []))
     lower = [name for name in many if (getattr(config, name) or 1) > 1]
     lower.append("max_length" if config.max_new_tokens is None else "max_new_tokens")
     what = f"Writing {prompt.size * each:,} rows of up to {length:,} tokens"

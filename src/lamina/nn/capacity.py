@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import LaminaError
+from ..errors import InputError, LaminaError
 
 GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 UNKNOWN = 1 << 46  # no machine that this runs on has more
@@ -37,6 +37,14 @@ def require_memory(needed: int, device: torch.device, what: str, advice: str, er
         raise error(
             f"{what} would take {_size(needed)} of memory, and there are {_size(total_memory(device))}: {advice}"
         )
+
+
+def require_pairs(pairs: int, bytes_each: int, tokens: int, device: torch.device) -> None:
+    """Raise InputError where what is kept for every pair of tokens, as scores of distance are, exceeds the memory."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return
+    advice = "shorten the text, let the tokenizer do so with truncation=True, or read it in windows"
+    require_memory(pairs * bytes_each, device, f"Attention among {tokens:,} tokens", advice, InputError)
 
 
 def _size(count: int) -> str:
