@@ -6,6 +6,8 @@ Run with the interpreter of an environment that holds the reference; which file 
                                                              classic    4.40.2: contrastive, groups, constraints
                                                              families   all searches on tiny models of each family:
                                                                         4.57.6, 4.40.2 and 4.37.2, a file each
+                                                             settings   4.57.6: where options may stand
+                                                             types      4.57.6: prompts with token types
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from tests.generation import cases  # noqa: E402
 from tests.generation.families import ARCHITECTURES, STUBBORN, config, write_checkpoint  # noqa: E402
+from tests.generation.settings import CASES, CLASSES, PROMPTS, TYPES, rows, write_settings  # noqa: E402
 from tests.generation.standin import BOS, EOS, PAD, VOCAB, WIDTH, embed, head, source_state, states  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "generation" / "golden"
@@ -263,6 +266,42 @@ def one_by_one(model: Any, rows: list[list[int]], options: dict[str, Any]) -> di
     return {"sequences": [ids + [filler] * (longest - len(ids)) for ids in found]}
 
 
+def settings() -> dict[str, Any]:
+    return {f"{family}/{case}": _set_up(family, CASES[case]) for family, case in rows()}
+
+
+def _set_up(family: str, case: dict[str, Any]) -> dict[str, Any]:
+    """The options that count and the ids that come of them."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_settings(family, case, Path(folder))
+        model = getattr(transformers, CLASSES[family]).from_pretrained(folder, **case.get("load", {})).eval()
+        for name, value in case.get("changes", {}).items():
+            setattr(model.config, name, value)
+        for name, value in case.get("own", {}).items():
+            setattr(model.generation_config, name, value)
+        call = case.get("call", {})
+        options, _ = model._prepare_generation_config(None, None, **call)
+        shown = {k: v for k, v in options.to_diff_dict().items() if k[0] != "_" and k != "transformers_version"}
+        ids = torch.tensor(PROMPTS)
+        found = model.generate(ids, attention_mask=torch.ones_like(ids), **call)
+        model.save_pretrained(folder)
+        saved = json.loads((Path(folder) / "generation_config.json").read_text())
+    kept = {name: value for name, value in saved.items() if name != "transformers_version"}
+    return {"options": shown, "sequences": found.tolist(), "saved": kept}
+
+
+def types() -> dict[str, Any]:
+    """What models write on from prompts with token types."""
+    found = {}
+    for architecture in ("GPT2LMHeadModel", "OpenAIGPTLMHeadModel", "CTRLLMHeadModel"):
+        model, _ = _tiny(architecture)
+        common = {"max_new_tokens": 9, "pad_token_id": 0, "eos_token_id": None}
+        inputs = {"input_ids": torch.tensor(PROMPTS), "token_type_ids": torch.tensor(TYPES)}
+        found[architecture] = {str(n): model.generate(**inputs, **common, num_beams=n).tolist() for n in (1, 3)}
+    return found
+
+
 def write(name: str, found: dict[str, Any]) -> None:
     GOLDEN.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"transformers": transformers.__version__, **found}, indent=1)
@@ -278,5 +317,7 @@ def _joined(text: str) -> str:
 
 if __name__ == "__main__":
     for part in sys.argv[1:]:
-        found = {"searches": searches, "classic": classic, "families": families}[part]()
+        found = {"searches": searches, "classic": classic, "families": families, "settings": settings, "types": types}[
+            part
+        ]()
         write(part if part != "families" else f"families-{transformers.__version__}", found)

@@ -44,6 +44,18 @@ class RelativeBuckets:
 Positions = LearnedPositions | PaddingAwarePositions | SinusoidalPositions | None
 
 
+def room(kind: Positions) -> int | None:
+    """How many tokens there are positions for, in whatever way they are counted; None where there is no end."""
+    match kind:
+        case LearnedPositions(size, offset):
+            return size - offset
+        case PaddingAwarePositions(size, padding_id):
+            return size - padding_id - 1
+        case SinusoidalPositions(size):
+            return size
+    return None
+
+
 @dataclass(frozen=True)
 class EmbeddingSpec:
     """Token ids to vectors: tokens + positions + token types, norm, dropout, projection."""
@@ -55,6 +67,7 @@ class EmbeddingSpec:
     projected: bool = False  # the projection exists even where the widths agree (ALBERT)
     token_types: int = 0
     token_types_from_tokens: bool = False  # GPT-2 and CTRL read token types from the token table
+    token_types_written: bool = True  # those of a prompt count while it is written on from (CTRL: they do not)
     norm: bool = False
     eps: float = 1e-12
     scale: float = 1.0
@@ -166,6 +179,20 @@ class ModelSpec:
     init: NormalInit | FanInInit = NormalInit()
     shared_tokens: bool = True  # encoder and decoder read one token table
     shift: Shift | None = None
+
+    @property
+    def reading_room(self) -> int | None:
+        """Tokens of a text that the model reads at most; None where its positions have no end."""
+        return _stack_room(self.encoder or self.decoder)
+
+    @property
+    def writing_room(self) -> int | None:
+        """Tokens of a row that the model writes at most, its prompt included; None where positions have no end."""
+        return _stack_room(self.decoder or self.encoder)
+
+
+def _stack_room(stack: StackSpec | None) -> int | None:
+    return room(stack.embedding.positions) if stack else None
 
 
 @dataclass(frozen=True)

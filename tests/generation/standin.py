@@ -95,6 +95,8 @@ class Standin:
         self.config = SimpleNamespace(is_encoder_decoder=encoder, vocab_size=VOCAB)
         known = {"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS, "decoder_start_token_id": BOS}
         self.generation_config = GenerationConfig(**(known | options))
+        self.writing_room: int | None = None
+        self.writing_vocabulary, self.token_bytes = VOCAB, 8
         self.seed, self.noise = seed, noise
         self.steps, self.rows = 0, 0
 

@@ -88,7 +88,7 @@ def test_a_model_needs_something_to_begin_with() -> None:
 
 def test_a_prompt_longer_than_the_positions_is_said_before_any_step() -> None:
     model = Standin()
-    model.config.max_position_embeddings = 3
+    model.writing_room = 3
     with pytest.raises(GenerationError, match="positions for 3"):
         generate(model, IDS)
     assert model.steps == 0

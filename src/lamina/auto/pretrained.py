@@ -24,9 +24,10 @@ from ..checkpoint.storage import Weights
 from ..families import Family, Task
 from ..files.atomic import staged
 from ..files.hub import resolve
+from ..files.paths import present
 from ..files.shown import shown
 from ..generation.config import FILE_NAME as GENERATION_FILE
-from ..generation.config import GenerationConfig
+from ..generation.config import GenerationConfig, kept_in_model_config
 from ..inference.linears import FrozenLinear
 from ..inference.quantize import Freezer, freeze, settle_precision
 from ..inference.storing import stored_tensors
@@ -61,7 +62,8 @@ class PreTrainedModel(Model):
         self.name_or_path = ""
         self.precision: str | None = None
         self.untrained: tuple[str, ...] = ()
-        self._generation_config: GenerationConfig | None = None
+        self._generation_config = GenerationConfig.from_model_config(self.config.values()) if self.can_generate() else None
+        self._told = ""  # the last warning about options in the config
         if not self._on_meta():
             self.initialize()
             self._part()
@@ -121,10 +123,8 @@ class PreTrainedModel(Model):
         if str(report):
             logger.warning("%s from %s: %s", cls.__name__, name_or_path or "state_dict", report)
         model.name_or_path = str(name_or_path or "")
-        if loading.generation_config is not None:
-            model.generation_config = as_generation_config(loading.generation_config)
-        elif folder is not None and (folder / GENERATION_FILE).is_file():
-            model.generation_config = GenerationConfig.from_pretrained(folder)
+        if model.can_generate():
+            model._read_generation_config(folder, loading.generation_config, overrides)
         model.eval()
         if device is not None:
             model.to(device)
@@ -281,6 +281,8 @@ class PreTrainedModel(Model):
         """Write config.json and the weights under the reference's names; either all is written or nothing changes."""
         if not is_main_process:
             return
+        if self.can_generate():
+            self._move_options()
         self.config.architectures = [self.task.architecture]
         dtype = str(self.dtype).removeprefix("torch.")
         self.config.update({"dtype": dtype, **({UNTRAINED_KEY: list(self.untrained)} if self.untrained else {})})
@@ -304,14 +306,53 @@ class PreTrainedModel(Model):
 
     @property
     def generation_config(self) -> GenerationConfig:
-        """How this model writes unless told otherwise: generation_config.json, or what older files keep in config."""
+        """How this model writes unless told otherwise: generation_config.json, or what older files keep in config.
+
+        `generate` looks for options in the model's config too, where these were made of it and not changed since.
+        """
         if self._generation_config is None:
-            self._generation_config = GenerationConfig.from_model_config(self.config)
+            self._generation_config = GenerationConfig.from_model_config(self.config.values())
         return self._generation_config
 
     @generation_config.setter
     def generation_config(self, config: GenerationConfig) -> None:
         self._generation_config = config
+
+    def _kept_in_config(self) -> dict[str, Any]:
+        return kept_in_model_config(self.config.values(), self.family.defaults)
+
+    def _look_into_config(self) -> None:
+        """Take options of generation that were set on the model's config, or say that they count for nothing."""
+        kept, held = self._kept_in_config(), self.generation_config
+        if not kept:
+            return
+        where = f"{type(self).__name__}: options of generation are set in the model's config, {shown(kept)}"
+        if held.follows_model_config:
+            made = GenerationConfig.from_model_config(self.config.values())
+            if made != held:
+                logger.warning("%s; they are used. Set them on model.generation_config instead", where)
+                self.generation_config = made
+        elif where != self._told and any(getattr(held, name) != value for name, value in kept.items()):
+            self._told = where
+            logger.warning("%s; model.generation_config says otherwise and goes before them", where)
+
+    def _read_generation_config(self, folder: Path | None, given: Any, overrides: dict[str, Any]) -> None:
+        """The caller's options, else those of generation_config.json under what the call of from_pretrained said."""
+        if given is not None:
+            self.generation_config = as_generation_config(given)
+        elif folder is not None and present(folder, GENERATION_FILE):
+            options = {name: value for name, value in overrides.items() if name in GenerationConfig.defaults()}
+            self.generation_config = GenerationConfig.from_pretrained(folder, **options)
+
+    def _move_options(self) -> None:
+        """Options of generation leave the model's config, which is not their place, for generation_config."""
+        moved = self._kept_in_config()
+        if not moved:
+            return
+        logger.warning("Moved from the model's config to its generation_config: %s", shown(moved))
+        self.generation_config.update(**moved)
+        for name in moved:
+            delattr(self.config, name)
 
     def generate(self, inputs: torch.Tensor | None = None, **options: Any) -> Any:
         """Write on from a prompt, or for a source; see generation/generate.py for the options."""
@@ -320,6 +361,8 @@ class PreTrainedModel(Model):
                 f"a {type(self).__name__} has no language modeling head to write with: load the checkpoint with "
                 "AutoModelForCausalLM or AutoModelForSeq2SeqLM"
             )
+        if options.get("generation_config") is None:
+            self._look_into_config()
         from ..generation.generate import generate  # here, since most models that are loaded never write
 
         return generate(cast(Any, self), inputs, **options)

@@ -16,6 +16,7 @@ def spec(c: Config) -> ModelSpec:
         width,
         SinusoidalPositions(c["n_positions"], single_precision=True),
         token_types_from_tokens=True,
+        token_types_written=False,
         scale=width**0.5,
         scale_given=True,
         dropout=c["embd_pdrop"],

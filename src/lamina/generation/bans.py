@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import GenerationError
+from ..files.shown import shown
 
 AllowedTokens = Callable[[int, Tensor], Iterable[int]]  # (number of the source, ids of the row) -> ids that may follow
 
@@ -16,8 +17,8 @@ AllowedTokens = Callable[[int, Tensor], Iterable[int]]  # (number of the source,
 class SequenceBias:
     """Adds a bias to the last token of a word whenever the tokens before it stand in the row."""
 
-    def __init__(self, biases: Mapping[tuple[int, ...], float], option: str = "sequence_bias"):
-        self.biases, self.option = biases, option
+    def __init__(self, biases: Mapping[tuple[int, ...], float]):
+        self.biases = biases
         self.single: Tensor | None = None
         self.words: list[tuple[Tensor, int, float]] = []
 
@@ -33,11 +34,7 @@ class SequenceBias:
         return scores
 
     def _prepare(self, scores: Tensor) -> Tensor:
-        vocab = scores.shape[1]
-        outside = sorted({token for word in self.biases for token in word if token >= vocab})
-        if outside:
-            raise GenerationError(f"{self.option} names tokens {outside} outside the vocabulary of {vocab}.")
-        single = torch.zeros(vocab, device=scores.device)
+        single = torch.zeros(scores.shape[1], device=scores.device)
         for word, bias in self.biases.items():
             if len(word) == 1:
                 single[word[0]] = bias
@@ -47,22 +44,15 @@ class SequenceBias:
 
 
 def sequence_bias(option: Any) -> SequenceBias:
-    """From what users write: {(id, ...): bias} or, as in JSON, [[[id, ...], bias], ...]."""
-    pairs = list(option.items()) if isinstance(option, Mapping) else option
-    wrong = f"sequence_bias must be {{(id, ...): bias}} or [[[id, ...], bias], ...], but is {option!r}."
-    try:
-        biases = {tuple(int(token) for token in word): float(bias) for word, bias in pairs}
-    except (TypeError, ValueError):
-        raise GenerationError(wrong) from None
-    if not biases or any(not word or min(word) < 0 for word in biases):
-        raise GenerationError(wrong)
-    return SequenceBias(biases)
+    """From what users write, checked: {(id, ...): bias} or, as in JSON, [[[id, ...], bias], ...]."""
+    pairs = option.items() if isinstance(option, Mapping) else option
+    return SequenceBias({tuple(word): float(bias) for word, bias in pairs})
 
 
 def bad_words(words: Sequence[Sequence[int]], eos: Sequence[int]) -> SequenceBias | None:
     """Bans whole words; a word that is nothing but an end-of-sequence token stays allowed, or rows would never end."""
     banned = {tuple(word): -torch.inf for word in words if not (len(word) == 1 and word[0] in eos)}
-    return SequenceBias(banned, "bad_words_ids") if banned else None
+    return SequenceBias(banned) if banned else None
 
 
 class SuppressTokens:
@@ -74,22 +64,21 @@ class SuppressTokens:
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Ban them."""
         if self.tokens and (self.only_at is None or input_ids.shape[1] == self.only_at):
-            scores[:, _inside(self.tokens, scores, "suppress_tokens")] = -torch.inf
+            scores[:, self.tokens] = -torch.inf
         return scores
 
 
 class ForceToken:
     """Leaves nothing but these tokens to choose where the row is `at` tokens long."""
 
-    def __init__(self, tokens: Iterable[int], at: int, option: str):
-        self.tokens, self.at, self.option = list(tokens), at, option
+    def __init__(self, tokens: Iterable[int], at: int):
+        self.tokens, self.at = list(tokens), at
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Force them."""
         if input_ids.shape[1] == self.at:
-            tokens = _inside(self.tokens, scores, self.option)
             scores.fill_(-torch.inf)
-            scores[:, tokens] = 0
+            scores[:, self.tokens] = 0
         return scores
 
 
@@ -110,13 +99,13 @@ class PrefixAllowedTokens:
                     f"prefix_allowed_tokens_fn allows no token after {ids.tolist()} of source {source}; "
                     "it must return at least one (the end-of-sequence token, where nothing may follow)."
                 )
-            mask[row, _inside(tokens, scores, "prefix_allowed_tokens_fn")] = 0
+            mask[row, _inside(tokens, scores.shape[1])] = 0
         return scores.add_(mask)
 
 
-def _inside(tokens: list[int], scores: Tensor, option: str) -> list[int]:
-    vocab = scores.shape[1]
+def _inside(tokens: list[int], vocab: int) -> list[int]:
     outside = [token for token in tokens if not 0 <= token < vocab]
     if outside:
-        raise GenerationError(f"{option} names tokens {outside} outside the vocabulary of {vocab}.")
+        named = f"prefix_allowed_tokens_fn names tokens {shown(outside)}"
+        raise GenerationError(f"{named} outside the vocabulary of {vocab}.")
     return tokens

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .choosing import best_tokens, log_normalizer, to_log_probabilities
 from .job import Job, Record, require_sound
+from .lengths import power
 from .outputs import GenerateOutput
 
 NEVER = -1.0e9  # score of what is not to be chosen; finite, so that a beam with nothing else goes on
@@ -158,7 +159,7 @@ class BeamSearch:
         if not bool(ended.any()):
             return
         now, config = self.now, self.job.config
-        scores = candidates.scores / ((self.length + 1 - self.prompt_length) ** config.length_penalty)
+        scores = candidates.scores / power(self.length + 1 - self.prompt_length, config.length_penalty)
         scores = scores + (~ended | self._settled()[:, None]) * NEVER
         now.done_scores, order = torch.cat([now.done_scores, scores], 1).topk(self.beams)
         now.done = _gather(torch.cat([now.done, self._sequences(candidates)], 1), order)
@@ -180,7 +181,7 @@ class BeamSearch:
         now, config = self.now, self.job.config
         hopeful = config.early_stopping == "never" and config.length_penalty > 0
         length = (self.job.max_length if hopeful else self.length) - self.prompt_length
-        best = now.running_scores[:, :1] / (length**config.length_penalty)
+        best = now.running_scores[:, :1] / power(length, config.length_penalty)
         worst = torch.where(now.filled, now.done_scores.amin(1, keepdim=True), NEVER)
         now.improvable = now.improvable & (best > worst).any(1)
 

@@ -4,20 +4,58 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from ..errors import ConfigError, GenerationError
 from ..files.atomic import finish, write_text
-from .validation import check
+from ..files.jsonfile import read_json_object
+from ..files.paths import inside
+from ..files.shown import shown
+from .validation import RULES, check, unknown_options
 from .watermark import WatermarkingConfig
 
 FILE_NAME = "generation_config.json"
 WRITTEN_BY = "4.57.6"  # the contract these files follow; readers decide by it how defaults are inherited
 MAX_FILE_BYTES = 16 * 2**20
 TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+MADE_OF_CONFIG = "_from_model_config"  # a file that says so gives way where the model's config is changed
+IN_MODEL_CONFIG = (  # options that a model's config may hold, and that `generate` looks for there
+    "max_length",
+    "min_length",
+    "do_sample",
+    "early_stopping",
+    "num_beams",
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p",
+    "repetition_penalty",
+    "length_penalty",
+    "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size",
+    "bad_words_ids",
+    "num_return_sequences",
+    "output_scores",
+    "return_dict_in_generate",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "remove_invalid_values",
+    "exponential_decay_length_penalty",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "num_beam_groups",
+    "diversity_penalty",
+)
+LONGEST_NUMBER = 9  # digits, of a version
+logger = logging.getLogger("lamina")
+
+
+def _allows_none(hint: str) -> bool:
+    return "None" in hint or hint == "Any"
 
 
 class GenerationConfig:
@@ -84,23 +122,41 @@ class GenerationConfig:
     assistant_early_exit: int | None = None
     transformers_version: str = WRITTEN_BY
 
+    _from_model_config = False
+    _origin: Any = None  # `set_options` as they were read or derived
+
     def __init__(self, **options: Any):
         """Set `options`, known or not; `GenerationError` where they cannot be."""
+        vars(self)[MADE_OF_CONFIG] = options.pop(MADE_OF_CONFIG, False) is True
         for name, value in options.items():
             self._assign(name, value)
         check(self)
 
     def _assign(self, name: str, value: Any) -> None:
+        if name not in RULES and (name.startswith("_") or hasattr(GenerationConfig, name)):
+            raise GenerationError(f"{shown(name)} cannot be an option of generation: it is the name of a method.")
+        if name in RULES and hasattr(value, "tolist"):
+            value = value.tolist()
         if name == "watermarking_config" and isinstance(value, Mapping):
             value = WatermarkingConfig.from_dict(value)
-        if callable(getattr(type(self), name, None)) or name.startswith("__"):
-            raise GenerationError(f"{name!r} cannot be an option of generation: it is the name of a method.")
-        setattr(self, name, value)
+        if value is None and name in NEVER_NONE:
+            vars(self).pop(name, None)  # a null stands for the default
+        else:
+            setattr(self, name, value)
+
+    def _unchanged(self) -> GenerationConfig:
+        self._origin = copy.deepcopy(self.set_options)
+        return self
+
+    @property
+    def follows_model_config(self) -> bool:
+        """Whether this was made of a model's config, by its file's word or here, and has not been changed since."""
+        return self._from_model_config and self._origin == self.set_options
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         """Every known option with its default."""
-        return {name: getattr(cls, name) for name in get_type_hints(cls)}
+        return {name: getattr(cls, name) for name in RULES}
 
     @property
     def set_options(self) -> dict[str, Any]:
@@ -157,15 +213,18 @@ class GenerationConfig:
     def to_diff_dict(self) -> dict[str, Any]:
         """The options that differ from the defaults."""
         defaults, version = self.defaults(), {"transformers_version": self.transformers_version}
+        made = {MADE_OF_CONFIG: True} if self._from_model_config else {}
         every = self.to_dict().items()
-        return {name: value for name, value in every if name not in defaults or value != defaults[name]} | version
+        return (
+            made | {name: value for name, value in every if name not in defaults or value != defaults[name]} | version
+        )
 
     def to_json_string(self, use_diff: bool = True) -> str:
         """JSON, of the options that differ from the defaults unless told otherwise."""
         options = self.to_diff_dict() if use_diff else self.to_dict()
         try:
-            return json.dumps(options, indent=2, sort_keys=True, default=_json) + "\n"
-        except TypeError as error:
+            return json.dumps(options, indent=2, sort_keys=True, default=_json, allow_nan=False) + "\n"
+        except (TypeError, ValueError) as error:
             raise GenerationError(f"These options cannot be written as JSON: {error}.") from None
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], config_file_name: str = FILE_NAME) -> None:
@@ -178,27 +237,23 @@ class GenerationConfig:
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **options: Any) -> GenerationConfig:
         """The options of one JSON file, under `options`."""
-        path = Path(path)
+        found = read_json_object(Path(path), MAX_FILE_BYTES)
         try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes: no file of generation options.")
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{path} is not valid JSON: {error}.") from None
-        if not isinstance(found, dict):
-            raise ConfigError(f"{path} holds a {type(found).__name__}; generation options are a JSON object.")
-        try:
-            return cls.from_dict(found, **options)
+            config = cls.from_dict(found, **options)
         except GenerationError as error:
             raise GenerationError(f"{path}: {error}") from None
+        unknown = unknown_options(config)
+        if unknown:
+            logger.warning("%s: not options of generation, kept without effect: %s", path, ", ".join(unknown))
+        return config._unchanged()
 
     @classmethod
     def from_dict(cls, config_dict: Mapping[str, Any], **options: Any) -> GenerationConfig:
         """The options of a mapping, under `options`."""
-        public = {name: value for name, value in config_dict.items() if not name.startswith("_")}
-        return cls(**(public | options))
+        kept = {
+            name: value for name, value in config_dict.items() if not name.startswith("_") or name == MADE_OF_CONFIG
+        }
+        return cls(**(kept | options))
 
     @classmethod
     def from_pretrained(
@@ -213,7 +268,7 @@ class GenerationConfig:
         if resolve is not None and not folder.is_dir():
             return cls.from_file(resolve(str(pretrained_model_name), config_file_name), **options)
         finish(folder, ConfigError)
-        return cls.from_file(folder / config_file_name, **options)
+        return cls.from_file(inside(folder, config_file_name, ConfigError), **options)
 
     @classmethod
     def from_model_config(cls, model_config: Any) -> GenerationConfig:
@@ -221,11 +276,16 @@ class GenerationConfig:
         config = model_config if isinstance(model_config, Mapping) else model_config.to_dict()
         known = cls.defaults().keys() - {"transformers_version"}
         options = {name: value for name, value in config.items() if name in known and value is not None}
+        if config.get("is_encoder_decoder"):  # what only a decoder's key says holds too
+            decoder = {name: config[f"decoder_{name}"] for name in known if config.get(f"decoder_{name}") is not None}
+            options |= {
+                name: decoder[name] for name in decoder if options.get(name, getattr(cls, name)) == getattr(cls, name)
+            }
         if config.get("force_bos_token_to_be_generated") and "forced_bos_token_id" not in options:
             options["forced_bos_token_id"] = config.get("bos_token_id")
         if any(options.get(name) for name in ("output_scores", "output_attentions", "output_hidden_states")):
             options.setdefault("return_dict_in_generate", True)
-        return cls(**options)
+        return cls(**options, **{MADE_OF_CONFIG: True})._unchanged()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, GenerationConfig):
@@ -239,8 +299,17 @@ class GenerationConfig:
         return f"{type(self).__name__} {self.to_json_string()}"
 
 
+NEVER_NONE = frozenset(name for name, hint in GenerationConfig.__annotations__.items() if not _allows_none(hint))
+
+
+def kept_in_model_config(values: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that a model's config holds in `values`, where they differ from what is `usual` for its family."""
+    found = {name: values[name] for name in IN_MODEL_CONFIG if values.get(name) is not None}
+    return {name: value for name, value in found.items() if value != usual.get(name, getattr(GenerationConfig, name))}
+
+
 def _version(text: str) -> tuple[int, ...]:
-    numbers = [part for part in str(text).split(".")[:2] if part.isdigit()]
+    numbers = [part for part in str(text).split(".")[:2] if part.isdecimal() and len(part) < LONGEST_NUMBER]
     return tuple(map(int, numbers))
 
 
@@ -249,4 +318,4 @@ def _json(value: Any) -> Any:
         return value.to_dict()
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} {value!r}")
+    raise TypeError(shown(value))

@@ -15,8 +15,9 @@ from .beams import NEVER
 from .choosing import best_tokens, to_log_probabilities
 from .constraints import Progress, constraints_of
 from .hypotheses import Hypotheses, best_of, laid_out
-from .job import Job, Record
+from .job import Job, Record, require_sound
 from .outputs import GenerateOutput
+from .requirements import require_words
 
 BANK = 100  # a step towards a constraint outweighs any difference in log-probability
 
@@ -35,6 +36,8 @@ class ConstrainedSearch:
     def __init__(self, job: Job):
         self.job, self.record = job, Record(job.config)
         self.constraints = constraints_of(job.config.constraints, job.config.force_words_ids)
+        words = [word for constraint in self.constraints for word in constraint.words]
+        require_words("force_words_ids", words, job.model.writing_vocabulary)
         self.beams = job.config.num_beams
         self.candidates = max(2, 1 + len(job.eos)) * self.beams
         self.length = job.prompt.length
@@ -73,6 +76,7 @@ class ConstrainedSearch:
         """How every beam of every source goes on; `ids`, `scores` and `origins` follow."""
         self.record.before(logits)
         logs = to_log_probabilities(logits)
+        require_sound(logs[:, 0])
         if len(self.job.processors):
             ids = torch.tensor(self.ids, device=logits.device).flatten(0, 1)
             logs = self.job.processors(ids, logs, self.job.sources(self.beams), self.beams)

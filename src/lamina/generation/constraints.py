@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import GenerationError
+from ..files.shown import shown
 
 Trie = dict[int, Any]
 
@@ -25,7 +26,7 @@ class Constraint:
             for token in word:
                 node = node.setdefault(token, {})
         if _leaves(self.trie) != len(self.words):
-            raise GenerationError(f"force_words_ids: of the alternatives {self.words}, one begins another.")
+            raise GenerationError(f"force_words_ids: of the alternatives {shown(self.words)}, one begins another.")
         self.length = max(map(len, self.words))
 
 
@@ -131,18 +132,7 @@ def constraints_of(constraints: Sequence[Any] | None, force_words_ids: Sequence[
         alternatives = (
             word if isinstance(word, (list, tuple)) and word and isinstance(word[0], (list, tuple)) else [word]
         )
-        if not all(_is_word(one) for one in alternatives):
-            raise GenerationError(
-                "force_words_ids must be a list of words [id, ...], or of alternatives [[id, ...], ...], with ids of "
-                f"at least 0, but holds {word!r}."
-            )
         found.append(Constraint(alternatives))
     if not found:
         raise GenerationError("force_words_ids and constraints are empty: name at least one word, or leave them out.")
     return found
-
-
-def _is_word(word: Any) -> bool:
-    if not isinstance(word, (list, tuple)) or not word:
-        return False
-    return all(isinstance(token, int) and not isinstance(token, bool) and token >= 0 for token in word)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..errors import GenerationError
+from ..files.shown import shown
 from .choosing import best_token
-from .job import Job
+from .job import Job, require_sound
 from .protocol import Decodes, State
 
 Written = list[list[int]]  # ids of each row, its padding left out
@@ -109,8 +110,8 @@ class Assistant:
         return Draft(drafts, distributions if self.job.config.do_sample else None)
 
     def _room(self, written: Written) -> int:
-        positions = getattr(self.model.config, "max_position_embeddings", None)
-        return max(0, int(positions) - max(map(len, written))) if positions else self.job.max_length
+        room = self.model.writing_room
+        return self.job.max_length if room is None else max(0, room - max(map(len, written)))
 
     def _advance(self, feed: Written) -> Tensor:
         longest = max(map(len, feed))
@@ -123,6 +124,7 @@ class Assistant:
             rows = torch.tensor([ids], device=logits.device)
             logits = self.processors(rows, logits, self.sources[row : row + 1])
         distribution = logits.softmax(-1)
+        require_sound(distribution[:, 0])
         if self.job.config.do_sample:
             return int(torch.multinomial(distribution, 1)), distribution[0]
         return int(best_token(logits)[1]), distribution[0]
@@ -148,5 +150,5 @@ def _require_same_kind(model: Decodes, assistant: Decodes) -> None:
         ours, theirs = getattr(model.config, name, None), getattr(assistant.config, name, None)
         if (ours or False) != (theirs or False):
             raise GenerationError(
-                f"assistant_model must have the model's {what}: {name} is {theirs!r} there, {ours!r} here."
+                f"assistant_model must have the model's {what}: {name} is {shown(theirs)} there, {shown(ours)} here."
             )

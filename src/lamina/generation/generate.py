@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import GenerationError
+from ..files.shown import shown
 from .assisted import assisted_search
 from .bans import AllowedTokens
 from .beams import BeamSearch
@@ -25,14 +26,14 @@ from .logits import Processor
 from .outputs import GenerateOutput
 from .processing import build_processors
 from .protocol import Decodable, Decodes
+from .requirements import require_room, require_tokens
 from .search import search
 from .stopping import Criterion, MaxTime, Stopping, StopStrings
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_LENGTH = 20
-MODEL_INPUTS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask")
-UNREAD_INPUTS = ("token_type_ids",)  # tokenizers of decoders return them, the reference drops them here too
+MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "decoder_input_ids", "decoder_attention_mask")
 EXTRAS = ("tokenizer", "negative_prompt_ids", "negative_prompt_attention_mask", "use_model_defaults")
 UNSUPPORTED = {
     "encoder_outputs": "pass input_ids; the encoder runs once by itself",
@@ -40,6 +41,8 @@ UNSUPPORTED = {
     "past_key_values": "pass the whole input_ids, or keep a state of model.start() yourself",
     "custom_generate": "code is never loaded from a checkpoint; use model.start() and model.step()",
     "assistant_tokenizer": "the assistant must share the model's vocabulary",
+    "cache_implementation": "there is one kind of cache, which grows by itself; leave it out",
+    "dola_layers": "leave it out; it would change what is written",
 }
 
 
@@ -125,6 +128,7 @@ def _planned(
     call = _sort_options(model, inputs, generation_config, options)
     prompt = prepare(model, call.config, call.inputs)
     _settle_lengths(model, call, prompt)
+    require_room(model, call.config, prompt)
     run = _mode(call.config, assistant_model, streamer)
     job = _job(model, call, prompt, streamer)
     job.processors = build_processors(job, call.extras, prefix_allowed_tokens_fn, logits_processor or ())
@@ -142,18 +146,18 @@ def _sort_options(
     else:
         config = given.with_defaults_of(model.generation_config, extras["use_model_defaults"])
     rest = config.update(**options)
-    named = frozenset(options.keys() - rest.keys())
+    named = frozenset(name for name, value in options.items() if name not in rest and value is not None)
     passed = {name: rest.pop(name, None) for name in MODEL_INPUTS}
-    for name in [*UNREAD_INPUTS, "synced_gpus", "trust_remote_code"]:
+    for name in ("synced_gpus", "trust_remote_code"):
         rest.pop(name, None)
     rest = {name: value for name, value in rest.items() if value is not None}
     for name in rest:
         if name in UNSUPPORTED:
             raise GenerationError(f"{name} is not an argument of generate() here: {UNSUPPORTED[name]}.")
         known = [*GenerationConfig.defaults(), *MODEL_INPUTS, *EXTRAS]
-        near = difflib.get_close_matches(name, known, 1)
+        near = difflib.get_close_matches(name[:60], known, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise GenerationError(f"generate() has no argument {name!r}.{hint}")
+        raise GenerationError(f"generate() has no argument {shown(name)}.{hint}")
     if inputs is not None:
         if passed["input_ids"] is not None:
             raise GenerationError("Both inputs and input_ids were passed; they are the same thing, pass one.")
@@ -164,7 +168,7 @@ def _sort_options(
 def _settle_lengths(model: Decodes, call: _Call, prompt: Prompt) -> None:
     """Resolve max_length and min_length, which count the prompt. `max_new_tokens` goes before `max_length`."""
     config, named = call.config, call.named
-    room = _positions(model)
+    room = model.writing_room
     if room is not None and prompt.tokens.shape[1] >= room:
         raise GenerationError(
             f"The prompt has {prompt.tokens.shape[1]} tokens, but the model has positions for {room} in all, "
@@ -190,16 +194,27 @@ def _settle_lengths(model: Decodes, call: _Call, prompt: Prompt) -> None:
                 f"longest ({config.max_length})."
             )
         logger.debug("min_length (%s) exceeds max_length (%s)", config.min_length, config.max_length)
-    padding = prompt.length - prompt.tokens.shape[1]
-    if room is not None and config.max_length - padding > room:
-        logger.info("Sequences end at the model's %s positions instead of %s tokens", room, config.max_length - padding)
-        config.max_length = room + padding
+    if room is not None and config.max_length - _padding(prompt) > room:
+        _end_at(room, call, prompt)
 
 
-def _positions(model: Decodes) -> int | None:
-    """How many tokens the decoder has positions for; None where they do not end."""
-    room = getattr(model.config, "max_position_embeddings", None)
-    return int(room) if room else None
+def _end_at(room: int, call: _Call, prompt: Prompt) -> None:
+    """Let sequences end where the model's positions do, which is told to whoever asked for more."""
+    config, named, padding = call.config, call.named, _padding(prompt)
+    if config.min_length - padding > room and named & {"min_length", "min_new_tokens"}:
+        raise GenerationError(
+            f"The shortest sequence allowed has {config.min_length - padding} tokens, prompt and answer together, but "
+            f"the model has positions for {room}; lower min_length or min_new_tokens."
+        )
+    level = logging.WARNING if named & {"max_length", "max_new_tokens"} else logging.INFO
+    told = "Sequences end at %s tokens, prompt and answer together, instead of %s: the model has no more positions"
+    logger.log(level, told, room, config.max_length - padding)
+    config.max_length = room + padding
+
+
+def _padding(prompt: Prompt) -> int:
+    """Columns of the prompt that no row has a token in."""
+    return prompt.length - prompt.tokens.shape[1]
 
 
 Run = Callable[[Job], "Tensor | GenerateOutput"]
@@ -249,6 +264,7 @@ def _job(model: Decodes, call: _Call, prompt: Prompt, streamer: Streamer | None)
         raise GenerationError(
             "generate() returns no attentions or hidden states; call the model on the finished sequences for them."
         )
+    require_tokens(config, model.writing_vocabulary)
     eos = eos_tokens(config)
     stopping = Stopping(config.max_length, eos, device)
     if config.max_time is not None:
@@ -256,7 +272,8 @@ def _job(model: Decodes, call: _Call, prompt: Prompt, streamer: Streamer | None)
     if config.stop_strings:
         _add_stop_strings(stopping, config.stop_strings, call.extras["tokenizer"], streamer)
     pad = config.pad_token_id if config.pad_token_id is not None else next(iter(eos), None)
-    return Job(model, config, prompt, stopping, config.max_length, eos, pad, streamer)
+    readable = None if pad is None or 0 <= pad < model.writing_vocabulary else model.writing_vocabulary
+    return Job(model, config, prompt, stopping, config.max_length, eos, pad, streamer, readable)
 
 
 def _add_stop_strings(

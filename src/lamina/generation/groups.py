@@ -8,7 +8,7 @@ from torch import Tensor
 from .beams import NEVER
 from .choosing import best_tokens, to_log_probabilities
 from .hypotheses import Hypotheses, best_of, laid_out
-from .job import Job, Record
+from .job import Job, Record, require_sound
 from .logits import Processors
 from .outputs import GenerateOutput
 from .penalties import HammingDiversity
@@ -52,7 +52,9 @@ class GroupSearch:
     def _step(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """The next token of every beam and the beam it continues, [sources, beams] each."""
         self.record.before(logits)
-        logs = to_log_probabilities(logits).view(len(self.ids), self.beams, -1)
+        logs = to_log_probabilities(logits)
+        require_sound(logs[:, 0])
+        logs = logs.view(len(self.ids), self.beams, -1)
         tokens = torch.zeros(len(self.ids), self.beams, dtype=torch.long, device=logits.device)
         parents = torch.zeros_like(tokens)
         for group in range(self.groups):

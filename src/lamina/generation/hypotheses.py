@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .job import Job
+from .lengths import power
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Hypotheses:
 
     def add(self, ids: list[int], log_probability: float, origins: list[int], generated: int) -> None:
         """Keep a sequence of `generated` new tokens if it is among the best."""
-        score = log_probability / generated**self.job.config.length_penalty
+        score = log_probability / power(generated, self.job.config.length_penalty)
         if len(self.kept) < self.count or score > self.worst:
             self.kept.append(Hypothesis(score, ids, origins))
             if len(self.kept) > self.count:
@@ -49,7 +50,7 @@ class Hypotheses:
             return
         if config.early_stopping == "never" and config.length_penalty > 0:
             generated = self.job.max_length - self.job.prompt.length
-        attainable = best_log_probability / generated**config.length_penalty
+        attainable = best_log_probability / power(generated, config.length_penalty)
         self.complete = config.early_stopping is True or self.worst >= attainable
 
 

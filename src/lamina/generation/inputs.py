@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import GenerationError
+from ..files.shown import shown
 from .config import GenerationConfig
 from .protocol import Decodes, State
 
@@ -19,6 +22,7 @@ class Prompt:
 
     `input_ids` [rows, tokens] is what the caller sees and processors judge, padding included. `tokens` and `lengths`
     are the same rows without their padding. `source_ids` is what was read: the encoder's input, or the prompt itself.
+    `types` are the token types of `tokens`, where the caller gave any.
     """
 
     input_ids: Tensor
@@ -26,6 +30,7 @@ class Prompt:
     lengths: Tensor | None
     source_ids: Tensor
     source_mask: Tensor
+    types: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -39,7 +44,10 @@ class Prompt:
 
     def start(self, model: Decodes, max_length: int) -> State:
         """A state for these sources that has consumed nothing yet."""
-        return model.start({"input_ids": self.source_ids, "attention_mask": self.source_mask}, max_length)
+        batch = {"input_ids": self.source_ids, "attention_mask": self.source_mask}
+        if self.types is not None:
+            batch["token_type_ids"] = self.types
+        return model.start(batch, max_length)
 
 
 def right_aligned(ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -56,7 +64,7 @@ def right_aligned(ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | No
 
 
 def prepare(model: Decodes, config: GenerationConfig, given: dict[str, Any]) -> Prompt:
-    """The prompt made of `given`: input_ids, attention_mask, decoder_input_ids, decoder_attention_mask."""
+    """The prompt made of `given`: input_ids, attention_mask, token_type_ids and the decoder's own."""
     encoder_decoder = bool(getattr(model.config, "is_encoder_decoder", False))
     ids = _ids(given.get("input_ids"), "input_ids", model.device)
     if ids is None:
@@ -68,7 +76,7 @@ def prepare(model: Decodes, config: GenerationConfig, given: dict[str, Any]) -> 
         if given.get("decoder_input_ids") is not None:
             raise GenerationError("decoder_input_ids belongs to models with an encoder; pass the prompt as input_ids.")
         tokens, lengths = right_aligned(ids, mask)
-        return Prompt(ids, tokens, lengths, ids, mask)
+        return Prompt(ids, tokens, lengths, ids, mask, _types(given.get("token_type_ids"), ids, mask))
     right_aligned(ids, mask)
     decoder_ids, decoder_mask = _decoder_prompt(config, given, ids)
     tokens, lengths = right_aligned(decoder_ids, decoder_mask)
@@ -80,8 +88,10 @@ def _ids(value: Any, name: str, device: torch.device) -> Tensor | None:
         return None
     try:
         ids = torch.as_tensor(value, device=device)
-    except (TypeError, ValueError) as error:
-        raise GenerationError(f"{name} must be a [rows, tokens] tensor of ids; rows of one length: {error}.") from None
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise GenerationError(
+            f"{name} must be a [rows, tokens] tensor of ids, rows of one length, but is {shown(value)}."
+        ) from None
     if ids.ndim != 2 or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
         raise GenerationError(
             f"{name} must be whole numbers of shape [rows, tokens], but is {ids.dtype} {[*ids.shape]}."
@@ -93,10 +103,26 @@ def _ids(value: Any, name: str, device: torch.device) -> Tensor | None:
     return ids.long()
 
 
+def _types(value: Any, ids: Tensor, mask: Tensor) -> Tensor | None:
+    """Token types without padding, each row's last one going on to the right."""
+    types = _ids(value, "token_type_ids", ids.device)
+    if types is None:
+        return None
+    if types.shape != ids.shape:
+        raise GenerationError(f"token_type_ids has shape {[*types.shape]}, but input_ids has {[*ids.shape]}.")
+    types, lengths = right_aligned(types, mask)
+    if lengths is None:
+        return types
+    return types.gather(1, torch.minimum(torch.arange(types.shape[1], device=ids.device), lengths[:, None] - 1))
+
+
 def _mask(value: Any, ids: Tensor, name: str) -> Tensor | None:
     if value is None:
         return None
-    mask = torch.as_tensor(value, device=ids.device)
+    try:
+        mask = torch.as_tensor(value, device=ids.device)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise GenerationError(f"{name} must be a [rows, tokens] tensor, but is {shown(value)}.") from None
     if mask.shape != ids.shape:
         raise GenerationError(f"{name} has shape {[*mask.shape]}, but the ids it belongs to have {[*ids.shape]}.")
     return mask
@@ -118,10 +144,14 @@ def _guessed_mask(ids: Tensor, config: GenerationConfig) -> Tensor:
 
 def eos_tokens(config: GenerationConfig) -> tuple[int, ...]:
     """The tokens that end a sequence, none or several."""
-    eos = config.eos_token_id
-    if eos is None:
+    return several(config.eos_token_id)
+
+
+def several(tokens: int | Iterable[int] | None) -> tuple[int, ...]:
+    """An option that may be one token or several, as several."""
+    if tokens is None:
         return ()
-    return (eos,) if isinstance(eos, int) else tuple(int(token) for token in eos)
+    return (int(tokens),) if isinstance(tokens, int | Integral) else tuple(map(int, tokens))
 
 
 def _decoder_prompt(config: GenerationConfig, given: dict[str, Any], source: Tensor) -> tuple[Tensor, Tensor | None]:

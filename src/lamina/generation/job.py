@@ -76,6 +76,7 @@ class Job:
     eos: tuple[int, ...]
     pad: int | None
     streamer: Streamer | None = None
+    readable: int | None = None  # the vocabulary, where finished rows are filled with what is no token of it
     processors: Processors = field(default_factory=Processors)
 
     def begin(self, copies: int = 1) -> tuple[State, Tensor]:
@@ -94,6 +95,8 @@ class Job:
 
     def step(self, tokens: Tensor, state: State) -> Tensor:
         """Append one token to every row and score what follows: [rows, vocab]."""
+        if self.readable is not None:
+            tokens = tokens.clamp(0, self.readable - 1)
         return self.model.step(tokens[:, None], state).logits.float()
 
     def buffer(self, copies: int = 1, filler: int | None = None) -> Tensor:

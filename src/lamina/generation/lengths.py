@@ -7,10 +7,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .rules import LARGEST
+
 
 def possible(eos: Sequence[int], scores: Tensor) -> list[int]:
     """The ends that a model of this vocabulary can write: defaults may name one that it has not got."""
-    return [token for token in eos if token < scores.shape[1]]
+    return [token for token in eos if 0 <= token < scores.shape[1]]
+
+
+def power(base: float, exponent: float) -> float:
+    """A power within what float32 holds, neither 0 nor infinite: scores are divided by it."""
+    try:
+        found = float(base**exponent)
+    except OverflowError:
+        return LARGEST
+    return min(max(found, 1 / LARGEST), LARGEST) if base > 0 else found
 
 
 class MinLength:
@@ -41,6 +52,6 @@ class ExponentialDecay:
         if beyond > 0:
             eos = possible(self.eos, scores)
             ends = scores[:, eos]
-            raised = ends + ends.abs() * (self.factor**beyond - 1)
+            raised = ends + ends.abs() * (power(self.factor, beyond) - 1)
             scores[:, eos] = torch.where(ends > -torch.inf, raised, ends)
         return scores

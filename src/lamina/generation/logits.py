@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import GenerationError
+from ..files.shown import shown
 
 Kind = TypeVar("Kind")
 Processor = Callable[[Tensor, Tensor], Tensor]  # (input_ids [rows, tokens], scores [rows, vocab]) -> scores
@@ -58,7 +59,7 @@ class Processors:
         """Append those of the user."""
         for processor in processors:
             if not callable(processor):
-                raise GenerationError(f"A logits processor must be callable, but {processor!r} is not.")
+                raise GenerationError(f"A logits processor must be callable, but {shown(processor)} is not.")
             name = getattr(processor, "__name__", type(processor).__name__)
             self._entries.append(_Entry(name, processor, own=False))
 

@@ -8,6 +8,7 @@ from typing import Any
 from .bans import AllowedTokens, ForceToken, PrefixAllowedTokens, SuppressTokens, bad_words, sequence_bias
 from .config import GenerationConfig
 from .guidance import Guidance
+from .inputs import several
 from .job import Job
 from .lengths import ExponentialDecay, MinLength
 from .logits import Processor, Processors, RemoveInvalidValues, Renormalize
@@ -73,11 +74,9 @@ def _add_length_rules(processors: Processors, job: Job) -> None:
 def _add_forced(processors: Processors, job: Job) -> None:
     config, begin = job.config, job.prompt.length
     if config.forced_bos_token_id is not None:
-        processors.add(ForceToken([config.forced_bos_token_id], 1, "forced_bos_token_id"))
+        processors.add(ForceToken([config.forced_bos_token_id], 1))
     if config.forced_eos_token_id is not None:
-        tokens = config.forced_eos_token_id
-        ends = [tokens] if isinstance(tokens, int) else list(tokens)
-        processors.add(ForceToken(ends, job.max_length - 1, "forced_eos_token_id"))
+        processors.add(ForceToken(several(config.forced_eos_token_id), job.max_length - 1))
     if config.remove_invalid_values:
         processors.add(RemoveInvalidValues(), mends=True)
     if config.exponential_decay_length_penalty is not None and job.eos:

@@ -52,6 +52,18 @@ class Decodes(Protocol):
     def device(self) -> torch.device:
         """Where its weights lie."""
 
+    @property
+    def writing_room(self) -> int | None:
+        """Tokens of a row at most, its prompt included; None where positions have no end."""
+
+    @property
+    def writing_vocabulary(self) -> int:
+        """How many tokens there are to choose from."""
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes that a state keeps for each token of a row."""
+
     def start(self, batch: dict[str, Tensor], max_length: int) -> State:
         """Room for one row per source, `max_length` tokens each; an encoder reads the sources here, once.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import GenerationError
+from ..files.shown import shown
 from .logits import FollowsRows
 from .protocol import Decodable
 
@@ -33,7 +34,7 @@ class Stopping:
         """Append those of the caller."""
         for criterion in criteria:
             if not callable(criterion):
-                raise GenerationError(f"A stopping criterion must be callable, but {criterion!r} is not.")
+                raise GenerationError(f"A stopping criterion must be callable, but {shown(criterion)} is not.")
             self._custom.append(criterion)
 
     @property
@@ -72,8 +73,8 @@ def _verdict(criterion: Criterion, input_ids: Tensor, scores: Scores) -> Tensor:
     answer = torch.as_tensor(criterion(input_ids, scores), device=input_ids.device).bool()
     if answer.ndim and answer.shape != (len(input_ids),):
         raise GenerationError(
-            f"The stopping criterion {criterion!r} must answer with one bool, or with one per row of {len(input_ids)}, "
-            f"but answered with shape {[*answer.shape]}."
+            f"The stopping criterion {shown(criterion)} must answer with one bool, or with one per row of "
+            f"{len(input_ids)}, but answered with shape {[*answer.shape]}."
         )
     return answer.expand(len(input_ids))
 

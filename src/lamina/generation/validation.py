@@ -2,93 +2,105 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
-from collections.abc import Callable, Iterable
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import GenerationError
+from ..files.shown import shown
+from .rules import (
+    BIASES,
+    COUNT,
+    FORCED,
+    LIST,
+    NUMBER,
+    ONE_OR_MORE,
+    PAIR,
+    POSITIVE,
+    SECONDS,
+    SHARE,
+    SIZE,
+    SOME,
+    SPECIAL,
+    SPECIALS,
+    STOPS,
+    TEXT,
+    TOKEN,
+    TOKEN_IDS,
+    TRUTH,
+    WORDS,
+    ZERO_OR_MORE,
+    Rule,
+    one_of,
+)
 
 if TYPE_CHECKING:
     from .config import GenerationConfig
 
 logger = logging.getLogger(__name__)
 
-Rule = tuple[str, Callable[[Any], bool]]
+LONGEST_NAME, FEW = 60, 5  # of names of options in messages
 
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _ids(value: Any) -> bool:
-    if not isinstance(value, Iterable) or isinstance(value, (str, bytes)):
-        return False
-    return all(_whole(item) and item >= 0 for item in value)
-
-
-def _words(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(_ids(word) and len(word) > 0 for word in value)
-
-
-COUNT: Rule = ("a whole number of at least 1", lambda value: _whole(value) and value >= 1)
-SIZE: Rule = ("a whole number of at least 0", lambda value: _whole(value) and value >= 0)
-POSITIVE: Rule = ("a number above 0", lambda value: _number(value) and value > 0)
-ZERO_OR_MORE: Rule = ("a number of at least 0", lambda value: _number(value) and value >= 0)
-SHARE: Rule = ("a number from 0 to 1", lambda value: _number(value) and 0 <= value <= 1)
-TRUTH: Rule = ("True or False", lambda value: isinstance(value, bool))
-TOKEN_IDS: Rule = ("a list of token ids", lambda value: _ids(value))
-WORDS: Rule = ("a non-empty list of non-empty lists of token ids", _words)
-
-RULES: dict[str, Rule] = {
+RULES: dict[str, Rule] = {  # of every option; a test holds that none is left out
     "max_length": COUNT,
     "max_new_tokens": COUNT,
     "min_length": SIZE,
     "min_new_tokens": SIZE,
-    "early_stopping": ('True, False or "never"', lambda value: isinstance(value, bool) or value == "never"),
-    "max_time": POSITIVE,
+    "early_stopping": one_of(True, False, "never"),
+    "max_time": SECONDS,
+    "stop_strings": STOPS,
     "do_sample": TRUTH,
     "num_beams": COUNT,
-    "num_beam_groups": COUNT,
-    "num_return_sequences": COUNT,
+    "use_cache": TRUTH,
     "temperature": ZERO_OR_MORE,
     "top_k": SIZE,
     "top_p": SHARE,
     "min_p": SHARE,
-    "typical_p": ("a number above 0, up to 1", lambda value: _number(value) and 0 < value <= 1),
+    "typical_p": SOME,
     "epsilon_cutoff": SHARE,
     "eta_cutoff": SHARE,
     "repetition_penalty": POSITIVE,
     "encoder_repetition_penalty": POSITIVE,
-    "length_penalty": ("a number", _number),
-    "diversity_penalty": ZERO_OR_MORE,
-    "penalty_alpha": SHARE,
+    "length_penalty": NUMBER,
     "no_repeat_ngram_size": SIZE,
     "encoder_no_repeat_ngram_size": SIZE,
     "bad_words_ids": WORDS,
+    "force_words_ids": FORCED,
+    "constraints": LIST,
+    "renormalize_logits": TRUTH,
+    "forced_bos_token_id": TOKEN,
+    "forced_eos_token_id": ONE_OR_MORE,
+    "remove_invalid_values": TRUTH,
+    "exponential_decay_length_penalty": PAIR,
     "suppress_tokens": TOKEN_IDS,
     "begin_suppress_tokens": TOKEN_IDS,
-    "exponential_decay_length_penalty": (
-        "a pair (start, factor)",
-        lambda value: isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_number, value)),
-    ),
+    "sequence_bias": BIASES,
+    "token_healing": TRUTH,
     "guidance_scale": POSITIVE,
-    "num_assistant_tokens": COUNT,
-    "num_assistant_tokens_schedule": (
-        '"constant", "heuristic" or "heuristic_transient"',
-        lambda value: value in ("constant", "heuristic", "heuristic_transient"),
+    "watermarking_config": (
+        "a WatermarkingConfig or a mapping of its fields",
+        lambda value: hasattr(value, "processor"),
     ),
+    "num_return_sequences": COUNT,
+    "output_attentions": TRUTH,
+    "output_hidden_states": TRUTH,
+    "output_scores": TRUTH,
+    "output_logits": TRUTH,
+    "return_dict_in_generate": TRUTH,
+    "pad_token_id": SPECIAL,
+    "bos_token_id": SPECIAL,
+    "eos_token_id": SPECIALS,
+    "decoder_start_token_id": ONE_OR_MORE,
+    "num_beam_groups": COUNT,
+    "diversity_penalty": ZERO_OR_MORE,
+    "penalty_alpha": SHARE,
+    "num_assistant_tokens": COUNT,
+    "num_assistant_tokens_schedule": one_of("constant", "heuristic", "heuristic_transient"),
     "assistant_confidence_threshold": SHARE,
     "prompt_lookup_num_tokens": COUNT,
     "max_matching_ngram_size": COUNT,
-    "stop_strings": (
-        "a non-empty string or a list of them",
-        lambda value: bool(value) and all(isinstance(item, str) and item for item in value),
-    ),
+    "assistant_early_exit": COUNT,
+    "transformers_version": TEXT,
 }
 
 ARGUMENTS = (
@@ -101,6 +113,19 @@ ARGUMENTS = (
     "negative_prompt_attention_mask",
     "use_model_defaults",
 )
+# Options of the reference that change nothing of what is written, as far as they are not refused below.
+WITHOUT_EFFECT = (
+    "cache_implementation",
+    "cache_config",
+    "return_legacy_cache",
+    "prefill_chunk_size",
+    "is_assistant",
+    "assistant_lookbehind",
+    "target_lookbehind",
+    "compile_config",
+    "disable_compile",
+    "low_memory",
+)
 
 
 def check(config: GenerationConfig) -> None:
@@ -111,10 +136,19 @@ def check(config: GenerationConfig) -> None:
         if name in RULES and value is not None:
             wanted, holds = RULES[name]
             if not holds(value):
-                raise GenerationError(f"{name} must be {wanted}, but is {value!r}.")
+                raise GenerationError(f"{name} must be {wanted}, but is {shown(value)}.")
     _check_modes(config)
     _check_beams(config)
     _mention_ignored(config)
+
+
+def unknown_options(config: GenerationConfig) -> list[str]:
+    """What is set and no option here, nor one of the reference that changes nothing: shown, with the nearest option."""
+    found = [name for name in config.set_options if name not in RULES and name not in WITHOUT_EFFECT]
+    near = [difflib.get_close_matches(name[:LONGEST_NAME], RULES, 1, 0.8) for name in found[:FEW]]
+    hints = [f" (did you mean {names[0]}?)" if names else "" for names in near]
+    more = [f"{len(found) - FEW} more"] if len(found) > FEW else []
+    return [shown(name) + hint for name, hint in zip(found, hints, strict=False)] + more
 
 
 def _check_modes(config: GenerationConfig) -> None:
@@ -124,8 +158,10 @@ def _check_modes(config: GenerationConfig) -> None:
         raise GenerationError("token_healing is not supported; trim the prompt's last token instead.")
     if config.assistant_early_exit is not None:
         raise GenerationError("assistant_early_exit is not supported; pass a smaller assistant_model.")
-    if config.watermarking_config is not None and not hasattr(config.watermarking_config, "processor"):
-        raise GenerationError("watermarking_config must be a WatermarkingConfig or a mapping of its fields.")
+    if config.set_options.get("dola_layers") is not None:
+        raise GenerationError("dola_layers is not supported: it changes what is written; leave it out.")
+    if config.set_options.get("cache_implementation") == "quantized":
+        raise GenerationError("cache_implementation='quantized' is not supported: it changes what is written.")
 
 
 def _check_beams(config: GenerationConfig) -> None:

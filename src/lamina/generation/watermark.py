@@ -10,9 +10,20 @@ import torch
 from torch import Tensor
 
 from ..errors import GenerationError
+from ..files.shown import shown
+from .rules import COUNT, NUMBER, Rule, is_number, is_whole, one_of
 
 TABLE_SIZE = 1_000_003  # a prime, so that ids spread over the whole table
 CANDIDATES = 40  # of the best tokens, how many "selfhash" tries
+
+
+RULES: dict[str, Rule] = {
+    "greenlist_ratio": ("a number between 0 and 1", lambda value: is_number(value) and 0 < value < 1),
+    "bias": NUMBER,
+    "hashing_key": ("a whole number of at most 63 bits", lambda value: is_whole(value) and abs(value) < 2**63),
+    "seeding_scheme": one_of("lefthash", "selfhash"),
+    "context_width": COUNT,
+}
 
 
 @dataclass
@@ -26,19 +37,18 @@ class WatermarkingConfig:
     context_width: int = 1
 
     def __post_init__(self) -> None:
-        if self.seeding_scheme not in ("lefthash", "selfhash"):
-            raise GenerationError(f'seeding_scheme must be "lefthash" or "selfhash", but is {self.seeding_scheme!r}.')
-        if not 0 < self.greenlist_ratio < 1:
-            raise GenerationError(f"greenlist_ratio must lie between 0 and 1, but is {self.greenlist_ratio!r}.")
-        if self.context_width < 1:
-            raise GenerationError(f"context_width must be at least 1, but is {self.context_width!r}.")
+        for name, (wanted, holds) in RULES.items():
+            if not holds(getattr(self, name)):
+                raise GenerationError(
+                    f"watermarking_config: {name} must be {wanted}, but is {shown(getattr(self, name))}."
+                )
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> WatermarkingConfig:
         """From a mapping of these fields."""
-        unknown = options.keys() - {field.name for field in fields(cls)}
+        unknown = sorted(options.keys() - {field.name for field in fields(cls)})
         if unknown:
-            raise GenerationError(f"watermarking_config has unknown fields: {', '.join(sorted(unknown))}.")
+            raise GenerationError(f"watermarking_config has unknown fields: {shown(unknown)}.")
         return cls(**options)
 
     def to_dict(self) -> dict[str, Any]:

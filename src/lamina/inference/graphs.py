@@ -145,7 +145,7 @@ class GraphedSteps:
     ) -> StepOutput:
         """As Model.step."""
         single = ids.shape[1] == 1 and lengths is None and not every and not hidden
-        if not single or state.used == 0 or state.places is not None or state.width != 1:
+        if not single or state.used == 0 or state.places is not None or state.width != 1 or state.types is not None:
             return type(self.model).step(self.model, ids, state, lengths, every=every, hidden=hidden)
         stack = self.model.decoder or self.model.encoder
         assert stack is not None

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import InputError
+
 BUCKET = 64  # slots a buffer grows by at least
 SWEEP = 48  # steps between two looks for slots that no row sees
 
@@ -45,6 +47,7 @@ class DecodingState:
         self.memory: list[Pair] | None = None  # [groups, source, heads, head_dim] per layer
         self.source_visible: Tensor | None = None  # [groups, 1, 1, source]
         self.source_lengths: list[int] | None = None  # of each group, where known and padded on the right only
+        self.types: Tensor | None = None  # [rows, tokens]: token types from each row's start on, the last for all after
 
     @property
     def rows(self) -> int:
@@ -119,7 +122,13 @@ class DecodingState:
         if self.places is not None or width > 1:
             self.places = self.visible_places().index_select(0, rows)
         self.lengths = self.lengths.index_select(0, rows)
+        if self.types is not None:
+            self.types = self.types.index_select(0, rows)
         self.groups, self.width = len(kept), width
+
+    def types_at(self, steps: Tensor) -> Tensor | None:
+        """Token types of the rows' tokens at `steps` [rows, tokens], counted from zero; None where there are none."""
+        return None if self.types is None else self.types.gather(1, steps.clamp(max=self.types.shape[1] - 1))
 
     def _select_groups(self, index: Tensor) -> None:
         self.keys = [None if t is None else t.index_select(0, index) for t in self.keys]
@@ -164,6 +173,8 @@ class DecodingState:
 
     def join(self, other: DecodingState) -> None:
         """Take in another state's rows behind these; groups are dissolved where their widths differ."""
+        if self.types is not None or other.types is not None:
+            raise InputError("rows that were given token_type_ids cannot be joined by others")
         for state in (self, other):
             if self.width != other.width and state.width > 1:
                 state._dissolve()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..spec import EmbeddingSpec, LearnedPositions, PaddingAwarePositions, Positions, SinusoidalPositions
+from ..spec import EmbeddingSpec, LearnedPositions, PaddingAwarePositions, Positions, SinusoidalPositions, room
 from .dropout import Dropout
 
 
@@ -48,6 +48,11 @@ class Embeddings(nn.Module):
         self.norm = nn.LayerNorm(width, spec.eps) if spec.norm else None
         self.dropout = Dropout(spec.dropout)
         self.projection = nn.Linear(width, spec.hidden_size) if spec.projected else None
+
+    @property
+    def type_table(self) -> nn.Embedding | None:
+        """Where token types are looked up, be it among the tokens; None where none are read."""
+        return self.tokens if self.types is None and self.spec.token_types_from_tokens else self.types
 
     def forward(
         self, input_ids: Tensor | None, positions: Tensor, token_types: Tensor | None, inputs_embeds: Tensor | None
@@ -92,18 +97,6 @@ def table_rows(kind: Positions, steps: Tensor) -> Tensor:
         case PaddingAwarePositions(_, padding_id):
             return steps + padding_id + 1
     return steps
-
-
-def room(kind: Positions) -> int | None:
-    """How many tokens the table has positions for; None where there is no end."""
-    match kind:
-        case LearnedPositions(size, offset):
-            return size - offset
-        case PaddingAwarePositions(size, padding_id):
-            return size - padding_id - 1
-        case SinusoidalPositions(size):
-            return size
-    return None
 
 
 def check_room(kind: Positions, tokens: int) -> None:

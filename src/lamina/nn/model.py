@@ -136,6 +136,8 @@ class Model(nn.Module):
             lengths = None
         steps = state.lengths[:, None] + torch.arange(ids.shape[1], device=ids.device)
         check_room(stack.spec.embedding.positions, state.longest + ids.shape[1])
+        if state.used == 0:
+            check_inputs(stack.embeddings.tokens.num_embeddings, ids, None, None)
         bias = None
         if stack.relative is not None:
             plain = state.places is None and state.width == 1
@@ -144,12 +146,31 @@ class Model(nn.Module):
             bias = stack.relative(steps[:1] if plain else steps, (places[:1] if plain else places)[:, None])
         layout = DecodingLayout(state, ids.shape[1], bias)
         source = SourceLayout(state) if state.memory is not None else None
-        x = stack.embeddings(ids, table_rows(stack.spec.embedding.positions, steps), None, None)
+        x = stack.embeddings(ids, table_rows(stack.spec.embedding.positions, steps), state.types_at(steps), None)
         x = stack(x, layout, source, state.memory)
         state.advance(ids.shape[1], lengths)
         if not every:
             x = x[:, -1] if lengths is None else x[torch.arange(len(x), device=x.device), lengths - 1]
         return StepOutput(self.head(x), x if hidden else None)
+
+    @property
+    def writing_room(self) -> int | None:
+        """Tokens of a row that the model writes at most, its prompt included; None where positions have no end."""
+        return self.spec.writing_room
+
+    @property
+    def writing_vocabulary(self) -> int:
+        """How many tokens the head chooses from."""
+        return self.head.project.out_features if self.head is not None else 0
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of keys and values that each token of a row takes while the model writes."""
+        stack = self.spec.decoder or self.spec.encoder
+        assert stack is not None
+        block = stack.block
+        width = block.num_heads * (block.head_dim or block.hidden_size // block.num_heads)
+        return 2 * stack.num_layers * width * next(self.parameters()).element_size()
 
     def wants(self, name: str, asked: bool | None) -> bool:
         """An output switch of the call, or the config's where the call says nothing."""

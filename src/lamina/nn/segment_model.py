@@ -173,6 +173,8 @@ class SegmentModel(Model):
         assert self.softmax is not None
         if lengths is not None and bool((lengths == ids.shape[1]).all()):
             lengths = None
+        if state.cache.length == state.window:
+            check_inputs(self.body.embeddings.num_embeddings, ids, None, None)
         x = self.body.embeddings(ids)
         tokens, past = ids.shape[1], state.past
         layout = SegmentLayout(self.body, tokens, past, state.recall, state.distances(past + tokens, x.dtype))
@@ -181,6 +183,11 @@ class SegmentModel(Model):
         if not every:
             x = x[:, -1] if lengths is None else x[torch.arange(len(x), device=x.device), lengths - 1]
         return StepOutput(self.softmax(x), x if hidden else None)
+
+    @property
+    def writing_vocabulary(self) -> int:
+        """How many tokens the softmax chooses from."""
+        return self.softmax.spec.edges[-1] if self.softmax is not None else 0
 
     def initialize(self, only: set[str] | None = None) -> None:
         """Draw all parameters anew, or those named."""

@@ -16,6 +16,7 @@ from ..spec import BlockSpec, SegmentSpec
 from .adaptive import AdaptiveEmbedding
 from .attention import SelfAttention
 from .block import Block
+from .capacity import require_pairs
 from .dropout import Dropout
 from .layouts import DenseLayout, RecordingLayout
 
@@ -116,6 +117,9 @@ class SegmentLayout:
         recorded: bool = False,
     ):
         self.stack, self.recall, self.distances = stack, recall, distances
+        if tokens > 1:
+            heads = stack.attention(0).num_heads
+            require_pairs(tokens * (past + tokens), 2 * 4 * heads, past + tokens, stack.rates.device)
         self.visible = stack.visible(tokens, past)
         self.layout_type = RecordingLayout if recorded else DenseLayout
         self.maps: list[Tensor] = []  # [batch, heads, tokens, keys] per layer, where they are recorded

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from .cache import KeyValueCache
 from .decoding import DecodingState
 from .layouts import visibility
@@ -85,11 +86,23 @@ class SingleStackModel(Model):
 
     @torch.no_grad()
     def start(self, batch: dict[str, Any], max_length: int) -> DecodingState:
-        """Make room for one row of up to `max_length` tokens per row of `batch`; nothing is read yet."""
+        """Make room for one row of up to `max_length` tokens per row of `batch`; nothing is read yet.
+
+        `token_type_ids` [rows, tokens] say the types of a row's tokens from its first on, and the last that of all
+        that follow; models that read none pass over them.
+        """
         stack = self.decoder or self.encoder
         assert stack is not None
         given = batch["input_ids"]
         state = DecodingState(len(stack.layers), len(given), max_length, given.device)
+        types, table = batch.get("token_type_ids"), stack.embeddings.type_table
+        if types is not None and table is not None and stack.spec.embedding.token_types_written:
+            low, high = int(types.min()), int(types.max())
+            if low < 0 or high >= table.num_embeddings:
+                raise InputError(
+                    f"token_type_ids run from {low} to {high}, the model has types 0 to {table.num_embeddings - 1}"
+                )
+            state.types = types
         source = batch.get("encoder_hidden_states")
         if source is not None and stack.spec.cross:
             state.memory = stack.remember(source)

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from ..spec import BlockSpec, RelativeBuckets, StackSpec
 from .attention import Attend
 from .block import Block, norm
+from .capacity import require_pairs
 from .dropout import Dropout
 from .embeddings import Embeddings, table
 from .layouts import Layout
@@ -30,7 +31,11 @@ class RelativeBias(nn.Module):
         self.table = table(spec.buckets, num_heads)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Positions [..., queries] and [keys] to scores [..., heads, queries, keys]."""
+        """Positions [..., queries] and [keys] to scores [..., heads, queries, keys]; InputError where they are too many."""
+        if queries.shape[-1] > 1:
+            scores = self.table.embedding_dim * self.table.weight.element_size()
+            pairs = queries.numel() * keys.shape[-1]
+            require_pairs(pairs, 2 * scores + 2 * keys.element_size(), keys.shape[-1], queries.device)
         return self.table(self.bucket(keys - queries[..., None])).movedim(-1, -3)
 
     def bucket(self, ahead: Tensor) -> Tensor:

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..spec import LearnedPositions, ModelSpec, PaddingAwarePositions, SinusoidalPositions
+from ..spec import ModelSpec
 from ..tokenizers.tokenizer import Tokenizer
 
 UNLIMITED = 10**9  # tokenizers that know no limit of their own state numbers far past this
 
 
 def longest_row(model: Any) -> int | None:
-    """Tokens that the model's position table has rows for; None where it has no such table."""
+    """Tokens of a text that the model has positions for; None where these have no end."""
     spec = getattr(model, "spec", None)
-    if not isinstance(spec, ModelSpec):
-        return None
-    stack = spec.encoder or spec.decoder
-    match stack.embedding.positions if stack else None:
-        case LearnedPositions(size, offset):
-            return size - offset
-        case PaddingAwarePositions(size, padding_id):
-            return size - padding_id - 1
-        case SinusoidalPositions(size):
-            return size
-        case _:
-            return None
+    return spec.reading_room if isinstance(spec, ModelSpec) else None
 
 
 def truncation_length(tokenizer: Tokenizer, model: Any) -> int | None:
