@@ -58,6 +58,7 @@ def read_options(recipe: Recipe, stated: Options, overrides: Options) -> str:
     if from_slow:
         return "from_slow=True"
     if python:
+        overrides["use_fast"] = False  # the recipe may care
         return "use_fast=False"
     usual = {**recipe.options, **stated}
     for key in overrides.keys() & recipe.options.keys() - recipe.adjustable:

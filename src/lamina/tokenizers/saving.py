@@ -17,7 +17,7 @@ from lamina.tokenizers.vocabulary import ROLES
 if TYPE_CHECKING:
     from lamina.tokenizers.tokenizer import Tokenizer
 
-UNSAVED = {"name_or_path", "added_tokens_decoder"}
+UNSAVED = {"name_or_path", "added_tokens_decoder", "use_fast"}
 
 
 def save(tokenizer: Tokenizer, folder: Path, prefix: str) -> tuple[str, ...]:

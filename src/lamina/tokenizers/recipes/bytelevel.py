@@ -55,8 +55,9 @@ def begin_gpt2(assembly: Assembly, options: Options) -> None:
     """Put the beginning token before the text where `add_bos_token` is set; else nothing is put around it."""
     if options["add_bos_token"]:
         backend, bos = assembly.backend, str(options["bos_token"])
+        second = "$B:1" if options.get("use_fast", True) else f"{bos}:1 $B:1"  # the Python class begins both texts
         backend.post_processor = processors.TemplateProcessing(
-            single=f"{bos}:0 $A:0", pair=f"{bos}:0 $A:0 $B:1", special_tokens=[(bos, token_id(backend, bos))]
+            single=f"{bos}:0 $A:0", pair=f"{bos}:0 $A:0 {second}", special_tokens=[(bos, token_id(backend, bos))]
         )
 
 
