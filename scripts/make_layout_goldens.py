@@ -57,7 +57,8 @@ def check_saved(folder: Path) -> None:
 
 def main() -> None:
     if sys.argv[1:]:
-        return check_saved(Path(sys.argv[1]))
+        check_saved(Path(sys.argv[1]))
+        return
     assert all(refused(layout) for layout, _ in REFUSED.values())
     rows = {}
     for name, layout in LAYOUTS.items():
@@ -65,7 +66,9 @@ def main() -> None:
             rows[name] = record(layout)
         except Exception as error:
             print(name, type(error).__name__, str(error)[:300])
-    lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(r, ensure_ascii=False, separators=(',', ':'))}" for n, r in rows.items())
+    lines = ",\n".join(
+        f"{json.dumps(n)}: {json.dumps(r, ensure_ascii=False, separators=(',', ':'))}" for n, r in rows.items()
+    )
     GOLDENS.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
 
 

@@ -1,14 +1,14 @@
 """Folders as they are published: which class their files name, for which model, and which files are there.
 
-Read by test_layouts.py and by scripts/make_layout_goldens.py, so it imports neither library; their common Rust one makes
-the small tokenizer.json files.
+Read by test_layouts.py and by scripts/make_layout_goldens.py, so it imports neither library; the Rust one under both
+makes the small tokenizer.json files.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,13 @@ ROBERTA_JSON = {"tokenizer.json": "fixture:roberta_saved/tokenizer.json"}
 SPIECE = {"spiece.model": "fixture:t5/spiece.model"}
 BPE_JA = {"sentencepiece.bpe.model": "asset:sentencepiece_ja"}
 GPT2_FILES = {"vocab.json": "asset:gpt2_vocab/encoder.json", "merges.txt": "asset:gpt2_vocab/vocab.bpe"}
-KO_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"}
+KO_TOKENS = {
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+    "unk_token": "<unk>",
+    "pad_token": "<pad>",
+    "mask_token": "<mask>",
+}
 FAST = "PreTrainedTokenizerFast"
 LATER = {"<sep2>": 30522, "Deniz": 30523}
 
@@ -66,7 +72,9 @@ LAYOUTS: dict[str, Layout] = {
     "mbart50-by-config": Layout("mbart", files=BPE_JA, model={"tokenizer_class": "MBart50Tokenizer"}),
     "mbart50-over-config": Layout("mbart", "MBartTokenizer", BPE_JA, model={"tokenizer_class": "MBart50Tokenizer"}),
     "mbart": Layout("mbart", files=BPE_JA),
-    "mbart-nllb": Layout("mbart", "NllbTokenizer", made("nllb"), {"additional_special_tokens": ["eng_Latn", "kor_Hang"]}),
+    "mbart-nllb": Layout(
+        "mbart", "NllbTokenizer", made("nllb"), {"additional_special_tokens": ["eng_Latn", "kor_Hang"]}
+    ),
     # T5 and what stands in its place
     "t5-byt5": Layout("t5", "ByT5Tokenizer"),
     "t5-byt5-by-config": Layout("t5", model={"tokenizer_class": "ByT5Tokenizer"}),
@@ -136,7 +144,9 @@ LAYOUTS: dict[str, Layout] = {
         BERT_JSON,
         {"added_tokens_decoder": {"30522": {"content": "Deniz", "normalized": True, "special": False}}},
     ),
-    "bert-named-extra": Layout("bert", "BertTokenizer", BERT_FILES, {"extra_special_tokens": {"image_token": "<image>"}}),
+    "bert-named-extra": Layout(
+        "bert", "BertTokenizer", BERT_FILES, {"extra_special_tokens": {"image_token": "<image>"}}
+    ),
     "bert-cased-accents": Layout(
         "bert",
         "BertTokenizer",
@@ -155,7 +165,9 @@ LAYOUTS: dict[str, Layout] = {
     "albert-fast": Layout("albert", FAST, made("ko"), KO_TOKENS),
     # families to come, by their tokenizer.json
     "xlm-roberta": Layout("xlm-roberta", files=made("xlm-r")),
-    "camembert": Layout("camembert", "CamembertTokenizer", made("xlm-r"), {"additional_special_tokens": ["<s>NOTUSED"]}),
+    "camembert": Layout(
+        "camembert", "CamembertTokenizer", made("xlm-r"), {"additional_special_tokens": ["<s>NOTUSED"]}
+    ),
     "pegasus": Layout("pegasus", "PegasusTokenizer", made("pegasus")),
     "nllb": Layout(
         "m2m_100",
@@ -209,7 +221,9 @@ def json_tokenizer(kind: str) -> Tokenizer:
         return backend
     first, last, single, pair = UNIGRAMS[kind]
     tokens = [*first, "▁", *LETTERS, "▁the", "▁was", "Deniz", *last]
-    backend = Tokenizer(models.Unigram([(t, -2.0 if len(t) > 1 else -4.0) for t in tokens], first.index(unknown(first))))
+    backend = Tokenizer(
+        models.Unigram([(t, -2.0 if len(t) > 1 else -4.0) for t in tokens], first.index(unknown(first)))
+    )
     backend.normalizer = normalizers.Replace("``", '"')
     backend.pre_tokenizer = pre_tokenizers.Metaspace()
     backend.decoder = decoders.Metaspace()

@@ -76,5 +76,7 @@ def _as_mapping(config: Any) -> Mapping[str, Any] | None:
     """A model's config as a mapping."""
     found = config.to_dict() if hasattr(config, "to_dict") else config
     if found is not None and not isinstance(found, Mapping):
-        raise ConfigError(f"config={shown(config)} should be a model's config, such as AutoConfig.from_pretrained gives")
+        raise ConfigError(
+            f"config={shown(config)} should be a model's config, such as AutoConfig.from_pretrained gives"
+        )
     return found

@@ -47,7 +47,7 @@ def pipeline(
 
     `model` is a folder, a name on the Hub (the local cache is asked first) or a model; without it the task's usual one
     is taken. Without `task` the model's own is. `tokenizer` and `config` are found with the model unless given;
-    `options` are the task's, and every call may override them. There is one tokenizer: `use_fast` changes nothing.
+    `options` are the task's, and every call may override them. `use_fast` is AutoTokenizer's.
     `precision`, such as "int8", is what the model's linear layers are loaded to compute in: see `model.quantize`.
     """
     _check(task, model, tokenizer, trust_remote_code)
@@ -69,7 +69,7 @@ def pipeline(
             options["pooling"] = read_pooling(resolve(name, SENTENCE_FILES, **where))
     return made(
         model=model,
-        tokenizer=_load_tokenizer(tokenizer, name or config, where),
+        tokenizer=_load_tokenizer(tokenizer, name or config, {**where, "use_fast": use_fast}),
         task=task,
         framework=framework,
         device=_device(device, device_map),
@@ -117,7 +117,7 @@ def _load_tokenizer(given: Any, name: Any, where: Mapping[str, Any]) -> Tokenize
     if isinstance(source, tuple):
         source, options = source
     if isinstance(source, str | Path):
-        loaded: Tokenizer = find("AutoTokenizer").from_pretrained(source, **where, **options)
+        loaded: Tokenizer = find("AutoTokenizer").from_pretrained(source, **{**where, **options})
         return loaded
     if not isinstance(source, Tokenizer):
         found = "there is none" if given is None else f"this is a {type(given).__name__}"

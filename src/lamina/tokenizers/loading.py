@@ -53,7 +53,8 @@ def assemble(files: TokenizerFolder, name: str | None, overrides: Options) -> tu
     stored, data = read_stored(files, recipe, config)
     added = stored_tokens(files, config, data, {**stated, **overrides})
     options = merge_options(files, recipe, stated, data, added, overrides, None if named else stored)
-    reason = wishes or ("from_slow=True" if (slow := options.pop("from_slow", "")) is True else slow)
+    slow = options.pop("from_slow", "")
+    reason = wishes or ("from_slow=True" if slow is True else slow)
     if stored is not None and not reason:
         originals = [path for name in recipe.files if name.endswith((".model", ".spm")) and (path := files.find(name))]
         assembly = Assembly(stored, originals=originals)
@@ -138,11 +139,11 @@ def read_stated(files: TokenizerFolder, config: Options) -> Options:
     stated = {key: value for key, value in config.items() if key not in IGNORED}
     if "added_tokens_decoder" not in config:
         older = files.json_object(MAP)
-        both = [stated.get("additional_special_tokens"), older.get("additional_special_tokens")]
+        first, second = stated.get("additional_special_tokens"), older.get("additional_special_tokens")
         stated |= older
-        if all(isinstance(tokens, list) for tokens in both):
-            known = {text_of(token) for token in both[0]}
-            stated["additional_special_tokens"] = both[0] + [t for t in both[1] if text_of(t) not in known]
+        if isinstance(first, list) and isinstance(second, list):
+            known = {text_of(token) for token in first}
+            stated["additional_special_tokens"] = first + [token for token in second if text_of(token) not in known]
     template = files.find("chat_template.jinja")
     if template is not None:
         stated["chat_template"] = read_text(template)

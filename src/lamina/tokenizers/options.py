@@ -39,6 +39,8 @@ PYTHON_ONLY: dict[str, tuple[Any, ...]] = {
     "never_split": (None, [], ()),
     "sp_model_kwargs": (None, {}),
 }
+CALL = {"add_special_tokens", "is_split_into_words", "max_length", "pad_to_multiple_of", "padding", "return_tensors"}
+CALL |= {"stride", "truncation"}  # options of a call, which people write here too
 FILES = {"vocab_file", "merges_file", "tokenizer_file", "tokenizer_object", "gguf_file", "added_tokens_decoder"}
 
 
@@ -52,7 +54,7 @@ def read_options(recipe: Recipe, stated: Options, overrides: Options) -> str:
     python = not use_fast and recipe.class_name != "PreTrainedTokenizerFast"
     for key in overrides.keys() & FILES:
         raise TokenizerError(f"{key}={shown(overrides[key])}: pass the folder that holds the tokenizer's files.")
-    check_columns(overrides, "The caller")
+    check_columns(overrides, "Loading a tokenizer")
     check_python_only(recipe, stated, overrides, python or not recipe.reads_json)
     check_names(recipe, overrides)
     if from_slow:
@@ -82,12 +84,13 @@ def check_python_only(recipe: Recipe, stated: Options, overrides: Options, pytho
 def check_names(recipe: Recipe, overrides: Options) -> None:
     """Refuse slips of the pen; what this kind does not read is kept, as in the reference, with a word in the log."""
     read = COMMON | recipe.options.keys() | PYTHON_ONLY.keys()
-    known = read.union(*(other.options for other in RECIPES.values()))
+    known = read.union(CALL, *(other.options for other in RECIPES.values()))
     for key in sorted(overrides.keys() - read):
         nearest = difflib.get_close_matches(key, known, 1, 0.8) if key not in known else []
         if nearest:
             raise TokenizerError(f"There is no option {shown(key)}. Did you mean {nearest[0]}?")
-        logger.warning("%s has no effect on a %s.", key, recipe.class_name)
+        where = "belongs to the calls of a tokenizer and has no effect here" if key in CALL else "has no effect"
+        logger.warning("%s of a %s %s.", key, recipe.class_name, where)
 
 
 def check_columns(options: Mapping[str, Any], where: object) -> None:
@@ -96,4 +99,4 @@ def check_columns(options: Mapping[str, Any], where: object) -> None:
     if names is None:
         return
     if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
-        raise TokenizerError(f"{where}: model_input_names is {shown(names)}, not a list of names such as 'input_ids'.")
+        raise TokenizerError(f"{where}: model_input_names={shown(names)} is not a list of names such as 'input_ids'.")
