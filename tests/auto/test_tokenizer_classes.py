@@ -1,4 +1,4 @@
-"""Models read what the tokenizer of their folder returns, whatever family it comes from, and pipelines take the same one."""
+"""Models read what the tokenizer of their folder returns, whatever family it is of, and pipelines take the same one."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def assemble(files: TokenizerFolder, name: str | None, overrides: Options) -> tu
     if stored is not None and not reason:
         originals = [path for name in recipe.files if name.endswith((".model", ".spm")) and (path := files.find(name))]
         assembly = Assembly(stored, originals=originals)
-        set_prefix(stored, bool(options.get("add_prefix_space")))
+        set_prefix(stored, options.get("add_prefix_space") or False)
         if recipe.adjust is not None:
             recipe.adjust(stored, options)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -86,7 +85,9 @@ def check_names(recipe: Recipe, overrides: Options) -> None:
     read = COMMON | recipe.options.keys() | PYTHON_ONLY.keys()
     known = read.union(CALL, *(other.options for other in RECIPES.values()))
     for key in sorted(overrides.keys() - read):
-        nearest = difflib.get_close_matches(key, known, 1, 0.8) if key not in known else []
+        from difflib import get_close_matches  # here, because most calls have no such option
+
+        nearest = get_close_matches(key, known, 1, 0.8) if key not in known else []
         if nearest:
             raise TokenizerError(f"There is no option {shown(key)}. Did you mean {nearest[0]}?")
         where = "belongs to the calls of a tokenizer and has no effect here" if key in CALL else "has no effect"

@@ -11,6 +11,7 @@ from tokenizers import AddedToken
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
+from lamina.files.shown import shown
 from lamina.tokenizers.files import TokenizerFolder
 
 Options = dict[str, Any]
@@ -82,7 +83,7 @@ def list_sentinels(options: Options) -> None:
     """List `<extra_id_0>` and so on among the special tokens, unless the files already do."""
     count = options["extra_ids"]
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_SENTINELS:
-        raise TokenizerError(f"extra_ids={count!r} should be a number from 0 to {MAX_SENTINELS}.")
+        raise TokenizerError(f"extra_ids={shown(count)} should be a number from 0 to {MAX_SENTINELS}.")
     stated = [str(token) for token in options.get("additional_special_tokens") or []]
     sentinels = {token for token in stated if "<extra_id_" in token}
     if not sentinels:
