@@ -51,6 +51,7 @@ def test_refused_options(options: dict[str, Any], says: str) -> None:
     [
         ({"add_prefix_space": True}, "add_prefix_space of a BertTokenizer has no effect"),
         ({"max_length": 9, "truncation": True}, "max_length of a BertTokenizer belongs to the calls"),
+        ({"add_eos_token": True}, "add_eos_token of a BertTokenizer has no effect"),
         ({"tokenizer_color": "red"}, "tokenizer_color of a BertTokenizer has no effect"),
     ],
 )

@@ -39,7 +39,8 @@ PYTHON_ONLY: dict[str, tuple[Any, ...]] = {
     "sp_model_kwargs": (None, {}),
 }
 CALL = {"add_special_tokens", "is_split_into_words", "max_length", "pad_to_multiple_of", "padding", "return_tensors"}
-CALL |= {"stride", "truncation"}  # options of a call, which people write here too
+CALL |= {"return_attention_mask", "return_token_type_ids", "stride", "truncation"}  # which people write here too
+ELSEWHERE = {"add_eos_token", "clean_text", "spaces_between_special_tokens", "wordpieces_prefix"}  # of other classes
 FILES = {"vocab_file", "merges_file", "tokenizer_file", "tokenizer_object", "gguf_file", "added_tokens_decoder"}
 
 
@@ -83,7 +84,7 @@ def check_python_only(recipe: Recipe, stated: Options, overrides: Options, pytho
 def check_names(recipe: Recipe, overrides: Options) -> None:
     """Refuse slips of the pen; what this kind does not read is kept, as in the reference, with a word in the log."""
     read = COMMON | recipe.options.keys() | PYTHON_ONLY.keys()
-    known = read.union(CALL, *(other.options for other in RECIPES.values()))
+    known = read.union(CALL, ELSEWHERE, *(other.options for other in RECIPES.values()))
     for key in sorted(overrides.keys() - read):
         from difflib import get_close_matches  # here, because most calls have no such option
 
