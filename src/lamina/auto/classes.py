@@ -26,6 +26,7 @@ CONFIG_NAMES = {model_type: stems[0] + "Config" for model_type, stems in STEMS.i
 TOKENIZERS = {stems[1] + "Tokenizer": family(model_type).tokenizer for model_type, stems in STEMS.items()} | {
     "MBart50Tokenizer": "mbart50",
     "ByT5Tokenizer": "byt5",
+    "PreTrainedTokenizer": "json",
 }
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..errors import ConfigError
 from ..files.hub import resolve
+from ..files.shown import shown
 from ..tokenizers.tokenizer import Tokenizer
 
 PATTERNS = (
     "config.json",
     "tokenizer.json",
+    "tokenizer.*.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
+    "chat_template.jinja",
     "vocab*",
     "merges.txt",
     "*.model",
@@ -22,7 +26,7 @@ PATTERNS = (
     "*.txt",
 )
 WHERE = ("revision", "cache_dir", "token", "local_files_only", "force_download", "subfolder")
-IGNORED = ("trust_remote_code", "config", "tokenizer_type", "proxies", "resume_download", "legacy", "from_slow")
+OBSOLETE = ("resume_download", "code_revision")  # without effect in the reference too: there is no code to download
 
 
 class NamedTokenizer:
@@ -31,28 +35,48 @@ class NamedTokenizer:
     recipe_name: ClassVar[str | None] = None
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, *, use_fast: bool = True, **options: Any) -> Tokenizer:
-        """The tokenizer of a folder, or of a name in the hub's cache or on the hub; other options override its own."""
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Tokenizer:
+        """The tokenizer of a folder, or of a name in the hub's cache or on the hub; other options override its own.
+
+        AutoTokenizer takes the class that `tokenizer_type` (a model_type), tokenizer_config.json or the model's config
+        (`config`, else config.json) names, in this order, and the model_type's own where none does.
+        `use_fast=False` and `from_slow=True` read the original files although there is a tokenizer.json.
+        """
         if options.pop("trust_remote_code", None):
             raise ConfigError("trust_remote_code=True: Lamina never runs code that comes with a checkpoint")
+        if options.pop("proxies", None):
+            raise ConfigError("proxies: set the environment variables HTTP_PROXY and HTTPS_PROXY instead")
+        token = options.pop("use_auth_token", None)
+        if token is not None:
+            options.setdefault("token", token)
         where = {key: options.pop(key) for key in WHERE if key in options}
-        for key in IGNORED:
+        for key in OBSOLETE:
             options.pop(key, None)
-        folder = resolve(name_or_path, PATTERNS, **where)
-        return Tokenizer.from_folder(folder, recipe=cls.recipe_name or _recipe(folder), **options)
+        recipe = cls.recipe_name or _recipe(options.pop("tokenizer_type", None))
+        options["config"] = _as_mapping(options.get("config"))
+        return Tokenizer.from_folder(resolve(name_or_path, PATTERNS, **where), recipe=recipe, **options)
 
 
 class AutoTokenizer(NamedTokenizer):
     """The right tokenizer for any checkpoint: `AutoTokenizer.from_pretrained(name_or_folder)`."""
 
 
-def _recipe(folder: Path) -> str | None:
-    """What the model's family uses, where the folder has a config.json that names a family we know."""
-    from ..families import MODULES, family
-    from ..files.jsonfile import read_json
+def _recipe(tokenizer_type: Any) -> str | None:
+    """The kind that a model_type stands for, which the caller puts above what the files say."""
+    from ..tokenizers.recipes import MODEL_TYPES
 
-    path = folder / "config.json"
-    if not path.is_file():
+    if tokenizer_type is None:
         return None
-    model_type = read_json(path).get("model_type")
-    return family(model_type).tokenizer if model_type in MODULES else None
+    if not isinstance(tokenizer_type, str) or tokenizer_type not in MODEL_TYPES:
+        raise ConfigError(f"tokenizer_type={shown(tokenizer_type)} is not one of {', '.join(sorted(MODEL_TYPES))}")
+    return MODEL_TYPES[tokenizer_type]
+
+
+def _as_mapping(config: Any) -> Mapping[str, Any] | None:
+    """A model's config as a mapping."""
+    found = config.to_dict() if hasattr(config, "to_dict") else config
+    if found is not None and not isinstance(found, Mapping):
+        raise ConfigError(
+            f"config={shown(config)} should be a model's config, such as AutoConfig.from_pretrained gives"
+        )
+    return found

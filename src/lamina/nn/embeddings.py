@@ -63,7 +63,9 @@ class Embeddings(nn.Module):
         else:
             x = inputs_embeds * self.spec.scale if self.spec.scale_given else inputs_embeds
         if self.types is not None:
-            x = x + (self.types.weight[0] if token_types is None else self.types(token_types))
+            # A model of one type tells no texts apart, and says nothing of the ids that a tokenizer gives them.
+            untyped = token_types is None or self.spec.token_types == 1
+            x = x + (self.types.weight[0] if untyped else self.types(token_types))
         elif self.spec.token_types_from_tokens and token_types is not None:
             x = x + self.tokens(token_types) * self.spec.scale
         if self.spec.positions is not None:

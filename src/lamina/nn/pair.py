@@ -40,6 +40,7 @@ class EncoderDecoderModel(Model):
         decoder_input_ids: Tensor | None = None,
         decoder_attention_mask: Tensor | None = None,
         *,
+        token_type_ids: Tensor | None = None,
         encoder_outputs: Any = None,
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
@@ -55,6 +56,7 @@ class EncoderDecoderModel(Model):
         """Source and target ids, [batch, tokens] each, to the output class of the task.
 
         Without `decoder_input_ids` they are made from `labels`. `encoder_outputs` saves a second run of the encoder.
+        `token_type_ids` come from tokenizers of other families, such as BertTokenizer; no model here reads them.
         """
         attentions = self.wants("output_attentions", output_attentions)
         hidden = self.wants("output_hidden_states", output_hidden_states)

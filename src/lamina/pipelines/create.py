@@ -49,7 +49,7 @@ def pipeline(
 
     `model` is a folder, a name on the Hub (the local cache is asked first) or a model; without it the task's usual one
     is taken. Without `task` the model's own is. `tokenizer` and `config` are found with the model unless given;
-    `options` are the task's, and every call may override them. There is one tokenizer: `use_fast` changes nothing.
+    `options` are the task's, and every call may override them. `use_fast` is AutoTokenizer's.
     `precision`, such as "int8", is what the model's linear layers are loaded to compute in: see `model.quantize`.
     """
     _check(task, model, tokenizer, trust_remote_code)
@@ -78,7 +78,7 @@ def pipeline(
         logger.warning("dtype and model_kwargs have no effect on a model that is loaded already")
     return made(
         model=model,
-        tokenizer=_load_tokenizer(tokenizer, name or config, where),
+        tokenizer=_load_tokenizer(tokenizer, name or config, {**where, "use_fast": use_fast}),
         task=task,
         framework=framework,
         device=_device(device, device_map),
@@ -140,7 +140,7 @@ def _load_tokenizer(given: Any, name: Any, where: Mapping[str, Any]) -> Tokenize
     if isinstance(source, tuple):
         source, options = source
     if isinstance(source, str | Path):
-        loaded: Tokenizer = find("AutoTokenizer").from_pretrained(source, **where, **options)
+        loaded: Tokenizer = find("AutoTokenizer").from_pretrained(source, **{**where, **options})
         return loaded
     if not isinstance(source, Tokenizer):
         found = "there is none" if given is None else f"this is a {type(given).__name__}"

@@ -2,55 +2,71 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken
+from tokenizers import AddedToken, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
 from lamina.files.jsonfile import parse_json
+from lamina.files.paths import read_text
 from lamina.files.shown import shown
 from lamina.tokenizers.components import check_tokenizer_json
-from lamina.tokenizers.files import TokenizerFolder, backend_errors, check_added, read_bytes
+from lamina.tokenizers.files import MAX_FILE_BYTES, TokenizerFolder, backend_errors, check_added, read_bytes
+from lamina.tokenizers.options import check_columns, read_options
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
-from lamina.tokenizers.recipes import MODEL_TYPES, RECIPES
-from lamina.tokenizers.vocabulary import ROLES
+from lamina.tokenizers.recipes import MODEL_TYPES, RECIPES, class_recipe
+from lamina.tokenizers.vocabulary import ROLES, named_tokens
 
+CONFIG, MAP, PLAIN_NAME = "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json"
 # What tokenizer_config.json holds for others than this library.
 IGNORED = {
     "added_tokens_decoder",
     "tokenizer_class",
     "auto_map",
-    "tokenizer_file",
+    "fast_tokenizer_files",
+    "init_inputs",
+    "merges_file",
     "name_or_path",
     "special_tokens_map_file",
+    "tokenizer_file",
+    "vocab_file",
 }
 FLAGS = {"content", "single_word", "lstrip", "rstrip", "normalized", "special"}
+FILE_VERSION = re.compile(r"tokenizer\.(\d+(?:\.\d+)*)\.json")
+REFERENCE = (4, 57, 6)  # files made for later versions of Transformers are not for us
 
 
 def load(folder: str | Path, name: str | None, overrides: Options) -> tuple[Recipe, Assembly, Options]:
     """The parts of a tokenizer stored in a folder, ready for Tokenizer's constructor."""
     files = TokenizerFolder(folder)
     with backend_errors(f"Loading the tokenizer in {files.path}"):
-        return assemble(files, name, overrides)
+        return assemble(files, name, dict(overrides))
 
 
 def assemble(files: TokenizerFolder, name: str | None, overrides: Options) -> tuple[Recipe, Assembly, Options]:
     """Settle kind, options and special tokens, and build."""
-    config = files.json_object("tokenizer_config.json")
-    recipe = choose_recipe(files, config, name)
-    stored, data = read_stored(files, recipe)
-    added = stored_tokens(files, config, data)
-    options = merge_options(files, recipe, config, data, added, overrides)
-    if stored is not None:
+    config = files.json_object(CONFIG)
+    recipe, named = choose_recipe(files, config, name, overrides.pop("config", None))
+    stated = read_stated(files, config)
+    wishes = read_options(recipe, stated, overrides)
+    stored, data = read_stored(files, recipe, config)
+    added = stored_tokens(files, config, data, {**stated, **overrides})
+    options = merge_options(files, recipe, stated, data, added, overrides, None if named else stored)
+    slow = options.pop("from_slow", "")
+    reason = wishes or ("from_slow=True" if slow is True else slow)
+    if stored is not None and not reason:
         originals = [path for name in recipe.files if name.endswith((".model", ".spm")) and (path := files.find(name))]
         assembly = Assembly(stored, originals=originals)
+        set_prefix(stored, options.get("add_prefix_space") or False)
         if recipe.adjust is not None:
             recipe.adjust(stored, options)
     else:
-        assembly = recipe.build(files, options)
+        assembly = build(files, recipe, options, reason)
+        stored = None
     add_missing(assembly.backend, added, options)
     if stored is None and recipe.template is not None:
         recipe.template(assembly, options)
@@ -59,34 +75,92 @@ def assemble(files: TokenizerFolder, name: str | None, overrides: Options) -> tu
     return recipe, assembly, options
 
 
-def choose_recipe(files: TokenizerFolder, config: Options, name: str | None) -> Recipe:
-    """The recipe of this name, or the one that the folder's files speak of."""
+def build(files: TokenizerFolder, recipe: Recipe, options: Options, reason: str) -> Assembly:
+    """Build from the original files; `reason` is why a tokenizer.json is passed over for them."""
+    try:
+        return recipe.build(files, options)
+    except TokenizerError as error:
+        if reason and files.find("tokenizer.json"):
+            raise TokenizerError(f"{reason} needs more than tokenizer.json: {error}") from error
+        raise
+
+
+def choose_recipe(files: TokenizerFolder, config: Options, name: str | None, model: Any) -> tuple[Recipe, bool]:
+    """The kind, and whether somebody named it: the caller, tokenizer_config.json, or config.json's tokenizer_class.
+
+    Where nobody did, config.json's model_type and the files there are speak of it. `model` stands for config.json.
+    """
     if name is not None:
         if name not in RECIPES:
             raise TokenizerError(f"There is no tokenizer kind {shown(name)}. Kinds: {', '.join(sorted(RECIPES))}.")
-        return RECIPES[name]
-    stated = str(config.get("tokenizer_class", "")).removesuffix("Fast")
-    for recipe in RECIPES.values():
-        if recipe.class_name == stated:
-            return RECIPES.get(str(config.get("lamina_kind")), recipe)
-    model_type = str(files.json_object("config.json").get("model_type", ""))
-    if model_type in MODEL_TYPES and stated in ("", "PreTrainedTokenizer", "TokenizersBackend"):
-        return RECIPES[MODEL_TYPES[model_type]]
+        return RECIPES[name], True
+    if config.get("tokenizer_class"):
+        return named_recipe(files.path / CONFIG, config, config["tokenizer_class"]), True
+    model = files.json_object("config.json") if model is None else model
+    if model.get("tokenizer_class"):
+        return named_recipe(files.path / "config.json", model, model["tokenizer_class"]), True
+    model_type = model.get("model_type")
+    if isinstance(model_type, str) and model_type in MODEL_TYPES:
+        return RECIPES[MODEL_TYPES[model_type]], False
+    if own_code(config) or own_code(model):
+        raise TokenizerError(
+            f"{files.path} brings its own tokenizer as code (auto_map), which Lamina never runs. Say what it is: "
+            "recipe='json' reads its tokenizer.json, recipe='bert' its vocab.txt, and so on."
+        )
     if files.find("tokenizer.json"):
-        return RECIPES["json"]
-    if files.find("vocab.txt") and not stated:
-        return RECIPES["bert"]
+        return RECIPES["json"], False
+    if files.find("vocab.txt"):
+        return RECIPES["bert"], False
     raise TokenizerError(
-        f"Cannot tell what kind of tokenizer {files.path} holds: looked for tokenizer_config.json with a known "
-        f"tokenizer_class (found {shown(stated)}), config.json with a known model_type (found {shown(model_type)}) and "
-        f"tokenizer.json. It holds: {files.listing()}. Name the kind: recipe='bert', for example."
+        f"Cannot tell what kind of tokenizer {files.path} holds: looked for tokenizer_config.json or config.json with "
+        f"a tokenizer_class, config.json with a known model_type (found {shown(model_type)}) and tokenizer.json. "
+        f"It holds: {files.listing()}. Name the kind: recipe='bert', for example."
     )
 
 
-def read_stored(files: TokenizerFolder, recipe: Recipe) -> tuple[Backend | None, dict[str, Any]]:
+def own_code(config: Options) -> bool:
+    """Whether a configuration names code of the folder as its tokenizer."""
+    auto = config.get("auto_map")
+    return isinstance(auto, list) or (isinstance(auto, dict) and "AutoTokenizer" in auto)
+
+
+def named_recipe(where: Path, config: Options, stated: Any) -> Recipe:
+    """The kind that a file's tokenizer_class stands for; another is never taken in its place."""
+    recipe = class_recipe(stated) if isinstance(stated, str) else None
+    if recipe is None:
+        code = ", which comes as code (auto_map) that Lamina never runs" if own_code(config) else ""
+        raise TokenizerError(
+            f"{where} names the tokenizer_class {shown(stated)}{code}: no class that Lamina knows. If another class "
+            "reads the same files, load with that one, such as BertTokenizer.from_pretrained(folder) for a vocab.txt; "
+            "PreTrainedTokenizerFast.from_pretrained(folder) takes a tokenizer.json as it stands."
+        )
+    return recipe
+
+
+def read_stated(files: TokenizerFolder, config: Options) -> Options:
+    """What the files say: tokenizer_config.json, and older folders' special_tokens_map.json over it."""
+    stated = {key: value for key, value in config.items() if key not in IGNORED}
+    if "added_tokens_decoder" not in config:
+        older = files.json_object(MAP)
+        first, second = stated.get("additional_special_tokens"), older.get("additional_special_tokens")
+        stated |= older
+        if isinstance(first, list) and isinstance(second, list):
+            known = {text_of(token) for token in first}
+            stated["additional_special_tokens"] = first + [token for token in second if text_of(token) not in known]
+    template = files.find("chat_template.jinja")
+    if template is not None:
+        stated["chat_template"] = read_text(template, MAX_FILE_BYTES, TokenizerError)
+    check_columns(stated, files.path / CONFIG)
+    return stated
+
+
+def read_stored(files: TokenizerFolder, recipe: Recipe, config: Options) -> tuple[Backend | None, dict[str, Any]]:
     """The tokenizer.json as the Rust library's object and as data, where there is one and the kind reads it."""
-    path = files.find("tokenizer.json") if recipe.reads_json else None
+    name = stored_name(config)
+    path = files.find(name) if recipe.reads_json else None
     if path is None:
+        if recipe.reads_json and name != PLAIN_NAME:
+            files.require(name)
         return None, {}
     content = read_bytes(path)
     data = parse_json(content, str(path), TokenizerError)
@@ -97,15 +171,28 @@ def read_stored(files: TokenizerFolder, recipe: Recipe) -> tuple[Backend | None,
         return Backend.from_buffer(content), data
 
 
-def stored_tokens(files: TokenizerFolder, config: Options, data: Options) -> dict[int, AddedToken]:
+def stored_name(config: Options) -> str:
+    """The name of the tokenizer.json for Transformers 4.57, where the folder holds one for each of several versions."""
+    listed = config.get("fast_tokenizer_files")
+    versions = {}
+    for name in listed if isinstance(listed, list) else ():
+        found = FILE_VERSION.fullmatch(name) if isinstance(name, str) else None
+        if found and (version := tuple(map(int, found[1].split(".")))) <= REFERENCE:
+            versions[version] = name
+    return versions[max(versions)] if versions else PLAIN_NAME
+
+
+def stored_tokens(files: TokenizerFolder, config: Options, data: Options, stated: Options) -> dict[int, AddedToken]:
     """Tokens that were added to the vocabulary, by id: of today's configuration, else of the older files."""
-    where = files.path / "tokenizer_config.json"
+    where = files.path / CONFIG
     if isinstance(config.get("added_tokens_decoder"), dict):
         return {int(index): added_token(value, where) for index, value in config["added_tokens_decoder"].items()}
     tokens = {}
     for item in data.get("added_tokens") or []:
         tokens[int(item["id"])] = added_token(item, "tokenizer.json")
-    special = {text_of(config.get(role)) for role in ROLES}
+    extra = stated.get("additional_special_tokens")
+    special = {text_of(stated.get(role)) for role in ROLES}
+    special |= {text_of(token) for token in extra} if isinstance(extra, list) else set()
     for token, index in files.json_object("added_tokens.json").items():
         if type(index) is not int:
             where = files.path / "added_tokens.json"
@@ -117,37 +204,63 @@ def stored_tokens(files: TokenizerFolder, config: Options, data: Options) -> dic
 def merge_options(
     files: TokenizerFolder,
     recipe: Recipe,
-    config: Options,
+    stated: Options,
     data: Options,
     added: Mapping[int, AddedToken],
     overrides: Options,
+    complete: Backend | None,
 ) -> Options:
-    """Everything that can be set, the later winning: of the kind, tokenizer.json, the configuration, the caller."""
-    options: Options = {**recipe.options, **recipe.special_tokens}
+    """Everything that can be set, the later winning: of the kind, tokenizer.json, the configuration, the caller.
+
+    `complete` is a tokenizer.json for which nobody named the class: it has all its tokens, and gets none of the kind's.
+    """
+    usual = dict(recipe.special_tokens)
+    if complete is not None:
+        usual = {r: token for r, token in usual.items() if isinstance(token, list) or in_vocabulary(complete, token)}
+    options: Options = {**recipe.options, **usual}
     padding, truncation = data.get("padding") or {}, data.get("truncation") or {}
     if padding:
         options.setdefault("pad_token", padding.get("pad_token"))
         options["padding_side"] = str(padding.get("direction", "right")).lower()
     if truncation:
         options["truncation_side"] = str(truncation.get("direction", "right")).lower()
-    stated = {key: value for key, value in config.items() if key not in IGNORED}
-    if "added_tokens_decoder" not in config:
-        stated |= files.json_object("special_tokens_map.json")
     known = {token.content: token for token in added.values()}
-    where = files.path / "tokenizer_config.json"
-    for role in ROLES:
-        if stated.get(role) is not None:
-            stated[role] = token_like(stated[role], recipe.special_tokens.get(role), known, where)
-        if isinstance(overrides.get(role), str):
-            overrides = {**overrides, role: token_like(overrides[role], recipe.special_tokens.get(role), known, where)}
-    extra = stated.get("additional_special_tokens") or stated.get("extra_special_tokens")
-    stated.pop("additional_special_tokens", None)
-    if isinstance(extra, list) and extra:
-        stated["additional_special_tokens"] = [token_like(token, None, {}, where) for token in extra]
+    where = files.path / CONFIG
+    stated, overrides = (
+        {key: read_tokens(key, value, recipe, known, where) for key, value in source.items()}
+        for source in (stated, overrides)
+    )
     options |= {**stated, "name_or_path": str(files.path), **overrides}
+    if isinstance(options.get("extra_special_tokens"), list):  # what Transformers 5 calls them
+        extra = options.pop("extra_special_tokens")
+        options["additional_special_tokens"] = options.get("additional_special_tokens") or extra
     if recipe.complete is not None:
         recipe.complete(options)
+    if complete is not None and options.get("additional_special_tokens"):
+        asked = {str(t) for source in (stated, overrides) for t in source.get("additional_special_tokens") or []}
+        kept = [t for t in options["additional_special_tokens"] if str(t) in asked or in_vocabulary(complete, t)]
+        options["additional_special_tokens"] = kept
     return options
+
+
+def in_vocabulary(backend: Backend, token: str | AddedToken) -> bool:
+    """Whether a vocabulary has a token."""
+    return backend.token_to_id(str(token)) is not None
+
+
+def read_tokens(key: str, value: Any, recipe: Recipe, known: Mapping[str, AddedToken], where: object) -> Any:
+    """The value of an option, special tokens with the flags stated there or usual for their kind."""
+    if value is None:
+        return None
+    if key in ROLES:
+        return token_like(value, recipe.special_tokens.get(key), known, where)
+    if key in ("additional_special_tokens", "extra_special_tokens") and isinstance(value, list | tuple):
+        return [token_like(token, None, {}, where) for token in value]
+    if key in ("extra_special_tokens", "model_specific_special_tokens") and isinstance(value, dict):
+        return {name: token_like(token, None, known, where) for name, token in value.items()}
+    if key in ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens"):
+        raise TokenizerError(f"{where}: {key} is {shown(value)}, not a list of tokens.")
+    return value
 
 
 def token_like(value: Any, default: Any, known: Mapping[str, AddedToken], where: object) -> str | AddedToken:
@@ -177,7 +290,16 @@ def added_token(value: Any, where: object) -> AddedToken:
 
 def text_of(value: Any) -> str | None:
     """The text of a special token in any of the forms files have."""
-    return value.get("content") if isinstance(value, dict) else value
+    found = value.get("content") if isinstance(value, dict) else value
+    return None if found is None else str(found)
+
+
+def set_prefix(backend: Backend, wanted: bool) -> None:
+    """Let `add_prefix_space` decide, whatever the tokenizer.json says."""
+    before = backend.pre_tokenizer
+    if isinstance(before, pre_tokenizers.ByteLevel) and before.add_prefix_space != wanted:
+        before.add_prefix_space = wanted
+        backend.pre_tokenizer = before
 
 
 def add_missing(backend: Backend, added: Mapping[int, AddedToken], options: Options) -> None:
@@ -188,6 +310,7 @@ def add_missing(backend: Backend, added: Mapping[int, AddedToken], options: Opti
     names = {token.content for token in present.values()} | {token.content for token in tokens}
     extra = options.get("additional_special_tokens") or []
     special = [options[role] for role in ROLES if options.get(role) is not None] + list(extra)
+    special += named_tokens(options).values()
     contents = {str(token) for token in special}
     for token in special:
         if isinstance(token, AddedToken) or token not in names:

@@ -62,6 +62,9 @@ class Recipe:
     template: Callable[[Assembly, Options], None] | None = None  # set after the special tokens have ids
     complete: Callable[[Options], None] | None = None  # fills in options that depend on others
     reads_json: bool = True  # whether a tokenizer.json wins over the original files
+    adjustable: frozenset[str] = (
+        frozenset()
+    )  # options that count beside a tokenizer.json; others need the original files
     control_codes: tuple[str, ...] = ()  # words that steer what the model writes
     ends_once: bool = False  # a text that ends in the end token gets no second one
     vocab_size: int | None = None  # where the reference counts otherwise

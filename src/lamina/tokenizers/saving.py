@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lamina.tokenizers")
 
-UNSAVED = {"name_or_path", "added_tokens_decoder"}
+UNSAVED = {"name_or_path", "added_tokens_decoder", "use_fast"}
 
 
 def save(tokenizer: Tokenizer, folder: Path, prefix: str) -> tuple[str, ...]:
@@ -139,6 +139,8 @@ def plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
     return value
 
 

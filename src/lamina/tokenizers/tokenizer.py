@@ -36,7 +36,9 @@ class Tokenizer(IdRows):
     def from_folder(cls, folder: str | Path, recipe: str | None = None, **overrides: Any) -> Tokenizer:
         """Load a folder of original files or a saved tokenizer; without `recipe` the files say which kind it is.
 
-        `overrides` take the place of what tokenizer_config.json says, such as `do_lower_case` or `model_max_length`.
+        `recipe` is a kind such as "bert" or "json". `overrides` take the place of what tokenizer_config.json says, such
+        as `do_lower_case` or `model_max_length`; `use_fast=False` and `from_slow=True` pass over a tokenizer.json for
+        the original files, and `config` is a mapping that stands for config.json.
         """
         from lamina.tokenizers.loading import load
 
@@ -120,6 +122,8 @@ class Tokenizer(IdRows):
 
     def _decode_row(self, token_ids: Any, skip_special_tokens: bool) -> str:
         """Decode what looks like ids at once, and look closer only where the Rust library will not have it."""
+        if self._bent and not self._bent.isdisjoint(ids := read_ids(token_ids)):
+            return self._decode_tokens(ids, skip_special_tokens)
         if type(token_ids) is list:
             try:
                 return self._backend.decode(token_ids, skip_special_tokens)
@@ -129,6 +133,12 @@ class Tokenizer(IdRows):
                 report("Decoding", error)
         with backend_errors("Decoding"):
             return self._backend.decode(read_ids(token_ids), skip_special_tokens)
+
+    def _decode_tokens(self, ids: list[int], skip_special_tokens: bool) -> str:
+        """Decode in the Rust library's steps, but with added tokens as they were added, not as they are looked for."""
+        skipped = {i for i, token in self._contents.items() if token.special} if skip_special_tokens else set()
+        tokens = [token for i in ids if i not in skipped and (token := self._token(i)) is not None]
+        return self.convert_tokens_to_string(tokens)
 
     def batch_decode(self, sequences: Any, **options: Any) -> list[str]:
         """The texts of several rows of ids; the options are those of `decode`."""

@@ -59,6 +59,8 @@ class Vocabulary:
         self._backend = assembly.backend
         self._special: dict[str, str | AddedToken] = {r: options[r] for r in ROLES if options.get(r) is not None}
         self._additional: list[str | AddedToken] = list(options.get("additional_special_tokens") or [])
+        self._named = named_tokens(options)
+        self._bent: set[int] = set()  # added tokens that the Rust library gives back normalized
         self._role_ids: dict[str, int | None] = {}
         self._table: WordTable | Literal[False] | None = False  # None: there can be none
         self._refresh()
@@ -78,6 +80,8 @@ class Vocabulary:
         added = self._backend.get_added_tokens_decoder()
         self._added_ids = set(added)
         self._added = {token.content: token for token in added.values()}
+        self._bent = {index for index, token in added.items() if self._backend.id_to_token(index) != token.content}
+        self._contents = added
         self._table = False  # to be made anew
 
     def _id(self, token: str) -> int | None:
@@ -93,7 +97,7 @@ class Vocabulary:
         if index not in self._added_ids and index in self._assembly.target_tokens:
             return self._assembly.target_tokens[index]
         try:
-            return self._backend.id_to_token(index)
+            return self._contents[index].content if index in self._bent else self._backend.id_to_token(index)
         except BaseException as error:
             report(f"Looking up the token {shown(index)}", error)
 
@@ -103,6 +107,15 @@ class Vocabulary:
             return self._backend.num_special_tokens_to_add(pair)
         except BaseException as error:
             report("Counting special tokens", error)
+
+    def __getattr__(self, name: str) -> str | int | None:
+        """The special tokens that the files name beyond the usual roles, such as `image_token` and `image_token_id`."""
+        named = self.__dict__.get("_named") or {}
+        if name in named:
+            return str(named[name])
+        if name.removesuffix("_id") in named:
+            return self._id(str(named[name.removesuffix("_id")]))
+        raise AttributeError(f"{type(self).__name__} has no {name!r}")
 
     @property
     def additional_special_tokens(self) -> list[str]:
@@ -124,13 +137,14 @@ class Vocabulary:
         found: dict[str, str | list[str]] = {r: str(self._special[r]) for r in ROLES if r in self._special}
         if self._additional:
             found["additional_special_tokens"] = self.additional_special_tokens
-        return found
+        return found | {role: str(token) for role, token in self._named.items()}
 
     @property
     def all_special_tokens_extended(self) -> list[str | AddedToken]:
         """Every special token once, with its flags where it has some."""
         found: dict[str, str | AddedToken] = {}
-        for token in [*(self._special[role] for role in ROLES if role in self._special), *self._additional]:
+        roles = (self._special[role] for role in ROLES if role in self._special)
+        for token in [*roles, *self._additional, *self._named.values()]:
             found.setdefault(str(token), token)
         return list(found.values())
 
@@ -237,6 +251,12 @@ class Vocabulary:
             else:
                 raise TokenizerError(f"{shown(role)}: {shown(value)} is no special token. Roles: {', '.join(ROLES)}.")
         return self.add_tokens(tokens, special_tokens=True)
+
+
+def named_tokens(options: Options) -> dict[str, str | AddedToken]:
+    """The special tokens that the files name beyond the usual roles, under either of the keys that hold them."""
+    sources = (options.get("extra_special_tokens"), options.get("model_specific_special_tokens"))
+    return {role: token for source in sources if isinstance(source, dict) for role, token in source.items()}
 
 
 def flagged(token: str | AddedToken) -> AddedToken:

@@ -45,15 +45,20 @@ def byte_level(folder: TokenizerFolder, options: Options) -> Backend:
 
 
 def build_gpt2(folder: TokenizerFolder, options: Options) -> Assembly:
-    """Build GPT-2's BPE: nothing is put around the text, unless `add_bos_token` is set."""
+    """Build GPT-2's BPE."""
     backend = byte_level(folder, options)
     backend.post_processor = processors.ByteLevel(trim_offsets=False)
-    if options["add_bos_token"]:
-        bos = str(options["bos_token"])
-        backend.post_processor = processors.TemplateProcessing(
-            single=f"{bos}:0 $A:0", pair=f"{bos}:0 $A:0 $B:1", special_tokens=[(bos, token_id(backend, bos))]
-        )
     return Assembly(backend)
+
+
+def begin_gpt2(assembly: Assembly, options: Options) -> None:
+    """Put the beginning token before the text where `add_bos_token` is set; else nothing is put around it."""
+    if options["add_bos_token"]:
+        backend, bos = assembly.backend, str(options["bos_token"])
+        second = "$B:1" if options.get("use_fast", True) else f"{bos}:1 $B:1"  # the Python class begins both texts
+        backend.post_processor = processors.TemplateProcessing(
+            single=f"{bos}:0 $A:0", pair=f"{bos}:0 $A:0 {second}", special_tokens=[(bos, token_id(backend, bos))]
+        )
 
 
 def build_roberta(folder: TokenizerFolder, options: Options) -> Assembly:
@@ -69,17 +74,8 @@ def build_roberta(folder: TokenizerFolder, options: Options) -> Assembly:
     return Assembly(backend)
 
 
-def adjust_prefix(backend: Backend, options: Options) -> None:
-    """Let `add_prefix_space` decide, whatever the tokenizer.json says."""
-    before = backend.pre_tokenizer
-    if isinstance(before, pre_tokenizers.ByteLevel) and before.add_prefix_space != options["add_prefix_space"]:
-        before.add_prefix_space = options["add_prefix_space"]
-        backend.pre_tokenizer = before
-
-
 def adjust_roberta(backend: Backend, options: Options) -> None:
     """Let `add_prefix_space` and `trim_offsets` decide, whatever the tokenizer.json says."""
-    adjust_prefix(backend, options)
     after = backend.post_processor
     if isinstance(after, processors.RobertaProcessing):
         state = json.loads(after.__getstate__())
@@ -99,7 +95,8 @@ GPT2 = Recipe(
     special_tokens={"bos_token": END, "eos_token": END, "unk_token": END},
     model_input_names=PLAIN_INPUTS,
     options={"add_prefix_space": False, "add_bos_token": False},
-    adjust=adjust_prefix,
+    template=begin_gpt2,
+    adjustable=frozenset({"add_prefix_space"}),
     splits_words=False,
 )
 ROBERTA = Recipe(
@@ -111,6 +108,7 @@ ROBERTA = Recipe(
     model_input_names=PLAIN_INPUTS,
     options={"add_prefix_space": False, "trim_offsets": True},
     adjust=adjust_roberta,
+    adjustable=frozenset({"add_prefix_space", "trim_offsets"}),
     splits_words=False,
 )
 BART = Recipe(
@@ -122,5 +120,6 @@ BART = Recipe(
     model_input_names=PLAIN_INPUTS,
     options={"add_prefix_space": False, "trim_offsets": True},
     adjust=adjust_roberta,
+    adjustable=frozenset({"add_prefix_space", "trim_offsets"}),
     splits_words=False,
 )

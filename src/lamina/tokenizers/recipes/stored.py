@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
+from lamina.errors import TokenizerError
 from lamina.tokenizers.files import TokenizerFolder
-from lamina.tokenizers.recipe import Assembly, Options, Recipe
+from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe
 
 
-def build(folder: TokenizerFolder, options: Options) -> Assembly:
-    """Fail with the name of the file that is missing: loading reads it before building anything."""
+def missing(class_name: str, folder: TokenizerFolder, options: Options) -> Assembly:
+    """Say that this class is read from tokenizer.json, and so has been where it could be."""
     folder.require("tokenizer.json")
-    raise AssertionError("tokenizer.json is read before")
+    raise TokenizerError(f"{class_name} is read from tokenizer.json here, and not from original files.")
 
 
-STORED = Recipe(name="json", class_name="PreTrainedTokenizerFast", files=(), build=build, special_tokens={})
+STORED = Recipe(
+    name="json",
+    class_name="PreTrainedTokenizerFast",
+    files=(),
+    build=partial(missing, "PreTrainedTokenizerFast"),
+    special_tokens={},
+    options={"add_prefix_space": False},
+    adjustable=frozenset({"add_prefix_space"}),
+)
+# What Transformers 5 calls the same class, there without token types.
+BACKEND = replace(STORED, name="backend", model_input_names=PLAIN_INPUTS)

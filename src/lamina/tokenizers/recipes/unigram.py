@@ -42,9 +42,8 @@ def charsmap(model: SentencePieceModel) -> list[normalizers.Normalizer]:
         return [normalizers.Precompiled(model.charsmap)]
 
 
-def mark_spaces(backend: Backend, add_prefix_space: bool = True) -> None:
-    """Write spaces as marks at the start of words, and back."""
-    scheme = "always" if add_prefix_space else "never"
+def mark_spaces(backend: Backend, scheme: str = "always") -> None:
+    """Write spaces as marks at the start of words, and back; `scheme` says where a text that has none gets one."""
     backend.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme=scheme)
     backend.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme=scheme)
 
@@ -101,8 +100,16 @@ def build_t5(folder: TokenizerFolder, options: Options) -> Assembly:
     scores += [(f"<extra_id_{i}>", 0.0) for i in range(options["extra_ids"] - 1, -1, -1)]
     backend = unigram(model, scores, model.unk_id, path)
     backend.normalizer = plain_normalizer(model)
-    mark_spaces(backend, options["add_prefix_space"] is not False)
+    first = "first" if options["legacy"] is False else "always"
+    mark_spaces(backend, "never" if options["add_prefix_space"] is False else first)
     return Assembly(backend, originals=[path])
+
+
+def complete_t5(options: Options) -> None:
+    """List the sentinels; as in the reference, a stated `add_prefix_space` means the SentencePiece file is read."""
+    list_sentinels(options)
+    if options["add_prefix_space"] is not None:
+        options["from_slow"] = f"add_prefix_space={options['add_prefix_space']}"
 
 
 def complete_codes(codes: tuple[str, ...], options: Options) -> None:
@@ -133,9 +140,9 @@ def build_mbart(codes: tuple[str, ...], folder: TokenizerFolder, options: Option
     return Assembly(backend, originals=[path])
 
 
-def speak(assembly: Assembly, options: Options, target: bool, before: bool) -> None:
-    """Put the language's code after the text (mBART) or before it (mBART-50)."""
-    code = (options["tgt_lang"] if target else options["src_lang"]) or "en_XX"
+def speak(assembly: Assembly, options: Options, target: bool, before: bool, usual: str = "en_XX") -> None:
+    """Put the language's code after the text (mBART) or before it (mBART-50); `usual` is the code where none is set."""
+    code = (options["tgt_lang"] if target else options["src_lang"]) or usual
     backend, eos = assembly.backend, str(options["eos_token"])
     if backend.token_to_id(code) is None:
         raise TokenizerError(
@@ -159,6 +166,7 @@ def speak_before(assembly: Assembly, options: Options, target: bool) -> None:
     speak(assembly, options, target, before=True)
 
 
+LANGUAGES = {"src_lang": None, "tgt_lang": None}
 FIFTY = (*TWENTY_FIVE, *MBART50_NEW)
 MBART_SPECIAL: dict[str, str | AddedToken] = {
     "bos_token": "<s>",
@@ -197,9 +205,10 @@ T5 = Recipe(
     build=build_t5,
     special_tokens={"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},
     model_input_names=PLAIN_INPUTS,
-    options={"extra_ids": 100, "add_prefix_space": None},
+    options={"extra_ids": 100, "add_prefix_space": None, "legacy": True},
     template=end_t5,
-    complete=list_sentinels,
+    complete=complete_t5,
+    adjustable=frozenset({"extra_ids"}),
 )
 MBART = Recipe(
     name="mbart",
@@ -209,7 +218,8 @@ MBART = Recipe(
     special_tokens=MBART_SPECIAL,
     complete=partial(complete_codes, TWENTY_FIVE),
     model_input_names=PLAIN_INPUTS,
-    options={"src_lang": None, "tgt_lang": None},
+    options=LANGUAGES,
+    adjustable=frozenset(LANGUAGES),
     switch=speak_after,
 )
 MBART50 = Recipe(
@@ -220,6 +230,7 @@ MBART50 = Recipe(
     special_tokens=MBART50_SPECIAL,
     complete=partial(complete_codes, FIFTY),
     model_input_names=PLAIN_INPUTS,
-    options={"src_lang": None, "tgt_lang": None},
+    options=LANGUAGES,
+    adjustable=frozenset(LANGUAGES),
     switch=speak_before,
 )

@@ -51,21 +51,34 @@ def bracket(backend: Backend, cls: str, sep: str) -> None:
 
 def adjust(backend: Backend, options: Options) -> None:
     """Let the options decide case, accents and Chinese characters, whatever the tokenizer.json says."""
+    set_normalizer(
+        backend,
+        lowercase=options["do_lower_case"],
+        strip_accents=options["strip_accents"],
+        handle_chinese_chars=options["tokenize_chinese_chars"],
+    )
+
+
+def adjust_case(backend: Backend, options: Options) -> None:
+    """Let the options decide case and accents, whatever the tokenizer.json says."""
+    set_normalizer(backend, lowercase=options["do_lower_case"], strip_accents=options["strip_accents"])
+
+
+def set_normalizer(backend: Backend, **wanted: bool | None) -> None:
+    """Change these settings of BERT's normalizer; others have none of them."""
     if not isinstance(backend.normalizer, normalizers.BertNormalizer):
         return
     state = json.loads(backend.normalizer.__getstate__())
-    wanted = {
-        "lowercase": options["do_lower_case"],
-        "strip_accents": options["strip_accents"],
-        "handle_chinese_chars": options["tokenize_chinese_chars"],
-    }
+    del state["type"]
     if any(state.get(key) != value for key, value in wanted.items()):
-        backend.normalizer = normalizers.BertNormalizer(clean_text=state.get("clean_text", True), **wanted)
+        backend.normalizer = normalizers.BertNormalizer(**{**state, **wanted})
 
 
 def recipe(name: str, class_name: str, inputs: tuple[str, ...]) -> Recipe:
     """One of the three families' recipes, which differ in little but their names."""
-    return Recipe(name, class_name, ("vocab.txt",), build, SPECIAL, inputs, OPTIONS, adjust)
+    return Recipe(
+        name, class_name, ("vocab.txt",), build, SPECIAL, inputs, OPTIONS, adjust, adjustable=frozenset(OPTIONS)
+    )
 
 
 BERT = recipe("bert", "BertTokenizer", BERT_INPUTS)
