@@ -50,7 +50,7 @@ def folder_of(tmp_path: Path, **contents: Any) -> Path:
         ("bert", {"vocab_txt": "a\nb\n"}, r"no '\[CLS\]'"),
         ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": "{"}, "not valid JSON"),
         ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": "[]"}, "JSON object"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a": 1, "a": 2}'}, "'a' twice"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a": 1, "a": 2}'}, "'a' stands there twice"),
         ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a": NaN}'}, "NaN"),
         ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a":' + "[" * 10**5}, "nested|JSON"),
         ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"padding_side": "up"}}, "padding_side"),
@@ -86,13 +86,20 @@ def test_no_folder(tmp_path: Path) -> None:
 
 def test_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_FILE_BYTES", 10)
-    with pytest.raises(TokenizerError, match="more than the 10"):
+    with pytest.raises(TokenizerError, match="at most 10"):
         Tokenizer.from_folder(folder_of(tmp_path, vocab_txt=SPECIALS), "bert")
 
 
-@pytest.mark.parametrize("part", ["pre_tokenizer", "normalizer", "decoder"])
-def test_foreign_expressions_are_refused(tmp_path: Path, part: str) -> None:
-    hostile = {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "(a+)+$"}}]}
+@pytest.mark.parametrize(
+    ("part", "inner", "kind"),
+    [
+        ("pre_tokenizer", "pretokenizers", "Split"),
+        ("normalizer", "normalizers", "Replace"),
+        ("decoder", "decoders", "Replace"),
+    ],
+)
+def test_foreign_expressions_are_refused(tmp_path: Path, part: str, inner: str, kind: str) -> None:
+    hostile = {"type": "Sequence", inner: [{"type": kind, "pattern": {"Regex": "(a+)+$"}, "content": ""}]}
     folder = folder_of(tmp_path, tokenizer_json=stored(**{part: hostile}))
     with pytest.raises(TokenizerError, match="regular expression"):
         Tokenizer.from_folder(folder, "json")

@@ -34,7 +34,7 @@ MAX_TEMPLATE = 64  # special tokens and texts of a template, ids of a special to
 MAX_WORD_CHARS = 256  # published ones have 100; the time a word takes grows with the cube of this
 
 # Every component of the library, and by how much its rules of their own may lengthen a text, in bytes.
-NORMALIZERS = {
+NORMALIZERS: dict[str, float] = {
     "BertNormalizer": 8,
     "ByteLevel": 2,
     "Lowercase": 1.5,
@@ -49,7 +49,7 @@ NORMALIZERS = {
     "Strip": 1,
     "StripAccents": 1,
 }
-PRE_TOKENIZERS = {
+PRE_TOKENIZERS: dict[str, float] = {
     "BertPreTokenizer": 1,
     "ByteLevel": 2,
     "CharDelimiterSplit": 1,
@@ -62,8 +62,13 @@ PRE_TOKENIZERS = {
     "Whitespace": 1,
     "WhitespaceSplit": 1,
 }
-POST_PROCESSORS = {"BertProcessing": 1, "ByteLevel": 1, "RobertaProcessing": 1, "TemplateProcessing": 1}
-DECODERS = {
+POST_PROCESSORS: dict[str, float] = {
+    "BertProcessing": 1,
+    "ByteLevel": 1,
+    "RobertaProcessing": 1,
+    "TemplateProcessing": 1,
+}
+DECODERS: dict[str, float] = {
     "BPEDecoder": 3,
     "ByteFallback": 1,
     "ByteLevel": 3,
@@ -74,7 +79,9 @@ DECODERS = {
     "Strip": 1,
     "WordPiece": 2,
 }
-PARTS = {  # the name in the file: the components there may be, and how a Sequence names its own
+PARTS: dict[
+    str, tuple[dict[str, float], str]
+] = {  # the name in the file: the components there may be, and how a Sequence names its own
     "normalizer": (NORMALIZERS, "normalizers"),
     "pre_tokenizer": (PRE_TOKENIZERS, "pretokenizers"),
     "post_processor": (POST_PROCESSORS, "processors"),
@@ -121,7 +128,9 @@ def check_model(model: dict[str, Any], where: object) -> None:
     elif isinstance(vocab, list) and kind == "Unigram":
         for piece in vocab:
             if isinstance(piece, list) and piece and isinstance(piece[0], str) and len(piece[0]) > MAX_TOKEN_CHARS:
-                raise TokenizerError(f"{where}: the piece {shown(piece[0])} has more than {MAX_TOKEN_CHARS} characters.")
+                raise TokenizerError(
+                    f"{where}: the piece {shown(piece[0])} has more than {MAX_TOKEN_CHARS} characters."
+                )
     check_strings({key: value for key, value in model.items() if key not in ("vocab", "merges")}, f"{where}: its model")
     longest = model.get("max_input_chars_per_word", 100)
     if type(longest) is not int or not 0 <= longest <= MAX_WORD_CHARS:
@@ -203,7 +212,9 @@ def check_template(step: dict[str, Any], place: str) -> None:
             raise TokenizerError(f"{place}: {name} is {shown(items)}, not a list of at most {MAX_TEMPLATE} parts.")
         found = [item["Sequence"].get("id") for item in items if isinstance(item.get("Sequence"), dict)]
         if sorted(map(str, found)) != list(texts):
-            raise TokenizerError(f"{place}: {name} holds the texts {shown(found)}, not each of {', '.join(texts)} once.")
+            raise TokenizerError(
+                f"{place}: {name} holds the texts {shown(found)}, not each of {', '.join(texts)} once."
+            )
         for item in items:
             if "SpecialToken" in item:
                 check_declared(item["SpecialToken"], specials, f"{place}: {name}")

@@ -138,7 +138,9 @@ def speak(assembly: Assembly, options: Options, target: bool, before: bool) -> N
     code = (options["tgt_lang"] if target else options["src_lang"]) or "en_XX"
     backend, eos = assembly.backend, str(options["eos_token"])
     if backend.token_to_id(code) is None:
-        raise TokenizerError(f"{shown(code)} is not a language of this tokenizer. It knows codes such as 'en_XX', 'ro_RO'.")
+        raise TokenizerError(
+            f"{shown(code)} is not a language of this tokenizer. It knows codes such as 'en_XX', 'ro_RO'."
+        )
     first, last = ([code], [eos]) if before else ([], [eos, code])
     backend.post_processor = processors.TemplateProcessing(
         single=[*first, "$A", *last],

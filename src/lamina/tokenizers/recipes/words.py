@@ -68,7 +68,9 @@ def build(folder: TokenizerFolder, options: Options) -> Assembly:
     if unknown is None:
         raise TokenizerError(f"The vocabulary in {folder.path} has no <unk> to stand for unknown words.")
     if options["language"] != "en":
-        raise TokenizerError(f"language={shown(options['language'])}: only Moses' rules for English ('en') are known here.")
+        raise TokenizerError(
+            f"language={shown(options['language'])}: only Moses' rules for English ('en') are known here."
+        )
     with backend_errors("Building the word tokenizer"):
         backend = Backend(models.WordLevel(words, unk_token=unknown))
     special = [str(options[role]) for role in ("unk_token", "eos_token") if options.get(role)]
