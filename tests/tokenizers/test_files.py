@@ -186,3 +186,19 @@ def test_hostile_text_takes_linear_time(kind: str, unit: str) -> None:
     small = max(seconds(2_000), 0.002)
     # Sixteen times the text: quadratic work would take 256 times as long.
     assert seconds(32_000) < small * 100
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "\n\n", "a", "a\n", "a\n\n", "ab\ncd\nef", "ab\n\ncd\n", "é\n漢\n😀\r\n", "\n" * 9]
+)
+@pytest.mark.parametrize("block", [0, 1, 3, 100])
+def test_lines_are_the_same_in_blocks(text: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "BLOCK", block)
+    (tmp_path / "x").write_bytes(text.encode())
+    assert (
+        list(files.read_lines(tmp_path / "x", "lines"))
+        == text.split("\n")[: None if text[-1:] not in ("\n", "") else -1]
+    )
+    (tmp_path / "x").write_bytes(text.encode() + b"\nx\n\xff")
+    with pytest.raises(TokenizerError, match=f"line {text.count(chr(10)) + 3}, is not UTF-8"):
+        list(files.read_lines(tmp_path / "x", "lines"))

@@ -197,7 +197,7 @@ def check_strings(settings: dict[str, Any], place: str) -> None:
 def longest_precompiled(step: dict[str, Any], place: str) -> int:
     """The bytes of the longest text that a compiled map puts in place of a character."""
     try:
-        data = base64.b64decode(step.get("precompiled_charsmap") or "", validate=True)
+        data = base64.b64decode(step.get("precompiled_charsmap"), validate=True)
     except (TypeError, ValueError) as error:
         raise TokenizerError(f"{place} holds a precompiled_charsmap that is not base64.") from error
     return max(1, longest_replacement(data[4 + int.from_bytes(data[:4], "little") :], place))

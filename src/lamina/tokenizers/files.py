@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from lamina.files.shown import cause, shown
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_VOCAB = 1_000_000  # tokens, and merges
+BLOCK = 2**20  # bytes of a file of lines that become text at once
 MAX_LISTED = 1000  # names of a folder that are looked at to say what it holds
 MAX_TOKEN_CHARS = 1000  # of a token that is looked for in texts, or of any other string beside the vocabulary
 MAX_ADDED_CHARS = 2**21  # of all such tokens: the Rust library takes some 100 bytes of memory for each
@@ -51,14 +51,20 @@ def comes_from_backend(error: BaseException) -> bool:
 def read_lines(path: Path, what: str) -> Iterator[str]:
     """The lines of a UTF-8 file without their ends, at most a million: `what` each of them is goes into the error."""
     data = read_bytes(path, MAX_FILE_BYTES, TokenizerError)
-    count = data.count(b"\n") + (not data.endswith(b"\n"))
+    end = len(data) - data.endswith(b"\n")
+    count = data.count(b"\n", 0, end) + 1 if data else 0
     if count > MAX_VOCAB:
         raise TokenizerError(f"{path} holds {count} {what}, more than {MAX_VOCAB}.")
-    for number, line in enumerate(io.BytesIO(data), 1):
+    position = 0
+    while count and position <= end:  # by blocks: as text, all of it would take four bytes a character for one emoji
+        stop = data.find(b"\n", position + BLOCK, end)
+        stop = end if stop < 0 else stop
         try:
-            yield line.decode("utf-8").removesuffix("\n")
+            yield from data[position:stop].decode("utf-8").split("\n")
         except UnicodeDecodeError as error:
-            raise TokenizerError(f"{path}, line {number}, is not UTF-8 text. Is it the right file?") from error
+            line = data.count(b"\n", 0, position + error.start) + 1
+            raise TokenizerError(f"{path}, line {line}, is not UTF-8 text. Is it the right file?") from error
+        position = stop + 1
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
