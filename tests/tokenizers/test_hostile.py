@@ -100,6 +100,11 @@ HOSTILE_PARTS: dict[str, tuple[dict[str, Any], str]] = {
     "an empty pattern": ({"normalizer": replace("", "x")}, "whose pattern is"),
     "an empty pattern to split at": ({"pre_tokenizer": {"type": "Split", "pattern": {"String": ""}}}, "whose pattern"),
     "no pattern": ({"normalizer": {"type": "Replace", "content": "x"}}, "whose pattern is None"),
+    "an expression that is no text": (
+        {"normalizer": {"type": "Replace", "pattern": {"Regex": []}, "content": ""}},
+        r"regular expression \[\]",
+    ),
+    "a map of nothing": ({"normalizer": {"type": "Precompiled", "precompiled_charsmap": None}}, "precompiled"),
     "chunks of nothing": ({"pre_tokenizer": {"type": "FixedLength", "length": 0}}, "FixedLength of 0"),
     "a map into books": ({"normalizer": charsmap(b"x" * 10**6 + b"\0")}, "replacement of 1000000 bytes"),
     "a map of very many": ({"normalizer": charsmap(b"\0" * 10**6)}, "more than 500000 replacements"),

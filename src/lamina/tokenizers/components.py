@@ -166,7 +166,7 @@ def check_step(step: dict[str, Any], place: str) -> None:
     kind = step["type"]
     pattern = step.get("pattern")
     if isinstance(pattern, dict) and "Regex" in pattern:
-        if pattern["Regex"] not in KNOWN_PATTERNS or len(pattern) > 1:
+        if text_of(pattern["Regex"]) not in KNOWN_PATTERNS or len(pattern) > 1:
             raise TokenizerError(
                 f"{place} holds the regular expression {shown(pattern['Regex'])}. "
                 "Expressions from files can be made to run forever; only those of published tokenizers are read."
@@ -197,8 +197,8 @@ def check_strings(settings: dict[str, Any], place: str) -> None:
 def longest_precompiled(step: dict[str, Any], place: str) -> int:
     """The bytes of the longest text that a compiled map puts in place of a character."""
     try:
-        data = base64.b64decode(step.get("precompiled_charsmap"), validate=True)
-    except (TypeError, ValueError) as error:
+        data = base64.b64decode(text_of(step.get("precompiled_charsmap")) or "?", validate=True)
+    except ValueError as error:
         raise TokenizerError(f"{place} holds a precompiled_charsmap that is not base64.") from error
     return max(1, longest_replacement(data[4 + int.from_bytes(data[:4], "little") :], place))
 
