@@ -50,7 +50,7 @@ def folder_of(tmp_path: Path, **contents: Any) -> Path:
         ("bert", {"vocab_txt": "a\nb\n"}, r"no '\[CLS\]'"),
         ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": "{"}, "not valid JSON"),
         ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": "[]"}, "JSON object"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a": 1, "a": 2}'}, "'a' twice"),
+        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a": 1, "a": 2}'}, "'a' stands there twice"),
         ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a": NaN}'}, "NaN"),
         ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a":' + "[" * 10**5}, "nested|JSON"),
         ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"padding_side": "up"}}, "padding_side"),
@@ -86,13 +86,20 @@ def test_no_folder(tmp_path: Path) -> None:
 
 def test_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_FILE_BYTES", 10)
-    with pytest.raises(TokenizerError, match="more than the 10"):
+    with pytest.raises(TokenizerError, match="at most 10"):
         Tokenizer.from_folder(folder_of(tmp_path, vocab_txt=SPECIALS), "bert")
 
 
-@pytest.mark.parametrize("part", ["pre_tokenizer", "normalizer", "decoder"])
-def test_foreign_expressions_are_refused(tmp_path: Path, part: str) -> None:
-    hostile = {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "(a+)+$"}}]}
+@pytest.mark.parametrize(
+    ("part", "inner", "kind"),
+    [
+        ("pre_tokenizer", "pretokenizers", "Split"),
+        ("normalizer", "normalizers", "Replace"),
+        ("decoder", "decoders", "Replace"),
+    ],
+)
+def test_foreign_expressions_are_refused(tmp_path: Path, part: str, inner: str, kind: str) -> None:
+    hostile = {"type": "Sequence", inner: [{"type": kind, "pattern": {"Regex": "(a+)+$"}, "content": ""}]}
     folder = folder_of(tmp_path, tokenizer_json=stored(**{part: hostile}))
     with pytest.raises(TokenizerError, match="regular expression"):
         Tokenizer.from_folder(folder, "json")
@@ -179,3 +186,19 @@ def test_hostile_text_takes_linear_time(kind: str, unit: str) -> None:
     small = max(seconds(2_000), 0.002)
     # Sixteen times the text: quadratic work would take 256 times as long.
     assert seconds(32_000) < small * 100
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "\n\n", "a", "a\n", "a\n\n", "ab\ncd\nef", "ab\n\ncd\n", "é\n漢\n😀\r\n", "\n" * 9]
+)
+@pytest.mark.parametrize("block", [0, 1, 3, 100])
+def test_lines_are_the_same_in_blocks(text: str, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "BLOCK", block)
+    (tmp_path / "x").write_bytes(text.encode())
+    assert (
+        list(files.read_lines(tmp_path / "x", "lines"))
+        == text.split("\n")[: None if text[-1:] not in ("\n", "") else -1]
+    )
+    (tmp_path / "x").write_bytes(text.encode() + b"\nx\n\xff")
+    with pytest.raises(TokenizerError, match=f"line {text.count(chr(10)) + 3}, is not UTF-8"):
+        list(files.read_lines(tmp_path / "x", "lines"))

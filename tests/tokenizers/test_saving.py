@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,5 +105,98 @@ def test_prefix_and_places_that_cannot_be_written(tmp_path: Path, roberta: Token
         with pytest.raises(TokenizerError, match="plain name"):
             roberta.save_pretrained(tmp_path, prefix)
     (tmp_path / "file").write_text("")
-    with pytest.raises(TokenizerError, match="Cannot save"):
+    with pytest.raises(TokenizerError, match="cannot be written: File exists"):
         roberta.save_pretrained(tmp_path / "file")
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow beyond a few bytes: what is written by Python or by the Rust library then fails half-way."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@contextmanager
+def failing(owner: Any, name: str, error: BaseException, after: int = 0) -> Iterator[None]:
+    """One function that does its work so many times and then fails."""
+    real, calls = getattr(owner, name), iter(range(after))
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        if next(calls, None) is None:
+            raise error
+        return real(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, fail)
+        yield
+
+
+FAULTS: dict[str, Callable[[], Any]] = {
+    "a full disk": full_disk,
+    "a bad disk": lambda: failing(os, "fsync", OSError(errno.EIO, "Input/output error")),
+    "a bad disk later": lambda: failing(os, "fsync", OSError(errno.EIO, "Input/output error"), 2),
+    "a disk that may not be written": lambda: failing(
+        Path, "mkdir", PermissionError(errno.EACCES, "Permission denied")
+    ),
+    "an end from outside": lambda: failing(os, "fsync", KeyboardInterrupt()),
+}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "name", ["bert", "roberta", "gpt", "albert", "t5", "ctrl", "byt5", "marian_separate", "transfo_xl"]
+)
+@pytest.mark.parametrize("part", ["save_pretrained", "save_vocabulary"])
+def test_what_was_there_stays_whole(part: str, name: str, fault: str, tmp_path: Path) -> None:
+    if part == "save_vocabulary" and (name == "byt5" or fault == "a bad disk later"):
+        pytest.skip("its vocabulary is one file, or none")
+    kind = KINDS[name]
+    folder = fill(tmp_path / "folder", kind, asset, pieces)
+    ours = Tokenizer.from_folder(folder, kind.recipe, **kind.options)
+    ours.save_pretrained(folder)
+    ours = Tokenizer.from_folder(folder)
+    ours.add_tokens(["<later>"])
+    before = contents(folder)
+    with pytest.raises((TokenizerError, KeyboardInterrupt)), FAULTS[fault]():
+        getattr(ours, part)(folder)
+    assert contents(folder) == before
+    written = getattr(ours, part)(folder)
+    assert {Path(path).name for path in written} <= contents(folder).keys()
+    if part == "save_pretrained":
+        assert Tokenizer.from_folder(folder)("a <later> b") == ours("a <later> b")
+
+
+def test_originals_that_are_gone_or_lead_elsewhere_since(
+    tmp_path: Path, marian: Tokenizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(FIXTURES / "t5", source)
+    t5 = Tokenizer.from_folder(source, "t5")
+    (source / "spiece.model").rename(tmp_path / "elsewhere")
+    t5.save_pretrained(tmp_path / "gone")
+    assert "spiece.model is gone" in caplog.text
+    assert Tokenizer.from_folder(tmp_path / "gone")("a") == t5("a")
+    (source / "spiece.model").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TokenizerError, match="is a link to"):
+        t5.save_pretrained(tmp_path / "led")
+    assert not any((tmp_path / "led").iterdir())
+
+
+def test_options_that_json_cannot_hold(tmp_path: Path) -> None:
+    for wrong in (object(), {1: 2, "a": 3}, 10**5000):
+        ours = Tokenizer.from_folder(FIXTURES / "gpt", "gpt", note=wrong)
+        with pytest.raises(TokenizerError, match=r"option .* cannot be written"):
+            ours.save_pretrained(tmp_path)
+    ours = Tokenizer.from_folder(FIXTURES / "gpt", "gpt", note="\ud800")
+    ours.save_pretrained(tmp_path)
+    assert Tokenizer.from_folder(tmp_path).init_kwargs["note"] == "\ud800"

@@ -24,6 +24,8 @@ def local_path(value: Any, error: type[LaminaError]) -> Path:
     try:
         path = Path(value).expanduser()
         path.is_dir()
+        if "\0" in str(path):
+            raise ValueError("it holds a null character")
     except (OSError, ValueError, TypeError, RuntimeError) as problem:
         raise error(f"{shown(value)} cannot be looked up: {cause(problem)}") from None
     return path

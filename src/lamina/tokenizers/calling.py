@@ -209,7 +209,8 @@ class TextEncoder(PieceCutting):
         table = self._table  # another thread may add tokens meanwhile
         if table is False:
             fits = self._assembly.splitter is None and self.recipe.switch is None and not self._shared
-            self._table = table = WordTable.of(self._backend) if fits else None
+            with backend_errors("Reading the tokenizer"):
+                self._table = table = WordTable.of(self._backend) if fits else None
         if table is None or (len(job.texts) >= MANY and CORES > 2):
             return None
         read, left = table.read, self.truncation_side == "left"

@@ -34,7 +34,7 @@ MAX_TEMPLATE = 64  # special tokens and texts of a template, ids of a special to
 MAX_WORD_CHARS = 256  # published ones have 100; the time a word takes grows with the cube of this
 
 # Every component of the library, and by how much its rules of their own may lengthen a text, in bytes.
-NORMALIZERS = {
+NORMALIZERS: dict[str, float] = {
     "BertNormalizer": 8,
     "ByteLevel": 2,
     "Lowercase": 1.5,
@@ -49,7 +49,7 @@ NORMALIZERS = {
     "Strip": 1,
     "StripAccents": 1,
 }
-PRE_TOKENIZERS = {
+PRE_TOKENIZERS: dict[str, float] = {
     "BertPreTokenizer": 1,
     "ByteLevel": 2,
     "CharDelimiterSplit": 1,
@@ -62,8 +62,13 @@ PRE_TOKENIZERS = {
     "Whitespace": 1,
     "WhitespaceSplit": 1,
 }
-POST_PROCESSORS = {"BertProcessing": 1, "ByteLevel": 1, "RobertaProcessing": 1, "TemplateProcessing": 1}
-DECODERS = {
+POST_PROCESSORS: dict[str, float] = {
+    "BertProcessing": 1,
+    "ByteLevel": 1,
+    "RobertaProcessing": 1,
+    "TemplateProcessing": 1,
+}
+DECODERS: dict[str, float] = {
     "BPEDecoder": 3,
     "ByteFallback": 1,
     "ByteLevel": 3,
@@ -74,7 +79,9 @@ DECODERS = {
     "Strip": 1,
     "WordPiece": 2,
 }
-PARTS = {  # the name in the file: the components there may be, and how a Sequence names its own
+PARTS: dict[
+    str, tuple[dict[str, float], str]
+] = {  # the name in the file: the components there may be, and how a Sequence names its own
     "normalizer": (NORMALIZERS, "normalizers"),
     "pre_tokenizer": (PRE_TOKENIZERS, "pretokenizers"),
     "post_processor": (POST_PROCESSORS, "processors"),
@@ -159,7 +166,7 @@ def check_step(step: dict[str, Any], place: str) -> None:
     kind = step["type"]
     pattern = step.get("pattern")
     if isinstance(pattern, dict) and "Regex" in pattern:
-        if pattern["Regex"] not in KNOWN_PATTERNS or len(pattern) > 1:
+        if text_of(pattern["Regex"]) not in KNOWN_PATTERNS or len(pattern) > 1:
             raise TokenizerError(
                 f"{place} holds the regular expression {shown(pattern['Regex'])}. "
                 "Expressions from files can be made to run forever; only those of published tokenizers are read."
@@ -190,8 +197,8 @@ def check_strings(settings: dict[str, Any], place: str) -> None:
 def longest_precompiled(step: dict[str, Any], place: str) -> int:
     """The bytes of the longest text that a compiled map puts in place of a character."""
     try:
-        data = base64.b64decode(step.get("precompiled_charsmap") or "", validate=True)
-    except (TypeError, ValueError) as error:
+        data = base64.b64decode(text_of(step.get("precompiled_charsmap")) or "?", validate=True)
+    except ValueError as error:
         raise TokenizerError(f"{place} holds a precompiled_charsmap that is not base64.") from error
     return max(1, longest_replacement(data[4 + int.from_bytes(data[:4], "little") :], place))
 

@@ -138,8 +138,9 @@ class BatchEncoding(dict[str, Any]):
 
     def token_to_word(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
         """The number of the word a token belongs to."""
-        found = self._ask("token_to_word", batch_or_token_index, token_index)
-        return found[1] if isinstance(found, tuple) else found
+        found: Any = self._ask("token_to_word", batch_or_token_index, token_index)
+        word: int | None = found[1] if isinstance(found, tuple) else found
+        return word
 
     def word_to_tokens(
         self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lamina.errors import TokenizerError
+from lamina.errors import LaminaError, TokenizerError
 from lamina.files import jsonfile
 from lamina.files.atomic import finish
-from lamina.files.paths import inside, present
-from lamina.files.shown import shown
+from lamina.files.paths import inside, local_path, present, read_bytes
+from lamina.files.shown import cause, shown
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_VOCAB = 1_000_000  # tokens, and merges
+BLOCK = 2**20  # bytes of a file of lines that become text at once
 MAX_LISTED = 1000  # names of a folder that are looked at to say what it holds
 MAX_TOKEN_CHARS = 1000  # of a token that is looked for in texts, or of any other string beside the vocabulary
 MAX_ADDED_CHARS = 2**21  # of all such tokens: the Rust library takes some 100 bytes of memory for each
@@ -39,48 +39,33 @@ def report(doing: str, error: BaseException) -> NoReturn:
     """
     if not comes_from_backend(error):
         raise error
-    raise TokenizerError(f"{doing} failed: {str(error)[:1000] or type(error).__name__}") from error
+    raise TokenizerError(f"{doing} failed: {cause(error, 1000)}") from error
 
 
 def comes_from_backend(error: BaseException) -> bool:
     """Whether an error is not ours but is one to report: the Rust library's panics are no `Exception`s."""
-    if isinstance(error, TokenizerError):
+    if isinstance(error, LaminaError):
         return False
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
-def as_path(value: Any, purpose: str) -> Path:
-    """The path a caller names; anything else than a string or a path is refused."""
-    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
-        raise TokenizerError(f"{purpose} should be a path, not {shown(value)}.")
-    return Path(value)
-
-
-def read_bytes(path: Path) -> bytes:
-    """The whole file, refused before reading when it is larger than any real vocabulary."""
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_FILE_BYTES:
-                raise TokenizerError(
-                    f"{path} holds {size} bytes, more than the {MAX_FILE_BYTES} a tokenizer file may have."
-                )
-            return file.read(MAX_FILE_BYTES)
-    except OSError as error:
-        raise TokenizerError(f"Cannot read {path}: {error.strerror or error}.") from error
-
-
 def read_lines(path: Path, what: str) -> Iterator[str]:
     """The lines of a UTF-8 file without their ends, at most a million: `what` each of them is goes into the error."""
-    data = read_bytes(path)
-    count = data.count(b"\n") + (not data.endswith(b"\n"))
+    data = read_bytes(path, MAX_FILE_BYTES, TokenizerError)
+    end = len(data) - data.endswith(b"\n")
+    count = data.count(b"\n", 0, end) + 1 if data else 0
     if count > MAX_VOCAB:
         raise TokenizerError(f"{path} holds {count} {what}, more than {MAX_VOCAB}.")
-    for number, line in enumerate(io.BytesIO(data), 1):
+    position = 0
+    while count and position <= end:  # by blocks: as text, all of it would take four bytes a character for one emoji
+        stop = data.find(b"\n", position + BLOCK, end)
+        stop = end if stop < 0 else stop
         try:
-            yield line.decode("utf-8").removesuffix("\n")
+            yield from data[position:stop].decode("utf-8").split("\n")
         except UnicodeDecodeError as error:
-            raise TokenizerError(f"{path}, line {number}, is not UTF-8 text. Is it the right file?") from error
+            line = data.count(b"\n", 0, position + error.start) + 1
+            raise TokenizerError(f"{path}, line {line}, is not UTF-8 text. Is it the right file?") from error
+        position = stop + 1
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -146,16 +131,14 @@ class TokenizerFolder:
     """A folder of tokenizer files: finds them by name and says which names were looked for when one is missing."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = as_path(path, "The folder of a tokenizer")
+        self.path = local_path(path, TokenizerError)
+        if not self.path.is_dir():
+            raise TokenizerError(f"{shown(path)} is not a folder. Pass the folder that holds the tokenizer's files.")
         try:
-            if not self.path.is_dir():
-                raise TokenizerError(
-                    f"{shown(str(self.path))} is not a folder. Pass the folder that holds the tokenizer's files."
-                )
             with os.scandir(self.path / "."):  # the dot asks whether it may be entered as well
                 pass
         except OSError as error:
-            raise TokenizerError(f"Cannot open {shown(str(self.path))}: {error.strerror or error}.") from error
+            raise TokenizerError(f"{shown(path)} cannot be opened: {cause(error)}.") from error
         finish(self.path, TokenizerError)
 
     def find(self, *names: str) -> Path | None:

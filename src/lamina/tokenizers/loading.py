@@ -12,10 +12,10 @@ from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
 from lamina.files.jsonfile import parse_json
-from lamina.files.paths import read_text
+from lamina.files.paths import read_bytes, read_text
 from lamina.files.shown import shown
 from lamina.tokenizers.components import check_tokenizer_json
-from lamina.tokenizers.files import MAX_FILE_BYTES, TokenizerFolder, backend_errors, check_added, read_bytes
+from lamina.tokenizers.files import MAX_FILE_BYTES, TokenizerFolder, backend_errors, check_added
 from lamina.tokenizers.options import check_columns, read_options
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
 from lamina.tokenizers.recipes import MODEL_TYPES, RECIPES, class_recipe
@@ -162,7 +162,7 @@ def read_stored(files: TokenizerFolder, recipe: Recipe, config: Options) -> tupl
         if recipe.reads_json and name != PLAIN_NAME:
             files.require(name)
         return None, {}
-    content = read_bytes(path)
+    content = read_bytes(path, MAX_FILE_BYTES, TokenizerError)
     data = parse_json(content, str(path), TokenizerError)
     check_tokenizer_json(data, path)
     # The larger part by far, which the library holds from here on.

@@ -27,6 +27,7 @@ logger = logging.getLogger("lamina.tokenizers")
 UNSAVED = {"name_or_path", "added_tokens_decoder", "use_fast"}
 
 
+@backend_errors("Saving a tokenizer")
 def save(tokenizer: Tokenizer, folder: Path, prefix: str) -> tuple[str, ...]:
     """Write every file of a tokenizer, or none, and name them."""
     with writing(folder, prefix) as (new, written):
@@ -38,7 +39,7 @@ def save(tokenizer: Tokenizer, folder: Path, prefix: str) -> tuple[str, ...]:
         if later:
             write_json(new("added_tokens.json"), later)
         if tokenizer.is_fast:
-            with tokenizer._lock, backend_errors("Saving tokenizer.json"):
+            with tokenizer._lock:
                 tokenizer._backend.no_truncation()
                 tokenizer._cut = None
                 text = tokenizer._backend.to_str(pretty=True)
@@ -46,6 +47,7 @@ def save(tokenizer: Tokenizer, folder: Path, prefix: str) -> tuple[str, ...]:
     return tuple(map(str, written))
 
 
+@backend_errors("Saving a vocabulary")
 def save_vocabulary(tokenizer: Tokenizer, folder: Path, prefix: str) -> tuple[str, ...]:
     """Write the original vocabulary files, all or none, and name them."""
     with writing(folder, prefix) as (new, written):
@@ -82,9 +84,8 @@ def write_vocabulary(tokenizer: Tokenizer, new: Callable[[str], Path], prefix: s
             logger.warning("%s is gone, so it is not saved again; tokenizer.json holds what it said.", path)
     if not assembly.originals and isinstance(model, models.WordPiece | models.BPE):
         names = ("vocab.txt",) if isinstance(model, models.WordPiece) else ("vocab.json", "merges.txt")
-        place = [new(name).parent for name in names][0]
-        with backend_errors(f"Writing the vocabulary to {place.parent}"):
-            model.save(str(place), prefix or None)
+        places = [new(name).parent for name in names]
+        model.save(str(places[0]), prefix or None)
 
 
 def configuration(tokenizer: Tokenizer) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lamina.errors import TokenizerError
-from lamina.tokenizers.files import MAX_VOCAB, read_bytes
+from lamina.files.paths import read_bytes
+from lamina.tokenizers.files import MAX_FILE_BYTES, MAX_VOCAB
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 UNIGRAM, BPE = 1, 2
@@ -48,7 +49,7 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
     Format: github.com/google/sentencepiece, sentencepiece_model.proto (1 pieces, 2 trainer_spec, 3 normalizer_spec).
     """
     model = SentencePieceModel()
-    data = read_bytes(path)
+    data = read_bytes(path, MAX_FILE_BYTES, TokenizerError)
     try:
         numbers = Counter(number for number, _, _ in spans(data, MAX_VOCAB + 100))
         if not 0 < numbers[1] <= MAX_VOCAB or numbers[2] + numbers[3] > MAX_SPECS:
@@ -115,7 +116,7 @@ def fields(data: bytes, most: int) -> Iterator[tuple[int, int | bytes]]:
 
 
 def spans(data: bytes, most: int) -> Iterator[tuple[int, int | None, int]]:
-    """Every field, of which there may be so many: its number, and where its bytes start and end, or None and a value."""
+    """Every field, at most so many: its number, and where its bytes start and end, or None and a value."""
     position = count = 0
     while position < len(data):
         count += 1

@@ -9,6 +9,8 @@ from typing import Any
 
 from tokenizers import Tokenizer as Backend
 
+from lamina.tokenizers.files import backend_errors
+
 
 @dataclass(frozen=True)
 class Part:
@@ -19,6 +21,7 @@ class Part:
     sequence: int | None = None
 
 
+@backend_errors("Reading the post-processor")
 def read_template(backend: Backend, pair: bool) -> list[Part]:
     """What the tokenizer makes of one text, or of a pair."""
     if backend.post_processor is None:

@@ -11,10 +11,11 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
+from lamina.files.paths import local_path
 from lamina.files.shown import shown
 from lamina.tokenizers.decoding import clean_up, join_pieces, read_ids
 from lamina.tokenizers.encoding import BatchEncoding
-from lamina.tokenizers.files import as_path, backend_errors, report
+from lamina.tokenizers.files import backend_errors, report
 from lamina.tokenizers.manual import IdRows
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
 from lamina.tokenizers.recipes import RECIPES
@@ -239,13 +240,13 @@ class Tokenizer(IdRows):
         """Write the files that Transformers 4.57 writes, and name them."""
         from lamina.tokenizers.saving import save
 
-        return save(self, as_path(save_directory, "save_directory"), filename_prefix or "")
+        return save(self, local_path(save_directory, TokenizerError), filename_prefix or "")
 
     def save_vocabulary(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str, ...]:
         """Write the original vocabulary files alone, and name them."""
         from lamina.tokenizers.saving import save_vocabulary
 
-        return save_vocabulary(self, as_path(save_directory, "save_directory"), filename_prefix or "")
+        return save_vocabulary(self, local_path(save_directory, TokenizerError), filename_prefix or "")
 
     def build_inputs_with_special_tokens(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None

@@ -69,11 +69,13 @@ class Vocabulary:
         if value is None:
             self._special.pop(role, None)
         elif isinstance(value, str | AddedToken):
+            self._id(str(value))  # refuses what is no text before anything is changed
             self._special[role] = value
         else:
             raise TokenizerError(f"{role} should be a string or None, not {type(value).__name__}.")
         self._refresh()
 
+    @backend_errors("Looking up the special tokens")
     def _refresh(self) -> None:
         """Look special tokens up again after any of them, or the vocabulary, changed."""
         self._role_ids = {role: self._id(str(token)) for role, token in self._special.items()}
@@ -160,10 +162,12 @@ class Vocabulary:
         return [index for index in ids if index is not None]
 
     @property
+    @backend_errors("Counting the vocabulary")
     def vocab_size(self) -> int:
         """The size of the vocabulary without the tokens added to it."""
         return self.recipe.vocab_size or self._backend.get_vocab_size(with_added_tokens=False)
 
+    @backend_errors("Counting the vocabulary")
     def __len__(self) -> int:
         """The size of the vocabulary with the tokens added to it."""
         return self._backend.get_vocab_size(with_added_tokens=True)
@@ -171,6 +175,7 @@ class Vocabulary:
     def __bool__(self) -> bool:
         return True
 
+    @backend_errors("Listing the vocabulary")
     def get_vocab(self) -> dict[str, int]:
         """Every token and its id."""
         return self._backend.get_vocab(with_added_tokens=True)
@@ -181,6 +186,7 @@ class Vocabulary:
         return self.get_vocab()
 
     @property
+    @backend_errors("Listing the added tokens")
     def added_tokens_decoder(self) -> dict[int, AddedToken]:
         """The tokens that are looked for in the text before it is cut, by id."""
         return self._backend.get_added_tokens_decoder()

@@ -13,19 +13,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import LaminaError
+from ..files.jsonfile import read_json_object
+from ..files.paths import inside, present
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 UNLIMITED = 1_000_000  # a model_max_length beyond this says that there is none
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, empty where there is no such file or none in it."""
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The tokenizer_config.json, empty where there is no such file or no object in it."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json_object(inside(folder, "tokenizer_config.json"))
+    except LaminaError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def open_tokenizer(folder: Path) -> Tokenizer:
@@ -34,23 +37,23 @@ def open_tokenizer(folder: Path) -> Tokenizer:
     from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
     from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
 
-    whole, words, merges = folder / "tokenizer.json", folder / "vocab.txt", folder / "merges.txt"
-    if whole.is_file():
-        tokenizer = Tokenizer.from_file(str(whole))
+    if present(folder, "tokenizer.json"):
+        tokenizer = Tokenizer.from_file(str(inside(folder, "tokenizer.json")))
         tokenizer.no_truncation()  # files often hold what their last training cut and padded to
         tokenizer.no_padding()
         return tokenizer
-    if words.is_file():
-        lower = bool(read_json(folder / "tokenizer_config.json").get("do_lower_case", True))
-        return BertWordPieceTokenizer(str(words), lowercase=lower)._tokenizer
-    if merges.is_file() and (folder / "vocab.json").is_file():
-        return ByteLevelBPETokenizer(str(folder / "vocab.json"), str(merges))._tokenizer
+    if present(folder, "vocab.txt"):
+        lower = bool(read_settings(folder).get("do_lower_case", True))
+        return BertWordPieceTokenizer(str(inside(folder, "vocab.txt")), lowercase=lower)._tokenizer
+    if present(folder, "merges.txt") and present(folder, "vocab.json"):
+        vocab, merges = inside(folder, "vocab.json"), inside(folder, "merges.txt")
+        return ByteLevelBPETokenizer(str(vocab), str(merges))._tokenizer
     raise ValueError("it has neither tokenizer.json nor vocab.txt nor vocab.json with merges.txt")
 
 
 def longest_input(folder: Path) -> int | None:
     """Tokens that the tokenizer's model reads, where its files say so."""
-    most = read_json(folder / "tokenizer_config.json").get("model_max_length")
+    most = read_settings(folder).get("model_max_length")
     return int(most) if isinstance(most, int | float) and 0 < most <= UNLIMITED else None
 
 

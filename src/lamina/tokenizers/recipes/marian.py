@@ -13,6 +13,7 @@ from tokenizers import models, processors
 
 from lamina.errors import TokenizerError
 from lamina.files.paths import inside
+from lamina.files.shown import shown
 from lamina.tokenizers.charsmap import CharacterMap
 from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_vocab_json
 from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, token_id
@@ -67,7 +68,7 @@ class MarianPieces:
         self.vocabs = {"vocab.json": read_vocab_json(vocab_path)}
         for role in ("unk_token", "pad_token"):
             if str(options[role]) not in self.vocabs["vocab.json"]:
-                raise TokenizerError(f"{vocab_path} has no {options[role]}, which Marian needs.")
+                raise TokenizerError(f"{vocab_path} has no {shown(str(options[role]))}, which Marian needs.")
         if options["separate_vocabs"]:
             self.vocabs["target_vocab.json"] = read_vocab_json(folder.require("target_vocab.json"))
 
