@@ -55,7 +55,7 @@ class Stack(nn.Module):
         self.spec = spec
         self.embeddings = Embeddings(spec.embedding, tokens)
         self.schedule = spec.schedule or tuple((i,) for i in range(spec.num_layers))
-        distinct = 1 + max(max(layer) for layer in self.schedule)
+        distinct = 1 + max((max(layer) for layer in self.schedule), default=-1)
         self.layers = nn.ModuleList(Block(self._block_spec(i), spec.cross) for i in range(distinct))
         eps = spec.block.eps if spec.final_eps is None else spec.final_eps
         self.norm = norm(spec.block.norm, spec.block.hidden_size, eps) if spec.final_norm else None
