@@ -15,12 +15,12 @@ from torch import nn
 from ..checkpoint.config import PretrainedConfig
 from ..checkpoint.convert import check_plausible, load_into
 from ..checkpoint.files import open_weights, save_weights, weight_patterns
-from ..errors import CheckpointError, ConfigError, GenerationError, InputError
 from ..checkpoint.given import given_weights
 from ..checkpoint.keywords import refuse_unknown
 from ..checkpoint.names import spell
 from ..checkpoint.report import LoadReport
 from ..checkpoint.storage import Weights
+from ..errors import CheckpointError, ConfigError, GenerationError, InputError
 from ..families import Family, Task
 from ..files.atomic import staged
 from ..files.hub import resolve
@@ -62,7 +62,9 @@ class PreTrainedModel(Model):
         self.name_or_path = ""
         self.precision: str | None = None
         self.untrained: tuple[str, ...] = ()
-        self._generation_config = GenerationConfig.from_model_config(self.config.values()) if self.can_generate() else None
+        self._generation_config = (
+            GenerationConfig.from_model_config(self.config.values()) if self.can_generate() else None
+        )
         self._told = ""  # the last warning about options in the config
         if not self._on_meta():
             self.initialize()

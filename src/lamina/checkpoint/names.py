@@ -17,8 +17,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..files.shown import shown
-
 Table = Mapping[str, str]
 
 NUMBER = re.compile(r"\.\d+\.|\.\d+$")
@@ -49,7 +47,7 @@ def spell(table: Table, key: str) -> list[Spelling]:
     for pattern, suffix in ((key, ""), (wildcard, ""), (exact_module, "." + leaf), (module, "." + leaf)):
         if pattern in table:
             return [_spelling(way, number, suffix) for way in table[pattern].split(" | ")]
-    raise KeyError(f"no name for {shown(key)}")
+    raise KeyError(f"no name for {key!r}")
 
 
 def _spelling(way: str, number: str, suffix: str) -> Spelling:

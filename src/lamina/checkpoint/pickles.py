@@ -7,6 +7,7 @@ other object of a known library becomes an inert `Record`, and a file that names
 
 from __future__ import annotations
 
+import io
 import pickletools
 import sys
 import warnings
@@ -31,6 +32,7 @@ from .records import (
 MOST_OPCODES = 5_000_000
 FLOOR = 48 << 20  # bytes that the value of any pickle may take; of larger files `TIMES` their size
 TIMES = 3
+LARGEST_VALUE = 16 << 20  # bytes of one text or number in a pickle
 
 
 def read_pickle(file: Any, where: str, allowed: int = FLOOR) -> Any:
@@ -42,11 +44,20 @@ def read_pickle(file: Any, where: str, allowed: int = FLOOR) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # odd escapes in the text of damaged files
-            return _Walk(where, allowed).run(pickletools.genops(file))
+            return _Walk(where, allowed).run(pickletools.genops(_Text(file) if isinstance(file, bytes) else file))
     except CheckpointError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
         raise CheckpointError(f"{where} is a damaged pickle: {cause(problem)}") from None
+
+
+class _Text(io.BytesIO):
+    """A pickle in memory; no value of it may be longer than what a file may be asked for at once."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > LARGEST_VALUE:
+            raise ValueError(f"it holds one value of {size:,} bytes")
+        return super().read(size)
 
 
 class _Mark:
@@ -64,8 +75,12 @@ class _Walk:
             if opcode.name == "STOP":
                 return self.pop()
             handler = HANDLERS.get(opcode.name)
-            if handler is None or count > MOST_OPCODES:
+            if handler is None:
                 raise CheckpointError(f"{self.where} uses the pickle opcode {opcode.name}, which no checkpoint needs")
+            if count > MOST_OPCODES:
+                raise CheckpointError(
+                    f"{self.where} has more than {MOST_OPCODES:,} opcodes: no checkpoint needs as many"
+                )
             self.charge(COSTS.get(opcode.name, STEP) + (0 if arg is None else sys.getsizeof(arg)))
             handler(self, arg)
         raise CheckpointError(f"{self.where} is a damaged pickle: it has no end")

@@ -16,9 +16,9 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..files.paths import open_regular
 from ..files.shown import cause, shown
+from .pickles import LARGEST_VALUE
 
 BLOCK = 8 << 20  # bytes read at a time where a tensor is cast or transposed on its way in
-LARGEST_VALUE = 256 << 20  # bytes that a reader may ask for at once
 LONGEST_NAME = 1024
 MOST_TENSORS = 1_000_000
 LONGEST_AXIS = 2**31 - 1

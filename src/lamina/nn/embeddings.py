@@ -7,17 +7,29 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 from ..spec import EmbeddingSpec, LearnedPositions, PaddingAwarePositions, Positions, SinusoidalPositions, room
 from .dropout import Dropout
 
+LARGEST_TABLE = 1 << 26  # numbers; CTRL's longest, of 50,000 positions, fits
+ROWS_AT_ONCE = 4096  # that a table is computed by, so that little memory is taken beside it
+
 
 def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
-    """Sines, then cosines, of `size` positions: [size, width]. The device is named so that a meta build keeps it."""
+    """Sines, then cosines, of `size` positions: [size, width]. The device is named so that a meta build keeps it.
+
+    ConfigError for a table that no model has: it is computed, so that no file's size stands against it.
+    """
+    if size * width > LARGEST_TABLE:
+        raise ConfigError(f"a table of {size:,} positions of {width:,} numbers is larger than any model's")
     dtype = torch.float32 if single_precision else torch.float64
     exponents = torch.arange(0, width, 2, dtype=dtype, device="cpu") / width
-    angles = torch.arange(size, dtype=dtype, device="cpu")[:, None] * (1 / torch.pow(10000.0, exponents))
-    return torch.cat([angles.sin(), angles[:, : width // 2].cos()], -1).float()
+    found = torch.empty(size, width, device="cpu")
+    for rows in torch.arange(size, dtype=dtype, device="cpu").split(ROWS_AT_ONCE):
+        angles = rows[:, None] * (1 / torch.pow(10000.0, exponents))
+        place = found[int(rows[0]) : int(rows[0]) + len(rows)]
+        place.copy_(torch.cat([angles.sin(), angles[:, : width // 2].cos()], -1))
+    return found
 
 
 def table(rows: int, width: int, padding_id: int | None = None) -> nn.Embedding:

@@ -31,7 +31,7 @@ class RelativeBias(nn.Module):
         self.table = table(spec.buckets, num_heads)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Positions [..., queries] and [keys] to scores [..., heads, queries, keys]; InputError where they are too many."""
+        """Positions [..., queries] and [keys] to scores [..., heads, queries, keys]; InputError for too many."""
         if queries.shape[-1] > 1:
             scores = self.table.embedding_dim * self.table.weight.element_size()
             pairs = queries.numel() * keys.shape[-1]
@@ -60,7 +60,7 @@ class Stack(nn.Module):
         self.spec = spec
         self.embeddings = Embeddings(spec.embedding, tokens)
         self.schedule = spec.schedule or tuple((i,) for i in range(spec.num_layers))
-        distinct = 1 + max(max(layer) for layer in self.schedule)
+        distinct = 1 + max((max(layer) for layer in self.schedule), default=-1)
         self.layers = nn.ModuleList(Block(self._block_spec(i), spec.cross) for i in range(distinct))
         eps = spec.block.eps if spec.final_eps is None else spec.final_eps
         self.norm = norm(spec.block.norm, spec.block.hidden_size, eps) if spec.final_norm else None
