@@ -229,5 +229,3 @@ def test_what_no_file_held_is_named(folder: Path, tmp_path: Path) -> None:
 def test_a_config_of_another_family_is_refused() -> None:
     with pytest.raises(ConfigError, match="wants a BertConfig, got GPT2Config"):
         lamina.BertModel(lamina.GPT2Config())
-
-

@@ -20,7 +20,9 @@ from tests.families.weights import fill
 
 Shapes = Iterable[tuple[str, tuple[int, ...]]]
 
-ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {  # class, and which of its models: its family and what differs from the family's TINY
+ARCHITECTURES: dict[
+    str, tuple[str, dict[str, Any]]
+] = {  # class, and which of its models: its family and what differs from the family's TINY
     "CTRLLMHeadModel": ("ctrl", {}),
     "GPT2LMHeadModel": ("gpt2", {}),
     "OpenAIGPTLMHeadModel": ("openai-gpt", {}),
@@ -60,7 +62,11 @@ def write_checkpoint(architecture: str, shapes: Shapes, folder: Path) -> Path:
     """A folder with config.json and model.safetensors; Marian's sinusoids are every reader's own work."""
     folder.mkdir(parents=True, exist_ok=True)
     family, _ = ARCHITECTURES[architecture]
-    options: Mapping[str, Any] = {"model_type": family, "architectures": [class_name(architecture)], **config(architecture)}
+    options: Mapping[str, Any] = {
+        "model_type": family,
+        "architectures": [class_name(architecture)],
+        **config(architecture),
+    }
     (folder / "config.json").write_text(json.dumps(options))
     tensors = {name: tensor(family, name, tuple(shape)) for name, shape in shapes}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
