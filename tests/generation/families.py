@@ -20,21 +20,32 @@ from tests.families.weights import fill
 
 Shapes = Iterable[tuple[str, tuple[int, ...]]]
 
-ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {  # class: its family and what differs from the family's TINY
+ARCHITECTURES: dict[
+    str, tuple[str, dict[str, Any]]
+] = {  # class, and which of its models: its family and what differs from the family's TINY
     "CTRLLMHeadModel": ("ctrl", {}),
     "GPT2LMHeadModel": ("gpt2", {}),
     "OpenAIGPTLMHeadModel": ("openai-gpt", {}),
     "BartForConditionalGeneration": ("bart", {}),
     "MBartForConditionalGeneration": ("mbart", {"scale_embedding": True}),
     "MarianMTModel": ("marian", {"scale_embedding": True, "activation_function": "swish"}),
+    "MarianMTModel-wider": (  # a vocabulary for each side, the source's the larger one
+        "marian",
+        {"share_encoder_decoder_embeddings": False, "tie_word_embeddings": False, "vocab_size": 130},
+    ),
     # The reference's cache counts the encoder's layers.
     "T5ForConditionalGeneration": ("t5", {"num_decoder_layers": 2}),
     "TransfoXLLMHeadModel": ("transfo-xl", {}),
 }
-STUBBORN = ("BartForConditionalGeneration", "MarianMTModel")
+STUBBORN = ("BartForConditionalGeneration", "MarianMTModel", "MarianMTModel-wider")
 PLAIN = ("embed", "shared", "wte", "wpe", "transformer.w.", "norm", "ln_", "bias", "out_layers")
 SCALES = (("embed_positions", 8.0), ("relative_attention_bias", 40.0), *((name, 1.0) for name in PLAIN))
 WIDER = {"bart": 3.0, "marian": 3.0, "t5": 3.0}  # the others: 5
+
+
+def class_name(architecture: str) -> str:
+    """The class of one of the models above."""
+    return architecture.partition("-")[0]
 
 
 def config(architecture: str) -> dict[str, Any]:
@@ -51,7 +62,11 @@ def write_checkpoint(architecture: str, shapes: Shapes, folder: Path) -> Path:
     """A folder with config.json and model.safetensors; Marian's sinusoids are every reader's own work."""
     folder.mkdir(parents=True, exist_ok=True)
     family, _ = ARCHITECTURES[architecture]
-    options: Mapping[str, Any] = {"model_type": family, "architectures": [architecture], **config(architecture)}
+    options: Mapping[str, Any] = {
+        "model_type": family,
+        "architectures": [class_name(architecture)],
+        **config(architecture),
+    }
     (folder / "config.json").write_text(json.dumps(options))
     tensors = {name: tensor(family, name, tuple(shape)) for name, shape in shapes}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})

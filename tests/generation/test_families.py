@@ -15,7 +15,7 @@ from lamina.generation import GenerationConfig
 from lamina.generation.generate import generate
 
 from . import cases
-from .families import STUBBORN, write_checkpoint
+from .families import STUBBORN, class_name, write_checkpoint
 
 GOLDEN = Path(__file__).parent / "golden"
 EVERY = cases.FAMILY | cases.FAMILY_SOURCES | cases.FAMILY_CLASSIC
@@ -44,7 +44,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Any:
         known = golden("4.37.2" if name == "TransfoXLLMHeadModel" else "4.57.6")[name]["shapes"]
         shapes = [(line.split()[0], tuple(map(int, line.split()[1:]))) for line in known]
         folder = write_checkpoint(name, shapes, tmp_path_factory.mktemp(name))
-        return getattr(lamina, name).from_pretrained(folder).eval()
+        return getattr(lamina, class_name(name)).from_pretrained(folder).eval()
 
     return load
 

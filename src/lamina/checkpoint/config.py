@@ -73,7 +73,8 @@ class PretrainedConfig:
             raise ConfigError(
                 f"{self._source}: {key}={shown(value)}; {self.family.model_type} is known with {only} only"
             )
-        if value is None and default is not None and not key.endswith("_token_id"):
+        means_none = key.endswith("_token_id") or key in self.family.optional
+        if value is None and default is not None and not means_none:
             self._values.pop(key, None)  # a null stands for the default, save where it means "no such token"
         else:
             self._values[key] = value

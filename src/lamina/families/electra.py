@@ -98,6 +98,6 @@ FAMILY = Family(
         "summary_last_dropout": 0.1,
     },
     tokenizer="electra",
-    optional=("summary_proj_to_labels", "summary_first_dropout"),
+    optional=("summary_activation", "summary_proj_to_labels", "summary_first_dropout"),
     ignored=("embeddings.position_ids",),
 )

@@ -53,6 +53,8 @@ def pipeline(
     `precision`, such as "int8", is what the model's linear layers are loaded to compute in: see `model.quantize`.
     """
     _check(task, model, tokenizer, trust_remote_code)
+    if model_kwargs and not isinstance(model, str | Path | None):
+        raise PipelineError("model_kwargs are for a model loaded by its name: this one is loaded already")
     loading = dict(model_kwargs or {})
     where = {name: loading.pop(name) for name in WHERE if name in loading}
     where |= {name: value for name, value in (("revision", revision), ("token", token)) if value is not None}

@@ -55,8 +55,10 @@ BART = _bart_kin("bart", "Bart")
 
 MBART = _bart_kin("mbart", "MBart")
 
-# The reference sizes the target's table by vocab_size whatever decoder_vocab_size says, so the two agree here.
 _APART = {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 99}
+# The reference sizes the target's table by vocab_size whatever decoder_vocab_size says, which sizes the head alone.
+_WIDER = {**_APART, "vocab_size": 130, "tie_word_embeddings": False}
+_NARROWER = {**_APART, "decoder_vocab_size": 120, "tie_word_embeddings": False}
 
 MARIAN = [
     *_seq2seq_body(
@@ -65,6 +67,7 @@ MARIAN = [
         scaled=(text("right"), text(side="decoder_", length=6), {"scale_embedding": True}),
         swish=(text(), text(side="decoder_", length=6), {"activation_function": "swish"}),
         apart=(text("right"), text(side="decoder_", length=6), {**_APART, "scale_embedding": True}),
+        wider=(text("right"), text(side="decoder_", length=6), _WIDER),
     ),
     *named(
         "marian",
@@ -73,12 +76,22 @@ MARIAN = [
         published=(text("right"), target_labels(98), {"scale_embedding": True, "activation_function": "swish"}),
         apart=(text("right"), target_labels(98), _APART),
         apart_untied=(text("right"), target_labels(98), {**_APART, "tie_word_embeddings": False}),
+        wider=(text("right"), target_labels(98), _WIDER),
+        narrower=(text("right"), target_labels(98), _NARROWER),
+        shared=(text("right"), text(side="decoder_", length=6), {"decoder_vocab_size": 71}),  # which then says nothing
+        shared_untied=(
+            text("right"),
+            text(side="decoder_", length=6),
+            {"decoder_vocab_size": 71, "tie_word_embeddings": False},
+        ),
     ),
     *named(
         "marian",
         "MarianForCausalLM",
         labels=(text("right"), token_labels()),
         cross=(text("right"), source, token_labels(), {"scale_embedding": True}),
+        narrower=(text("right"), {"vocab_size": 130}),
+        narrower_untied=(text("right"), token_labels(), {"vocab_size": 130, "tie_word_embeddings": False}),
     ),
 ]
 
@@ -100,6 +113,7 @@ T5 = [
         ),
         gated=(text("right"), text(side="decoder_", length=6), {"feed_forward_proj": "gated-gelu"}),
         gated_silu=(text(), text(side="decoder_", length=6), {"feed_forward_proj": "gated-silu"}),
+        exact=(text(), text(side="decoder_", length=6), {"feed_forward_proj": "gated-gelu", "dense_act_fn": "gelu"}),
         gelu=(text(), text(side="decoder_", length=6), {"feed_forward_proj": "gelu", "layer_norm_epsilon": 1e-5}),
     ),
     *named(

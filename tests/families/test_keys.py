@@ -1,0 +1,105 @@
+"""Keys of config.json that would change a number and that no code here reads are refused by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import lamina
+from lamina.errors import ConfigError
+
+from .rows.row import TINY
+
+REFUSED: list[tuple[str, str, Any]] = [
+    *(("bert", "position_embedding_type", kind) for kind in ("relative_key", "relative_key_query")),
+    ("bert", "pruned_heads", {"0": [1]}),
+    ("bert", "quantization_config", {"quant_method": "gptq"}),
+    ("bert", "add_cross_attention", True),
+    ("bart", "normalize_before", True),
+    ("bart", "normalize_embedding", False),
+    ("bart", "static_position_embeddings", True),
+    ("mbart", "normalize_before", False),
+    ("mbart", "add_final_layer_norm", False),
+    ("marian", "static_position_embeddings", False),
+    *((family, "tie_encoder_decoder", True) for family in ("bart", "mbart", "marian", "t5")),
+]
+HEADS: list[tuple[str, str, str, Any]] = [
+    *(
+        ("GPT2DoubleHeadsModel", "gpt2", key, value)
+        for key, value in (
+            ("summary_type", "mean"),
+            ("summary_activation", "tanh"),
+            ("summary_proj_to_labels", False),
+            ("summary_last_dropout", 0.5),
+        )
+    ),
+    ("OpenAIGPTDoubleHeadsModel", "openai-gpt", "summary_type", "first"),
+    ("ElectraForMultipleChoice", "electra", "summary_activation", None),
+    ("ElectraForMultipleChoice", "electra", "summary_type", "last"),
+]
+
+
+@pytest.mark.parametrize(("family", "key", "value"), REFUSED)
+def test_a_key_that_nothing_reads_is_refused(family: str, key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=key):
+        lamina.AutoModel.from_config(lamina.AutoConfig.for_model(family, **{**TINY[family], key: value}))
+
+
+@pytest.mark.parametrize(("head", "family", "key", "value"), HEADS)
+def test_a_key_of_one_head_is_refused_by_that_head_alone(head: str, family: str, key: str, value: Any) -> None:
+    config = lamina.AutoConfig.for_model(family, **{**TINY[family], key: value})
+    lamina.AutoModel.from_config(config)
+    with pytest.raises(ConfigError, match=key):
+        getattr(lamina, head)(config)
+
+
+def test_albert_is_an_encoder_whatever_its_config_says() -> None:
+    ids, options = torch.tensor([[5, 6, 7]]), dict(TINY["albert"])
+    torch.manual_seed(0)
+    model = lamina.AlbertModel(lamina.AlbertConfig(**options, is_decoder=True)).eval()
+    torch.manual_seed(0)
+    plain = lamina.AlbertModel(lamina.AlbertConfig(**options)).eval()
+    assert torch.equal(model(ids).last_hidden_state, plain(ids).last_hidden_state)
+
+
+@pytest.mark.parametrize("family", ["bart", "mbart"])
+def test_tables_that_a_file_holds_apart_stay_apart(family: str, tmp_path: Path) -> None:
+    model = lamina.AutoModelForSeq2SeqLM.from_config(
+        lamina.AutoConfig.for_model(family, **{**TINY[family], "tie_word_embeddings": False, "scale_embedding": False})
+    )
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    sides = {side: torch.randn(99, 32) for side in ("encoder", "decoder")}
+    apart = {f"model.{side}.embed_tokens.weight": table for side, table in sides.items()}
+    save_file({**tensors, **apart}, tmp_path / "model.safetensors", {"format": "pt"})
+    found = type(model).from_pretrained(tmp_path)
+    ids, targets = torch.tensor([[5, 6, 2]]), torch.tensor([[2, 7, 8]])
+    with torch.no_grad():
+        wanted = found(inputs_embeds=sides["encoder"][ids], decoder_inputs_embeds=sides["decoder"][targets]).logits
+        torch.testing.assert_close(found(ids, decoder_input_ids=targets).logits, wanted)
+    found.save_pretrained(tmp_path)
+    kept = load_file(tmp_path / "model.safetensors")
+    assert all(torch.equal(kept[name], table) for name, table in apart.items())
+
+
+def test_each_side_of_marian_is_resized_by_itself(tmp_path: Path) -> None:
+    changes = {"share_encoder_decoder_embeddings": False, "vocab_size": 130}
+    model = lamina.MarianMTModel(lamina.MarianConfig(**{**TINY["marian"], **changes})).eval()
+    model.resize_token_embeddings(140)
+    model.resize_decoder_token_embeddings(105)
+    assert (model.config.vocab_size, model.config.decoder_vocab_size) == (140, 105)
+    assert model.get_output_embeddings().weight is model.decoder.embeddings.tokens.weight
+    model.save_pretrained(tmp_path)
+    again, ids = type(model).from_pretrained(tmp_path), torch.tensor([[139, 6, 0]])
+    assert torch.equal(again(ids, decoder_input_ids=ids[:, 1:]).logits, model(ids, decoder_input_ids=ids[:, 1:]).logits)
+
+
+def test_a_tied_table_that_does_not_fit_its_head_is_refused(tmp_path: Path) -> None:
+    changes = {"share_encoder_decoder_embeddings": False, "vocab_size": 130, "tie_word_embeddings": False}
+    lamina.MarianMTModel(lamina.MarianConfig(**{**TINY["marian"], **changes})).save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match="decoder_vocab_size is 99, the target's token table has 130 rows"):
+        lamina.MarianMTModel.from_pretrained(tmp_path, tie_word_embeddings=True)
