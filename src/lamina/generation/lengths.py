@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -18,7 +19,7 @@ def possible(eos: Sequence[int], scores: Tensor) -> list[int]:
 def power(base: float, exponent: float) -> float:
     """A power within what float32 holds, neither 0 nor infinite: scores are divided by it."""
     try:
-        found = float(base**exponent)
+        found = math.pow(base, exponent)  # in floats: of integers it would be exact, and might not end
     except OverflowError:
         return LARGEST
     return min(max(found, 1 / LARGEST), LARGEST) if base > 0 else found

@@ -41,7 +41,7 @@ def require_memory(needed: int, device: torch.device, what: str, advice: str, er
 
 def require_pairs(pairs: int, bytes_each: int, tokens: int, device: torch.device) -> None:
     """Raise InputError where what is kept for every pair of tokens, as scores of distance are, exceeds the memory."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return
     advice = "shorten the text, let the tokenizer do so with truncation=True, or read it in windows"
     require_memory(pairs * bytes_each, device, f"Attention among {tokens:,} tokens", advice, InputError)

@@ -31,7 +31,7 @@ class RelativeBias(nn.Module):
         self.table = table(spec.buckets, num_heads)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Positions [..., queries] and [keys] to scores [..., heads, queries, keys]; InputError for too many."""
+        """Positions [..., queries] and [keys] to scores [..., heads, queries, keys], refused where too many."""
         if queries.shape[-1] > 1:
             scores = self.table.embedding_dim * self.table.weight.element_size()
             pairs = queries.numel() * keys.shape[-1]
