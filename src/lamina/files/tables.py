@@ -314,7 +314,8 @@ def _elements(opened: Callable[[], BinaryIO], name: str, error: type[LaminaError
         try:
             for number, text in enumerate(_pieces(source), 1):
                 value, problem = _parsed(text)
-                yield Row(number, text[:EXCERPT] if problem else value, problem)
+                held = text[:EXCERPT].encode("utf-8", "backslashreplace").decode() if problem else value
+                yield Row(number, held, problem)
         except RecursionError:
             raise error(f"{name}, row {number + 1}: is nested too deeply for a data file") from None
         except (OSError, EOFError, zlib.error, ValueError) as problem:
