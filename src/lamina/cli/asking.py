@@ -53,8 +53,8 @@ def answers(
                 yield Answered(each, *next(found))
 
 
-class _Several(Sequence[Any]):
-    """Inputs whose answers come as a stream, but which are looked at together."""
+class _Several:
+    """Inputs whose answers come as a stream, so that no bar is drawn for them, but which are looked at together."""
 
     def __init__(self, items: Sequence[Any]):
         self.items = items
@@ -62,8 +62,8 @@ class _Several(Sequence[Any]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, place: Any) -> Any:
-        return self.items[place]
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
 
 
 def _found(
