@@ -26,6 +26,7 @@ from ..files.atomic import write_text
 from .formats import WRITERS, make_file
 
 OPTION = "--output"
+write_bytes = os.write
 Record = dict[str, Any]  # what rows are made from
 START = b'{"input"'  # of every row
 
@@ -137,7 +138,7 @@ class Output:
         size = len(data)
         try:
             while data:
-                data = data[os.write(self._handle, data) :]
+                data = data[write_bytes(self._handle, data) :]
         except OSError as error:
             with suppress(OSError):  # --resume leaves the part of a row out as well
                 os.ftruncate(self._handle, self.whole)
@@ -164,7 +165,7 @@ class Output:
             self._handle = None
 
     def _fail(self, error: OSError) -> NoReturn:
-        kept = f"; {self.written} rows are kept: go on with --resume" if self.written else ""
+        kept = f"; the {self.written} before are kept: go on with --resume" if self.written else ""
         raise InputError(f"{self.shown} cannot be written: {error.strerror or error}{kept}") from None
 
 
