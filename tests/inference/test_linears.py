@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -20,15 +19,6 @@ from lamina.nn.feedforward import ACTIVATIONS
 KINDS = (PackedLinear, Int8Linear, RowInt8Linear, Int8WeightLinear, Int4Linear)
 NEAR = {PackedLinear: 1e-6, Int8Linear: 0.02, RowInt8Linear: 0.015, Int8WeightLinear: 0.012, Int4Linear: 0.15}
 ROWS = (1, 2, 16, 17, 40, 300)
-
-
-@pytest.fixture(params=["kernels", "plain operators"])
-def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """With the private operators of this machine, and as if it had none of them."""
-    if request.param == "plain operators":
-        monkeypatch.setattr(capabilities, "has", lambda feature: False)
-        monkeypatch.setattr(capabilities, "fuses", lambda feature, function: False)
-    yield request.param
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:
@@ -95,12 +85,32 @@ def test_activations_of_one_sign_and_of_nothing(kind: type[FrozenLinear], either
         assert error(layer(x), F.linear(x, weight, bias)) < 0.02
 
 
-def test_a_range_for_each_token_serves_small_tokens_beside_large_ones() -> None:
+def test_a_range_for_each_token_serves_small_tokens_beside_large_ones(either: str) -> None:
     x = numbers(40, 64)
     x[20:] *= 1000
     (shared, weight, bias), (own, *_) = make(Int8Linear), make(RowInt8Linear)
     wanted = F.linear(x, weight, bias)[:20]
-    assert error(own(x)[:20], wanted) < 0.02 < 0.5 < error(shared(x)[:20], wanted)
+    assert error(own(x)[:20], wanted) < 0.02
+    if either == "exact products":  # in float32, which other machines may fall back to, tokens do not share a range
+        assert error(shared(x)[:20], wanted) > 0.5
+
+
+@pytest.mark.parametrize("activation", [None, "gelu"])
+def test_a_range_for_each_token_makes_answers_independent_of_the_batch(activation: str | None, either: str) -> None:
+    layer, *_ = make(RowInt8Linear, ACTIVATIONS[activation] if activation else None)
+    x = numbers(300, 64) * torch.logspace(-2, 2, 300)[:, None]
+    together = layer(x)
+    for rows in (x[:1], x[7:8], x[5:7], x[:17], x[200:]):
+        start = next(at for at in range(300) if torch.equal(x[at], rows[0]))
+        assert error(layer(rows), together[start : start + len(rows)]) < 1e-3  # a last bit of a scale may move a code
+
+
+@pytest.mark.parametrize("kind", [Int8Linear, RowInt8Linear])
+@pytest.mark.parametrize("rows", [1, 3, 40])
+def test_a_nan_is_answered_by_nan_in_any_number_of_rows(kind: type[FrozenLinear], rows: int, either: str) -> None:
+    x = numbers(rows, 64)
+    x[0, 5] = float("nan")
+    assert make(kind)[0](x)[0].isnan().all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -261,13 +261,33 @@ def vectors(model: Any, rows: list[list[int]]) -> Tensor:
 
 @pytest.mark.parametrize(
     ("precision", "mean"),
-    [("fp32-packed", 0.999999), ("bf16", 0.999), ("int8", 0.994), ("int8-accurate", 0.997), ("int4", 0.97)],
+    [("fp32-packed", 0.999999), ("bf16", 0.999), ("int8", 0.994), ("int8-accurate", 0.998), ("int4", 0.97)],
 )
-def test_published_weights_keep_their_meaning(precision: str, mean: float, sentences: list[list[int]]) -> None:
+def test_published_weights_keep_their_meaning(
+    precision: str, mean: float, sentences: list[list[int]], either: str
+) -> None:
     plain = vectors(AutoModel.from_pretrained(asset("minilm")), sentences)
     swapped = vectors(AutoModel.from_pretrained(asset("minilm"), precision=precision), sentences)
     assert len(sentences) == 32
     assert torch.cosine_similarity(plain, swapped.float()).mean() >= mean
+
+
+def test_an_accurate_answer_does_not_depend_on_its_batch(sentences: list[list[int]], either: str) -> None:
+    rows = sentences[::4]
+    nearest = {}
+    for precision in ("int8", "int8-accurate"):
+        model = AutoModel.from_pretrained(asset("minilm"), precision=precision)
+        alone = torch.cat([vectors(model, [row]) for row in rows])
+        nearest[precision] = torch.cosine_similarity(alone, vectors(model, rows)).min()
+    assert nearest["int8-accurate"] > 0.9999
+    if either == "exact products":
+        assert nearest["int8"] < 0.999  # as docs/speed.md says of it
+
+
+def test_precision_auto_never_lets_texts_that_share_a_batch_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantize, "has", {"int8_compute", "int8_many"}.__contains__)
+    assert settle_precision("auto", shared=True) == "int8-accurate"
+    assert settle_precision("int8", shared=True) == "int8"
 
 
 @pytest.mark.parametrize("precision", ["int8", "int8-accurate", "bf16", "fp32-packed"])

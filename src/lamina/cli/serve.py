@@ -44,7 +44,11 @@ def serve(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; left out, the best there is.")] = None,
     precision: Annotated[
-        str | None, typer.Option(help="What linear layers compute in: fp32-packed, bf16, int8, int8-accurate, ...")
+        str | None,
+        typer.Option(
+            help="What linear layers compute in: fp32-packed, bf16, int8-accurate, auto, ... "
+            "With int8, an answer depends a little on the texts that share its batch."
+        ),
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with; left out, one per core.")] = None,
     queue_requests: Annotated[int | None, _limit("Inputs waiting or being computed.")] = None,
@@ -164,5 +168,8 @@ def _show(serving: Serving, port: int) -> None:
     console.print(f"  OpenAI         {root}/v1", markup=False)
     key = "every request needs the API key" if settings.api_key else "anyone who can reach this address may ask"
     console.print(f"  Access         {key}\n", markup=False)
+    if settings.precision == "int8":
+        console.print("  Precision      int8: an answer depends a little on the texts that share its batch;")
+        console.print("                 with --precision int8-accurate it does not\n")
     if settings.api_key is None and settings.host not in ("127.0.0.1", "::1", "localhost"):
         logging.getLogger("lamina.serving").warning("listening on %s without an API key", settings.host)

@@ -131,21 +131,23 @@ def maker(model: Model, precision: str) -> Make:
 
 
 def _integer_class(precision: str, place: Place) -> type[FrozenLinear]:
-    if precision == "int8-accurate":
-        # Between a feed-forward's two layers tokens differ most in size: what a shared range loses, it loses there.
-        return RowInt8Linear if isinstance(place.holders[0][0], FeedForward) else Int8Linear
     if precision == "int4":
         coarse = place.path != "head.project" and place.linear.in_features % GROUP == 0
         return Int4Linear if coarse else Int8Linear  # four bits cost a vocabulary's scores too much
-    return {"int8": Int8Linear, "int8-weights": Int8WeightLinear}[precision]
+    return {"int8": Int8Linear, "int8-accurate": RowInt8Linear, "int8-weights": Int8WeightLinear}[precision]
 
 
-def settle_precision(precision: Any) -> str | None:
-    """The precision meant by a name, None for plain float32; "auto" is the fastest that this CPU computes well in."""
+def settle_precision(precision: Any, *, shared: bool = False) -> str | None:
+    """The precision meant by a name, None for plain float32; "auto" is the fastest that this CPU computes well in.
+
+    `shared` says that texts of several people meet in one batch: "auto" then chooses none whose answers depend on it.
+    """
     if precision in (None, "fp32", "float32"):
         return None
+    if precision == "auto" and not has("bf16_compute") and has("int8_compute") and has("int8_many"):
+        return "int8-accurate" if shared else "int8"
     if precision == "auto":
-        return "bf16" if has("bf16_compute") else "int8" if has("int8_compute") and has("int8_many") else "fp32-packed"
+        return "bf16" if has("bf16_compute") else "fp32-packed"
     if precision not in PRECISIONS:
         raise InputError(f"unknown precision {precision!r}: one of {', '.join(PRECISIONS)}")
     return str(precision)

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import LaminaError, ServingError
+from ..inference.quantize import settle_precision
 from ..pipelines import pipeline
 from ..pipelines.catalog import ALIASES, TASKS, find_task
 from ..pipelines.defaults import EMBEDDED
@@ -201,4 +202,8 @@ def _id_of(source: str) -> str:
 
 
 def _loader(place: str, settings: ServeSettings) -> Callable[[], Any]:
-    return lambda: pipeline(settings.task, model=place, device=settings.device, precision=settings.precision)
+    def load() -> Any:
+        precision = settings.precision and settle_precision(settings.precision, shared=True)
+        return pipeline(settings.task, model=place, device=settings.device, precision=precision)
+
+    return load
