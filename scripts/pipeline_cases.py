@@ -29,6 +29,7 @@ PASSAGE = (
     "Buzz Aldrin followed; Michael Collins stayed in orbit. 아폴로 계획은 1972년에 끝났다. "
 )
 QUESTION = "Who walked on the Moon first?"
+EMPTY = ["", "  ", ["fine", ""], []]  # what texts a tokenizer may make nothing of
 
 
 SENTENCES = [  # a source and what it is compared with
@@ -85,6 +86,9 @@ def text_classification() -> list[Case]:
         case("roberta-moods", LONG, truncation=True),
         case("bert-moods", TEXTS[0], padding="max_length", max_length=20),
         case("bert-moods", TEXTS[:4], batch_size=2),
+        *(case(name, text) for name in ("bert-moods", "t5-moods") for text in EMPTY),
+        case("bert-moods", {"text": "", "text_pair": "b"}),
+        case("gpt2-moods", ""),
         case("bert-moods", LONG),
         case("bert-moods", None),
         case("bert-moods", [TEXTS[0], None]),
@@ -139,7 +143,8 @@ def token_classification() -> list[Case]:
         case("bert-tags", NAMES[0], aggregation_strategy="most"),
         case("bert-tags", NAMES[0], stride=8, aggregation_strategy="none"),
         case("bert-tags", NAMES[0], stride=64, aggregation_strategy="simple"),
-        case("bert-tags", []),
+        *(case(name, text) for name in ("bert-tags", "t5-tags") for text in EMPTY[:-1]),
+        case("bert-tags", "", aggregation_strategy="max"),
         case("bert-tags", None),
         case("bert-tags", NAMES[0], stribe=3),
         case("bert-tags", NAMES[0], is_split_into_words=True),
@@ -168,6 +173,7 @@ def fill_mask() -> list[Case]:
         case("roberta-mask", "The <mask> of <mask> ünd 🎉.", top_k=3),
         case("roberta-mask", "<mask> is far", targets=[" it", " he"]),
         case("bart-mask", "The capital of France is <mask>."),
+        *(case("bert-mask", text) for text in EMPTY),
         case("bert-mask", "no mask here"),
         case("bert-mask", [one, "no mask here"]),
         case("bert-mask", one, top_k=99999),
@@ -215,6 +221,9 @@ def question_answering() -> list[Case]:
         case("bert-qa", question=[QUESTION, "When?"], context=PASSAGE, batch_size=4),
         case("bert-qa", question=QUESTION, context=[PASSAGE]),
         case("bert-qa", question=[QUESTION, "When?"], context=[PASSAGE]),
+        *(case("bert-qa", text) for text in EMPTY[1:]),
+        case("bert-qa", question=" ", context=PASSAGE[:30]),
+        case("bert-qa", question=QUESTION, context="  "),
         case("bert-qa", question=QUESTION),
         case("bert-qa", question="", context=PASSAGE),
         case("bert-qa", question=QUESTION, context=""),
@@ -251,6 +260,7 @@ def zero_shot_classification() -> list[Case]:
         case("bart-nli", LONG, candidate_labels=labels),
         case("bert-nli", TEXTS[:3], candidate_labels=labels, batch_size=3),
         case("bert-moods", TEXTS[0], candidate_labels=labels),
+        *(case("bert-nli", text, candidate_labels=labels) for text in EMPTY),
         case("bert-nli", TEXTS[0]),
         case("bert-nli", TEXTS[0], candidate_labels=[]),
         case("bert-nli", TEXTS[0], candidate_labels=""),
@@ -275,6 +285,7 @@ def feature_extraction() -> list[Case]:
         case("bert-body", TEXTS[6], tokenize_kwargs={"add_special_tokens": False}),
         case("bert-moods", TEXTS[6]),
         case("bert-body", TEXTS[6], truncation=True, tokenize_kwargs={"truncation": True}),
+        *(case(name, text) for name in ("bert-body", "roberta-body") for text in EMPTY),
         case("bert-body", LONG),
         case("bert-body", None),
     ]

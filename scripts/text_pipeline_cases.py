@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .pipeline_cases import case
+from .pipeline_cases import EMPTY, case
 
 Case = dict[str, Any]
 
@@ -52,7 +52,7 @@ def text_generation() -> list[Case]:
         case("gpt2", one, **GREEDY, return_full_text=True, return_tensors=True),
         case("gpt2", one, **GREEDY, return_full_text=True, return_text=True),
         case("gpt2", one, **GREEDY, handle_long_generation="cut"),
-        case("gpt2", [], **GREEDY),
+        *(case("gpt2", text, **GREEDY) for text in EMPTY[1:-1]),
         case("gpt2", None, **GREEDY),
         case("gpt2", [{"role": "user", "content": "Hi"}], **GREEDY),
         case("gpt2", ARTICLE * 4, **GREEDY),

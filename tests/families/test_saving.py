@@ -38,7 +38,9 @@ def test_config_keeps_every_key(row, checkpoint, tmp_path):
     theirs = golden(row).config
     folder = checkpoint(row)
     kind = getattr(lamina, row.architecture).config_class
-    kind.from_pretrained(folder, something_of_mine={"deep": [1, None]}).save_pretrained(tmp_path)
+    mine = kind.from_pretrained(folder)
+    mine.something_of_mine = {"deep": [1, None]}
+    mine.save_pretrained(tmp_path)
     written = json.loads((tmp_path / "config.json").read_text())
     assert written["architectures"] == [row.architecture]
     assert written["something_of_mine"] == {"deep": [1, None]}

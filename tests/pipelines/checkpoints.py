@@ -120,6 +120,7 @@ CHECKPOINTS: dict[str, dict[str, Any]] = {
     "t5-qa": _config("t5", "ForQuestionAnswering"),
     "t5-moods": _config("t5", "ForSequenceClassification", MOODS),
     "bert-body": _config("bert", "Model"),
+    "bert-cased-body": _config("bert", "Model"),
     "roberta-body": _config("roberta", "Model"),
 }
 

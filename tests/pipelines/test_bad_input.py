@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from lamina.errors import LaminaError, PipelineError
@@ -23,7 +24,6 @@ CHECKPOINTS = {
     "sentence-similarity": "bert-body",
 }
 WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
-    *((task, ([],), LABELS if "zero" in task else {}, "empty") for task in CHECKPOINTS),
     *(
         (task, (text,), LABELS if "zero" in task else {}, message)
         for task in (
@@ -34,13 +34,18 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
             "zero-shot-classification",
         )
         for text, message in (
-            ("", "the text is empty"),
             (None, "the text is None"),
             (["fine [MASK]", None], "input 1: the text is None"),
-            (["fine [MASK]", ""], "input 1: the text is empty"),
-            (["fine [MASK]", 7], "input 1: the text must be a string, not int"),
+            (["fine [MASK]", 7], r"input 1: the text must be a string, not int \(7\)"),
             (7, "must be a string, not int"),
-            (("a", "b"), "must be a string, not tuple; several texts go in a list"),
+            (float("nan"), r"must be a string, not float \(nan\)"),
+            (["fine [MASK]", float("nan")], r"input 1: the text must be a string, not float \(nan\)"),
+            (["fine [MASK]", b"text"], r"input 1: the text must be a string, not bytes \(b'text'\)"),
+            (("fine [MASK]", object()), "input 1: the text must be a string, not object"),
+            (["fine [MASK]"] * 500 + [str], "input 500: the text must be a string, not the class str"),
+            (str, "must be a string, not the class str"),
+            (pd.Series(["fine [MASK]", None]), "input 1: the text "),
+            (pd.DataFrame({"text": ["fine"]}), "a whole table; pass one column of it"),
         )
     ),
     (
@@ -50,21 +55,26 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
         r"the text has 102 tokens and the model reads 64 at most; pass truncation=True",
     ),
     ("text-classification", (["ok", LONG],), {}, r"input 1: .* 102 tokens"),
+    ("feature-extraction", (["ok", LONG],), {}, r"input 1: .* 102 tokens"),
     ("text-classification", (["ok", ["a", "b"]],), {}, 'input 1: a pair of texts is {"text"'),
     ("text-classification", ({"txt": "a"},), {}, "KeyDataset"),
     ("text-classification", ({"text": "a", "label": 1},), {}, "KeyDataset"),
     ("text-classification", ("a",), {"top_k": 0}, "top_k is 0"),
     ("text-classification", ("a",), {"top_k": "many"}, "top_k is 'many'"),
-    ("text-classification", ("a",), {"trunction": True}, "knows no argument 'trunction'"),
+    ("text-classification", ("a",), {"trunction": True}, "knows no argument 'trunction'; did you mean truncation"),
+    ("text-classification", ("a",), {"topk": 2}, "knows no argument 'topk'; did you mean top_k"),
     ("text-classification", ("a",), {"function_to_apply": "cube"}, "sigmoid, softmax, none"),
     ("text-classification", ("a",), {"batch_size": 0}, "batch_size is 0"),
     ("token-classification", ("a",), {"aggregation_strategy": "most"}, "none, simple, first, average, max"),
     ("token-classification", ("a",), {"stride": 62, "aggregation_strategy": "max"}, "windows hold 62 tokens"),
     ("token-classification", ("a",), {"stride": -1, "aggregation_strategy": "max"}, "stride is -1"),
-    ("token-classification", ("a",), {"stribe": 1}, "knows no argument 'stribe'; it takes ignore_labels"),
+    ("token-classification", ("a",), {"stribe": 1}, "knows no argument 'stribe'; did you mean stride"),
+    ("token-classification", ("a",), {"xyz": 1}, "knows no argument 'xyz'; it takes ignore_labels"),
     ("token-classification", ("a b",), {"is_split_into_words": True}, "list of words"),
     ("token-classification", (["a", ""],), {"is_split_into_words": True}, "word 1 is empty"),
     ("fill-mask", ("no mask",), {}, r"no mask token \(\[MASK\]\) in 'no mask'"),
+    ("fill-mask", ("",), {}, "no mask token"),
+    ("fill-mask", (["a [MASK]", "no mask"],), {}, "input 1: .*no mask token"),
     ("fill-mask", ("a [MASK]",), {"top_k": 0}, "top_k is 0"),
     ("fill-mask", ("a [MASK]",), {"top_k": 99999}, "only 30522 tokens"),
     ("fill-mask", ("a [MASK]",), {"targets": []}, "none of the targets"),
@@ -82,6 +92,7 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
     ("question-answering", (), {"question": "q", "context": "c", "doc_stride": 9, "max_seq_len": 8}, "doc_stride is 9"),
     ("question-answering", (), {"question": "a b c d e", "context": "c", "max_seq_len": 6}, "longest question has 7"),
     ("question-answering", (), {"question": "q", "context": LONG, "max_seq_len": 90}, "the model reads 64"),
+    *(("zero-shot-classification", (text,), LABELS, "the text is empty") for text in ("", ["fine", ""])),
     ("zero-shot-classification", ("a",), {}, "needs candidate_labels"),
     ("zero-shot-classification", ("a",), {"candidate_labels": " , "}, "candidate_labels is empty"),
     ("zero-shot-classification", ("a",), {"candidate_labels": ["a", None]}, "a candidate label is None"),

@@ -223,7 +223,16 @@ WRONG: list[tuple[str, str, Any, dict[str, Any], str]] = [
     ("text-generation", "gpt2", {"role": "user", "content": "Hi"}, {}, "made before chats"),
     ("text-generation", "gpt2", [[{"role": "user", "content": "Hi"}]], {}, "input 0: .*made before chats"),
     ("text-generation", "gpt2", None, {}, "the prompt is None"),
-    ("text-generation", "gpt2", [], {}, "the list of inputs is empty"),
+    *(
+        (task, name, [*["a"] * 300, wrong], options, f"input 300: the \\w+ must be a string, not {kind}")
+        for task, name, options in (
+            ("text-generation", "gpt2", {}),
+            ("text2text-generation", "t5", {}),
+            ("summarization", "bart", {}),
+            ("translation", "marian", {"tgt_lang": "fra"}),
+        )
+        for wrong, kind in ((7, "int"), (float("nan"), "float"), (b"a", "bytes"), (str, "the class str"))
+    ),
     ("text-generation", "openai-gpt", "", {}, "no bos_token_id"),
     ("summarization", "bart", ARTICLE, {}, 'chunk="sentences"'),
     ("summarization", "bart", "a", {"chunk": "words"}, "chunk is 'words'; it must be None or \"sentences\""),

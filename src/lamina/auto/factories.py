@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..checkpoint.config import PretrainedConfig
+from ..checkpoint.keywords import WHERE, settled
 from ..errors import ConfigError
 from ..families import MODULES, family
 from ..files.hub import resolve
 from .classes import config_class, model_class
-from .options import split_options
 
 
 class AutoConfig:
@@ -19,9 +19,10 @@ class AutoConfig:
     @staticmethod
     def from_pretrained(name_or_path: str | Path, **options: Any) -> Any:
         """The config of a folder, or of a name in the hub's cache or on the hub; other options override its keys."""
-        where, _, overrides = split_options(options)
+        where = {name: value for name, value in settled(options).items() if name in WHERE}
         folder = resolve(name_or_path, ("config.json",), **where)
-        return config_class(PretrainedConfig.model_type_of(folder)).from_pretrained(folder, **overrides)
+        rest = {name: value for name, value in options.items() if name not in (*WHERE, "use_auth_token")}
+        return config_class(PretrainedConfig.model_type_of(folder)).from_pretrained(folder, **rest)
 
     @staticmethod
     def for_model(model_type: str, **values: Any) -> Any:
@@ -34,13 +35,19 @@ class AutoModelFactory:
     """Picks a model class by the config's family and this class's kinds of task."""
 
     kinds: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         raise ConfigError(f"use {type(self).__name__}.from_pretrained(name_or_folder) or .from_config(config)")
 
     @classmethod
     def class_for(cls, config: PretrainedConfig) -> Any:
-        """The model class for `config`, by the first of the kinds that its family has."""
+        """The model class for `config`: the part of a body that its file says it holds, or by the first of the kinds
+        that its family has.
+        """
+        for task in config.family.tasks:
+            if task.kind in cls.parts and task.architecture in (config.architectures or ())[:1]:
+                return model_class(task.architecture)
         for kind in cls.kinds:
             for task in config.family.tasks:
                 if task.kind == kind:
@@ -51,13 +58,18 @@ class AutoModelFactory:
         )
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, *, config: Any = None, **options: Any) -> Any:
+    def from_pretrained(
+        cls, name_or_path: str | Path | None, *model_args: Any, config: Any = None, **options: Any
+    ) -> Any:
         """As PreTrainedModel.from_pretrained, for whatever family the checkpoint is of."""
-        where, _, _ = split_options(options)
-        if config is None:
-            folder = resolve(name_or_path, ("config.json",), **where)
-            found = config_class(PretrainedConfig.model_type_of(folder)).from_pretrained(folder)
-        return cls.class_for(config or found).from_pretrained(name_or_path, config=config, **options)
+        found = config
+        if not isinstance(found, PretrainedConfig):
+            named = name_or_path if found is None else found
+            if named is None:
+                raise ConfigError(f"{cls.__name__}.from_pretrained(None) needs config= and state_dict=")
+            where = {name: value for name, value in settled(options).items() if name in WHERE}
+            found = AutoConfig.from_pretrained(named, **where)
+        return cls.class_for(found).from_pretrained(name_or_path, *model_args, config=config, **options)
 
     @classmethod
     def from_config(cls, config: PretrainedConfig, **options: Any) -> Any:
@@ -91,4 +103,6 @@ KINDS = {
 def factory(name: str) -> Any:
     """The auto class called `name`."""
     doc = f"Models for {', '.join(KINDS[name])}, of any family."
-    return type(name, (AutoModelFactory,), {"kinds": KINDS[name], "__doc__": doc, "__module__": "lamina"})
+    parts = ("encoder-body",) if name == "AutoModel" else ()
+    members = {"kinds": KINDS[name], "parts": parts, "__doc__": doc, "__module__": "lamina"}
+    return type(name, (AutoModelFactory,), members)

@@ -6,22 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.config import PretrainedConfig
+from ..checkpoint.keywords import WHERE, settled
 from ..errors import ConfigError
+from ..files.shown import shown
 
 if TYPE_CHECKING:
     import torch
 
-WHERE = ("revision", "cache_dir", "token", "local_files_only", "force_download", "subfolder")
-OBSOLETE = (  # accepted because published snippets pass them; none changes what is loaded here
-    "low_cpu_mem_usage",
-    "device_map",
-    "attn_implementation",
-    "weights_only",
-    "proxies",
-    "resume_download",
-    "use_auth_token",
-    "add_pooling_layer",
-)
+SPREAD = ("auto", "balanced", "balanced_low_0", "sequential")  # all of them one device where there is one
 
 
 @dataclass
@@ -34,21 +26,20 @@ class Loading:
     ignore_mismatched_sizes: bool = False
     output_loading_info: bool = False
     precision: str | None = None
+    state_dict: Any = None
+    device_map: Any = None
+    generation_config: Any = None
+    add_pooling_layer: bool | None = None
 
 
 def split_options(options: dict[str, Any]) -> tuple[dict[str, Any], Loading, dict[str, Any]]:
     """Options for the hub, for the loader, and what is left for the config."""
-    rest = dict(options)
-    if rest.pop("trust_remote_code", None):
-        raise ConfigError("trust_remote_code=True: Lamina never runs code that comes with a checkpoint")
-    if "use_auth_token" in rest:
-        rest.setdefault("token", rest.pop("use_auth_token"))
-    if "torch_dtype" in rest:
-        rest.setdefault("dtype", rest.pop("torch_dtype"))
+    rest = settled(options)
+    older = rest.pop("torch_dtype", None)
+    if older is not None and rest.get("dtype") is None:
+        rest["dtype"] = older
     where = {key: rest.pop(key) for key in WHERE if key in rest}
     loading = Loading(**{key: rest.pop(key) for key in Loading.__annotations__ if key in rest})
-    for key in OBSOLETE:
-        rest.pop(key, None)
     return where, loading, rest
 
 
@@ -61,5 +52,33 @@ def as_dtype(asked: Any, config: PretrainedConfig) -> torch.dtype:
         return torch.float32
     found = name if isinstance(name, torch.dtype) else getattr(torch, str(name).removeprefix("torch."), None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ConfigError(f"dtype {asked!r} is none: use 'auto', 'float32', 'bfloat16', 'float16' or a torch.dtype")
+        raise ConfigError(
+            f"dtype {shown(asked)} is none: use 'auto', 'float32', 'bfloat16', 'float16' or a torch.dtype"
+        )
     return found
+
+
+def as_device(device_map: Any) -> torch.device | None:
+    """The one device that a `device_map` means; None where it says nothing, ConfigError where it means several."""
+    if device_map is None:
+        return None
+    import torch  # here, as above
+
+    if isinstance(device_map, dict):
+        places = {str(place): place for place in device_map.values()}
+        if len(places) != 1:
+            raise ConfigError(
+                f"device_map={shown(device_map)} spreads a model over devices, which is not supported: name one"
+            )
+        device_map = next(iter(places.values()))
+    if isinstance(device_map, str) and device_map in SPREAD:
+        device_map = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        if isinstance(device_map, bool) or str(device_map) in ("disk", "meta"):
+            raise ValueError("weights have to be in the memory of a device")
+        device = torch.device(device_map)
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, ValueError, AssertionError) as problem:
+        said = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        raise ConfigError(f"device_map={shown(device_map)} names no device of this machine: {said[:200]}") from None
+    return device

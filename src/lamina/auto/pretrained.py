@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -12,18 +15,27 @@ from torch import nn
 from ..checkpoint.config import PretrainedConfig
 from ..checkpoint.convert import check_plausible, load_into
 from ..checkpoint.files import open_weights, save_weights, weight_patterns
+from ..checkpoint.given import given_weights
+from ..checkpoint.keywords import refuse_unknown
+from ..checkpoint.names import spell
+from ..checkpoint.report import LoadReport
+from ..checkpoint.storage import Weights
 from ..errors import ConfigError, GenerationError, InputError
 from ..families import Family, Task
 from ..files.hub import resolve
+from ..files.shown import shown
 from ..generation.config import FILE_NAME as GENERATION_FILE
 from ..generation.config import GenerationConfig
 from ..inference.linears import FrozenLinear
 from ..inference.quantize import Freezer, freeze, settle_precision
 from ..inference.storing import stored_tensors
 from ..nn.model import Model
-from .options import as_dtype, split_options
+from ..spec import ModelSpec
+from .options import Loading, as_device, as_dtype, split_options
 
 PRECISION_KEY = "lamina_precision"  # of config.json; other readers pass over it
+UNTRAINED_KEY = "lamina_untrained"  # the same: names of weights that are random
+POOLED = "pooled-body"
 WRITING = ("causal-lm", "aligned-lm", "seq2seq-lm", "double-heads")
 logger = logging.getLogger("lamina")
 
@@ -36,55 +48,109 @@ class PreTrainedModel(Model):
     config_class: ClassVar[type[PretrainedConfig]]
     main_input_name: ClassVar[str] = "input_ids"
 
-    def __init__(self, config: PretrainedConfig):
-        if not isinstance(config, PretrainedConfig):
+    def __init__(self, config: PretrainedConfig, add_pooling_layer: bool | None = None):
+        if not isinstance(config, PretrainedConfig) or config.family is not self.family:
             raise ConfigError(
                 f"{type(self).__name__}(config) wants a {self.config_class.__name__}, got {type(config).__name__}; "
                 f"to load weights use {type(self).__name__}.from_pretrained(name_or_folder)"
             )
         for key, value in self.task.config.items():
             setattr(config, key, value)
-        values = config.values()
-        super().__init__(self.family.model_spec(values, self.task), self.task.kind, config)
+        super().__init__(self._spec(config, add_pooling_layer), self.task.kind, config)
         self.name_or_path = ""
         self.precision: str | None = None
+        self.untrained: tuple[str, ...] = ()
         self._generation_config: GenerationConfig | None = None
         if not self._on_meta():
             self.initialize()
+            self._part()
+
+    def _spec(self, config: PretrainedConfig, add_pooling_layer: bool | None) -> ModelSpec:
+        spec = self.family.model_spec(config.values(), self.task)
+        if add_pooling_layer is None:
+            return spec
+        if self.task.kind != POOLED or type(add_pooling_layer) is not bool:
+            raise ConfigError(f"add_pooling_layer={shown(add_pooling_layer)}: true or false, of a body with a pooler")
+        return spec if add_pooling_layer else replace(spec, pooler=None)
 
     def _on_meta(self) -> bool:
         return any(parameter.is_meta for parameter in self.parameters())
 
+    def _part(self) -> None:
+        """Give a tied projection weights of its own where the config asks for a model that torchscript can hold."""
+        if self.config.torchscript and self.head is not None and self.head.spec.tied:
+            self.head.project.weight = nn.Parameter(self.head.project.weight.detach().clone())
+
     @classmethod
-    def from_config(cls, config: PretrainedConfig, *, dtype: Any = None) -> PreTrainedModel:
-        """A model with random weights."""
-        return cls(config).to(as_dtype(dtype, config))
+    def from_config(cls, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
+        """A model with random weights in `dtype`; `add_pooling_layer` is as for from_pretrained."""
+        where, loading, overrides = split_options(options)
+        refuse_unknown([*where, *overrides], ())
+        asked = {name for name, value in vars(loading).items() if value not in (None, False)}
+        if asked - {"dtype", "add_pooling_layer"}:
+            raise ConfigError(f"from_config loads nothing: {', '.join(sorted(asked))} make no sense there")
+        return cls(config, loading.add_pooling_layer).to(as_dtype(loading.dtype, config))
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, config: PretrainedConfig | None = None, **options: Any
+        cls,
+        name_or_path: str | Path | None,
+        *model_args: Any,
+        config: PretrainedConfig | str | Path | None = None,
+        **options: Any,
     ) -> Any:
-        """Weights of a folder, or of a name in the hub's cache or on the hub.
+        """Weights of a folder, or of a name in the hub's cache or on the hub, or of `state_dict`.
 
-        Takes the reference's options: revision, token, cache_dir, local_files_only, force_download, subfolder,
-        variant, dtype (or torch_dtype), use_safetensors, ignore_mismatched_sizes, output_loading_info; anything else
-        overrides the config. The model comes in evaluation mode, in float32 unless a dtype is asked for. `precision`
-        is as for `quantize`; each layer is swapped as soon as it is read, so that its float32 weights are never all
-        in memory. A folder saved by a quantized model comes back as it was unless `precision="fp32"` is asked for.
+        Takes the reference's options; each works, or is refused where it asks for what is not there (see
+        checkpoint/keywords.py). A key of the config overrides it; any other keyword is a ConfigError. The model comes
+        in evaluation mode, in float32 unless a dtype is asked for, on the CPU unless `device_map` names one device.
+        `add_pooling_layer=False` leaves out a body's pooler. `precision` is as for `quantize`; each layer is swapped
+        as soon as it is read, so that its float32 weights are never all in memory. A folder saved by a quantized
+        model comes back as it was unless `precision="fp32"` is asked for.
+
+        `untrained` of the model names, as files do, the parameters that no file held and that were drawn at random.
         """
         where, loading, overrides = split_options(options)
-        folder = resolve(name_or_path, weight_patterns(loading.variant, loading.use_safetensors), **where)
-        if config is None:
-            config = cls.config_class.from_pretrained(folder, **overrides)
-        elif overrides:
+        if model_args:
+            loading.add_pooling_layer, *more = model_args
+            refuse_positional(more)
+        device = as_device(loading.device_map)
+        folder = find_folder(name_or_path, config, loading, where)
+        model, report = cls._loaded(folder, cls._settled(config or folder, overrides), loading)
+        if str(report):
+            logger.warning("%s from %s: %s", cls.__name__, name_or_path or "state_dict", report)
+        model.name_or_path = str(name_or_path or "")
+        if loading.generation_config is not None:
+            model.generation_config = as_generation_config(loading.generation_config)
+        elif folder is not None and (folder / GENERATION_FILE).is_file():
+            model.generation_config = GenerationConfig.from_pretrained(folder)
+        model.eval()
+        if device is not None:
+            model.to(device)
+        return (model, report.as_dict()) if loading.output_loading_info else model
+
+    @classmethod
+    def _settled(cls, config: Any, overrides: dict[str, Any]) -> PretrainedConfig:
+        """The caller's config, or that of a folder with what the caller overrides."""
+        if not isinstance(config, PretrainedConfig):
+            found: PretrainedConfig = cls.config_class.from_pretrained(config, **overrides)
+            return found
+        if overrides:
             raise ConfigError(f"unknown options {sorted(overrides)}: with config= given, set them on the config")
-        with open_weights(folder, variant=loading.variant, safetensors_only=loading.use_safetensors) as weights:
+        return config
+
+    @classmethod
+    def _loaded(
+        cls, folder: Path | None, config: PretrainedConfig, loading: Loading
+    ) -> tuple[PreTrainedModel, LoadReport]:
+        """The model of a config with the weights of a folder, or of the state dict, and what was found of it."""
+        with _open(folder, loading) as weights:
+            config.update(cls.family.fitted(config.values(), weights))
             with torch.device("meta"):
-                model = cls(config)
+                model = cls(config, loading.add_pooling_layer)
             parameters = sum(p.numel() for p in model.parameters())
             check_plausible(config.to_dict(), weights.nbytes, parameters)
-            asked = loading.precision or config.to_dict().get(PRECISION_KEY)
-            precision = settle_precision(asked)
+            precision = settle_precision(loading.precision or config.to_dict().get(PRECISION_KEY))
             freezer = Freezer(model, precision) if precision else None
             report = load_into(
                 model,
@@ -95,21 +161,26 @@ class PreTrainedModel(Model):
                 dtype=torch.bfloat16 if precision == "bf16" else as_dtype(loading.dtype, config),
                 ignore_mismatched_sizes=loading.ignore_mismatched_sizes,
                 complete=cls.task.architecture in (config.architectures or ()),
+                optional="pooler." if cls.task.kind == POOLED else None,
                 placed=freezer,
             )
-        fresh = set(report.fresh)
-        if fresh:
-            model.initialize(fresh)
+        if report.fresh:
+            model.initialize(report.fresh)
+        model._part()
         if freezer is not None:
             freezer.finish()
         model._settle(precision)
-        if str(report):
-            logger.warning("%s from %s: %s", cls.__name__, name_or_path, report)
-        model.name_or_path = str(name_or_path)
-        if (folder / GENERATION_FILE).is_file():
-            model.generation_config = GenerationConfig.from_pretrained(folder)
-        model.eval()
-        return (model, report.as_dict()) if loading.output_loading_info else model
+        model._note_untrained(report)
+        return model, report
+
+    def _note_untrained(self, report: LoadReport) -> None:
+        """Keep which parameters are random: those that the file lacks, and those it says were random when saved."""
+        said = self.config.to_dict().get(UNTRAINED_KEY)
+        names = set(report.drawn)
+        if isinstance(said, list):
+            names.update(name for name in said if isinstance(name, str))
+            delattr(self.config, UNTRAINED_KEY)
+        self.untrained = tuple(sorted(names))
 
     def quantize(self, precision: str = "int8") -> PreTrainedModel:
         """Swap the linear layers, in place, for ones that compute in `precision` and only read: no training after it.
@@ -127,6 +198,9 @@ class PreTrainedModel(Model):
     def _settle(self, precision: str | None) -> None:
         """Note the precision where saving and training look for it."""
         self.precision = precision
+        self.reads_only = precision is not None
+        if self.reads_only:
+            super().requires_grad_(False)
         if precision not in (None, "fp32-packed"):
             self.config.update({PRECISION_KEY: precision})
         elif PRECISION_KEY in self.config.to_dict():
@@ -139,7 +213,50 @@ class PreTrainedModel(Model):
                 f"this model was loaded or quantized to {self.precision}, which cannot be trained: "
                 "load it with precision='fp32'"
             )
+        if mode:
+            self.untrained = ()  # they are about to be
         return super().train(mode)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """As torch's; InputError where layers only read, since gradients would stop at each of them in silence."""
+        if requires_grad and self.precision is not None:
+            raise InputError(
+                f"layers of {self.precision} have no gradients: load the model with precision='fp32' to ask for them"
+            )
+        return super().requires_grad_(requires_grad)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """What `to`, `half`, `cuda` and their like do; InputError for another type of numbers in swapped layers."""
+        if self.precision is not None and fn(torch.empty(0, dtype=self.dtype)).dtype != self.dtype:
+            raise InputError(
+                f"the numbers of a model of {self.precision} keep their type: load it anew with the dtype or "
+                "precision that is wanted"
+            )
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As torch's; InputError for the codes of a quantized model where plain weights are to go."""
+        own = dict(self.named_parameters(remove_duplicate=False))
+        codes = [
+            name
+            for name, tensor in state_dict.items()
+            if name in own and torch.is_tensor(tensor) and not tensor.is_floating_point()
+        ]
+        if codes:
+            raise InputError(
+                f"{codes[0]} holds {state_dict[codes[0]].dtype}, the codes of a quantized model: load them into one of "
+                "the same precision"
+            )
+        found = super().load_state_dict(state_dict, strict=strict, assign=assign)
+        held = {spelling for name in state_dict for spelling in self._spelled(name)}
+        self.untrained = tuple(name for name in self.untrained if name not in held)
+        return found
+
+    def _spelled(self, name: str) -> tuple[str, ...]:
+        try:
+            return spell(self.table(), name)[0].names
+        except KeyError:
+            return ()
 
     def resize_token_embeddings(self, size: int) -> nn.Embedding:
         """As Model's; InputError where the vocabulary's projection was swapped for one that only reads."""
@@ -165,7 +282,7 @@ class PreTrainedModel(Model):
             return
         self.config.architectures = [self.task.architecture]
         dtype = str(self.dtype).removeprefix("torch.")
-        self.config.update({"dtype": dtype})
+        self.config.update({"dtype": dtype, **({UNTRAINED_KEY: list(self.untrained)} if self.untrained else {})})
         save_weights(
             folder,
             stored_tensors(self, self.table()),
@@ -174,6 +291,8 @@ class PreTrainedModel(Model):
             variant=variant,
         )
         self.config.save_pretrained(folder)
+        if self.untrained:
+            delattr(self.config, UNTRAINED_KEY)
         if self.can_generate():
             self.generation_config.save_pretrained(folder)
 
@@ -245,3 +364,36 @@ class PreTrainedModel(Model):
 
     def _frozen(self) -> list[FrozenLinear]:
         return [module for module in self.modules() if isinstance(module, FrozenLinear)]
+
+
+def refuse_positional(more: list[Any]) -> None:
+    """ConfigError for arguments of a model's class that none here has."""
+    if more:
+        raise ConfigError(
+            "from_pretrained(name, add_pooling_layer) takes no further positional arguments: name each option"
+        )
+
+
+def find_folder(name_or_path: Any, config: Any, loading: Loading, where: Mapping[str, Any]) -> Path | None:
+    """The folder to load from; None where the weights are given and nothing else is named."""
+    if loading.state_dict is None:
+        if name_or_path is None:
+            raise ConfigError("from_pretrained(None) needs state_dict=, and config=, to load from")
+        return resolve(name_or_path, weight_patterns(loading.variant, loading.use_safetensors), **where)
+    if name_or_path is None and config is None:
+        raise ConfigError("from_pretrained(None, state_dict=...) needs config= too")
+    return None if name_or_path is None else resolve(name_or_path, ("config.json", GENERATION_FILE), **where)
+
+
+def as_generation_config(given: Any) -> GenerationConfig:
+    """The settings for writing that the caller gave."""
+    if not isinstance(given, GenerationConfig):
+        raise ConfigError(f"generation_config must be a GenerationConfig, not {shown(given)}")
+    return copy.deepcopy(given)
+
+
+def _open(folder: Path | None, loading: Loading) -> Weights:
+    if loading.state_dict is not None:
+        return given_weights(loading.state_dict)
+    assert folder is not None
+    return open_weights(folder, variant=loading.variant, safetensors_only=loading.use_safetensors)

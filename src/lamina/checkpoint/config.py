@@ -14,10 +14,13 @@ from ..files.atomic import write_text
 from ..files.hub import resolve
 from ..files.jsonfile import read_json_object
 from ..files.paths import inside, present
-from .fields import COMMON, check_field, check_together, dtype_name
+from ..files.shown import shown
+from .fields import CHOICES, COMMON, check_field, check_together, dtype_name
+from .keywords import INERT, LOADING, SETTINGS, refuse_unknown, settled
 from .labels import check_labels, default_labels, read_labels
 
 NAME = "config.json"
+LABELS = ("num_labels", "id2label", "label2id", "name_or_path")
 Config = TypeVar("Config", bound="PretrainedConfig")
 
 
@@ -65,6 +68,11 @@ class PretrainedConfig:
             value = dtype_name(value, self._source)
         default = self.family.defaults.get(key, COMMON.get(key))
         check_field(key, value, default, self._source)
+        only = self.family.fixed.get(key)
+        if only is not None and value not in (only, None):
+            raise ConfigError(
+                f"{self._source}: {key}={shown(value)}; {self.family.model_type} is known with {only} only"
+            )
         if value is None and default is not None and not key.endswith("_token_id"):
             self._values.pop(key, None)  # a null stands for the default, save where it means "no such token"
         else:
@@ -112,7 +120,7 @@ class PretrainedConfig:
     @property
     def use_return_dict(self) -> bool:
         """Whether models return output objects rather than tuples."""
-        return bool(self.return_dict)
+        return bool(self.return_dict) and not self.torchscript
 
     @property
     def name_or_path(self) -> str:
@@ -169,23 +177,50 @@ class PretrainedConfig:
         return_unused_kwargs: bool = False,
         **overrides: Any,
     ) -> Any:
-        """The config of a folder, a config.json, or a name in the hub's cache or on the hub; overrides win."""
+        """The config of a folder, a config.json, or a name in the hub's cache or on the hub; overrides win.
+
+        A keyword that is no key of the config, and none of loading, is a ConfigError; `return_unused_kwargs` asks for
+        these beside the config instead.
+        """
+        overrides = settled({"token": token, **overrides})
+        token = overrides.pop("token")
         if Path(name_or_path).is_file():
-            return cls.from_json_file(name_or_path, **overrides)
-        folder = resolve(
-            name_or_path,
-            (NAME,),
-            revision=revision,
-            cache_dir=cache_dir,
-            token=token,
-            local_files_only=local_files_only,
-            force_download=force_download,
-            subfolder=subfolder,
-        )
-        values, source = _read(folder)
-        config = cls._made(values, source, overrides)
+            values, source = read_json_object(name_or_path), str(name_or_path)
+        else:
+            folder = resolve(
+                name_or_path,
+                (NAME,),
+                revision=revision,
+                cache_dir=cache_dir,
+                token=token,
+                local_files_only=local_files_only,
+                force_download=force_download,
+                subfolder=subfolder,
+            )
+            values, source = _read(folder)
+        config = cls._made(values, source, {})
+        known = config._known()
+        unused = {name: overrides.pop(name) for name in [*overrides] if name not in known}
+        if not return_unused_kwargs:
+            _refuse_unused(unused, known)
+        config.update(overrides)
         config._values["_name_or_path"] = str(name_or_path)
-        return (config, {}) if return_unused_kwargs else config
+        return (config, unused) if return_unused_kwargs else config
+
+    def _known(self) -> set[str]:
+        """Every key that this config has, or that somebody reads where it has it."""
+        family = self.family
+        return {
+            *self.values(),
+            *family.aliases,
+            *family.optional,
+            *family.fixed,
+            *SETTINGS,
+            *INERT,
+            *CHOICES,
+            *LABELS,
+            "torch_dtype",
+        }
 
     @classmethod
     def from_dict(cls: type[Config], config_dict: Mapping[str, Any], **overrides: Any) -> Config:
@@ -257,6 +292,13 @@ def _read(folder: str | Path) -> tuple[dict[str, Any], str]:
         raise ConfigError(f"{folder} {what} {NAME}: a model's folder holds that file beside its weights")
     path = inside(folder, NAME, ConfigError)
     return read_json_object(path), str(path)
+
+
+def _refuse_unused(unused: Mapping[str, Any], known: set[str]) -> None:
+    loading = [name for name in unused if name in LOADING]
+    if loading:
+        raise ConfigError(f"{loading[0]}= is for loading weights: pass it to the from_pretrained of a model")
+    refuse_unknown(unused, known)
 
 
 def _family(named: Any, source: str) -> Family:

@@ -44,6 +44,7 @@ def load_into(
     dtype: torch.dtype | None = None,
     ignore_mismatched_sizes: bool = False,
     complete: bool = False,
+    optional: str | None = None,
     placed: Callable[[nn.Module], None] | None = None,
 ) -> LoadReport:
     """Give a model built on the meta device the tensors of a checkpoint.
@@ -52,13 +53,14 @@ def load_into(
     transposed and cast ones are read straight into their parameter. `prefix` is the part of the body's names that
     files have or lack. What the file lacks becomes zeros and is listed under `fresh` of the report, for the caller to
     draw; buffers, such as BART's final bias, may be absent without a word. `complete` says that the file
-    claims to hold this very architecture, so that anything missing is a CheckpointError. `dtype` is that of floating
+    claims to hold this very architecture, so that anything missing is a CheckpointError, save the part of the model
+    whose names start with `optional`. `dtype` is that of floating
     parameters, by default their own. `placed` is called with every linear layer as soon as its tensors are there, in
     memory of its own, and may let go of them.
     """
     plans = _plans(model, table, prefix)
     report = _check(plans, weights, ignored, ignore_mismatched_sizes)
-    _refuse_gaps(report, plans, weights, complete)
+    _refuse_gaps(report, plans, weights, complete, optional)
     total = sum(_nbytes(plan, dtype) for plan in plans)
     lacking = {id(module) for plan in plans if plan.found is None for module, _ in plan.places}
     with _progress(total if weights.nbytes > LARGE else 0) as advance:
@@ -183,14 +185,20 @@ def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], toleran
     return LoadReport(missing, unexpected, mismatched)
 
 
-def _refuse_gaps(report: LoadReport, plans: list[_Plan], weights: Weights, complete: bool) -> None:
+def _refuse_gaps(
+    report: LoadReport, plans: list[_Plan], weights: Weights, complete: bool, optional: str | None
+) -> None:
     if not any(plan.found for plan in plans) and not report.mismatched:
         raise CheckpointError(
             f"{weights.folder} holds none of this model's tensors: it wants names such as "
             f"{few([theirs for theirs in report.missing.values()], 2)}, the file has {few(list(weights), 2)}"
         )
-    if complete and report.missing:
-        texts = [f"{theirs} (our {ours})" for ours, theirs in report.missing.items()]
+    texts = [
+        f"{theirs} (our {ours})"
+        for ours, theirs in report.missing.items()
+        if optional is None or not ours.startswith(optional)
+    ]
+    if complete and texts:
         raise CheckpointError(
             f"{weights.folder} claims to hold this architecture, but these tensors are missing: {few(texts, 4)}. "
             "The file is damaged, or config.json belongs to another"

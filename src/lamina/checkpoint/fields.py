@@ -11,6 +11,7 @@ COMMON: dict[str, Any] = {  # what any family's config.json may leave out
     "architectures": None,
     "dtype": None,
     "return_dict": True,
+    "torchscript": False,
     "output_attentions": False,
     "output_hidden_states": False,
     "is_encoder_decoder": False,
@@ -51,9 +52,11 @@ DIVIDED = (  # widths that are cut into heads
     ("d_model", "encoder_attention_heads"),
     ("d_model", "decoder_attention_heads"),
 )
-CHOICES = {
+CHOICES: Mapping[str, tuple[Any, ...]] = {
     "problem_type": (None, "regression", "single_label_classification", "multi_label_classification"),
-    "position_embedding_type": (None, "absolute"),  # relative keys were an experiment that no published model kept
+    "position_embedding_type": (None, "absolute"),  # "relative_key" and its like are published, but not built here
+    "pruned_heads": (None, {}),  # layers with fewer heads than the config says
+    "quantization_config": (None,),  # weights in the format of another library
 }
 DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "uint8")
 NUMBERS = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}

@@ -22,6 +22,12 @@ class LoadReport:
         """Our names of the parameters that hold nothing yet and are to be drawn at random."""
         return {*self.missing, *self.mismatched}
 
+    @property
+    def drawn(self) -> list[str]:
+        """The checkpoint's names of the same."""
+        missing = [name for names in self.missing.values() for name in names.split(", ")]
+        return sorted([*missing, *(name for name, _, _ in self.mismatched.values())])
+
     def as_dict(self) -> dict[str, Any]:
         """The form `output_loading_info=True` gives, in the checkpoint's names."""
         return {

@@ -15,7 +15,7 @@ def spec(c: Config) -> ModelSpec:
     per_group = c["num_hidden_layers"] / c["num_hidden_groups"]
     groups = (int(layer / per_group) for layer in range(c["num_hidden_layers"]))
     schedule = tuple(tuple(range(group * inner, (group + 1) * inner)) for group in groups)
-    return bert.single(c, embedding, block, schedule=schedule)
+    return bert.single({**c, "is_decoder": False, "add_cross_attention": False}, embedding, block, schedule=schedule)
 
 
 def names(c: Config) -> dict[str, str]:

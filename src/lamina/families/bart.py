@@ -6,7 +6,7 @@ from typing import Any
 
 from ..checkpoint.names import under
 from ..spec import BlockSpec, EmbeddingSpec, HeadSpec, LearnedPositions, ModelSpec, NormalInit, Shift, StackSpec
-from .family import Config, Family, Task
+from .family import Config, Family, Task, Weights, stored
 
 
 def stack(c: Config, side: str, embedding: EmbeddingSpec, pre_norm: bool, **more: Any) -> StackSpec:
@@ -36,27 +36,37 @@ def spec(c: Config, *, pre_norm: bool = False, shift: Shift | None = None, **cha
         "padding_id": c["pad_token_id"],
     }
     embedding = EmbeddingSpec(c["vocab_size"], c["d_model"], **fields | changes)
-    size = c.get("decoder_vocab_size") or c["vocab_size"]
-    target = EmbeddingSpec(size, c["d_model"], **fields | changes)
+    target = EmbeddingSpec(c.get("_decoder_rows") or c["vocab_size"], c["d_model"], **fields | changes)
     return ModelSpec(
         encoder=stack(c, "encoder", embedding, pre_norm),
         decoder=stack(c, "decoder", target, pre_norm, causal=True, cross=True),
         init=NormalInit(c["init_std"]),
-        shared_tokens=c.get("share_encoder_decoder_embeddings", True),
+        shared_tokens=not apart(c),
         shift=shift or Shift(c["pad_token_id"], c["decoder_start_token_id"], from_source=True),
     )
 
 
+def apart(c: Config) -> bool:
+    """Whether each side has a token table of its own: Marian's files say so, those of the others hold two."""
+    return not c.get("share_encoder_decoder_embeddings", True) or bool(c.get("_apart"))
+
+
+def fitted(c: Config, weights: Weights) -> dict[str, bool]:
+    """Where the head is not tied, the two sides need not share a table: what the file holds decides."""
+    sides = [stored(weights, f"{side}.embed_tokens.weight", "model.") for side in ("encoder", "decoder")]
+    first, second = (weights[name] if name is not None else None for name in sides)
+    own = first is not None and second is not None and not c["tie_word_embeddings"]
+    return {"_apart": bool(own and first is not None and not first.equal(second))}
+
+
 def lm(c: Config) -> HeadSpec:
     """The token table read backwards, and a bias that is kept but never trained."""
-    size = c.get("decoder_vocab_size") or c["vocab_size"]
-    return HeadSpec(c["d_model"], size, tied=c["tie_word_embeddings"], frozen_bias=True)
+    return HeadSpec(c["d_model"], c["vocab_size"], tied=c["tie_word_embeddings"], frozen_bias=True)
 
 
 def causal_lm(c: Config) -> HeadSpec:
     """The decoder alone has no bias."""
-    size = c.get("decoder_vocab_size") or c["vocab_size"]
-    return HeadSpec(c["d_model"], size, tied=c["tie_word_embeddings"], bias=False)
+    return HeadSpec(c["d_model"], c["vocab_size"], tied=c["tie_word_embeddings"], bias=False)
 
 
 def sentence(c: Config) -> HeadSpec:
@@ -93,7 +103,7 @@ SIDE = {
 def names(c: Config) -> dict[str, str]:
     """One shared token table, or one for each side."""
     tokens = {"encoder.embeddings.tokens": "shared | encoder.embed_tokens | decoder.embed_tokens"}
-    if not c.get("share_encoder_decoder_embeddings", True):
+    if apart(c):
         tokens = {f"{side}.embeddings.tokens": f"{side}.embed_tokens" for side in ("encoder", "decoder")}
     alone = {"decoder.embeddings.tokens": "decoder.embed_tokens | shared"}
     return {**alone, **tokens, **under("encoder.", "encoder.", SIDE), **under("decoder.", "decoder.", SIDE)}
@@ -161,6 +171,13 @@ ALIASES = {
     "num_attention_heads": "encoder_attention_heads",
     "num_hidden_layers": "encoder_layers",
 }
+FIXED = {  # what files of early versions say of the family's own build
+    "normalize_before": False,
+    "normalize_embedding": True,
+    "add_final_layer_norm": False,
+    "static_position_embeddings": False,
+    "tie_encoder_decoder": False,
+}
 IGNORED = ("encoder.version", "decoder.version", "encoder.embed_positions.weight", "decoder.embed_positions.weight")
 FAMILY = Family(
     "bart",
@@ -171,6 +188,9 @@ FAMILY = Family(
     DEFAULTS,
     tokenizer="bart",
     aliases=ALIASES,
+    fixed=FIXED,
+    optional=("force_bos_token_to_be_generated",),
+    fitted=fitted,
     ignored=IGNORED[:2],
     paired=True,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..checkpoint.names import under
+from ..errors import ConfigError
 from ..spec import BlockSpec, EmbeddingSpec, HeadSpec, LearnedPositions, ModelSpec, NormalInit, Pooler, StackSpec
 from .family import Config, Family, Task
 
@@ -41,7 +42,9 @@ def block(c: Config, **changes: Any) -> BlockSpec:
 def single(c: Config, embedding: EmbeddingSpec, block: BlockSpec, **stack: Any) -> ModelSpec:
     """One stack: an encoder, or a decoder where the config asks for one."""
     decoder = bool(c["is_decoder"])
-    cross = decoder and bool(c["add_cross_attention"])
+    cross = bool(c["add_cross_attention"])
+    if cross and not decoder:
+        raise ConfigError("add_cross_attention=True is for a decoder: set is_decoder too")
     made = StackSpec(embedding, block, c["num_hidden_layers"], causal=decoder, cross=cross, **stack)
     init = NormalInit(c["initializer_range"])
     return ModelSpec(decoder=made, init=init) if decoder else ModelSpec(encoder=made, init=init)

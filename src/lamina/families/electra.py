@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..checkpoint.names import under
 from ..spec import HeadSpec, ModelSpec
 from . import bert
-from .family import Config, Family, Task
+from .family import Config, Family, Task, expect
 
 
 def spec(c: Config) -> ModelSpec:
@@ -40,6 +40,8 @@ def sentence(c: Config) -> HeadSpec:
 
 def choice(c: Config) -> HeadSpec:
     """The same with its own dropout rate, one score per choice."""
+    expect(c, "multiple choice", summary_type="first", summary_use_proj=True, summary_activation="gelu")
+    expect(c, "multiple choice", summary_proj_to_labels=False, summary_first_dropout=0.0)
     return HeadSpec(c["hidden_size"], 1, select="first", dense="gelu", dropout=c["summary_last_dropout"])
 
 
@@ -96,5 +98,6 @@ FAMILY = Family(
         "summary_last_dropout": 0.1,
     },
     tokenizer="electra",
+    optional=("summary_proj_to_labels", "summary_first_dropout"),
     ignored=("embeddings.position_ids",),
 )

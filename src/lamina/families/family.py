@@ -7,9 +7,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..checkpoint.names import Table, under
+from ..errors import ConfigError
+from ..files.shown import shown
 from ..spec import HeadSpec, ModelSpec, Pooler
 
 Config = Mapping[str, Any]
+Weights = Mapping[str, Any]  # names of a checkpoint and its tensors
+
+
+def stored(weights: Weights, name: str, prefix: str) -> str | None:
+    """What a checkpoint calls the body's tensor `name`: files have the body's prefix or lack it."""
+    return next((way for way in (prefix + name, name) if way in weights), None)
+
+
+def expect(c: Config, head: str, **values: Any) -> None:
+    """ConfigError where a config asks of a head what is not there."""
+    for key, value in values.items():
+        if c.get(key, value) != value:
+            raise ConfigError(f"{key}={shown(c[key])}: the {head} head is known only with {key}={value!r}")
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,9 @@ class Family:
     tokenizer: str  # a recipe of tokenizers/recipes.py
     aliases: Mapping[str, str] = field(default_factory=dict)  # hidden_size -> n_embd: both spellings answer
     derived: Callable[[Config], Mapping[str, Any]] = lambda c: {}  # what a key that is absent or null stands for
+    fixed: Mapping[str, Any] = field(default_factory=dict)  # keys that may say one thing, since no other is known
+    optional: tuple[str, ...] = ()  # keys without a default that are read where a config has them
+    fitted: Callable[[Config, Weights], Mapping[str, Any]] = lambda c, weights: {}  # what only the file's tensors tell
     ignored: tuple[str, ...] = ()  # checkpoint names that carry nothing
     pooler: Callable[[Config], Pooler] | None = None
     paired: bool = False  # an encoder and a decoder

@@ -52,5 +52,6 @@ FAMILY = Family(
     {**gpt2.SIZES, "vocab_size": 40478, "n_positions": 512, "afn": "gelu", "attn_pdrop": 0.1, "use_cache": False},
     tokenizer="gpt",
     aliases=gpt2.ALIASES,
+    optional=("summary_last_dropout",),
     ignored=("position_ids", "h.*.attn.bias"),
 )

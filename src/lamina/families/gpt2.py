@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..checkpoint.names import under
 from ..spec import BlockSpec, EmbeddingSpec, HeadSpec, LearnedPositions, ModelSpec, NormalInit, StackSpec
-from .family import Config, Family, Task
+from .family import Config, Family, Task, expect
 
 
 def spec(c: Config) -> ModelSpec:
@@ -51,6 +51,8 @@ def token(c: Config) -> HeadSpec:
 
 def choice(c: Config) -> HeadSpec:
     """A linear layer over the token that stands for a choice."""
+    known = {"summary_type": "cls_index", "summary_use_proj": True, "summary_activation": None}
+    expect(c, "multiple choice", **known, summary_proj_to_labels=True, summary_last_dropout=0.0)
     return HeadSpec(c["n_embd"], c["num_labels"], select="indexed", dropout_before=c["summary_first_dropout"])
 
 
@@ -132,5 +134,6 @@ FAMILY = Family(
     },
     tokenizer="gpt2",
     aliases=ALIASES,
+    optional=("classifier_dropout", "hidden_dropout", "summary_last_dropout"),
     ignored=("h.*.attn.bias", "h.*.attn.masked_bias", "h.*.crossattention.bias", "h.*.crossattention.masked_bias"),
 )

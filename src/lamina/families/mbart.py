@@ -21,6 +21,8 @@ FAMILY = Family(
     {**bart.DEFAULTS, "decoder_start_token_id": None, "num_labels": 2},
     tokenizer="mbart",
     aliases=bart.ALIASES,
+    fixed={**bart.FIXED, "normalize_before": True, "add_final_layer_norm": True},
+    fitted=bart.fitted,
     ignored=bart.IGNORED[:2],
     paired=True,
 )

@@ -14,7 +14,8 @@ def activation(c: Config) -> tuple[str, bool]:
     name = str(c["feed_forward_proj"])
     gated = name.startswith("gated-")
     plain = name.removeprefix("gated-")
-    return ("gelu_new" if gated and plain == "gelu" else plain), gated
+    bend, own = c.get("dense_act_fn"), c.get("is_gated_act")  # where a file has them they have the last word
+    return str(bend or ("gelu_new" if gated and plain == "gelu" else plain)), gated if own is None else bool(own)
 
 
 def spec(c: Config) -> ModelSpec:
@@ -169,6 +170,8 @@ FAMILY = Family(
         "dense_act_fn": activation(c)[0],
         "is_gated_act": activation(c)[1],
     },
+    fixed={"tie_encoder_decoder": False},
+    optional=("scale_decoder_outputs", "dense_act_fn", "is_gated_act"),
     ignored=("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",),
     paired=True,
 )

@@ -81,6 +81,28 @@ class FrozenLinear(nn.Module, ABC):
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         destination.update({f"{prefix}{name}": tensor for name, tensor in self.tensors().items()})
 
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        held = self.tensors()
+        given = {name: state_dict[prefix + name] for name in held if prefix + name in state_dict}
+        missing_keys += [prefix + name for name in held if name not in given]
+        unexpected_keys += [key for key in state_dict if key.startswith(prefix) and key[len(prefix) :] not in held]
+        if any((given[name].shape, given[name].dtype) != (held[name].shape, held[name].dtype) for name in given):
+            error_msgs.append(
+                f"{prefix}weight is of another size or precision than this layer of {self.precision}: load the weights "
+                "before quantize(), or into a model of the precision that they were taken from"
+            )
+        elif len(given) == len(held):
+            self.hold({name: tensor.detach().clone().to(held[name].device) for name, tensor in given.items()})
+
     def __getstate__(self) -> dict[str, Any]:
         known = (self.out_features, self.in_features, self.activation, self.tied, self.num_parameters)
         return {"known": known, "tensors": self.tensors()}

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from .recording import recording
+
 PARTS = 1 << 16  # a place takes 16 random bits, so rates are rounded to this many parts
 
 
@@ -29,7 +31,7 @@ class Dropout(nn.Dropout):
 
 def draws_bits(device: torch.device, rate: float) -> bool:
     """Whether `kept` is the way to draw: not on accelerators, whose own dropout is one kernel, nor for a compiler."""
-    return device.type == "cpu" and 0 < rate < 1 and not torch.compiler.is_compiling()
+    return device.type == "cpu" and 0 < rate < 1 and not recording()
 
 
 def kept(count: int, rate: float) -> tuple[Tensor, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,18 +12,29 @@ from ..errors import ConfigError
 from ..spec import BlockSpec
 from .dropout import Dropout
 
+
+def linear(x: Tensor) -> Tensor:
+    """The same tensor."""
+    return x
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """The tanh form of gelu; a function with a name, since copies and pickles of a partial one are others."""
+    return F.gelu(x, approximate="tanh")
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "silu": F.silu,
     "swish": F.silu,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
-    "linear": lambda x: x,
+    "linear": linear,
     "gelu": F.gelu,
     "gelu_python": F.gelu,
-    "gelu_new": partial(F.gelu, approximate="tanh"),
-    "gelu_fast": partial(F.gelu, approximate="tanh"),
-    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
+    "gelu_new": gelu_tanh,
+    "gelu_fast": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
 }
 
 

@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..spec import HeadSpec, Pooler
 from .dropout import Dropout
 from .feedforward import activation
+from .recording import recording
 
 
 class PoolerLayer(nn.Module):
@@ -55,7 +56,7 @@ class Head(nn.Module):
 
 def last_tokens(input_ids: Tensor | None, batch: int, tokens: int, padding_id: int | None) -> Tensor:
     """Index of each row's rightmost token that is no padding, so that either side may be padded: [batch]."""
-    if tokens == 1:
+    if tokens == 1 and not recording():
         return torch.zeros(batch, dtype=torch.long)
     if padding_id is None or input_ids is None:
         if batch > 1 and padding_id is None:
@@ -63,7 +64,7 @@ def last_tokens(input_ids: Tensor | None, batch: int, tokens: int, padding_id: i
                 "a batch of more than one row needs a padding token to find each row's last token: "
                 "set model.config.pad_token_id"
             )
-        return torch.full((batch,), tokens - 1)
+        return torch.arange(tokens)[-1:].expand(batch)  # no number of Python's: a graph would keep it
     steps = torch.arange(tokens, device=input_ids.device)
     return (steps * (input_ids != padding_id)).argmax(-1)
 
@@ -72,6 +73,6 @@ def last_end_of_sentence(x: Tensor, input_ids: Tensor, eos_id: int) -> Tensor:
     """State at each row's last end-of-sentence token: [batch, hidden]."""
     marks = input_ids.eq(eos_id)
     counts = marks.sum(1)
-    if len(counts.unique()) > 1 or not bool(counts.all()):
+    if not recording() and (len(counts.unique()) > 1 or not bool(counts.all())):
         raise InputError(f"every row needs the same number of end-of-sentence tokens ({eos_id}), got {counts.tolist()}")
-    return x[torch.arange(len(x), device=x.device), marks.int().cumsum(1).argmax(1)]
+    return x[torch.arange(x.shape[0], device=x.device), marks.int().cumsum(1).argmax(1)]

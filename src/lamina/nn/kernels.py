@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .dropping import Dropping
+from .recording import recording
 
 Kernel = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
 
@@ -100,7 +101,7 @@ def packs_well(device: torch.device, dtype: torch.dtype) -> bool:
 
 def by_hand(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether weights are dropped by our own arithmetic, which torch's is slower than."""
-    return device.type == "cpu" and dtype == torch.float32 and not torch.compiler.is_compiling()
+    return device.type == "cpu" and dtype == torch.float32 and not recording()
 
 
 def choose(

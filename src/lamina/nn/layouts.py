@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .cache import KeyValueCache
 from .kernels import choose
+from .recording import recording
 
 
 class Layout(Protocol):
@@ -42,7 +43,8 @@ class DenseLayout:
         """Scaled dot-product attention over the whole rectangle."""
         q, k, v = (t.transpose(1, 2) for t in (q, k, v))
         mask = self.mask.to(q.dtype) if self.mask is not None and self.mask.is_floating_point() else self.mask
-        out = F.scaled_dot_product_attention(q, k, v, mask, dropout, self.causal and q.shape[2] > 1, scale=scale)
+        causal = self.causal and (recording() or q.shape[2] > 1)
+        out = F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=scale)
         return out.transpose(1, 2)
 
 
@@ -111,7 +113,7 @@ def visibility(
     `mask` is an attention mask over keys, [batch, keys], or over pairs, [batch, queries, keys] with any number of
     inner axes of size one.
     """
-    if mask is not None and mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all()):
+    if mask is not None and mask.device.type == "cpu" and not recording() and bool(mask.all()):
         mask = None
     seen = None
     if mask is not None:

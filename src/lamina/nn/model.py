@@ -18,6 +18,7 @@ from .initialization import initialize
 from .layouts import CachedLayout, DenseLayout, RecordingLayout, visibility
 from .objectives import OBJECTIVES, States
 from .outputs import ModelOutput, filled
+from .recording import keeps_no_cache, recording
 from .stack import Memory, Stack
 from .stepping import DecodingLayout, SourceLayout, slot_places
 
@@ -50,6 +51,8 @@ class Model(nn.Module):
 
     `config` is read live, since users set `pad_token_id` and `problem_type` on it after loading.
     """
+
+    reads_only = False  # whether linear layers were swapped for ones without gradients, see inference/quantize.py
 
     def __init__(self, spec: ModelSpec, kind: str, config: Any):
         super().__init__()
@@ -105,6 +108,8 @@ class Model(nn.Module):
         if memory is not None:
             run.source_layout = run.layout_type(visibility(source_mask, tokens, False))
         x = stack.embeddings(input_ids, position_ids, token_type_ids, inputs_embeds)
+        if self.reads_only:
+            check_reading(x)
         outer = CachedLayout(run.cache, layout) if run.cache is not None else layout
         x = stack(x, outer, run.source_layout, memory, run.hidden)
         if run.cache is not None:
@@ -167,8 +172,12 @@ class Model(nn.Module):
 
     def get_output_embeddings(self) -> nn.Linear | None:
         """The projection to the vocabulary, where the task has one."""
-        vocabulary = self.get_input_embeddings().num_embeddings
-        return self.head.project if self.head is not None and self.head.project.out_features == vocabulary else None
+        top = self.decoder or self.encoder
+        assert top is not None
+        writes = self.kind == "seq2seq-lm" or (
+            self.head is not None and self.head.project.out_features == top.embeddings.tokens.num_embeddings
+        )
+        return self.head.project if self.head is not None and writes else None
 
     def gradient_checkpointing_enable(self) -> None:
         """Trade time for memory: recompute each block in the backward pass."""
@@ -184,10 +193,30 @@ class Model(nn.Module):
                 stack.checkpointing = on
 
     def resize_token_embeddings(self, size: int) -> nn.Embedding:
-        """Grow or cut the vocabulary; new rows are drawn as fresh ones are, tied projections follow."""
+        """Grow or cut the vocabulary; new rows are drawn as fresh ones are, tied projections follow.
+
+        Where the target has a vocabulary of its own only the source's is resized, see resize_decoder_token_embeddings.
+        """
+        table = self._resize(self.get_input_embeddings(), None if self._apart() else self.get_output_embeddings(), size)
+        self.config.vocab_size = size
+        return table
+
+    def resize_decoder_token_embeddings(self, size: int) -> nn.Embedding:
+        """Grow or cut the target's own vocabulary; InputError where both sides share one."""
+        if self.decoder is None or not self._apart():
+            raise InputError("both sides share one vocabulary: call resize_token_embeddings")
+        table = self._resize(self.decoder.embeddings.tokens, self.get_output_embeddings(), size)
+        self.config.decoder_vocab_size = size
+        return table
+
+    def _apart(self) -> bool:
+        """Whether source and target have a table each."""
+        own = self.encoder is not None and self.decoder is not None
+        return own and self.decoder.embeddings.tokens is not self.encoder.embeddings.tokens  # type: ignore[union-attr]
+
+    def _resize(self, old: nn.Embedding, output: nn.Linear | None, size: int) -> nn.Embedding:
         if size < 1:
             raise InputError(f"a vocabulary of {size} tokens makes no sense")
-        old, output = self.get_input_embeddings(), self.get_output_embeddings()
         kept = min(size, old.num_embeddings)
         tables = [old.weight] if output is None or output.weight is old.weight else [old.weight, output.weight]
         resized = {id(t): self._resized(t, size, kept) for t in tables}
@@ -199,7 +228,6 @@ class Model(nn.Module):
         old.weight, old.num_embeddings = resized[id(old.weight)], size
         if old.padding_idx is not None and old.padding_idx >= size:
             old.padding_idx = None
-        self.config.vocab_size = size
         return old
 
     def _resized(self, table: Tensor, size: int, kept: int, zero: bool = False) -> nn.Parameter:
@@ -209,9 +237,17 @@ class Model(nn.Module):
         return nn.Parameter(fresh, requires_grad=table.requires_grad)
 
 
+def check_reading(x: Tensor) -> None:
+    """Refuse what layers that only read would get wrong in silence: gradients, and graphs that are to be kept."""
+    if keeps_no_cache():
+        raise InputError("swapped layers cannot be traced or exported: load the model with precision='fp32' for that")
+    if x.requires_grad and torch.is_grad_enabled():
+        raise InputError("swapped layers have no gradients: load the model with precision='fp32' to ask for them")
+
+
 def check_inputs(size: int, ids: Tensor | None, mask: Tensor | None, types: Tensor | None) -> None:
     """Refuse shapes and ids that would fail, or worse succeed, deep inside a kernel."""
-    if ids is None or torch.compiler.is_compiling():
+    if ids is None or recording():
         return
     if ids.dim() != 2:
         raise InputError(f"input_ids must be [batch, tokens], got shape {tuple(ids.shape)}")
@@ -228,6 +264,6 @@ def check_inputs(size: int, ids: Tensor | None, mask: Tensor | None, types: Tens
 
 
 def as_asked(output: ModelOutput, return_dict: bool | None, config: Any) -> Any:
-    """The dataclass, or the tuple of its filled fields."""
-    keep = getattr(config, "return_dict", True) if return_dict is None else return_dict
-    return output if keep is None or keep else output.to_tuple()
+    """The dataclass, or the tuple of its filled fields; torchscript's graphs know no dataclass."""
+    keep = config.use_return_dict if return_dict is None else return_dict
+    return output if keep else output.to_tuple()

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..errors import InputError
 from . import outputs
 from .heads import last_end_of_sentence, last_tokens
+from .recording import recording
 
 if TYPE_CHECKING:
     from .model import Model
@@ -49,7 +50,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Ten
     that goes to all classes alike.
     """
     flat = labels.reshape(-1).long()
-    seen = flat.numel() and flat.device.type == "cpu" and not torch.compiler.is_compiling()
+    seen = flat.numel() and flat.device.type == "cpu" and not recording()
     low, high = (int(flat.min()), int(flat.max())) if seen else (0, 0)
     if high >= logits.shape[-1] or (low < 0 and bool(((flat < 0) & (flat != IGNORED)).any())):
         raise InputError(f"labels run from {low} to {high}, the model has classes 0 to {logits.shape[-1] - 1}")
@@ -109,10 +110,9 @@ def select(model: Model, states: States, how: str | None, index: Tensor | None =
             return last_end_of_sentence(x, ids, int(model.config.eos_token_id))
         case "last":
             last = last_tokens(ids, x.shape[0], x.shape[1], model.config.pad_token_id)
-            return x[torch.arange(len(x), device=x.device), last.to(x.device)]
+            return x[torch.arange(x.shape[0], device=x.device), last.to(x.device)]
         case "indexed":
-            index = torch.full(x.shape[:1], x.shape[1] - 1, device=x.device) if index is None else index
-            return x[torch.arange(len(x), device=x.device), index]
+            return x[:, -1] if index is None else x[torch.arange(x.shape[0], device=x.device), index]
     return x
 
 

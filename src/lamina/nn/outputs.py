@@ -7,13 +7,30 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from torch import Tensor
+from torch.utils._pytree import MappingKey, register_pytree_node
 
 Tensors = tuple[Tensor, ...]
 
 
 @dataclass
 class ModelOutput:
-    """Fields by name, by key or by position; empty ones are left out of the last two."""
+    """Fields by name, by key or by position; empty ones are left out of the last two.
+
+    Every class of outputs is known to torch as a tree of its filled fields, so that models with outputs can be
+    exported, and distributed wrappers find the tensors in them.
+    """
+
+    def __init_subclass__(cls) -> None:
+        register_pytree_node(
+            cls,
+            lambda output: (output.values(), output.keys()),
+            lambda values, keys: cls(**dict(zip(keys, values, strict=True))),
+            serialized_type_name=f"{cls.__module__}.{cls.__qualname__}",
+            flatten_with_keys_fn=lambda output: (
+                [(MappingKey(key), value) for key, value in output.items()],
+                output.keys(),
+            ),
+        )
 
     def keys(self) -> list[str]:
         """Names of the filled fields."""

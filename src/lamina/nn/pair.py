@@ -15,6 +15,7 @@ from .layouts import visibility
 from .model import Model, Run, as_asked, check_inputs
 from .objectives import IGNORED, States
 from .outputs import BaseModelOutput
+from .recording import keeps_no_cache
 from .sources import Placed, placed, read_source, source_lengths
 
 
@@ -25,7 +26,7 @@ def shifted(targets: Tensor, shift: Shift) -> Tensor:
         last = (filled != shift.padding_id).sum(1, keepdim=True) - 1
         front = filled.gather(1, last.clamp(min=0))
     else:
-        front = filled.new_full((len(filled), 1), shift.start)
+        front = filled.new_full((filled.shape[0], 1), shift.start)
     return torch.cat([front, filled[:, :-1]], 1)
 
 
@@ -66,7 +67,7 @@ class EncoderDecoderModel(Model):
         cache = past_key_values
         if cache is None and not self.training and labels is None and self.wants("use_cache", use_cache):
             assert self.decoder is not None
-            cache = KeyValueCache(self.decoder.spec.num_layers)
+            cache = None if keeps_no_cache() else KeyValueCache(self.decoder.spec.num_layers)
         run = Run(attentions, hidden, cache)
         source = encoder_outputs.last_hidden_state
         x = self._decode(run, decoder_input_ids, decoder_attention_mask, decoder_inputs_embeds, source, attention_mask)

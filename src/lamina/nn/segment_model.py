@@ -15,9 +15,10 @@ from .adaptive import AdaptiveEmbedding, AdaptiveSoftmax
 from .decoding import StepOutput
 from .heads import Head
 from .memories import SegmentState, kept_inputs, real_lengths
-from .model import Model, as_asked, check_inputs
+from .model import Model, as_asked, check_inputs, check_reading
 from .objectives import IGNORED, OBJECTIVES, Objective, States
 from .outputs import MemoryClassifierOutput, MemoryLMOutput, MemoryModelOutput
+from .recording import tracing
 from .segments import Recall, SegmentLayout, SegmentStack, frequencies
 
 
@@ -78,10 +79,16 @@ class SegmentModel(Model):
 
         Without `mems` a segment looks back on zeros. `attention_mask` may hide padding on the right, nothing else.
         """
+        if tracing():
+            raise InputError(
+                "Transformer-XL cannot be traced: what its memories show depends on lengths; use it as it is"
+            )
         if (input_ids is None) == (inputs_embeds is None):
             raise InputError("pass either input_ids or inputs_embeds")
         check_inputs(self.body.embeddings.num_embeddings, input_ids, attention_mask, None)
         x = inputs_embeds if inputs_embeds is not None else self.body.embeddings(input_ids)
+        if self.reads_only:
+            check_reading(x)
         lengths = real_lengths(attention_mask, x)
         past = self._past(mems, x)
         held = past[0].shape[1] if past else 0

@@ -12,6 +12,7 @@ from .decoding import DecodingState
 from .layouts import visibility
 from .model import Model, Run, as_asked
 from .objectives import States
+from .recording import keeps_no_cache
 
 
 class SingleStackModel(Model):
@@ -52,7 +53,7 @@ class SingleStackModel(Model):
         )
         cache = past_key_values
         if cache is None and stack.spec.causal and not self.training and self.wants("use_cache", use_cache):
-            cache = KeyValueCache(stack.spec.num_layers)
+            cache = None if keeps_no_cache() else KeyValueCache(stack.spec.num_layers)
         attentions = self.wants("output_attentions", output_attentions)
         run = Run(attentions, self.wants("output_hidden_states", output_hidden_states), cache)
         memory = self._memory(encoder_hidden_states, cache)

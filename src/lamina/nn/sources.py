@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .packing import packed_states
+from .recording import recording
 from .stack import Stack
 
 WORTH = 0.9  # of a rectangle filled with tokens: from here on its padding costs less than taking it out
@@ -37,7 +38,7 @@ def source_lengths(mask: Tensor | None) -> list[int] | None:
 
     Asks only a mask on a CPU: an accelerator would have to be waited for.
     """
-    if mask is None or mask.dim() != 2 or mask.device.type != "cpu" or torch.compiler.is_compiling():
+    if mask is None or mask.dim() != 2 or mask.device.type != "cpu" or recording():
         return None
     lengths = mask.bool().sum(1)
     front = torch.arange(mask.shape[1]) < lengths[:, None]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 
-from ..errors import PipelineError
+from ..errors import LaminaError, PipelineError
 from ..inference.batching import WINDOW, run_by_length, windows
 from ..inference.budget import token_budget
 from ..inference.workers import abreast, side_by_side
@@ -19,18 +18,21 @@ from ..nn.kernels import packs_well
 from ..nn.model import Model
 from ..nn.packing import packable, read_packed
 from ..tokenizers.tokenizer import Tokenizer
+from .checks import Advice, AdvisedError, named, unknown_argument
 from .devices import choose_device
 from .limits import longest_row
 from .progress import track
 from .rows import Batch, Row, pack_rows, packs, pad_rows
-from .sources import Results, streamed
+from .sources import Results, gathered, streamed
+from .stepwise import Stepwise
+from .untrained import warn_untrained
 
 logger = logging.getLogger(__name__)
 
 Settings = TypeVar("Settings")
 
 
-class Pipeline(ABC, Generic[Settings]):
+class Pipeline(Stepwise, Generic[Settings]):
     """Texts to answers with one model: the frame that every task fills in.
 
     `model` is a model of ours and `tokenizer` its tokenizer; `device` None is accelerator 0 if there is one, else the
@@ -43,6 +45,7 @@ class Pipeline(ABC, Generic[Settings]):
     loader: ClassVar[str] = "AutoModel"  # what loads one
     ignored: ClassVar[tuple[str, ...]] = ()  # options that other tasks know, taken without effect
     window: ClassVar[int] = WINDOW  # inputs in memory at once
+    advice: ClassVar[tuple[Advice, ...]] = (("truncation", True, "to cut it off"),)  # where a text is too long
 
     def __init__(
         self,
@@ -82,37 +85,48 @@ class Pipeline(ABC, Generic[Settings]):
         self.framework = "pt"
         self.modelcard = modelcard
         self.batch_size = _checked_batch_size(batch_size)
-        self.settings: Settings = self.defaults()
-        self.settings = self._settled(options)
+        warn_untrained(self)
+        self._begin(options)
+
+    def _begin(self, options: dict[str, Any]) -> None:
+        """The settings of a pipeline that was made with these options."""
+        bare = type(self).encode is Pipeline.encode
+        stepwise = self._check_steps(bare)
+        if not bare:
+            self.settings: Settings = self.defaults()
+        if stepwise:
+            self._begin_stepwise(options)
+        else:
+            self.settings = self._settled(options)
 
     @classmethod
     def task_name(cls) -> str:
         """The task as `pipeline(...)` calls it, for messages of a pipeline made without one."""
         return cls.__name__.removesuffix("Pipeline")
 
-    @abstractmethod
     def defaults(self) -> Settings:
         """The settings of a pipeline that was given no options."""
+        raise NotImplementedError
 
-    @abstractmethod
     def settle(self, *args: Any, **options: Any) -> Settings:
         """`self.settings` with the options that a caller gave, checked; the signature lists all that the task knows."""
+        raise NotImplementedError
 
-    @abstractmethod
     def parse(self, item: Any, settings: Settings) -> Any:
         """One input as the task understands it; raises PipelineError where it makes no sense."""
+        raise NotImplementedError
 
-    @abstractmethod
     def encode(self, items: Sequence[Any], settings: Settings) -> list[list[Row]]:
         """The model's rows for each parsed input: one, or several where a text is cut or asked about repeatedly."""
+        raise NotImplementedError
 
-    @abstractmethod
     def select(self, output: Any, batch: Batch, settings: Settings) -> Sequence[Any]:
         """What the task needs of a model output, for each row, off the device and free of padding."""
+        raise NotImplementedError
 
-    @abstractmethod
-    def postprocess(self, item: Any, rows: list[Row], found: list[Any], settings: Settings) -> Any:
+    def answer(self, item: Any, rows: list[Row], found: list[Any], settings: Settings) -> Any:
         """The answer to one input, from what `select` kept of its rows."""
+        raise NotImplementedError
 
     def __call__(
         self, inputs: Any, *, batch_size: int | None = None, num_workers: int | None = None, **options: Any
@@ -121,7 +135,9 @@ class Pipeline(ABC, Generic[Settings]):
 
         `batch_size` and the options override what the pipeline was made with, for this call.
         """
-        return self._answer(inputs, self._settled(options), batch_size)
+        if self.stepwise:
+            return self._call_stepwise(gathered(inputs), options)
+        return self._answer(gathered(inputs), self._settled(options), batch_size)
 
     def _answer(self, inputs: Any, settings: Settings, batch_size: int | None) -> Any:
         """One answer, a list, or an iterator, as `inputs` is."""
@@ -132,9 +148,9 @@ class Pipeline(ABC, Generic[Settings]):
             return Results(inputs, lambda items: self._answers(items, settings, rows, window, ahead))
         if not isinstance(inputs, list):
             return next(self._answers([inputs], settings, rows, numbered=False))
-        if not inputs:
-            raise PipelineError(f"{self.task}: the list of inputs is empty")
-        return list(track(self._answers(inputs, settings, rows), len(inputs), self.task))
+        # Whatever is wrong with an input is said before any other is computed.
+        parsed = [self._parse(item, settings, f"input {number}: ") for number, item in enumerate(inputs)]
+        return list(track(self._answers(parsed, settings, rows, parsed=True), len(inputs), self.task))
 
     def _answers(
         self,
@@ -144,30 +160,40 @@ class Pipeline(ABC, Generic[Settings]):
         window: int | None = None,
         ahead: int | None = None,
         numbered: bool = True,
+        parsed: bool = False,
     ) -> Iterator[Any]:
         """Answers in input order; at most `window` inputs are held at once, `ahead` in the first window."""
         first = 0
         for run in windows(items, window or self.window, ahead):
             names = [f"input {first + place}: " if numbered else "" for place in range(len(run))]
-            yield from self._answer_window(run, names, settings, batch_size)
+            if not parsed:
+                run = [self._parse(item, settings, name) for item, name in zip(run, names, strict=True)]
+            for item, rows, found in self._found(run, names, settings, batch_size):
+                yield self.answer(item, rows, found, settings)
             first += len(run)
-
-    def _answer_window(
-        self, items: list[Any], names: list[str], settings: Settings, batch_size: int | None
-    ) -> Iterator[Any]:
-        parsed = [self._parse(item, settings, name) for item, name in zip(items, names, strict=True)]
-        for item, rows, found in self._found(parsed, names, settings, batch_size):
-            yield self.postprocess(item, rows, found, settings)
 
     def _found(
         self, parsed: list[Any], names: list[str], settings: Settings, batch_size: int | None
     ) -> Iterator[tuple[Any, list[Row], list[Any]]]:
         """Each input with its rows and what `select` kept of them; `names` stand before messages about an input."""
-        groups = self.encode(parsed, settings)
-        self._check_lengths(groups, names)
+        groups = self.encode_named(parsed, names, settings)
         found = iter(self._run([row for group in groups for row in group], settings, batch_size))
         for item, group in zip(parsed, groups, strict=True):
             yield item, group, [next(found) for _ in group]
+
+    def encode_named(self, parsed: Sequence[Any], names: Sequence[str], settings: Settings) -> list[list[Row]]:
+        """`encode`, with lengths checked; an input that cannot be encoded is named, though all are read in one call."""
+        try:
+            groups = self.encode(parsed, settings)
+        except LaminaError as error:
+            for item, name in zip(parsed, names, strict=True):
+                try:
+                    self.encode([item], settings)
+                except LaminaError as own:
+                    raise named(own, name) from error
+            raise
+        self._check_lengths(groups, names)
+        return groups
 
     def _run(self, rows: list[Row], settings: Settings, batch_size: int | None) -> list[Any]:
         """What `select` keeps of every row, in their order, computed in batches of like length."""
@@ -199,7 +225,7 @@ class Pipeline(ABC, Generic[Settings]):
         try:
             return self.parse(item, settings)
         except PipelineError as error:
-            raise PipelineError(f"{name}{error}") from None
+            raise named(error, name) from None
 
     def _packs(self, rows: list[Row]) -> bool:
         """Whether rows go through the model end to end, without padding."""
@@ -230,7 +256,7 @@ class Pipeline(ABC, Generic[Settings]):
             logger.warning("%s: %s has no effect on this task", self.task, ", ".join(idle))
         unknown = [name for name in options if name not in known and name not in idle]
         if unknown and len(known) == len(parameters):
-            raise PipelineError(f"{self.task} knows no argument {unknown[0]!r}; it takes {', '.join(known)}")
+            raise PipelineError(f"{self.task} {unknown_argument(unknown[0], known)}")
         return self.settle(**{name: value for name, value in options.items() if name not in idle})
 
     def _check_head(self) -> None:
@@ -250,7 +276,7 @@ class Pipeline(ABC, Generic[Settings]):
                 f"{self.task}: the model answers with class {number}, which id2label in its config.json does not name"
             ) from None
 
-    def _check_lengths(self, groups: list[list[Row]], names: list[str]) -> None:
+    def _check_lengths(self, groups: list[list[Row]], names: Sequence[str]) -> None:
         """Refuses rows without tokens and rows that the model has no positions for, before any is computed."""
         limit = longest_row(self.model)
         for group, name in zip(groups, names, strict=True):
@@ -258,10 +284,13 @@ class Pipeline(ABC, Generic[Settings]):
                 if len(row) == 0:
                     raise PipelineError(f"{name}{self.task}: the text has no tokens")
                 if limit is not None and len(row) > limit:
-                    raise PipelineError(
-                        f"{name}{self.task}: the text has {len(row)} tokens and the model reads {limit} at most; "
-                        "pass truncation=True to cut it off, or split it"
+                    raise self.too_long(
+                        f"{name}{self.task}: the text has {len(row)} tokens and the model reads {limit}"
                     )
+
+    def too_long(self, what: str) -> AdvisedError:
+        """The refusal of a text with more tokens than the model reads."""
+        return AdvisedError(f"{what} at most", *self.advice, otherwise="shorten it, or split it")
 
     @property
     def dtype(self) -> torch.dtype:

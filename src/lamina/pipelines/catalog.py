@@ -62,7 +62,9 @@ USUAL_TASKS: Mapping[str, str] = {  # by what a model was made for
     "aligned-lm": "text-generation",
     "seq2seq-lm": "text2text-generation",
     "body": "feature-extraction",
+    "encoder-body": "feature-extraction",
     "pooled-body": "feature-extraction",
+    "encoder-body": "feature-extraction",
 }
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..auto import find
-from ..auto.options import WHERE
+from ..checkpoint.keywords import WHERE
 from ..errors import PipelineError
 from ..files.hub import resolve
 from ..tokenizers.tokenizer import Tokenizer
 from .base import Pipeline
 from .catalog import find_task, infer_task
 from .defaults import choose_default
-from .pooling import read_pooling
+from .sentence_modules import PATTERNS as SENTENCE_FILES
+from .sentence_modules import SentenceModel, compares_pairs, find_sentence_model
 from .sentence_similarity import SentenceSimilarityPipeline
 
-SENTENCE_FILES = ("config.json", "modules.json", "sentence_bert_config.json", "*/config.json")
+logger = logging.getLogger(__name__)
 
 
 def pipeline(
@@ -64,9 +66,14 @@ def pipeline(
     made = pipeline_class or find_task(task).pipeline
     if name is not None:
         loading["dtype"] = _dtype(dtype, torch_dtype, loading)
+        if issubclass(made, SentenceSimilarityPipeline) and "sentence" not in options:
+            options["sentence"] = sentence = find_sentence_model(name, where)
+            where, loading = _sentence_loading(sentence, where, loading)
+            if tokenizer is None:
+                tokenizer = (name, dict(sentence.tokenizer_options))
         model = _load_model(made, name, config, {**where, "precision": precision, **loading})
-        if made is SentenceSimilarityPipeline and "pooling" not in options:
-            options["pooling"] = read_pooling(resolve(name, SENTENCE_FILES, **where))
+    elif any((loading, torch_dtype, dtype not in (None, "auto"))):
+        logger.warning("dtype and model_kwargs have no effect on a model that is loaded already")
     return made(
         model=model,
         tokenizer=_load_tokenizer(tokenizer, name or config, where),
@@ -90,9 +97,23 @@ def _check(task: str | None, model: Any, tokenizer: Any, trust_remote_code: bool
         raise PipelineError("a tokenizer without a model: the usual model has its own; pass model= too")
 
 
+def _sentence_loading(
+    sentence: SentenceModel, where: Mapping[str, Any], loading: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Where the weights of a sentence model lie and how they are loaded: as its files say, unless the caller does."""
+    parts = [part for part in (where.get("subfolder"), sentence.subfolder) if part]
+    own = dict(sentence.model_options)
+    dtype = own.pop("dtype", own.pop("torch_dtype", "float32"))  # these models compute in float32 unless they say so
+    said = dict(loading)
+    if said.get("dtype") in (None, "auto"):
+        said["dtype"] = dtype
+    return {**where, **({"subfolder": "/".join(parts)} if parts else {})}, {**own, **said}
+
+
 def _task_of(name: str, where: Mapping[str, Any]) -> str:
     """What the checkpoint's own config says it was made for."""
-    if (resolve(name, SENTENCE_FILES, **where) / "modules.json").is_file():
+    folder = resolve(name, SENTENCE_FILES, **where)
+    if (folder / "modules.json").is_file() and not compares_pairs(folder):
         return "sentence-similarity"
     architectures = find("AutoConfig").from_pretrained(name, **where).architectures or ["?"]
     try:

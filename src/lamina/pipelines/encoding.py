@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import PipelineError
 from ..tokenizers.tokenizer import Tokenizer
+from .checks import unknown_argument
 from .limits import truncation_length
 from .rows import Row
 
@@ -25,12 +26,11 @@ TOKENIZER_ARGUMENTS = (
 )
 
 
-def check_tokenizer_arguments(task: str, given: Mapping[str, Any]) -> None:
-    """Refuses what no tokenizer call knows, so that a slip of the pen does not pass silently."""
+def check_tokenizer_arguments(task: str, given: Mapping[str, Any], own: Sequence[str] = ()) -> None:
+    """Refuses what no tokenizer call knows, so that a slip of the pen does not pass silently; `own` are the task's."""
     for name in given:
         if name not in TOKENIZER_ARGUMENTS:
-            known = ", ".join(TOKENIZER_ARGUMENTS)
-            raise PipelineError(f"{task} knows no argument {name!r}; the tokenizer's are {known}")
+            raise PipelineError(f"{task} {unknown_argument(name, (*own, *TOKENIZER_ARGUMENTS))}")
 
 
 def tokenizer_call(tokenizer: Tokenizer, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:

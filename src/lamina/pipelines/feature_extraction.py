@@ -54,7 +54,7 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionSettings]):
 
     def parse(self, item: Any, settings: FeatureExtractionSettings) -> str:
         """A text."""
-        return checked_text(item)
+        return checked_text(item, empty=True)
 
     def encode(self, items: Sequence[str], settings: FeatureExtractionSettings) -> list[list[Row]]:
         """One row for each text."""
@@ -66,7 +66,7 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionSettings]):
         first = output[0].cpu()
         return batch.own(first) if batch.per_token(first) else list(first[: len(batch.rows)])
 
-    def postprocess(
+    def answer(
         self, item: str, rows: list[Row], found: list[torch.Tensor], settings: FeatureExtractionSettings
     ) -> torch.Tensor | list[Any]:
         """The features under a leading axis of one."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from ..errors import PipelineError
+from ..files.shown import shown
 from .base import Pipeline
 from .checks import checked_count, checked_text
 from .encoding import check_tokenizer_arguments, encode_texts, tokenizer_call
 from .rows import Batch, Row
+from .sources import gathered
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class FillMaskPipeline(Pipeline[FillMaskSettings]):
         self, inputs: Any, *, batch_size: int | None = None, num_workers: int | None = None, **options: Any
     ) -> Any:
         """Guesses for a text, a list of texts (of one: as for the text itself) or a stream."""
+        inputs = gathered(inputs)
         answer = super().__call__(inputs, batch_size=batch_size, num_workers=num_workers, **options)
         return answer[0] if isinstance(inputs, list) and len(inputs) == 1 else answer
 
@@ -91,7 +94,7 @@ class FillMaskPipeline(Pipeline[FillMaskSettings]):
 
     def parse(self, item: Any, settings: FillMaskSettings) -> str:
         """A text."""
-        return checked_text(item)
+        return checked_text(item, empty=True)
 
     def encode(self, items: Sequence[str], settings: FillMaskSettings) -> list[list[Row]]:
         """One row for each text."""
@@ -99,8 +102,7 @@ class FillMaskPipeline(Pipeline[FillMaskSettings]):
         rows = encode_texts(self.tokenizer, items, None, call)
         for item, row in zip(items, rows, strict=True):
             if not self._masks(row):
-                shown = item if len(item) <= 80 else f"{item[:80]}..."
-                raise PipelineError(f"{self.task}: no mask token ({self.tokenizer.mask_token}) in {shown!r}")
+                raise PipelineError(f"{self.task}: no mask token ({self.tokenizer.mask_token}) in {shown(item)}")
         return [[row] for row in rows]
 
     def _masks(self, row: Row) -> list[int]:
@@ -118,7 +120,7 @@ class FillMaskPipeline(Pipeline[FillMaskSettings]):
             found.append(list(zip(best.values.tolist(), best.indices.tolist(), strict=True)))
         return found
 
-    def postprocess(
+    def answer(
         self, item: str, rows: list[Row], found: list[Guesses], settings: FillMaskSettings
     ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
         """The text with each guess put in."""

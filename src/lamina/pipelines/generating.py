@@ -18,7 +18,6 @@ from ..inference.batching import run_by_length
 from ..inference.budget import token_budget
 from .base import Pipeline
 from .generation_options import LENGTHS, Options, model_options, overridden, said_later, sorted_options
-from .limits import longest_row
 from .rows import Batch, Row, pad_rows
 from .written import Over, Written, split_rows
 
@@ -46,6 +45,7 @@ Settings = TypeVar("Settings", bound=GeneratingSettings)
 class GeneratingPipeline(Pipeline[Settings], Generic[Settings]):
     """A pipeline around `model.generate`."""
 
+    steps: ClassVar[bool] = False
     usual: ClassVar[Mapping[str, Any]] = {}  # options of generation that are this task's own defaults
 
     def task_params(self, settings: Settings) -> Options:
@@ -115,20 +115,6 @@ class GeneratingPipeline(Pipeline[Settings], Generic[Settings]):
     @abstractmethod
     def room(self, row: Row, settings: Settings) -> dict[str, Any]:
         """Options of generation for all rows of this row's company."""
-
-    def _check_lengths(self, groups: list[list[Row]], names: list[str]) -> None:
-        limit = longest_row(self.model)
-        for group, name in zip(groups, names, strict=True):
-            for row in group:
-                if len(row) == 0:
-                    raise PipelineError(f"{name}{self.task}: the text has no tokens")
-                if limit is not None and len(row) > limit:
-                    raise PipelineError(
-                        f"{name}{self.task}: the text has {len(row)} tokens and the model reads {limit} at most; "
-                        + self.advice
-                    )
-
-    advice: ClassVar[str] = "pass truncation=True to cut it off"
 
     def _alone(self, settings: Settings) -> bool:
         """Whether a row must be written by itself, since something asked for looks at batches as a whole."""

@@ -16,6 +16,7 @@ from .encoding import TOKENIZER_ARGUMENTS, model_row
 from .limits import longest_row
 from .rows import Batch, Row
 from .scores import Scores
+from .sources import gathered
 
 LONGEST_WINDOW = 384  # tokens of question and context, as in the SQuAD recipes these models come from
 WIDEST_OVERLAP = 128
@@ -50,6 +51,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringSettings]):
     With `handle_impossible_answer` the empty answer competes. `padding` and `max_question_len` change no result here.
     """
 
+    steps: ClassVar[bool] = False
     kinds: ClassVar[tuple[str, ...]] = ("question-answering",)
     loader: ClassVar[str] = "AutoModelForQuestionAnswering"
     ignored: ClassVar[tuple[str, ...]] = TOKENIZER_ARGUMENTS
@@ -113,10 +115,8 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringSettings]):
         elif len(args) > 1:
             inputs = list(args)
         else:
-            inputs = args[0] if args else next(iter(named.values()))
-        if isinstance(inputs, tuple):
-            inputs = list(inputs)
-        if isinstance(inputs, list) and len(inputs) == 1:
+            inputs = gathered(args[0] if args else next(iter(named.values())))
+        if isinstance(inputs, list) and len(inputs) == 1 and not isinstance(inputs[0], list | tuple):
             inputs = inputs[0]
         if isinstance(inputs, str):
             raise PipelineError(f"{self.task} needs a context beside the question: pass question= and context=")
@@ -127,10 +127,11 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringSettings]):
         for name, value in (("question", question), ("context", context)):
             if value is None:
                 raise PipelineError(f"{self.task} needs a {name}: pass question= and context=, texts or lists of texts")
-        questions = list(question) if isinstance(question, list | tuple) else [question]
-        if isinstance(context, list | tuple) and not isinstance(question, list | tuple):
+        question, context = gathered(question), gathered(context)
+        questions = question if isinstance(question, list) else [question]
+        if isinstance(context, list) and not isinstance(question, list):
             raise PipelineError(f"{self.task}: one question for a list of contexts; pass a list of questions as long")
-        contexts = list(context) if isinstance(context, list | tuple) else [context] * len(questions)
+        contexts = context if isinstance(context, list) else [context] * len(questions)
         if len(questions) != len(contexts):
             raise PipelineError(f"{self.task}: {len(questions)} questions for {len(contexts)} contexts; give as many")
         return [Example(*pair) for pair in zip(questions, contexts, strict=True)]
@@ -201,7 +202,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringSettings]):
         ends = output.end_logits.float().cpu().numpy()
         return list(zip(batch.own(starts), batch.own(ends), strict=True))
 
-    def postprocess(
+    def answer(
         self, item: Example, rows: list[Row], found: list[tuple[Scores, Scores]], settings: QuestionAnsweringSettings
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """The best answers of all windows."""

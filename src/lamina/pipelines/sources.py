@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Sequence, Set
+from typing import Any, Protocol, cast
+
+from ..errors import PipelineError
+
+IN_MEMORY = ("tolist", "to_list", "to_pylist")  # how arrays and columns of NumPy, pandas, Polars and Arrow become lists
 
 
 class Indexed(Protocol):
@@ -44,9 +48,25 @@ class KeyPairDataset:
         return {"text": row[self.key1], "text_pair": row[self.key2]}
 
 
+def gathered(inputs: Any) -> Any:
+    """A collection that is in memory (a tuple, an array, a column of a table) as a list; all else as it is.
+
+    Raises PipelineError for a whole table, of which nobody can tell what column is meant.
+    """
+    if isinstance(inputs, list | str | bytes | Mapping | type):
+        return inputs
+    if isinstance(inputs, Sequence | Set | MappingView):
+        return [*cast(Iterable[Any], inputs)]
+    if hasattr(inputs, "columns") and hasattr(inputs, "shape"):
+        raise PipelineError('the input is a whole table; pass one column of it, such as table["text"]')
+    rows = hasattr(inputs, "column_names")  # a dataset of the `datasets` library, which may be larger than memory
+    way = None if rows else next((way for way in IN_MEMORY if hasattr(inputs, way)), None)
+    return inputs if way is None else getattr(inputs, way)()
+
+
 def streamed(inputs: object) -> bool:
     """Whether `inputs` is answered one by one as they come: a generator, any iterator, a dataset."""
-    if isinstance(inputs, str | bytes | Mapping | list | tuple):
+    if isinstance(inputs, str | bytes | Mapping | list | tuple | type):
         return False
     return hasattr(inputs, "__iter__") or (hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__"))
 

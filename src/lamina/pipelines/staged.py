@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -17,7 +17,7 @@ from ..generation.generate import plan
 from ..generation.job import Job
 from ..generation.stopping import Criterion
 from .base import Pipeline
-from .checks import checked_text
+from .checks import AdvisedError, checked_text
 from .fill_mask import FillMaskPipeline
 from .generating import GeneratingPipeline
 from .rows import Row
@@ -27,7 +27,7 @@ from .written import Written
 # Settings that decide what is kept of a model's output; all others are read before or after it.
 SELECTED_BY: Mapping[type, tuple[str, ...]] = {
     FillMaskPipeline: ("top_k", "targets"),
-    SentenceSimilarityPipeline: ("pooling",),
+    SentenceSimilarityPipeline: ("sentence",),
 }
 
 
@@ -49,6 +49,11 @@ class Staged:
     """The stages of one pipeline. Nothing here changes it, so that several threads may use it at once."""
 
     def __init__(self, pipe: Pipeline[Any]):
+        if pipe.stepwise:
+            raise PipelineError(
+                f"{type(pipe).__name__} overrides steps of one input, which cannot share a batch with other callers; "
+                "override parse, encode, select or answer instead"
+            )
         self.pipe = pipe
         self.writes = isinstance(pipe, GeneratingPipeline)
         names = next((names for kind, names in SELECTED_BY.items() if isinstance(pipe, kind)), ())
@@ -58,13 +63,11 @@ class Staged:
         """The pipeline's settings under a caller's options; raises PipelineError for those that make no sense."""
         return self.pipe._settled(dict(options))
 
-    def prepare(self, items: Sequence[Any], settings: Any) -> Prepared:
-        """Inputs to rows; raises PipelineError, naming the input, before anything is computed."""
-        names = [f"input {number}: " if len(items) > 1 else "" for number in range(len(items))]
+    def prepare(self, items: Sequence[Any], settings: Any, name: str = "input {}: ") -> Prepared:
+        """Inputs to rows; raises PipelineError before anything is computed, naming the input after its number."""
+        names = [name.format(number) if len(items) > 1 else "" for number in range(len(items))]
         parsed = [self.pipe._parse(item, settings, name) for item, name in zip(items, names, strict=True)]
-        groups = self.pipe.encode(parsed, settings)
-        self.pipe._check_lengths(groups, names)
-        return Prepared(settings, parsed, groups)
+        return Prepared(settings, parsed, self.pipe.encode_named(parsed, names, settings))
 
     def company(self, row: Row, settings: Any) -> Hashable:
         """Rows of which this is equal may be computed together."""
@@ -120,7 +123,7 @@ class Staged:
         """The answer to each input, from what was found for the rows."""
         kept = iter(found)
         return [
-            self.pipe.postprocess(item, group, [next(kept) for _ in group], prepared.settings)
+            self.pipe.answer(item, group, [next(kept) for _ in group], prepared.settings)
             for item, group in zip(prepared.items, prepared.groups, strict=True)
         ]
 
@@ -140,27 +143,41 @@ class Embedding(Staged):
         super().__init__(pipe)
         self._limit = pipe.longest_text(pipe.settings)
 
+    def room(self, settings: EmbeddingSettings) -> int | None:
+        """Tokens of a text that are read, special ones and those of its prompt not counted; None: all of them."""
+        if self._limit is None:
+            return None
+        prompt = self.pipe.tokenizer(settings.pipeline.prompt, add_special_tokens=False)["input_ids"]
+        return max(self._limit - self.pipe.tokenizer.num_special_tokens_to_add() - len(prompt), 1)
+
     @property
-    def room(self) -> int | None:
-        """Tokens of a text that are read, special ones not counted; None: all of them."""
-        return None if self._limit is None else self._limit - self.pipe.tokenizer.num_special_tokens_to_add()
+    def pooling(self) -> str:
+        """The pooling, as text-embeddings-inference calls it."""
+        modes = self.pipe.settings.sentence.pooling
+        return "+".join("last_token" if mode == "lasttoken" else mode for mode in modes)
+
+    @property
+    def limit(self) -> int | None:
+        """Tokens of a text that are read; None: all of them."""
+        return self._limit
 
     def settle(self, options: Mapping[str, Any]) -> EmbeddingSettings:
         """`truncate` False refuses a text that is too long, which is cut off otherwise."""
         rest = {name: value for name, value in options.items() if name != "truncate"}
         return EmbeddingSettings(super().settle(rest), options.get("truncate", True))
 
-    def prepare(self, items: Sequence[Any], settings: EmbeddingSettings) -> Prepared:
+    def prepare(self, items: Sequence[Any], settings: EmbeddingSettings, name: str = "input {}: ") -> Prepared:
         """Texts to rows."""
-        parsed = [[checked_text(text, f"text {number}")] for number, text in enumerate(items)]
+        names = [name.format(number) if len(items) > 1 else "" for number in range(len(items))]
+        parsed = [[checked_text(text, f"{name}the text", empty=True)] for text, name in zip(items, names, strict=True)]
+        pipe, asked = cast(SentenceSimilarityPipeline, self.pipe), settings.pipeline
         if not settings.truncate and self._limit is not None:
-            for number, ids in enumerate(self.pipe.tokenizer(list(items), verbose=False)["input_ids"]):
+            led = [pipe.led(text, asked) for (text,) in parsed]
+            for name, ids in zip(names, pipe.tokenizer(led, verbose=False)["input_ids"], strict=True):
                 if len(ids) > self._limit:
-                    raise PipelineError(
-                        f"text {number} has {len(ids)} tokens and the model reads {self._limit} at most; shorten it, "
-                        "or let it be cut off"
-                    )
-        return Prepared(settings, parsed, self.pipe.encode(parsed, settings.pipeline))
+                    what = f"{name}the text has {len(ids)} tokens and the model reads {self._limit} at most"
+                    raise AdvisedError(what, ("truncation", True, "to cut it off"))
+        return Prepared(settings, parsed, pipe.encode_named(parsed, names, asked))
 
     def company(self, row: Row, settings: EmbeddingSettings) -> Hashable:
         """As the pipeline's."""

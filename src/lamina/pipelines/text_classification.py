@@ -12,6 +12,7 @@ from .checks import checked_text, checked_top_k
 from .encoding import check_tokenizer_arguments, encode_inputs, tokenizer_call
 from .rows import Batch, Row
 from .scores import Scores, sigmoid, softmax
+from .sources import gathered
 
 FUNCTIONS = ("sigmoid", "softmax", "none")
 
@@ -49,7 +50,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationSettings]):
         **tokenizer_options: Any,
     ) -> TextClassificationSettings:
         """The settings with these options; `top_k=""` stands for not given, since None means all labels."""
-        check_tokenizer_arguments(self.task, tokenizer_options)
+        check_tokenizer_arguments(self.task, tokenizer_options, ("return_all_scores", "function_to_apply", "top_k"))
         settings = replace(self.settings, tokenizer={**self.settings.tokenizer, **tokenizer_options})
         if return_all_scores is None:
             return_all_scores = getattr(self.model.config, "return_all_scores", None)
@@ -70,6 +71,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationSettings]):
 
         A single text gives a list with one dictionary; with `top_k` in the call, that many.
         """
+        inputs = gathered(inputs)
         answer = super().__call__(inputs, batch_size=batch_size, num_workers=num_workers, **options)
         return [answer] if isinstance(inputs, str) and "top_k" not in options else answer
 
@@ -80,13 +82,17 @@ class TextClassificationPipeline(Pipeline[TextClassificationSettings]):
         if isinstance(item, list):
             raise PipelineError('a pair of texts is {"text": ..., "text_pair": ...}; a list inside a list is no input')
         if not isinstance(item, Mapping):
-            return {"text": checked_text(item)}
+            return {"text": checked_text(item, empty=True)}
         if "text" not in item or set(item) - {"text", "text_pair"}:
             raise PipelineError(
                 f'a dictionary input has the keys "text" and "text_pair", not {sorted(map(str, item))}; '
                 "KeyDataset picks one column of a dataset"
             )
-        return {name: checked_text(text, name) for name, text in item.items() if name == "text" or text is not None}
+        return {
+            name: checked_text(text, name, empty=True)
+            for name, text in item.items()
+            if name == "text" or text is not None
+        }
 
     def encode(self, items: Sequence[dict[str, str]], settings: TextClassificationSettings) -> list[list[Row]]:
         """One row for each input."""
@@ -97,7 +103,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationSettings]):
         """The logits of each row: [labels]."""
         return list(output.logits.float().cpu().numpy())[: len(batch.rows)]
 
-    def postprocess(
+    def answer(
         self, item: Any, rows: list[Row], found: list[Scores], settings: TextClassificationSettings
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Labels and scores, in the form that the settings ask for."""

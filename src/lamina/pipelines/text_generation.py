@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..errors import PipelineError
-from .checks import checked_text
+from ..files.shown import shown
+from .checks import Advice, AdvisedError, checked_text
 from .encoding import check_tokenizer_arguments, encode_texts, tokenizer_call
 from .generating import GeneratingPipeline, GeneratingSettings
 from .limits import longest_row, truncation_length
@@ -53,7 +54,10 @@ class TextGenerationPipeline(GeneratingPipeline[TextGenerationSettings]):
     kinds: ClassVar[tuple[str, ...]] = ("causal-lm", "aligned-lm", "double-heads")
     loader: ClassVar[str] = "AutoModelForCausalLM"
     usual: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 256, "do_sample": True, "temperature": 0.7}
-    advice: ClassVar[str] = 'pass handle_long_generation="hole" to drop its beginning, or truncation=True to cut it off'
+    advice: ClassVar[tuple[Advice, ...]] = (
+        ("handle_long_generation", "hole", "to drop its beginning"),
+        ("truncation", True, "to cut it off"),
+    )
 
     def defaults(self) -> TextGenerationSettings:
         """The prompt and what follows it."""
@@ -140,9 +144,9 @@ class TextGenerationPipeline(GeneratingPipeline[TextGenerationSettings]):
         """A prompt, which may be empty where the model has a token to begin with."""
         if isinstance(item, Mapping) or (isinstance(item, list | tuple) and any(isinstance(m, Mapping) for m in item)):
             raise PipelineError(f"{self.task}: this is a chat, or a message of one; {NO_CHATS}")
-        if item == "" and not self.prefix(settings) and settings.config.bos_token_id is None:
+        if isinstance(item, str) and not item and not self.prefix(settings) and settings.config.bos_token_id is None:
             raise PipelineError(f"{self.task}: the prompt is empty, and the model has no bos_token_id to begin with")
-        return "" if item == "" else checked_text(item, "the prompt")
+        return checked_text(item, "the prompt", empty=True)
 
     def encode(self, items: Sequence[str], settings: TextGenerationSettings) -> list[list[Row]]:
         """One row for each prompt; its memory is the text that the row's tokens alone stand for."""
@@ -159,7 +163,7 @@ class TextGenerationPipeline(GeneratingPipeline[TextGenerationSettings]):
         for item, row in zip(items, rows, strict=True):
             if "max_length" in settings.given and most is not None and len(row) >= most:
                 raise PipelineError(
-                    f"{self.task}: the prompt {item[:40]!r} has {len(row)} tokens, and max_length is {most}, which "
+                    f"{self.task}: the prompt {shown(item, 50)} has {len(row)} tokens, and max_length is {most}, which "
                     "counts the prompt; raise it, or set max_new_tokens"
                 )
         return [[self._begun(row, settings)] for row in rows]
@@ -198,14 +202,15 @@ class TextGenerationPipeline(GeneratingPipeline[TextGenerationSettings]):
             ids, skip_special_tokens=settings.skip_special_tokens, clean_up_tokenization_spaces=settings.clean_up
         )
 
-    def _check_lengths(self, groups: list[list[Row]], names: list[str]) -> None:
+    def _check_lengths(self, groups: list[list[Row]], names: Sequence[str]) -> None:
         super()._check_lengths(groups, names)
         limit = longest_row(self.model)
         for group, name in zip(groups, names, strict=True):
             if limit is not None and len(group[0]) == limit:
-                raise PipelineError(
+                raise AdvisedError(
                     f"{name}{self.task}: the prompt has {limit} tokens, all that the model has positions for, and "
-                    f"nothing can follow it; {self.advice}"
+                    "nothing can follow it",
+                    *self.advice,
                 )
 
     def company(self, row: Row, settings: TextGenerationSettings) -> Hashable:
@@ -225,7 +230,7 @@ class TextGenerationPipeline(GeneratingPipeline[TextGenerationSettings]):
             return {"max_length": min(config.max_length, limit)} if "max_length" in settings.given else {}
         return {"max_new_tokens": min(config.max_new_tokens, limit - len(row))}
 
-    def postprocess(
+    def answer(
         self, item: str, rows: list[Row], found: list[Written], settings: TextGenerationSettings
     ) -> list[dict[str, Any]]:
         """A record for each sequence."""

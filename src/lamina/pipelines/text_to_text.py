@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import torch
 
 from ..errors import PipelineError
-from .checks import checked_count, checked_text
+from .checks import Advice, checked_count, checked_text
 from .chunks import cut_into_windows
 from .encoding import check_tokenizer_arguments, encode_texts, tokenizer_call
 from .generating import GeneratingPipeline, GeneratingSettings
 from .limits import longest_row, truncation_length
 from .rows import Row
 from .sentences import join_windows
+from .sources import gathered
 from .written import Written
 
 SOURCE_READERS = ("encoder_repetition_penalty", "encoder_no_repeat_ngram_size")  # to which padding would count
@@ -44,7 +45,7 @@ class Text2TextGenerationPipeline(GeneratingPipeline[TextToTextSettings]):
     kinds: ClassVar[tuple[str, ...]] = ("seq2seq-lm",)
     loader: ClassVar[str] = "AutoModelForSeq2SeqLM"
     usual: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 256, "num_beams": 4}
-    answer: ClassVar[str] = "generated"  # what stands before _text and _token_ids
+    written_as: ClassVar[str] = "generated"  # what stands before _text and _token_ids
 
     def defaults(self) -> TextToTextSettings:
         """Texts."""
@@ -83,6 +84,7 @@ class Text2TextGenerationPipeline(GeneratingPipeline[TextToTextSettings]):
         self, inputs: Any, *, batch_size: int | None = None, num_workers: int | None = None, **options: Any
     ) -> Any:
         """Texts for a text, a list of texts or a stream; a list with one text for each gives a flat list."""
+        inputs = gathered(inputs)
         answer = super().__call__(inputs, batch_size=batch_size, num_workers=num_workers, **options)
         if isinstance(inputs, list) and all(len(records) == 1 for records in answer):
             return [records[0] for records in answer]
@@ -90,7 +92,7 @@ class Text2TextGenerationPipeline(GeneratingPipeline[TextToTextSettings]):
 
     def parse(self, item: Any, settings: TextToTextSettings) -> str:
         """A text, which may be empty: the model then reads its special tokens alone."""
-        return "" if item == "" else checked_text(item)
+        return checked_text(item, empty=True)
 
     def encode(self, items: Sequence[str], settings: TextToTextSettings) -> list[list[Row]]:
         """One row for each text, or one for each window of it; a row's memory is its window."""
@@ -141,7 +143,7 @@ class Text2TextGenerationPipeline(GeneratingPipeline[TextToTextSettings]):
         """As long as it likes: `generate` ends a sequence with the decoder's positions."""
         return {}
 
-    def postprocess(
+    def answer(
         self, item: str, rows: list[Row], found: list[Written], settings: TextToTextSettings
     ) -> list[dict[str, Any]]:
         """A record for each sequence; with `chunks`, how many windows it was made of, where that is not one."""
@@ -150,11 +152,11 @@ class Text2TextGenerationPipeline(GeneratingPipeline[TextToTextSettings]):
             parts = [written.sequences[number] for written in found]
             if settings.tensors:
                 ids = torch.tensor([token for part in parts for token in part])
-                records.append({f"{self.answer}_token_ids": ids})
+                records.append({f"{self.written_as}_token_ids": ids})
             else:
                 texts = [self._decoded(part, settings) for part in parts]
                 text = texts[0] if len(texts) == 1 else join_windows(texts, [row.memory for row in rows])
-                records.append({f"{self.answer}_text": text, **(found[0].more[number] if len(parts) == 1 else {})})
+                records.append({f"{self.written_as}_text": text, **(found[0].more[number] if len(parts) == 1 else {})})
             if len(parts) > 1:
                 records[-1]["chunks"] = len(parts)
         return records
@@ -171,9 +173,10 @@ class SummarizationPipeline(Text2TextGenerationPipeline):
     `stride` how many sentences of a window the next one repeats.
     """
 
-    answer: ClassVar[str] = "summary"
-    advice: ClassVar[str] = (
-        'pass chunk="sentences" to read it in windows of whole sentences, or truncation=True to cut it off'
+    written_as: ClassVar[str] = "summary"
+    advice: ClassVar[tuple[Advice, ...]] = (
+        ("chunk", "sentences", "to read it in windows of whole sentences"),
+        *Text2TextGenerationPipeline.advice,
     )
 
     def settle(

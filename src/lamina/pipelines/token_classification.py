@@ -14,6 +14,7 @@ from .entities import Token, drop_overlaps, group_labels, label_token, label_wor
 from .limits import truncation_length
 from .rows import Batch, Row
 from .scores import Scores, softmax
+from .sources import gathered
 
 STRATEGIES = ("none", "simple", "first", "average", "max")
 
@@ -58,6 +59,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
     off. `ignore_labels` are left out of the answer. `start` and `end` count characters of the text as given.
     """
 
+    steps: ClassVar[bool] = False
     kinds: ClassVar[tuple[str, ...]] = ("token-classification",)
     loader: ClassVar[str] = "AutoModelForTokenClassification"
 
@@ -107,8 +109,9 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
 
         `offset_mapping` gives the character span of every token in place of the tokenizer's, for one text or a list.
         """
-        settings = self._settled(options)
-        if settings.pretokenized and isinstance(inputs, list) and not all(isinstance(item, list) for item in inputs):
+        settings, inputs = self._settled(options), gathered(inputs)
+        split = (list, tuple)
+        if settings.pretokenized and isinstance(inputs, list) and not all(isinstance(item, split) for item in inputs):
             inputs = [inputs]
         if offset_mapping:
             inputs = self._with_offsets(inputs, offset_mapping, settings)
@@ -147,8 +150,8 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
         if isinstance(item, Sentence):
             return item
         if not settings.pretokenized:
-            return Sentence(checked_text(item))
-        if not isinstance(item, list) or not item:
+            return Sentence(checked_text(item, empty=True))
+        if not isinstance(item, list | tuple) or not item:
             raise PipelineError("with is_split_into_words=True an input is a list of words that is not empty")
         words = tuple(checked_text(word, f"word {number}") for number, word in enumerate(item))
         starts = [0]
@@ -187,7 +190,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
         """Scores of each row: [tokens, labels]."""
         return [softmax(logits) for logits in batch.own(output.logits.float().cpu().numpy())]
 
-    def postprocess(
+    def answer(
         self, item: Sentence, rows: list[Row], found: list[Scores], settings: TokenClassificationSettings
     ) -> list[dict[str, Any]]:
         """Labels or entities of all windows of a text, in the order of the text."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from ..errors import PipelineError
-from .checks import checked_count
+from .checks import Advice, checked_count
 from .languages import MARK, MARK_BEFORE, configured_pairs, find_code, listed, marked_languages, task_languages
 from .notices import announce
 from .rows import Row
@@ -26,9 +26,10 @@ class TranslationPipeline(Text2TextGenerationPipeline):
     `chunk_length` tokens, window by window; the answer then says in `chunks` how many there were.
     """
 
-    answer: ClassVar[str] = "translation"
-    advice: ClassVar[str] = (
-        'pass chunk="sentences" to translate it in windows of whole sentences, or truncation=True to cut it off'
+    written_as: ClassVar[str] = "translation"
+    advice: ClassVar[tuple[Advice, ...]] = (
+        ("chunk", "sentences", "to translate it in windows of whole sentences"),
+        *Text2TextGenerationPipeline.advice,
     )
 
     def __init__(self, *args: Any, **options: Any):

@@ -16,6 +16,7 @@ from .encoding import TOKENIZER_ARGUMENTS, encode_texts
 from .limits import truncation_length
 from .rows import Batch, Row
 from .scores import Scores, softmax
+from .sources import gathered
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotSettings]):
     hypothesis never.
     """
 
+    steps: ClassVar[bool] = False
     kinds: ClassVar[tuple[str, ...]] = ("sequence-classification",)
     loader: ClassVar[str] = "AutoModelForSequenceClassification"
     ignored: ClassVar[tuple[str, ...]] = TOKENIZER_ARGUMENTS
@@ -103,7 +105,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotSettings]):
         settings = self._settled(options)
         if settings.candidate_labels is None:
             raise PipelineError(f"{self.task} needs candidate_labels, as a list or as one string with commas")
-        return self._answer(sequences, settings, batch_size)
+        return self._answer(gathered(sequences), settings, batch_size)
 
     def parse(self, item: Any, settings: ZeroShotSettings) -> str:
         """A text."""
@@ -132,9 +134,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotSettings]):
         """The logits of each row: [classes]."""
         return list(output.logits.float().cpu().numpy())[: len(batch.rows)]
 
-    def postprocess(
-        self, item: str, rows: list[Row], found: list[Scores], settings: ZeroShotSettings
-    ) -> dict[str, Any]:
+    def answer(self, item: str, rows: list[Row], found: list[Scores], settings: ZeroShotSettings) -> dict[str, Any]:
         """Labels from the likeliest down."""
         labels = settings.candidate_labels or ()
         logits: Scores = np.stack(found)  # [labels, classes]

@@ -16,6 +16,7 @@ from ..generation.job import Job
 from ..pipelines.staged import Prepared, Staged
 from .admission import Permit
 from .batcher import Work, pieces_of
+from .dialects import PLAIN, Dialect
 from .engine import log_failure
 from .errors import BackendFailed, Invalid, Refusal, shut_down, shutting_down
 from .models import Served
@@ -40,6 +41,7 @@ class Question:
     wanted: Wanted = field(default_factory=Wanted)
     change: Callable[[Any], Any] | None = None
     shape: Callable[[Any], Any] | None = None
+    dialect: Dialect = PLAIN
 
 
 @dataclass
@@ -103,7 +105,7 @@ class Asked:
             settings = self.staged.settle(self.question.options)
             change = self.question.change
             items = self.question.items if change is None else [change(item) for item in self.question.items]
-            self._prepared = prepared = self.staged.prepare(items, settings)
+            self._prepared = prepared = self.staged.prepare(items, settings, self.question.dialect.name)
             rows = prepared.rows
             self._check(rows)
             self.permit.hold(sum(self.staged.cost(row, settings) for row in rows))
@@ -190,8 +192,9 @@ class Asked:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        self._tell(self.begun, _refusal(error))
-        self._tell(self.answered, _refusal(error))
+        refusal = _refusal(error, self.question.dialect)
+        self._tell(self.begun, refusal)
+        self._tell(self.answered, refusal)
 
     def _tell(self, future: asyncio.Future[Any], result: Any) -> None:
         try:
@@ -253,11 +256,11 @@ def _characters(items: Sequence[Any]) -> int:
     return found
 
 
-def _refusal(error: BaseException) -> Refusal:
+def _refusal(error: BaseException, dialect: Dialect) -> Refusal:
     if isinstance(error, Refusal):
         return error
     if isinstance(error, LaminaError):
-        return Invalid(str(error))
+        return Invalid(dialect.said(error))
     log_failure("an input could not be read", error)
     return BackendFailed("this input could not be read; the log says where")
 

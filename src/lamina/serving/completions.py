@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .answering import Answer, Question
+from .dialects import OPENAI_COMPLETIONS
 from .errors import Invalid
 from .generating import WritingRequest, check_lengths, token_texts, writing_task
 from .models import Served
@@ -66,7 +67,7 @@ class Completion:
         task = writing_task(self.served) or "text-generation"
         parameters = TextGenerationParameters.model_validate(self._parameters())
         asked = WritingRequest(self.served, task, self.prompts, parameters, self.limits, listening=True)
-        question = asked.question()
+        question = replace(asked.question(), dialect=OPENAI_COMPLETIONS)
         options = {**question.options, **self._bias()}
         check_lengths(self.served, task, options, self.limits)
         return replace(question, options=options, wanted=replace(question.wanted, top=body.logprobs or 0))

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import PipelineError
 from .answering import Question
+from .dialects import EMBEDDINGS, Dialect
 from .errors import Invalid
 from .models import VECTORS, Served
 from .texts import last_tokens
@@ -30,14 +32,25 @@ def vector_question(
     truncate: bool = True,
     direction: str = "right",
     dimensions: int | None = None,
+    prompt_name: str | None = None,
+    dialect: Dialect = EMBEDDINGS,
 ) -> Question:
-    """One vector for each text: [hidden], or its first `dimensions` numbers."""
+    """One vector for each text, which comes after the prompt of that name: [hidden], or its first `dimensions` numbers.
+
+    Raises Invalid where the model stores no such prompt.
+    """
     staged = served.embedding()
+    options = {"truncate": truncate, "prompt_name": prompt_name}
     change: Callable[[str], str] | None = None
-    if truncate and direction.lower() == "left":
-        change = partial(_keep_end, served.tokenizer, staged.room)
+    try:
+        if truncate and direction.lower() == "left":
+            change = partial(_keep_end, served.tokenizer, staged.room(staged.settle(options)))
+        else:
+            staged.settle(options)
+    except PipelineError as error:
+        raise Invalid(f"prompt_name: {error}") from None
     shape = partial(shaped, normalize=normalize, dimensions=dimensions)
-    return Question(served, staged, list(texts), {"truncate": truncate}, change=change, shape=shape)
+    return Question(served, staged, list(texts), options, change=change, shape=shape, dialect=dialect)
 
 
 def _keep_end(tokenizer: Any, room: int | None, text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from ..generation.watermark import WatermarkingConfig
 from ..pipelines.staged import Prepared
 from .answering import Answer, Question
+from .dialects import Dialect, inference
 from .errors import Invalid
 from .models import Served
 from .schemas import Parameters, TextGenerationParameters
@@ -44,6 +45,11 @@ class WritingRequest:
     listening: bool = False  # tokens are told as they come, with their probabilities
     top: int = 0
 
+    @property
+    def dialect(self) -> Dialect:
+        """In what words the client hears of mistakes."""
+        return inference(self.task)
+
     def question(self) -> Question:
         """What is asked of the model; raises Invalid for what cannot be done."""
         options = self._options()
@@ -58,7 +64,9 @@ class WritingRequest:
             frequency=given.get("frequency_penalty", 0.0),
             presence=given.get("presence_penalty", 0.0),
         )
-        question = Question(self.served, self.served.staged(self.task), self.prompts, options, wanted)
+        question = Question(
+            self.served, self.served.staged(self.task), self.prompts, options, wanted, dialect=self.dialect
+        )
         truncate = given.get("truncate")
         if truncate is None:
             return question

@@ -12,15 +12,19 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..errors import LaminaError, ServingError
+from ..files.hub import resolve
 from ..inference.quantize import settle_precision
 from ..pipelines import pipeline
 from ..pipelines.catalog import ALIASES, TASKS, find_task
 from ..pipelines.defaults import EMBEDDED
 from ..pipelines.languages import task_languages
 from ..pipelines.limits import truncation_length
+from ..pipelines.sentence_modules import PATTERNS as SENTENCE_FILES
+from ..pipelines.sentence_modules import SentenceModel, find_sentence_model, pair_function
 from ..pipelines.sentence_similarity import SentenceSimilarityPipeline
 from ..pipelines.staged import Embedding, Staged
-from .errors import BackendFailed, DeadlinePassed, NotFound
+from ..pipelines.untrained import refuse_untrained
+from .errors import BackendFailed, DeadlinePassed, Invalid, NotFound
 
 if TYPE_CHECKING:
     from .settings import ServeSettings
@@ -32,7 +36,7 @@ State = Literal["loading", "ready", "failed"]
 Result = TypeVar("Result")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 RESERVED = {"pipeline", "v1", "models"}  # parts of our own addresses
-BODIES = ("body", "pooled-body")
+BODIES = ("body", "pooled-body", "encoder-body")
 VECTORS = ("feature-extraction", "sentence-similarity")
 EMBEDDED_TASK = "text-classification"
 
@@ -47,6 +51,9 @@ class Served:
         self._stages: dict[str, Staged] = {}
         self._embedding: Embedding | None = None
         self._tasks: tuple[str, ...] = ()
+        self._sentence: SentenceModel | None = None
+        self._pairs: str | None = None  # what a cross-encoder makes of its logits
+        self._refused: dict[str, str] = {}  # what the model's files rule out, and why
         self._lock = Lock()
         self._loaded: Future[None] = Future()
         self._loaded.set_running_or_notify_cancel()  # a client that leaves must not cancel it
@@ -65,7 +72,9 @@ class Served:
             return
         try:
             self._pipeline = self._load()
+            refuse_untrained(self._pipeline)
             self.task = plain_task(self._pipeline.task)
+            self._read_sentence_files()
             self._tasks = self._all_tasks()
             self.staged()
             self.state = "ready"
@@ -77,6 +86,29 @@ class Served:
             logger.exception("%s could not be loaded", self.id)
         finally:
             self._loaded.set_result(None)
+
+    def _read_sentence_files(self) -> None:
+        """How vectors of texts are made and scores of pairs are given, where the model's files say so."""
+        pipe, name = self._pipeline, getattr(self._pipeline.model, "name_or_path", "")
+        if isinstance(pipe, SentenceSimilarityPipeline):
+            self._sentence = pipe.settings.sentence
+        elif self.task == "feature-extraction" and name:
+            try:
+                self._sentence = find_sentence_model(name, {})
+            except LaminaError as error:
+                self._refused["sentence-similarity"] = str(error)
+                logger.warning("%s makes no vectors of sentences: %s", self.id, error)
+        elif self.task == "text-classification" and pipe.model.config.num_labels == 1:
+            try:
+                self._pairs = pair_function(pipe.model.config, resolve(name, SENTENCE_FILES) if name else None)
+            except LaminaError as error:
+                self._refused["rerank"] = str(error)
+
+    def pair_function(self) -> str:
+        """What makes the score of a pair of its one logit: "sigmoid" unless the model's files say otherwise."""
+        if "rerank" in self._refused:
+            raise Invalid(f"{self._refused['rerank']}; set raw_scores to have the logits")
+        return self._pairs or "sigmoid"
 
     async def wait(self, seconds: float) -> None:
         """Return once the model is there; raises BackendFailed where it could not be loaded, DeadlinePassed too late.
@@ -119,6 +151,8 @@ class Served:
         kind = self.pipeline.model.kind
         found = [str(self.task)]
         for name, entry in TASKS.items():
+            if name in self._refused:
+                continue
             fits = kind in entry.pipeline.kinds or (name in VECTORS and kind in BODIES)
             if fits and name not in found and self._makes_sense(name):
                 found.append(name)
@@ -154,9 +188,14 @@ class Served:
         if task not in self.tasks:
             raise NotFound(f"the model {self.id} does {', '.join(self.tasks)}, not {task[:100]!r}")
         options: dict[str, Any] = {}
-        if task == "sentence-similarity" and isinstance(self.pipeline, SentenceSimilarityPipeline):
-            options["pooling"] = self.pipeline.settings.pooling
-        return TASKS[task].pipeline(self.pipeline.model, self.tokenizer, task=task, **options)
+        if task == "sentence-similarity" and self._sentence is not None:
+            options["sentence"] = self._sentence
+        made = TASKS[task].pipeline(self.pipeline.model, self.tokenizer, task=task, **options)
+        try:
+            refuse_untrained(made)
+        except LaminaError as error:
+            raise NotFound(str(error)) from None
+        return made
 
     async def run(self, function: Callable[..., Result], *args: Any) -> Result:
         """What `function(*args)` gives, called on the model thread between two batches."""

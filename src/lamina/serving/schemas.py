@@ -127,7 +127,9 @@ class FeatureExtractionParameters(Parameters):
         None, description="Which end is cut off; left out, the right one."
     )
     dimensions: Count | None = Field(None, description="Keep only so many numbers of each vector.")
-    prompt_name: Text | None = Field(None, description="No model here stores prompts: refused where it is given.")
+    prompt_name: Text | None = Field(
+        None, description="The prompt to put before each text, by the name under which a sentence model stores it."
+    )
     encoding_format: Literal["float", "base64"] | None = Field(
         None, description="Taken for the sake of existing clients; vectors are lists of numbers here."
     )

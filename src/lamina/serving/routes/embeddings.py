@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..answering import Answer, Question, answer
+from ..dialects import EMBEDDINGS, RANKING
 from ..embedding import embeds, shaped, vector_question
 from ..errors import Invalid
 from ..models import Served
@@ -130,9 +131,10 @@ def _add_vectors(made: APIRouter, prefix: str, choice: Any) -> None:
             served,
             await input_texts(target.serving, served, body.inputs),
             normalize=body.normalize,
-            truncate=_checked_prompt(body).truncate,
+            truncate=body.truncate,
             direction=body.truncation_direction,
             dimensions=body.dimensions,
+            prompt_name=body.prompt_name,
         )
         return _sent(served, await answer(target.serving, question, request))
 
@@ -140,9 +142,14 @@ def _add_vectors(made: APIRouter, prefix: str, choice: Any) -> None:
     async def embed_all(request: Request, body: EmbedRequest, target: Target = choice) -> Response:
         """A vector for each token of each text."""
         served = await target.model(embeds, "can make vectors of texts")
-        options = {"return_tensors": True, "truncation": _checked_prompt(body).truncate}
+        if body.prompt_name is not None:
+            raise Invalid(
+                "prompt_name: /embed_all gives the vectors of single tokens; write the prompt before the text"
+            )
+        options = {"return_tensors": True, "truncation": body.truncate}
         items = await input_texts(target.serving, served, body.inputs)
-        question = Question(served, served.staged("feature-extraction"), items, options, shape=_token_vectors)
+        staged = served.staged("feature-extraction")
+        question = Question(served, staged, items, options, shape=_token_vectors, dialect=EMBEDDINGS)
         return _sent(served, await answer(target.serving, question, request))
 
     @made.post(f"{prefix}/similarity", response_model=list[float])
@@ -163,7 +170,7 @@ def _add_scores(made: APIRouter, prefix: str, choice: Any) -> None:
         options: dict[str, Any] = {"top_k": None, "truncation": body.truncate}
         if body.raw_scores:
             options["function_to_apply"] = "none"
-        question = Question(served, served.staged("text-classification"), items, options)
+        question = Question(served, served.staged("text-classification"), items, options, dialect=EMBEDDINGS)
         found = await answer(target.serving, question, request)
         return _sent(served, found, found.answers[0] if single else found.answers)
 
@@ -172,9 +179,9 @@ def _add_scores(made: APIRouter, prefix: str, choice: Any) -> None:
         """Texts by how well they answer a query, best first."""
         served = await target.model(_ranks, "can rank texts: that takes a classifier with a single label")
         items = [{"text": body.query, "text_pair": text} for text in body.texts]
-        function = "none" if body.raw_scores else "sigmoid"
+        function = "none" if body.raw_scores else served.pair_function()
         options = {"top_k": None, "truncation": body.truncate, "function_to_apply": function}
-        question = Question(served, served.staged("text-classification"), items, options)
+        question = Question(served, served.staged("text-classification"), items, options, dialect=RANKING)
         found = await answer(target.serving, question, request)
         ranks = [{"index": number, "score": labels[0]["score"]} for number, labels in enumerate(found.answers)]
         ranks.sort(key=lambda rank: -rank["score"])
@@ -230,12 +237,6 @@ def checked_ids(served: Served, ids: list[int]) -> list[int]:
     if any(id >= most for id in ids):
         raise Invalid(f"{max(ids)} is no token id: the vocabulary has {most}")
     return ids
-
-
-def _checked_prompt(body: EmbedRequest) -> EmbedRequest:
-    if body.prompt_name is not None:
-        raise Invalid("prompt_name: no model here stores prompts; write the prompt before the text")
-    return body
 
 
 def _texts_and_pairs(inputs: str | list[str] | list[list[str]]) -> tuple[list[Any], bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..answering import Question, answer
+from ..dialects import inference
 from ..embedding import shaped, vector_question
 from ..errors import Invalid, NotFound
 from ..generating import TASKS as WRITING_TASKS
@@ -97,7 +99,7 @@ async def respond(serving: Serving, served: Served, task: str, body: TaskRequest
     parameters, wire = read_parameters(task, given), WIRES[task]
     items, single = wire.split(body.inputs)
     check_rows(served, parameters, len(items))
-    question = Question(served, served.staged(task), items, wire.options(parameters))
+    question = Question(served, served.staged(task), items, wire.options(parameters), dialect=inference(task))
     if isinstance(parameters, FeatureExtractionParameters):
         question = _features(question, parameters)
     found = await answer(serving, question, request)
@@ -130,20 +132,16 @@ def _legacy(request: Request, given: Mapping[str, Any]) -> bool:
     return "multi_class" in given or OLD_HUB.search(request.headers.get("user-agent", "")) is not None
 
 
-def _check_features(parameters: FeatureExtractionParameters) -> None:
-    if parameters.prompt_name is not None:
-        raise Invalid("prompt_name: no model here stores prompts; write the prompt before the text")
-
-
 def _features(question: Question, parameters: FeatureExtractionParameters) -> Question:
     """Feature extraction with its vectors scaled, cut or made from the end of a text, as asked."""
-    _check_features(parameters)
+    if parameters.prompt_name is not None:
+        raise Invalid("prompt_name: only a sentence model has prompts; write the prompt before the text")
     shape = partial(shaped, normalize=bool(parameters.normalize), dimensions=parameters.dimensions)
     change = None
     tokenizer, limit = question.served.tokenizer, question.served.room
     if parameters.truncate and (parameters.truncation_direction or "").lower() == "left" and limit is not None:
         change = partial(_keep_end, tokenizer, limit)
-    return Question(question.served, question.staged, question.items, question.options, change=change, shape=shape)
+    return replace(question, change=change, shape=shape)
 
 
 def _keep_end(tokenizer: Any, count: int, text: str) -> str:
@@ -154,7 +152,6 @@ async def _embed(serving: Serving, served: Served, given: Mapping[str, Any], inp
     """Vectors of texts, for clients that ask a sentence model for features."""
     parameters = read_parameters("feature-extraction", given)
     assert isinstance(parameters, FeatureExtractionParameters)
-    _check_features(parameters)
     items, single = texts(inputs)
     question = vector_question(
         served,
@@ -163,6 +160,8 @@ async def _embed(serving: Serving, served: Served, given: Mapping[str, Any], inp
         truncate=parameters.truncate is not False,
         direction=parameters.truncation_direction or "right",
         dimensions=parameters.dimensions,
+        prompt_name=parameters.prompt_name,
+        dialect=inference("feature-extraction"),
     )
     found = await answer(serving, question, request)
     content = found.answers[0] if single else found.answers

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from ..answering import answer
 from ..completions import REASONS, Completion, usage
+from ..dialects import OPENAI_EMBEDDINGS
 from ..embedding import Vector, embeds, vector_question
 from ..errors import NotFound
 from ..listening import Listening, listen
@@ -77,7 +78,7 @@ def _add_embeddings(made: APIRouter, prefix: str, choice: Any) -> None:
         """A vector for each input."""
         served = await _chosen(target, body.model).model(embeds, "can make vectors of texts")
         texts = await input_texts(target.serving, served, body.input)
-        question = vector_question(served, texts, normalize=True, dimensions=body.dimensions)
+        question = vector_question(served, texts, normalize=True, dimensions=body.dimensions, dialect=OPENAI_EMBEDDINGS)
         found = await answer(target.serving, question, request)
         encode = _base64 if body.encoding_format == "base64" else _as_it_is
         records = [

@@ -156,7 +156,8 @@ def _model_info(served: Served, tokens: int | None) -> dict[str, Any]:
         labels = {str(number): label for number, label in pipe.model.config.id2label.items()}
         kind = {"reranker" if len(labels) == 1 else "classifier": {"id2label": labels}}
     elif embeds(served):
-        kind = {"embedding": {"pooling": "mean"}}
+        staged = served.embedding()
+        kind, limit = {"embedding": {"pooling": staged.pooling}}, staged.limit
     elif writing_task(served) is not None:
         kind = {"writer": {}}
     return {
