@@ -17,7 +17,8 @@ from pyarrow import parquet
 
 from lamina.cli import asking
 from lamina.cli.tasks import TASKS
-from lamina.errors import InputError, PipelineError
+from lamina.errors import LaminaError, PipelineError
+from lamina.pipelines.checks import AdvisedError
 from tests.cli.conftest import Finished
 
 Lamina = Callable[..., Finished]
@@ -171,21 +172,23 @@ def test_an_answer_that_is_no_number_is_an_error(
     assert done.status == 3 and "answers with NaN" in done.lines[0]["error"]
 
 
-WORDS = [
-    ("summarization", "too long; pass truncation=True to cut it off", "too long; pass --truncation to cut it off"),
-    ("summarization", 'pass chunk="sentences" to read, or truncation=True', "pass --chunk to read, or --truncation"),
-    ("translation", "pass src_lang= and tgt_lang=", "pass --from and --to"),
-    ("text-generation", "pass max_new_tokens=20 please", "pass --max-new-tokens 20 please"),
-    ("text-generation", 'pass prefix="x"', "pass --set prefix=x"),
-    ("fill-mask", "device='x' is no device; pass device='cpu'", "device='x' is no device; pass --device cpu"),
-    ("fill-mask", "no model is usual for it; pass model=", "no model is usual for it; pass --model"),
+ADVISED = AdvisedError("too long", ("chunk", "sentences", "to read"), ("truncation", True, "to cut"), otherwise="go")
+WORDS: list[tuple[str, LaminaError, str]] = [
+    ("summarization", ADVISED, "too long; pass --chunk to read, or --truncation to cut"),
+    ("text-classification", ADVISED, "too long; pass --truncation to cut"),
+    ("fill-mask", ADVISED, "too long; go"),
+    ("translation", PipelineError("pass src_lang= and tgt_lang="), "pass --from and --to"),
+    ("text-generation", PipelineError("pass max_new_tokens=20 please"), "pass --max-new-tokens 20 please"),
+    ("fill-mask", PipelineError("device='x'; pass device='cpu'"), "device='x'; pass --device cpu"),
+    ("fill-mask", PipelineError("no model is usual; pass model="), "no model is usual; pass --model"),
+    ("fill-mask", PipelineError("pass token=... or set HF_TOKEN"), "set HF_TOKEN"),
 ]
 
 
 @pytest.mark.parametrize(("name", "said", "expected"), WORDS)
-def test_messages_speak_the_options_of_the_command_line(name: str, said: str, expected: str) -> None:
+def test_messages_speak_the_options_of_the_command_line(name: str, said: LaminaError, expected: str) -> None:
     task = next(task for task in TASKS if task.name == name)
-    assert asking.in_our_words(said, task) == expected
+    assert asking.in_our_words(said, asking.spelling(task)) == expected
 
 
 @pytest.mark.parametrize(
@@ -204,20 +207,6 @@ def test_no_task_speaks_python(
     done = lamina("run", task, text, "Fine [MASK].", "-m", checkpoint(model), *options)
     assert done.status == 3
     assert "=True" not in done.err and ("error" in done.lines[0], "output" in done.lines[1]) == (True, True)
-
-
-def test_untrained_weights_are_refused_by_name() -> None:
-    class Model:
-        untrained = ("classifier.bias", "classifier.weight")
-
-    class Pipe:
-        model = Model()
-        task = "text-classification"
-
-    with pytest.raises(InputError, match=r"in DIR has no weights for classifier.bias, classifier.weight: choose a mod"):
-        asking.refuse_untrained(Pipe(), "DIR")
-    Model.untrained = ()
-    asking.refuse_untrained(Pipe(), "DIR")
 
 
 def test_a_failure_of_many_is_looked_for_in_halves() -> None:

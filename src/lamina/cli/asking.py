@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import HubError, InputError, LaminaError
 from .tasks import Asked, CommandTask
+
+if TYPE_CHECKING:
+    from ..pipelines.checks import Spelling
 
 SPELLINGS = {
     "aggregation_strategy": "--aggregation",
@@ -19,7 +23,7 @@ SPELLINGS = {
     "tgt_lang": "--to",
 }
 ALWAYS = ("model", "device", "batch_size", "precision", "revision")
-ARGUMENT = re.compile(r"\b(pass|or|and) ([a-z_]+)=(?:(\"[^\"]*\"|'[^']*'|[\w.]+)|(?=[\s,;]|$))")
+ARGUMENT = re.compile(r"\b(pass|or|and) ([a-z_]+)=(?:(\"[^\"]*\"|'[^']*'|\w+)|(?=[\s,;]|$))")
 BUILT_IN = "builtin"
 PRECISIONS = "What linear layers compute in: fp32-packed, bf16, int8, int8-accurate, ..."
 
@@ -80,29 +84,41 @@ def _found(
             yield from _found(pipe, task, items[:half], settings)
             yield from _found(pipe, task, items[half:], settings)
         else:
-            yield None, in_our_words(str(error).removeprefix("input 0: "), task, pipe)
+            yield None, in_our_words(error, spelling(task, pipe)).removeprefix("input 0: ")
     else:
         yield from ((answer, None) for answer in found)
 
 
-def in_our_words(message: str, task: CommandTask, pipe: Any = None) -> str:
+def spelling(task: CommandTask, pipe: Any = None) -> Spelling:
+    """How an option of the pipeline is typed: by its own name, or with --set where the pipeline alone knows it."""
+    known = inspect.signature(pipe.settle).parameters if pipe is not None else {}
+    open_ended = any(each.kind is each.VAR_KEYWORD for each in known.values())
+
+    def typed(name: str, value: Any) -> str | None:
+        if name in (*task.options, *ALWAYS):
+            flag = value in (True, None) or name == "chunk"
+            return spelled(name) if flag else f"{spelled(name)} {value}"
+        if name not in known and not open_ended:
+            return None
+        return f"--set {name}={json.dumps(value) if not isinstance(value, str) else value}"
+
+    return typed
+
+
+def in_our_words(error: LaminaError, typed: Spelling) -> str:
     """What a pipeline says, with the options of the command line where it names Python's arguments."""
-    known = set(inspect.signature(pipe.settle).parameters) if pipe is not None else set()
-    open_ended = "tokenizer_options" in known or "options" in known or "generate_kwargs" in known
-    if "truncation" not in (*task.options, *known) and not open_ended:
-        message = message.replace("pass truncation=True to cut it off, or split it", "shorten it, or split it")
+    from ..pipelines.checks import AdvisedError
+
+    message = error.said(typed) if isinstance(error, AdvisedError) else str(error)
 
     def option(found: re.Match[str]) -> str:
         verb, name, value = found.groups()
-        plain = (value or "").strip("\"'")
-        if name == "token":
-            return f"{verb} a token in HF_TOKEN"
-        if name not in (*task.options, *ALWAYS):
-            return f"{verb} --set {name}={plain.lower() if plain in ('True', 'False') else plain or '...'}"
-        flag = plain in ("", "True", "...") or name == "chunk"
-        return f"{verb} {spelled(name)}" if flag else f"{verb} {spelled(name)} {plain}"
+        option = typed(name, value.strip("\"'") if value else None)
+        return f"{verb} {option}" if option else found[0]
 
-    message = message.replace("; several texts go in a list", "").replace("or set HF_TOKEN", "").strip()
+    message = message.replace("; several texts go in a list", "").replace(
+        "pass token=... or set HF_TOKEN", "set HF_TOKEN"
+    )
     return ARGUMENT.sub(option, message)
 
 
@@ -131,6 +147,7 @@ def model_name(name: str | None, task: str | None = None) -> str | None:
 def load(task: CommandTask | None, name: str | None, model: str | None, **options: Any) -> Any:
     """The pipeline for a task, or for what the model is for; InputError where the model cannot answer."""
     from ..pipelines import pipeline
+    from ..pipelines.untrained import refuse_untrained
 
     given = {key: value for key, value in options.items() if value is not None}
     try:
@@ -142,16 +159,6 @@ def load(task: CommandTask | None, name: str | None, model: str | None, **option
     except LaminaError as error:
         if task is None:
             raise
-        raise type(error)(in_our_words(str(error), task)) from None
-    refuse_untrained(pipe, model or "the usual model")
+        raise InputError(in_our_words(error, spelling(task))) from None
+    refuse_untrained(pipe)
     return pipe
-
-
-def refuse_untrained(pipe: Any, model: str) -> None:
-    """Refuse to answer from a head that the checkpoint does not hold: its numbers were drawn by chance."""
-    missing = getattr(pipe.model, "untrained", ())
-    if missing:
-        names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise InputError(
-            f"the checkpoint in {model} has no weights for {names}: choose a model fine-tuned for {pipe.task}"
-        )

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..errors import InputError, LaminaError
-from .asking import Answered, answers, in_our_words, load, model_name
+from .asking import Answered, answers, in_our_words, load, model_name, spelling
 from .inputs import STANDARD_INPUT, Sources
 from .output import Output, Record, Standard, json_line
 from .resuming import describe_run, skip_finished
@@ -73,7 +73,7 @@ class Job:
         try:
             Staged(pipe).settle(settings)
         except LaminaError as error:
-            raise type(error)(in_our_words(str(error), self.task, pipe)) from None
+            raise InputError(in_our_words(error, spelling(self.task, pipe))) from None
         if STANDARD_INPUT in self.sources.files and sys.stdin.isatty():
             batch_size = 1
         for found in answers(pipe, self.task, asked, settings, batch_size):
