@@ -5,6 +5,7 @@ Run with an environment that has transformers==4.57.6: `python scripts/make_pipe
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import torch
 import transformers
 from safetensors import safe_open
 from transformers import pipeline
+from transformers.pipelines import SUPPORTED_TASKS
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -30,6 +32,8 @@ from tests.pipelines.checkpoints import (  # noqa: E402
     write_checkpoint,
     write_config,
 )
+
+WRITING = ("text-generation", "text2text-generation", "summarization", "translation")
 
 
 def record_shapes() -> None:
@@ -84,6 +88,22 @@ def answer(pipe: Any, case: dict[str, Any]) -> dict[str, Any]:
         return {**case, "error": type(error).__name__}
 
 
+def record_options() -> None:
+    """Every option that a task knows by name, in its call or in one of its steps."""
+    options = {}
+    for task in (*CASES, *WRITING):
+        kind = SUPPORTED_TASKS[task]["impl"]
+        names: dict[str, None] = {}
+        for step in (kind._sanitize_parameters, kind.preprocess, kind.postprocess):
+            for name, parameter in list(inspect.signature(step).parameters.items())[
+                2 - (step is kind._sanitize_parameters) :
+            ]:
+                if parameter.kind is not parameter.VAR_KEYWORD and not name.startswith("_"):
+                    names[name] = None
+        options[task] = list(names)
+    write(GOLDEN / "options.json", options)
+
+
 def record_similarities() -> None:
     """Cosines of mean-pooled states of a published sentence model, one text at a time."""
     folder = assets.fetch("minilm")
@@ -108,6 +128,7 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
     record_shapes()
+    record_options()
     record_similarities()
     with tempfile.TemporaryDirectory() as work:
         vocabulary = assets.fetch("minilm") / "vocab.txt"

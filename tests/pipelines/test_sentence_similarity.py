@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,51 +11,18 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from lamina.errors import PipelineError
+from lamina.errors import LaminaError, PipelineError
 from lamina.pipelines import pipeline
-from lamina.pipelines.pooling import MODES, Pooling, read_pooling
+from lamina.pipelines.sentence_modules import read_sentence_model
 from tests.assets import asset
 from tests.pipelines.checkpoints import GOLDEN
+from tests.pipelines.sentence_folders import write_sentence_folder
+from tests.pipelines.sentence_pairs import write_pair_folder
 
 SOURCE, OTHERS = "a happy dog", ["a joyful puppy 🐶", "stock markets fell sharply today", "a happy dog"]
 PREFIX = "sentence_transformers.models."
-
-
-def sentence_folder(
-    source: Path, target: Path, pooling: dict[str, Any], *further: str, length: int | None = None
-) -> Path:
-    """A copy of `source` with the files that make it a sentence model."""
-    shutil.copytree(source, target)
-    modules = [{"idx": 0, "name": "0", "path": "", "type": PREFIX + "Transformer"}]
-    modules.append({"idx": 1, "name": "1", "path": "1_Pooling", "type": PREFIX + "Pooling"})
-    modules += [{"idx": 2, "name": "2", "path": "2_" + kind, "type": PREFIX + kind} for kind in further]
-    (target / "modules.json").write_text(json.dumps(modules))
-    (target / "1_Pooling").mkdir()
-    (target / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 32, **pooling}))
-    if length is not None:
-        (target / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": length}))
-    return target
-
-
-def expected_vectors(folder: Path, texts: list[str], mode: str) -> torch.Tensor:
-    """Vectors from the plain features of each text."""
-    features = pipeline("feature-extraction", model=folder, return_tensors=True, device="cpu")
-    rows = []
-    for text in texts:
-        states = features(text)[0].double()
-        weights = torch.arange(1, len(states) + 1).double()
-        rows.append(
-            {
-                "cls": states[0],
-                "max": states.amax(0),
-                "mean": states.sum(0) / len(states),
-                "mean_sqrt_len_tokens": states.sum(0) / len(states) ** 0.5,
-                "weightedmean": (states * weights[:, None]).sum(0) / weights.sum(),
-                "lasttoken": states[-1],
-            }[mode]
-        )
-    return torch.stack(rows).float()
 
 
 def test_a_published_sentence_model_answers_as_the_reference_does() -> None:
@@ -64,40 +32,6 @@ def test_a_published_sentence_model_answers_as_the_reference_does() -> None:
         found = pipe(source_sentence=case["source_sentence"], sentences=case["sentences"])
         assert all(type(score) is float for score in found)
         assert found == pytest.approx(case["output"], abs=1e-5)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_pooling_is_as_the_folder_says(checkpoint: Callable[[str], Path], tmp_path: Path, mode: str) -> None:
-    keys = {
-        "cls": "pooling_mode_cls_token",
-        "lasttoken": "pooling_mode_lasttoken",
-        "weightedmean": "pooling_mode_weightedmean_tokens",
-    }
-    key = keys.get(mode, f"pooling_mode_{mode}" + ("" if mode.endswith("tokens") else "_tokens"))
-    folder = sentence_folder(checkpoint("bert-body"), tmp_path / "model", {key: True, "pooling_mode_unused": False})
-    pipe = pipeline("sentence-similarity", model=folder, device="cpu")
-    vectors = expected_vectors(checkpoint("bert-body"), [SOURCE, *OTHERS], mode)
-    torch.testing.assert_close(pipe.embed([SOURCE, *OTHERS]), vectors, atol=1e-5, rtol=1e-4)
-    cosines = torch.nn.functional.cosine_similarity(vectors[:1], vectors[1:])
-    assert pipe(source_sentence=SOURCE, sentences=OTHERS) == pytest.approx(cosines.tolist(), abs=1e-5)
-
-
-def test_several_modes_are_joined_and_normalized(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
-    modes = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}
-    folder = sentence_folder(checkpoint("bert-body"), tmp_path / "model", modes, "Normalize")
-    vector = pipeline("sentence-similarity", model=folder, device="cpu").embed(SOURCE)
-    parts = [expected_vectors(checkpoint("bert-body"), [SOURCE], mode)[0] for mode in ("cls", "mean")]
-    torch.testing.assert_close(vector, torch.nn.functional.normalize(torch.cat(parts), dim=0), atol=1e-5, rtol=1e-4)
-    assert float(vector.norm()) == pytest.approx(1)
-
-
-def test_sentences_are_cut_where_the_folder_says(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = sentence_folder(checkpoint("bert-body"), tmp_path / "model", {"pooling_mode": "mean"}, length=6)
-    pipe = pipeline("sentence-similarity", model=folder, device="cpu")
-    assert read_pooling(folder) == Pooling(("mean",), False, 6)
-    torch.testing.assert_close(pipe.embed("one two three four and then some"), pipe.embed("one two three four"))
-    longer = pipeline("sentence-similarity", model=checkpoint("bert-body"), device="cpu")
-    assert longer(source_sentence="word " * 500, sentences=["word"])[0] < 1
 
 
 def test_one_a_list_or_a_stream(checkpoint: Callable[[str], Path]) -> None:
@@ -117,27 +51,124 @@ def test_vectors_can_be_trained_on(checkpoint: Callable[[str], Path]) -> None:
     assert scale.grad is not None
 
 
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ({"modules.json": [{"type": PREFIX + "Dense", "path": "2_Dense"}]}, "module 'Dense'"),
-        ({"modules.json": [{"type": PREFIX + "Pooling", "path": "1_Pooling"}]}, "is not a file"),
-        ({"modules.json": "{"}, "not valid JSON"),
-        (
-            {"modules.json": [{"type": PREFIX + "Pooling", "path": ""}], "config.json": {"pooling_mode": "vote"}},
-            "names no pooling",
-        ),
-        (
-            {"modules.json": [{"type": PREFIX + "Pooling", "path": ""}], "config.json": {}},
-            "names no pooling",
-        ),
-        ({"modules.json": {"a": 1}}, "list of modules"),
-        ({"modules.json": [{"type": PREFIX + "Pooling", "path": "../other"}]}, "outside"),
-        ({"modules.json": [], "sentence_bert_config.json": {"max_seq_length": -3}}, "max_seq_length"),
-    ],
-)
+MODULES = [{"type": PREFIX + "Transformer", "path": ""}, {"type": PREFIX + "Pooling", "path": "1_Pooling"}]
+MEAN = {"1_Pooling/config.json": {"pooling_mode": "mean"}}
+DENSE = [*MODULES, {"type": PREFIX + "Dense", "path": "2_Dense"}]
+SIZES = {"in_features": 4, "out_features": 2}
+READING, COMPARING = "sentence_bert_config.json", "config_sentence_transformers.json"
+
+
+def listed(*kinds: str) -> dict[str, Any]:
+    return {"modules.json": [MODULES[0], *({"type": kind, "path": "1_Pooling"} for kind in kinds)], **MEAN}
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    *(
+        (listed(PREFIX + kind), f"asks for a module 'sentence_transformers.models.{kind}'")
+        for kind in ("CNN", "LSTM", "BoW", "WordWeights", "WordEmbeddings", "WeightedLayerPooling", "CLIPModel", "Asym")
+    ),
+    (listed("mine.Pooling"), "asks for a module 'mine.Pooling'"),
+    (listed("custom_st.Transformer"), "asks for a module 'custom_st.Transformer'"),
+    (listed(PREFIX + "Transformer"), "a Transformer that is not the first"),
+    (listed(PREFIX + "Normalize"), "Normalize comes before the pooling"),
+    (listed(PREFIX + "Pooling", PREFIX + "Pooling"), "Pooling comes after the pooling"),
+    ({"modules.json": MODULES}, "config.json cannot be opened"),
+    ({"modules.json": "{"}, "not valid JSON"),
+    ({"modules.json": {"a": 1}}, "list of modules"),
+    ({"modules.json": [{"type": PREFIX + "Pooling", "path": "../other"}]}, "outside"),
+    ({"modules.json": [{"type": PREFIX + "Pooling", "path": "/etc"}]}, "outside"),
+    *(
+        ({"modules.json": MODULES, "1_Pooling/config.json": config}, message)
+        for config, message in (
+            ({"pooling_mode": "vote"}, "names no pooling"),
+            ({"pooling_mode": [5]}, "names no pooling"),
+            ({}, "names no pooling"),
+            ({"pooling_mode": "mean", "pooling_mode_median_tokens": True}, "'pooling_mode_median_tokens' is True"),
+        )
+    ),
+    *(
+        ({"modules.json": DENSE, **MEAN, "2_Dense/config.json": config}, message)
+        for config, message in (
+            ({**SIZES, "activation_function": "mine.Tanh"}, "activation function 'mine.Tanh'"),
+            ({**SIZES, "activation_function": "torch.nn.modules.activation.Softmax"}, "Softmax"),
+            ({**SIZES, "activation_function": "torch.hub.load"}, "'torch.hub.load'"),
+            ({**SIZES, "module_output_name": "other"}, "from 'sentence_embedding' to 'other'"),
+            ({"in_features": "x"}, "whole numbers"),
+            ({**SIZES, "residual": True}, "'residual' is True"),
+            (SIZES, "holds no weights"),
+        )
+    ),
+    *(
+        ({**listed(PREFIX + "Pooling"), READING: config}, message)
+        for config, message in (
+            ({"max_seq_length": -3}, "max_seq_length is -3"),
+            ({"max_seq_length": "many"}, "max_seq_length is 'many'"),
+            ({"transformer_task": "fill-mask"}, "by feature-extraction"),
+            ({"modality_config": {"image": {}}}, "by feature-extraction"),
+            ({"processing_kwargs": {"text": {"max_length": 5}}}, "'processing_kwargs' is"),
+            ({"tokenizer_name_or_path": "another"}, "'tokenizer_name_or_path' is 'another'"),
+            ({"model_args": 5}, "must be an object"),
+        )
+    ),
+    *(
+        ({**listed(PREFIX + "Pooling"), COMPARING: config}, message)
+        for config, message in (
+            ({"prompts": ["a"]}, "must map names to texts"),
+            ({"prompts": {"a": 5}}, "must map names to texts"),
+            ({"prompts": {"a": "b"}, "default_prompt_name": "c"}, "default_prompt_name is 'c'"),
+            ({"similarity_fn_name": "chebyshev"}, "similarity_fn_name is 'chebyshev'"),
+            ({"truncate_dim": 0}, "truncate_dim is 0"),
+            ({"model_type": "SparseEncoder"}, "this is a 'SparseEncoder'"),
+            ({"model_type": "CrossEncoder"}, "this is a 'CrossEncoder'"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "message"), REFUSED)
 def test_a_folder_that_is_not_understood_is_refused(tmp_path: Path, files: dict[str, Any], message: str) -> None:
     for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(PipelineError, match=message):
-        read_pooling(tmp_path)
+    with pytest.raises(LaminaError, match=re.escape(message)):
+        read_sentence_model(tmp_path)
+
+
+def test_a_module_with_weights_of_another_shape_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text(json.dumps(DENSE))
+    for name, config in {"1_Pooling": {"pooling_mode": "mean"}, "2_Dense": SIZES}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    save_file(
+        {"linear.weight": torch.zeros(2, 5), "linear.bias": torch.zeros(2)}, tmp_path / "2_Dense/model.safetensors"
+    )
+    with pytest.raises(PipelineError, match=r"holds no linear\.weight of the shape"):
+        read_sentence_model(tmp_path)
+
+
+def test_arguments_of_loading_are_honoured(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint("bert-cased-body"), tmp_path / "model")
+    said = {"model_args": {"torch_dtype": "bfloat16"}, "tokenizer_args": {"do_lower_case": True}}
+    (folder / "modules.json").write_text(json.dumps(MODULES[:1]))
+    (folder / READING).write_text(json.dumps(said))
+    pipe = pipeline(model=folder, device="cpu")
+    assert pipe.dtype is torch.bfloat16
+    assert pipe.tokenizer.tokenize("HELLO") == pipe.tokenizer.tokenize("hello")
+
+
+def test_special_tokens_stay_what_they_are_in_lower_case(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = write_sentence_folder("lower case", tmp_path / "model", checkpoint)
+    pipe = pipeline(model=folder, device="cpu")
+    torch.testing.assert_close(pipe.embed("A [MASK] B [SEP] C"), pipe.embed("a [MASK] b [SEP] c"))
+    assert float((pipe.embed("a [MASK] b") - pipe.embed("a [mask] b")).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["nothing said", "identity", "saved now"])
+def test_a_classifier_answers_as_transformers_whatever_its_cross_encoder_makes(
+    checkpoint: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    pipe = pipeline(model=write_pair_folder(name, tmp_path / "model", checkpoint), device="cpu")
+    assert pipe.task == "text-classification"
+    plain = pipeline("text-classification", model=checkpoint("bert-spam"), device="cpu")
+    pair = {"text": "who?", "text_pair": "nobody"}
+    assert pipe(pair)["score"] == pytest.approx(plain(pair)["score"], abs=1e-6)

@@ -64,7 +64,6 @@ USUAL_TASKS: Mapping[str, str] = {  # by what a model was made for
     "body": "feature-extraction",
     "encoder-body": "feature-extraction",
     "pooled-body": "feature-extraction",
-    "encoder-body": "feature-extraction",
 }
 
 

@@ -71,7 +71,9 @@ def pipeline(
             where, loading = _sentence_loading(sentence, where, loading)
             if tokenizer is None:
                 tokenizer = (name, dict(sentence.tokenizer_options))
-        model = _load_model(made, name, config, {**where, "precision": precision, **loading})
+        bare = made.loader == Pipeline.loader and pipeline_class is not None  # then the task says what it needs
+        loader = find_task(task).pipeline.loader if bare else made.loader
+        model = _load_model(loader, name, config, {**where, "precision": precision, **loading})
     elif any((loading, torch_dtype, dtype not in (None, "auto"))):
         logger.warning("dtype and model_kwargs have no effect on a model that is loaded already")
     return made(
@@ -123,12 +125,12 @@ def _task_of(name: str, where: Mapping[str, Any]) -> str:
     return infer_task(kind, f"{name} ({architectures[0]})")
 
 
-def _load_model(made: type[Pipeline[Any]], name: str, config: Any, options: Mapping[str, Any]) -> Any:
+def _load_model(loader: str, name: str, config: Any, options: Mapping[str, Any]) -> Any:
     """The model that the pipeline wants, with the caller's config where there is one."""
     if isinstance(config, str | Path):
         where = {key: value for key, value in options.items() if key in WHERE}
         config = find("AutoConfig").from_pretrained(config, **where)
-    return find(made.loader).from_pretrained(name, config=config, **options)
+    return find(loader).from_pretrained(name, config=config, **options)
 
 
 def _load_tokenizer(given: Any, name: Any, where: Mapping[str, Any]) -> Tokenizer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -71,7 +72,7 @@ class GeneratingPipeline(Pipeline[Settings], Generic[Settings]):
             raise PipelineError(f"{self.task}: generation_config is a {type(base).__name__}; pass a GenerationConfig")
         if options.pop("assistant_tokenizer", None) is not None:
             raise PipelineError(f"{self.task}: an assistant must share the model's vocabulary; leave its tokenizer out")
-        given, arguments = sorted_options(self.task, options)
+        given, arguments = sorted_options(self.task, options, self._own_options())
         assistant = arguments.get("assistant_model")
         if isinstance(assistant, str):
             loaded = find(self.loader).from_pretrained(assistant).to(self.model.device, self.model.dtype)
@@ -84,6 +85,13 @@ class GeneratingPipeline(Pipeline[Settings], Generic[Settings]):
             base=base,
             config=overridden(self._base_config(replace(settings, base=base)), given),
         )
+
+    def _own_options(self) -> list[str]:
+        """The options that `settle` knows by name, those of the classes above included."""
+        found = [
+            name for kind in type(self).__mro__ if "settle" in vars(kind) for name in signature(kind.settle).parameters
+        ]
+        return [name for name in found if name not in ("self", "args", "options", "generation")]
 
     def _base_config(self, settings: Settings) -> GenerationConfig:
         """The options under the caller's."""

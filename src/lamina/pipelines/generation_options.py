@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import PipelineError
+from ..files.shown import shown
 from ..generation.config import GenerationConfig
 
 # What `generate` takes besides options; each sees single rows, so inputs with one of them are written one by one.
@@ -24,16 +25,16 @@ LENGTHS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
 Options = Mapping[str, Any]
 
 
-def sorted_options(task: str, options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of generation, and arguments of `generate`; refuses whatever is neither."""
+def sorted_options(task: str, options: Options, own: Sequence[str] = ()) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of generation, and arguments of `generate`; refuses whatever is neither. `own` are the task's others."""
     known = GenerationConfig.defaults()
     arguments = {name: value for name, value in options.items() if name in ARGUMENTS}
     given = {name: value for name, value in options.items() if name in known}
     for name in options:
         if name not in arguments and name not in given:
-            near = difflib.get_close_matches(name, [*known, *ARGUMENTS], 1)
+            near = difflib.get_close_matches(name, [*own, *known, *ARGUMENTS], 1)
             raise PipelineError(
-                f"{task} knows no argument {name!r}; "
+                f"{task} knows no argument {shown(name)}; "
                 + (f"did you mean {near[0]}?" if near else "it takes its own and the options of generation")
             )
     return given, arguments

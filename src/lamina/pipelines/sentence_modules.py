@@ -384,8 +384,8 @@ def _dense(folder: Path) -> list[Step]:
         raise PipelineError(f"{path} must say in_features and out_features as whole numbers")
     biased = config.get("bias", True) is not False
     shapes = {"linear.weight": shape} | ({"linear.bias": shape[:1]} if biased else {})
-    found = _tensors(folder, shapes)
     function = activation(config.get("activation_function", "torch.nn.Tanh"), path)
+    found = _tensors(folder, shapes)
     return [Dense(found["linear.weight"], found.get("linear.bias"), function, source)]
 
 

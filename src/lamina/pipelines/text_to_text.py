@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from ..errors import PipelineError
+from ..files.shown import shown
 from .checks import Advice, checked_count, checked_text
 from .chunks import cut_into_windows
 from .encoding import check_tokenizer_arguments, encode_texts, tokenizer_call
@@ -67,7 +68,7 @@ class Text2TextGenerationPipeline(GeneratingPipeline[TextToTextSettings]):
         """The settings with these options."""
         settings = self.settings
         if return_type is not None:
-            return_tensors = getattr(return_type, "value", return_type) in (0, "tensors")
+            return_tensors = self._tensors(return_type)
         if return_tensors and return_text:
             raise PipelineError(f"{self.task}: return_text and return_tensors exclude each other; pass one of them")
         if return_tensors is not None:
@@ -79,6 +80,14 @@ class Text2TextGenerationPipeline(GeneratingPipeline[TextToTextSettings]):
         check_tokenizer_arguments(self.task, tokenizer_encode_kwargs or {})
         settings = self.tokenizing(settings, tokenizer_encode_kwargs, truncation=truncation)
         return self.generation(settings, self.stopping_at(stop_sequence, generation))
+
+    def _tensors(self, kind: Any) -> bool:
+        """Whether a return_type, by its name or the reference's number, means tensors."""
+        value = getattr(kind, "value", kind)
+        name = value.lower() if isinstance(value, str) else value
+        if isinstance(value, bool) or name not in ("tensors", "text", 0, 1):
+            raise PipelineError(f"{self.task}: return_type is {shown(kind)}; it must be tensors or text")
+        return name in ("tensors", 0)
 
     def __call__(
         self, inputs: Any, *, batch_size: int | None = None, num_workers: int | None = None, **options: Any

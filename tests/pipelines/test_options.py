@@ -1,0 +1,179 @@
+"""Every option that the reference knows by name has its effect here, or is told to have none."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamina.errors import LaminaError
+from lamina.pipelines import pipeline
+from lamina.pipelines.base import Pipeline
+from tests.pipelines.checkpoints import GOLDEN
+
+KNOWN: dict[str, list[str]] = json.loads((GOLDEN / "options.json").read_text(encoding="utf-8"))
+INTERNAL = {"fill-mask": ("return_tensors", "target_ids")}  # of single steps of the reference, no options of a call
+LONG = "word , and . " * 30
+NAMES = "My name is Wolfgang and I live in unaffable Berlin, near Alexanderplatz."
+ASKED = {"question": "Who walked first?", "context": "Neil Armstrong walked first, in 1969. " * 9}
+SHORT = {"do_sample": False, "max_new_tokens": 4}
+INPUTS: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "text-classification": ("bert-moods", "fine", {}),
+    "token-classification": ("bert-tags", NAMES, {"ignore_labels": []}),
+    "fill-mask": ("bert-mask", "a [MASK]", {}),
+    "question-answering": ("bert-qa", ASKED, {}),
+    "zero-shot-classification": ("bert-nli", "fine", {"candidate_labels": ["good", "bad"]}),
+    "feature-extraction": ("bert-body", LONG, {}),
+    "text-generation": ("gpt2", "The film was", SHORT),
+    "text2text-generation": ("t5", LONG, SHORT),
+    "summarization": ("bart", "A film, and more.", SHORT),
+    "translation": ("mbart", "The film was", {**SHORT, "src_lang": "en_XX", "tgt_lang": "fr_XX"}),
+}
+GROUPED = {"aggregation_strategy": "simple"}
+WRITTEN = {
+    "return_tensors": [True],
+    "return_type": ["tensors", "TENSORS", 0, "pictures"],
+    "truncation": [True],
+    "clean_up_tokenization_spaces": [True],
+}
+VALUES: dict[str, dict[str, list[Any]]] = {  # values that change the answer, or that are refused aloud
+    "text-classification": {
+        "return_all_scores": [True],
+        "function_to_apply": ["none", "sigmoid", "NONE"],
+        "top_k": [None, 2],
+    },
+    "token-classification": {
+        "ignore_labels": [["I-PER", "B-PER", "O", "MISC", "B-LOC", "I-LOC"]],
+        "grouped_entities": [True],
+        "ignore_subwords": [True],
+        "aggregation_strategy": ["first", "simple", "average", "max"],
+        "offset_mapping": [[(0, 1)] * 30],
+        "is_split_into_words": [True],
+        "stride": [62],
+        "delimiter": ["_"],
+    },
+    "fill-mask": {
+        "top_k": [1],
+        "targets": [["good", "bad"]],
+        "tokenizer_kwargs": [{"add_special_tokens": False}],
+    },
+    "question-answering": {
+        "padding": ["max_length"],
+        "topk": [3],
+        "top_k": [3],
+        "doc_stride": [3],
+        "max_answer_len": [1],
+        "max_seq_len": [16],
+        "max_question_len": [2],
+        "handle_impossible_answer": [True],
+        "align_to_words": [False],
+    },
+    "zero-shot-classification": {
+        "candidate_labels": [["one"], "one, two"],
+        "hypothesis_template": ["All of this is {}!"],
+        "multi_label": [True],
+    },
+    "feature-extraction": {
+        "truncation": [True, "longest_first", "only_first"],
+        "tokenize_kwargs": [{"truncation": True}, {"truncation": True, "max_length": 5}],
+        "return_tensors": [True],
+    },
+    "text-generation": {
+        **WRITTEN,
+        "return_full_text": [False],
+        "return_text": [True],
+        "return_type": ["tensors", "new_text", 0, 1],
+        "clean_up_tokenization_spaces": [False],
+        "prefix": ["In 1969 "],
+        "handle_long_generation": ["cut"],
+        "stop_sequence": ["a"],
+        "max_length": [3],
+        "continue_final_message": [True],
+        "skip_special_tokens": [False],
+        "tokenizer_encode_kwargs": [{"truncation": True, "max_length": 2}],
+        "add_special_tokens": [True],
+        "padding": ["max_length"],
+        "truncation": [True],
+    },
+    "text2text-generation": {**WRITTEN, "return_text": [True], "stop_sequence": [""]},
+    "summarization": {**WRITTEN, "return_text": [True], "stop_sequence": [""]},
+    "translation": {**WRITTEN, "src_lang": ["de_DE"], "tgt_lang": ["ko_KR"]},
+}
+ALIKE = {  # options that change no answer by what they mean, or none on these inputs; goldens hold the others' meaning
+    *((task, "return_text") for task in INPUTS),
+    *((task, "clean_up_tokenization_spaces") for task in INPUTS),
+    *((task, "truncation") for task in ("text-generation", "text2text-generation", "summarization", "translation")),
+    ("feature-extraction", "return_tensors"),
+    ("translation", "src_lang"),
+    ("question-answering", "padding"),
+    ("question-answering", "max_question_len"),
+    ("question-answering", "handle_impossible_answer"),
+    ("token-classification", "delimiter"),
+    ("token-classification", "ignore_subwords"),
+    *(("text-generation", name) for name in ("skip_special_tokens", "add_special_tokens", "padding", "stop_sequence")),
+}
+CASES = [
+    pytest.param(task, name, value, id=f"{task}-{name}-{value}")
+    for task, names in VALUES.items()
+    for name, values in names.items()
+    for value in values
+]
+
+
+@pytest.fixture(scope="module")
+def made(checkpoint: Callable[[str], Path], writer: Callable[[str], Path]) -> Callable[[str], Pipeline[Any]]:
+    @cache
+    def make(task: str) -> Pipeline[Any]:
+        name, _, _ = INPUTS[task]
+        found: Pipeline[Any] = pipeline(task, model=checkpoint(name) if "-" in name else writer(name), device="cpu")
+        return found
+
+    return make
+
+
+def told(pipe: Pipeline[Any], task: str, options: dict[str, Any]) -> str:
+    """An answer in words, or that it was refused."""
+    _, inputs, usual = INPUTS[task]
+    try:
+        return repr(pipe(inputs, **{**usual, **options}))
+    except LaminaError as error:
+        return f"refused: {error}"
+
+
+def test_every_option_of_the_reference_is_tried() -> None:
+    for task, names in KNOWN.items():
+        assert set(names) - set(INTERNAL.get(task, ())) <= set(VALUES[task]), task
+
+
+@pytest.mark.parametrize(("task", "name", "value"), CASES)
+def test_an_option_is_known_and_has_an_effect(
+    made: Callable[[str], Pipeline[Any]], task: str, name: str, value: Any
+) -> None:
+    pipe = made(task)
+    found = told(pipe, task, {name: value})
+    assert f"knows no argument {name!r}" not in found
+    if (task, name) not in ALIKE:
+        assert found != told(pipe, task, {})
+
+
+@pytest.mark.parametrize("task", INPUTS)
+def test_an_option_that_nobody_knows_is_refused(made: Callable[[str], Pipeline[Any]], task: str) -> None:
+    assert "knows no argument 'nonsense'" in told(made(task), task, {"nonsense": 1})
+    near = sorted(VALUES[task])[0]
+    assert f"did you mean {near}?" in told(made(task), task, {f"{near}x": 1})
+
+
+def test_what_cannot_act_on_a_loaded_model_is_told(
+    made: Callable[[str], Pipeline[Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded = made("text-classification")
+    with caplog.at_level(logging.WARNING):
+        for options in ({"dtype": "bfloat16"}, {"torch_dtype": "bfloat16"}, {"model_kwargs": {"variant": "fp16"}}):
+            caplog.clear()
+            pipeline("text-classification", model=loaded.model, tokenizer=loaded.tokenizer, **options)
+            assert "no effect on a model that is loaded already" in caplog.text
