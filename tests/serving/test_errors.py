@@ -52,7 +52,6 @@ def test_the_same_for_openai_clients(ask: Ask, path: str, body: bytes) -> None:
         ("bert-moods", 5, {}, "inputs"),
         ("bert-moods", None, {}, "inputs"),
         ("bert-moods", [[["a"]]], {}, "inputs"),
-        ("bert-moods", "", {}, "empty"),
         ("bert-moods", {"txt": "a"}, {}, "text"),
         ("bert-moods", "a", {"topk": 1}, "top_k"),
         ("bert-moods", "a", {"top_k": 0}, "top_k"),
