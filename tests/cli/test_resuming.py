@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -9,11 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from lamina import cli, pipeline
+from lamina.cli import output
 from lamina.pipelines import progress
 from tests.cli.conftest import Finished
 
@@ -45,9 +48,11 @@ def test_a_killed_run_goes_on_to_the_file_of_one_that_was_not(lamina: Lamina, wr
     with out.open("ab") as opened:  # as if it had been killed within a line
         opened.write('{"input": "The film 🚀'.encode()[:-2])
     done = lamina(*command, "-o", str(out), "--resume")
-    assert (done.status, done.err) == (0, "")
+    assert (done.status, done.err) == (0, f"{len(TEXTS)} rows -> {out}\n")
     assert out.read_bytes() == whole.read_bytes()
-    assert lamina(*command, "-o", str(out), "--resume").status == 0  # nothing left to do
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    done = lamina(*command, "-o", str(out), "--resume")
+    assert (done.status, "nothing is left to do" in done.err) == (0, True)
     assert out.read_bytes() == whole.read_bytes()
 
 
@@ -62,13 +67,14 @@ def test_a_killed_run_goes_on_to_the_file_of_one_that_was_not(lamina: Lamina, wr
     ],
 )
 def test_a_run_goes_on_only_with_what_it_was_begun_with(
-    lamina: Lamina, writer: Writer, tmp_path: Path, change: list[str], words: str
+    lamina: Lamina, writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: list[str], words: str
 ) -> None:
     file, more, out = (tmp_path / name for name in ("texts.txt", "more.txt", "out.jsonl"))
     file.write_text("One.\nTwo.\n", encoding="utf-8")
     more.write_text("Three.\n", encoding="utf-8")
     command = ["run", "text2text-generation", "-m", writer("t5"), "-f", str(file), "-o", str(out)]
-    assert lamina(*command, "--max-new-tokens", "2").status == 0
+    with stopped_after(1, monkeypatch):
+        assert lamina(*command, "--max-new-tokens", "2").status == 1
     out.write_bytes(before := out.read_bytes() + b'{"input"')
     places = {"other": writer("bart"), "more": str(more)}
     usual = [] if change[0] == "--max-new-tokens" else ["--max-new-tokens", "2"]
@@ -79,20 +85,40 @@ def test_a_run_goes_on_only_with_what_it_was_begun_with(
     assert out.read_bytes() == before
 
 
-def test_a_changed_model_or_a_lost_note_is_noticed(lamina: Lamina, writer: Writer, tmp_path: Path) -> None:
+def test_a_changed_model_or_a_lost_note_is_noticed(
+    lamina: Lamina, writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out, model = tmp_path / "out.jsonl", tmp_path / "model"
     assert lamina("convert", writer("t5"), str(model)).status == 0
-    command = ["run", "text2text-generation", "One.", "-m", str(model), "-o", str(out), "--max-new-tokens", "2"]
-    assert lamina(*command).status == 0
+    command = ["run", "text2text-generation", "One.", "Two.", "-m", str(model), "-o", str(out), "--max-new-tokens", "2"]
+    with stopped_after(1, monkeypatch):
+        assert "No space left on device; the 1 before are kept: go on with --resume" in lamina(*command).err
+    assert lines_of(out) == 1
     os.utime(model / "model.safetensors")
     assert "other files of the model" in lamina(*command, "--resume").err
-    assert lamina(*command).status == 0
     (tmp_path / ".out.jsonl.run").unlink()
     done = lamina(*command, "--resume")
-    assert (done.status, "begin anew" in done.err) == (1, True)
+    assert (done.status, "begins anew" in done.err) == (1, True)
     out.unlink()
     assert lamina(*command, "--resume").status == 0
-    assert lines_of(out) == 1
+    assert lines_of(out) == 2
+
+
+@contextmanager
+def stopped_after(rows: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A disk that is full after so many rows."""
+    written = 0
+
+    def write(handle: int, data: memoryview) -> int:
+        nonlocal written
+        written += 1
+        if written > rows:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.write(handle, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(output, "write_bytes", write)
+        yield
 
 
 def test_resuming_needs_a_file_and_a_file_that_can_be_written(lamina: Lamina, writer: Writer, tmp_path: Path) -> None:
@@ -129,7 +155,7 @@ def test_the_bar_counts_what_was_there(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_a_long_text_is_read_in_windows_where_that_is_asked_for(lamina: Lamina, writer: Writer) -> None:
     command = ["run", "summarization", "The film was good. " * 40, "-m", writer("bart"), "--max-new-tokens", "4"]
     refused = lamina(*command)
-    assert (refused.status, "sentences" in refused.err) == (1, True)
+    assert (refused.status, "pass --chunk to" in refused.err, "or --truncation to" in refused.err) == (3, True, True)
     (line,) = lamina(*command, "--chunk").lines
     assert line["output"][0]["chunks"] > 1
 

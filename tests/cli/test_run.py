@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from lamina import pipeline
 from tests.cli.conftest import Finished
@@ -50,17 +53,25 @@ def test_standard_input_is_read_line_by_line_and_empty_lines_ask_nothing(
         ("rows.jsonl", "".join(json.dumps({"id": n, "text": text}) + "\n" for n, text in enumerate(TEXTS))),
         ("rows.csv", "id,text\n0,A merry tale.\n1,Grim and long.\n2,Plain.\n"),
         ("rows.tsv", "text\tid\nA merry tale.\t0\nGrim and long.\t1\nPlain.\t2\n"),
+        ("rows.csv", "text;id\nA merry tale.;0\nGrim and long.;1\nPlain.;2\n"),
+        ("rows.json", json.dumps([{"id": n, "text": text} for n, text in enumerate(TEXTS)], indent=1)),
+        ("rows.json", "".join(json.dumps({"id": n, "text": text}) + "\n" for n, text in enumerate(TEXTS))),
+        ("texts.txt.gz", "\n".join(TEXTS)),
+        ("rows.csv.gz", "id,text\n0,A merry tale.\n1,Grim and long.\n2,Plain.\n"),
+        ("rows.parquet", ""),
     ],
 )
 def test_files_of_every_kind_give_the_same_answers_and_keep_their_columns(
     lamina: Lamina, checkpoint: Checkpoint, tmp_path: Path, name: str, content: str
 ) -> None:
     file, out = tmp_path / name, tmp_path / "out.jsonl"
-    file.write_bytes(content.encode())
+    file.write_bytes(gzip.compress(content.encode()) if file.suffix == ".gz" else content.encode())
+    if file.suffix == ".parquet":
+        parquet.write_table(pa.table({"id": [0, 1, 2], "text": TEXTS}), file)
     done = lamina("run", "text-classification", "-m", checkpoint("bert-moods"), "-f", str(file), "-o", str(out))
-    assert (done.status, done.out) == (0, "")
+    assert (done.status, done.out, done.err) == (0, "", f"3 rows -> {out}\n")
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    if file.suffix != ".txt":
+    if not file.name.startswith("texts"):
         assert [int(line["input"]["id"]) for line in lines] == [0, 1, 2]
         lines = [{**line, "input": line["input"]["text"]} for line in lines]
     same(lines, TEXTS, classified(checkpoint, *TEXTS))
@@ -125,29 +136,44 @@ def test_every_task_has_a_picture_and_a_json_line(
         (["run", "question-answering", "Who?"], "--context"),
         (["run", "sentence-similarity", "alone"], "--source"),
         (["run", "text-classification", "-f", "no-such-file.txt"], "no-such-file.txt"),
+        (["run", "text-classification", "-f", "notes.docx", "x"], "notes.docx"),
+        (["run", "text-classification", "x", "-o", "{tmp}/out.docx"], "not one of .jsonl"),
+        (["run", "text-classification", "x", "-o", "{tmp}/none/out.jsonl"], "cannot be written"),
+        (["run", "text-classification", "x", "--question-column", "q"], "--question-column"),
+        (["run", "text-classification", "x", "--overwrite"], "give --output"),
+        (["run", "text-classification", "x", "-o", "{tmp}/o.csv", "--overwrite", "--resume"], "--overwrite gives up"),
         (["run"], "TASK"),
         (["walk"], "walk"),
     ],
 )
 def test_wrong_usage_is_status_2_and_names_what_is_wrong(
-    lamina: Lamina, checkpoint: Checkpoint, arguments: list[str], words: str
+    lamina: Lamina, checkpoint: Checkpoint, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
+    arguments = [argument.format(tmp=tmp_path) for argument in arguments]
     models = {"question-answering": "bert-qa", "sentence-similarity": "bert-body"}
     model = ["-m", checkpoint(models[arguments[1]])] if arguments[1:2] and arguments[1] in models else []
     done = lamina(*arguments, *model)
     assert done.status == 2
-    assert words in done.err
+    assert words in " ".join(done.err.replace("│", " ").split())
     assert "Traceback" not in done.err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("arguments", "given", "words"),
     [
         (["run", "text-classification", "x", "-m", "{tmp}/nothing-here"], "", "nothing-here"),
-        (["run", "text-classification", "-m", "{moods}"], b"fine\n\xff\xfe\n", "line 2: not UTF-8"),
-        (["run", "text-classification", "-m", "{moods}", "-f", "{tmp}/broken.jsonl"], "", "row 2: not JSON"),
         (["run", "text-classification", "-m", "{moods}", "-f", "{tmp}/columns.csv"], "", "no 'text', only 'a', 'b'"),
-        (["run", "text-classification", "-m", "{moods}", "word " * 100], "", "truncation"),
+        (
+            ["run", "text-classification", "-m", "{moods}", "-f", "{tmp}/columns.csv"],
+            "",
+            "--text-column names the column",
+        ),
+        (["run", "text-classification", "x", "-m", "{tmp}"], "", "config.json"),
+        (["run", "text-classification", "x", "-m", "{moods}", "--precision", "int3"], "", "int3"),
+        (["run", "text-classification", "x", "-m", "{moods}/config.json"], "", "is a file"),
+        (["run", "text-classification", "x", "-m", "no-such-model"], "", "there is no folder no-such-model here, and"),
+        (["run", "summarization", "x", "-m", "builtin"], "", "the built-in model is for text-classification, not for"),
         (["run", "question-answering", "Who?", "-c", "@{tmp}/gone.txt", "-m", "{moods}"], "", "gone.txt"),
         (["info", "{tmp}"], "", "config.json"),
     ],
@@ -155,7 +181,6 @@ def test_wrong_usage_is_status_2_and_names_what_is_wrong(
 def test_every_error_of_ours_is_one_line_and_status_1(
     lamina: Lamina, checkpoint: Checkpoint, tmp_path: Path, arguments: list[str], given: str | bytes, words: str
 ) -> None:
-    (tmp_path / "broken.jsonl").write_text('{"text": "fine"}\n{"text": \n', encoding="utf-8")
     (tmp_path / "columns.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     places = {"tmp": str(tmp_path), "moods": checkpoint("bert-moods")}
     done = lamina(*(argument.format(**places) for argument in arguments), given=given)
@@ -166,29 +191,19 @@ def test_every_error_of_ours_is_one_line_and_status_1(
 
 
 def test_a_text_too_long_is_cut_where_that_is_asked_for(lamina: Lamina, checkpoint: Checkpoint) -> None:
+    refused = lamina("run", "text-classification", "-m", checkpoint("bert-moods"), "word " * 100)
+    assert (refused.status, refused.err.count("\n")) == (3, 1)
+    assert refused.err.startswith("lamina: 1 row, 1 with an error (text 1: ") and "pass --truncation" in refused.err
     done = lamina("run", "text-classification", "-m", checkpoint("bert-moods"), "word " * 100, "--truncation")
     assert (done.status, len(done.lines)) == (0, 1)
 
 
-def test_a_stopped_run_goes_on_after_the_last_whole_row(lamina: Lamina, checkpoint: Checkpoint, tmp_path: Path) -> None:
-    file, out = tmp_path / "texts.txt", tmp_path / "out.jsonl"
-    file.write_text("\n".join(TEXTS * 3), encoding="utf-8")
-    command = ["run", "text-classification", "-m", checkpoint("bert-moods"), "-f", str(file), "-o", str(out)]
-    assert lamina(*command).status == 0
-    whole = out.read_text(encoding="utf-8").splitlines(keepends=True)
-    out.write_text("".join(whole[:4]) + whole[4][:9], encoding="utf-8")
-    assert lamina(*command, "--resume").status == 0
-    lines = out.read_text(encoding="utf-8").splitlines()
-    assert lines[:4] == [line.rstrip("\n") for line in whole[:4]]
-    same([json.loads(line) for line in lines], TEXTS * 3, classified(checkpoint, *TEXTS * 3))
-
-
 def test_a_file_of_something_else_is_not_gone_on_with(lamina: Lamina, checkpoint: Checkpoint, tmp_path: Path) -> None:
-    out = tmp_path / "notes.txt"
+    out = tmp_path / "notes.jsonl"
     out.write_text("precious\n", encoding="utf-8")
     done = lamina("run", "text-classification", "x", "-m", checkpoint("bert-moods"), "-o", str(out), "--resume")
     assert done.status == 1
-    assert "notes.txt, line 1" in done.err
+    assert "notes.jsonl, line 1" in done.err
     assert out.read_text(encoding="utf-8") == "precious\n"
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import os
-from itertools import chain, islice
-from pathlib import Path
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import InputError
-from .inputs import read_texts
+from .asking import model_name
+from .inputs import FILE_KINDS, Read, Sources, find_sources
 
 SAMPLE = (
     "It rained.",
@@ -34,13 +34,13 @@ WRITING_DEFAULTS = ["fp32-packed", "bf16", "int8", "int4"]
 
 
 def bench(
-    model: Annotated[str, typer.Argument(help="A folder or a name on the Hub.")],
+    model: Annotated[str, typer.Argument(help="A folder, a name on the Hub, or builtin.")],
     precision: Annotated[
         list[str] | None, typer.Option("--precision", "-p", help="One to measure beside fp32; may be repeated.")
     ] = None,
     file: Annotated[
-        list[Path] | None,
-        typer.Option("--file", "-f", exists=True, dir_okay=False, help="Texts to measure with, one a line."),
+        list[str] | None,
+        typer.Option("--file", "-f", metavar="FILE", help=f"Texts to measure with: {FILE_KINDS}."),
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with; left out, one per core.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -56,10 +56,13 @@ def bench(
     from .trial import Trial, run_all
 
     count = threads or cores()
-    config, rows = rows_of(model, file or [])
+    sources = find_sources([], file or [], None, asked=True)
+    if sources.files:
+        sources.check_columns([("text", "this command")])
+    config, rows = rows_of(path := str(model_name(model)), sources)
     chosen = precision or (WRITING_DEFAULTS if writes(config) else DEFAULTS)
     check(chosen)
-    trial = Trial(model, "fp32", rows, count, device, tuned=tune and not writes(config))
+    trial = Trial(path, "fp32", rows, count, device, tuned=tune and not writes(config))
     console = Console(highlight=False)
     note = Console(stderr=True, highlight=False)
     results = run_all(trial, chosen, lambda found: note.print(f"{found['precision']} done", style="dim"))
@@ -96,20 +99,27 @@ def writes(config: Any) -> bool:
                for name in config.architectures or [])  # fmt: skip
 
 
-def rows_of(model: str, files: list[Path]) -> tuple[Any, list[list[int]]]:
+def rows_of(model: str, sources: Sources) -> tuple[Any, list[list[int]]]:
     """The model's config, and the ids of the texts to measure with."""
     from ..auto import find
 
     config = find("AutoConfig").from_pretrained(model)
     tokenizer = find("AutoTokenizer").from_pretrained(model)
-    rows = islice(read_texts([], files), MOST_TEXTS) if files else chain.from_iterable([SAMPLE] * REPEATS)
-    texts = [row if isinstance(row, str) else str(row.get("text", "")) for row in rows]
+    texts = list(islice(map(text_of, sources.rows()), MOST_TEXTS)) if sources.files else list(SAMPLE) * REPEATS
     longest = min(LONGEST, tokenizer.model_max_length)
     encoded = [tokenizer(text, truncation=True, max_length=longest)["input_ids"] for text in texts]
     found = [ids for ids in encoded if ids]
     if not found:
         raise InputError("there are no texts to measure with: the files are empty, or hold no column 'text'")
     return config, found
+
+
+def text_of(read: Read) -> str:
+    """A text, or that of a row with columns."""
+    text = read.value.get("text") if isinstance(read.value, dict) else read.value
+    if read.error or not isinstance(text, str):
+        raise InputError(f"{read.place}: {read.error or 'has no text in its column text'}")
+    return text
 
 
 def show(console: Console, head: dict[str, Any], results: list[dict[str, Any]]) -> None:

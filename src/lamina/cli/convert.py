@@ -10,7 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import CheckpointError
 from .info import readable_size
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
 def convert(
@@ -25,6 +28,9 @@ def convert(
     """
     from ..checkpoint.legacy import convert_checkpoint
 
+    kept = [target / name for name in WEIGHTS if (target / name).exists()]
+    if kept and target.resolve() == source.resolve():
+        raise CheckpointError(f"{kept[0]} is there already, and would be replaced: choose a new folder for TARGET")
     files = convert_checkpoint(source, target, variant=variant)
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, PipelineError
+from .asking import PRECISIONS, load, model_name
 
 if TYPE_CHECKING:
     from .streaming import Shown
@@ -30,6 +31,8 @@ def generate(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object, when all is written.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; left out, the best there is.")] = None,
+    precision: Annotated[str | None, typer.Option(help=PRECISIONS)] = None,
+    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit of a model on the Hub.")] = None,
 ) -> None:
     """Go on from PROMPT with a MODEL, word by word.
 
@@ -42,7 +45,7 @@ def generate(
     if stop:
         options["stop_strings"] = stop
     text = read_prompt() if prompt is None else prompt
-    pipe = load(model, device)
+    pipe = load_writer(model, device=device, precision=precision, revision=revision)
     if truncation:
         options |= {"handle_long_generation": "hole"} if pipe.task == "text-generation" else {"truncation": True}
     if seed is not None:
@@ -73,12 +76,11 @@ def read_prompt() -> str:
     return text.rstrip("\r\n")
 
 
-def load(model: str, device: str | None) -> Any:
+def load_writer(model: str, **options: Any) -> Any:
     """The pipeline of a model that writes."""
-    from ..pipelines import pipeline
     from ..pipelines.generating import GeneratingPipeline
 
-    found = pipeline(model=model, device=device)
+    found = load(None, None, model_name(model), **options)
     if not isinstance(found, GeneratingPipeline):
         raise InputError(f"{model} does not write: it is for {found.task}; try lamina run {found.task} -m {model}")
     return found
@@ -86,6 +88,7 @@ def load(model: str, device: str | None) -> Any:
 
 def write(pipe: Any, prompt: str, options: dict[str, Any], as_json: bool) -> None:
     """The answer of `pipe`, while it comes where there is one beam, and how fast it came."""
+    from ..pipelines.checks import AdvisedError
     from .streaming import Shown
 
     continued = pipe.task == "text-generation"
@@ -101,9 +104,9 @@ def write(pipe: Any, prompt: str, options: dict[str, Any], as_json: bool) -> Non
     except KeyboardInterrupt:
         print(file=sys.stderr)
         raise
-    except PipelineError as error:
-        advice = error.args[0].replace(pipe.advice, "pass --truncation to leave out what does not fit")
-        raise PipelineError(advice) from None
+    except AdvisedError as error:
+        option = "handle_long_generation" if continued else "truncation"
+        raise PipelineError(error.said(lambda name, value: "--truncation" if name == option else None)) from None
     report(shown, prompt, shown.seconds or time.perf_counter() - began, as_json)
 
 

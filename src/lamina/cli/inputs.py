@@ -2,70 +2,133 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
 from ..errors import InputError
+from ..files.formats import find_files, listed
+from ..files.shown import shown
+from ..files.tables import open_rows, stream_rows
 
-FILE_KINDS = "one text a line, .jsonl with one object or string a line, or .csv and .tsv with a header"
-
-
-def read_texts(texts: Sequence[str], files: Sequence[Path]) -> Iterator[Any]:
-    """Texts as given, then the rows of every file: strings, or dictionaries where a file has columns."""
-    yield from texts
-    for file in files:
-        yield from read_file(file)
-
-
-def read_standard_input() -> Iterator[str]:
-    """Lines that another program or a person hands over."""
-    return typed_lines() if sys.stdin.isatty() else read_lines(sys.stdin.buffer, "standard input")
+FILE_KINDS = (
+    ".txt, .jsonl, .json, .csv, .tsv, .parquet, .arrow, or .gz, .bz2, .zst of text; a folder or pattern of them"
+)
+LOOKED_AT = 100  # rows of a file without a header, to find a column in
+STANDARD_INPUT = "-"
 
 
-def read_file(path: Path) -> Iterator[Any]:
-    """The texts, or rows with columns, that a file holds; its ending says which."""
-    kind = path.suffix.lower()
-    if kind in (".csv", ".tsv"):
-        yield from read_table(path, "," if kind == ".csv" else "\t")
-        return
-    with path.open("rb") as opened:
-        lines = read_lines(opened, str(path))
-        yield from read_json_lines(lines, path) if kind in (".jsonl", ".ndjson") else lines
+class Read(NamedTuple):
+    """One input as it was read: where from, a string or a dictionary of columns, and what is wrong with it."""
+
+    place: str
+    value: Any
+    error: str | None = None
 
 
-def read_lines(opened: Iterable[bytes], name: str) -> Iterator[str]:
-    """Lines without their ends; empty ones are left out, since they ask nothing."""
-    for number, line in enumerate(opened, 1):
+@dataclass(frozen=True)
+class Sources:
+    """The inputs of one run, in their order: texts, then files, where STANDARD_INPUT is one; checked, not yet read."""
+
+    texts: Sequence[str] = ()
+    files: Sequence[Path | str] = ()
+    form: str | None = None
+
+    def rows(self) -> Iterator[Read]:
+        """All of them, one by one; a place is `FILE:LINE`, counted in the whole file."""
+        for number, text in enumerate(self.texts, 1):
+            yield _argument(number, text)
+        for file in self.files:
+            for number, value, wrong in self._opened(file):
+                yield Read(f"{_name(file)}:{number}", value, wrong)
+
+    def _opened(self, file: Path | str) -> Any:
+        if isinstance(file, Path):
+            return open_rows(file, InputError, self.form)
+        if sys.stdin.isatty() and self.form is None:
+            return ((number, line, None) for number, line in enumerate(typed_lines(), 1))
+        return stream_rows(sys.stdin.buffer, "standard input", InputError, self.form or "txt")
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files among them."""
+        return [file for file in self.files if isinstance(file, Path)]
+
+    def count(self) -> int | None:
+        """How many rows there will be, for the progress bar; None where nobody would see it or nobody can know."""
+        if not self.files or len(self.paths) < len(self.files) or not sys.stderr.isatty():
+            return None
+        return sum(1 for _ in self.rows())
+
+    def check_columns(self, wanted: Sequence[tuple[str, str]]) -> None:
+        """Refuse a file that has columns, but not those of `wanted`: their names, and the options that choose them."""
+        for file in self.paths:
+            rows = open_rows(file, InputError, self.form)
+            columns = rows.columns
+            if columns is None:
+                found = [value for _, value, wrong in islice(rows, LOOKED_AT) if not wrong]
+                every = [set(value) if isinstance(value, dict) else {name for name, _ in wanted[:1]} for value in found]
+                columns = list(dict.fromkeys(name for value in found if isinstance(value, dict) for name in value))
+                lacking = [pair for pair in wanted if found and not any(pair[0] in each for each in every)]
+            else:
+                lacking = [pair for pair in wanted if columns and pair[0] not in columns]
+            rows.close()
+            if lacking:
+                raise InputError(f"{file}: {missing(*lacking[0], columns)}")
+
+
+def missing(name: str, option: str, columns: Sequence[str]) -> str:
+    """What to say where there is no column `name`."""
+    return (
+        f"there is no {shown(name)}, only {', '.join(map(shown, columns[:20])) or 'nothing'}; {option} names the column"
+    )
+
+
+def _argument(number: int, text: str) -> Read:
+    place = f"text {number}"
+    if text.isascii() or text.encode(errors="replace").decode() == text:
+        return Read(place, text)
+    return Read(place, text.encode(errors="surrogateescape").decode(errors="backslashreplace"), "not UTF-8")
+
+
+def _name(file: Path | str) -> str:
+    return str(file) if isinstance(file, Path) else "standard input"
+
+
+def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None, asked: bool = False) -> Sources:
+    """The inputs that the arguments name, usage errors for files that are not there.
+
+    Without any, standard input, unless something was `asked` otherwise.
+    """
+    found: list[Path | str] = []
+    for each in files:
+        if each == STANDARD_INPUT:
+            found.append(each)
+            continue
+        if not os.path.exists(each) and not any(mark in each for mark in "*?["):
+            raise typer.BadParameter(f"there is no {each}", param_hint="--file")
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{name}, line {number}: not UTF-8 ({error.reason}); convert it first") from None
-        if text.strip():
-            yield text
-
-
-def read_table(path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
-    """Rows under the names that the first line gives."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as opened:
-            yield from csv.DictReader(opened, delimiter=delimiter)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error})") from None
-
-
-def read_json_lines(lines: Iterable[str], path: Path) -> Iterator[Any]:
-    """The value of every line."""
-    for number, line in enumerate(lines, 1):
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, row {number}: not JSON ({error.msg})") from None
+            paths, left_out = find_files(each, form)
+        except InputError as error:
+            advice = str(error).replace("name its format", "give --format")
+            raise typer.BadParameter(advice, param_hint="--file") from None
+        if paths != [Path(each)]:
+            rest = f"; left out: {listed(left_out)}" if left_out else ""
+            print(f"{each}: {len(paths)} files, in this order: {listed(paths)}{rest}", file=sys.stderr)
+        found += paths
+    if not texts and not files and not asked:
+        found.append(STANDARD_INPUT)
+    for text in texts:
+        if os.path.isfile(text):
+            print(f"{text} is a file, but taken as a text: give -f {text} to read it", file=sys.stderr)
+    return Sources(tuple(texts), tuple(found), form)
 
 
 def typed_lines() -> Iterator[str]:
@@ -81,23 +144,16 @@ def typed_lines() -> Iterator[str]:
             yield line.rstrip("\n")
 
 
-def count_rows(texts: Sequence[str], files: Sequence[Path]) -> int | None:
-    """How many rows there will be, for the progress bar; None where nobody would see it or nobody can know."""
-    if not files or not sys.stderr.isatty():
-        return None
-    return sum(1 for _ in read_texts(texts, files))
-
-
 def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
     """The values of `--set NAME=VALUE`: JSON where it is, else text."""
     settings: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--set")
+            raise typer.BadParameter(f"{shown(pair)} is not NAME=VALUE", param_hint="--set")
         try:
             settings[name] = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             settings[name] = value
     return settings
 
@@ -107,6 +163,6 @@ def text_or_file(value: str | None) -> str | None:
     if value is None or not value.startswith("@"):
         return value
     try:
-        return Path(value[1:]).read_text(encoding="utf-8")
+        return Path(value[1:]).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{value[1:]}: cannot be read as text ({error})") from None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from .output import Output, Record, filled, json_line, rows_of
 
-Record = dict[str, Any]
+if TYPE_CHECKING:
+    from .tasks import Asked
 
 
 def describe_run(
@@ -41,60 +42,49 @@ def _digest(content: bytes) -> str:
 
 def _file_digest(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as opened:
-        while part := opened.read(2**20):
-            digest.update(part)
+    try:
+        with path.open("rb") as opened:
+            while part := opened.read(2**20):
+                digest.update(part)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     return digest.hexdigest()
 
 
-def prepare(output: Path, resume: bool, record: Record) -> int:
-    """Make `output` ready for rows: empty, or to go on after the whole rows that a stopped run has left, so many.
+def skip_finished(output: Output, asked: Iterator[Asked], record: Record) -> tuple[Iterable[Asked], int]:
+    """The rows that a stopped run has left to do, if any, and how many of the finished ones have an error.
 
-    With `resume`, raises InputError where these are of another task, model, option or input, and changes nothing; a
-    last line that was cut off is taken away.
+    Raises InputError, and changes nothing, where those that are there were made from something else: by the note, and
+    by what each row says of its input. Without a note a file is taken for a whole one, which nothing may be left of.
     """
-    rows, whole = _whole_rows(output) if resume and output.is_file() else (0, 0)
-    if rows:
-        _check(output, record)
-    try:
-        with output.open("r+b" if rows else "wb") as opened:
-            if output.is_file():  # and no pipe or terminal
-                opened.truncate(whole)
-        # Rows never stand beside the note of another run, whenever this one is stopped: the note comes second.
-        if not rows and output.is_file():
-            partial = _note(output).with_suffix(".partial")
-            partial.write_text(json.dumps(record), encoding="utf-8")
-            partial.replace(_note(output))
-    except OSError as error:
-        raise typer.BadParameter(f"cannot be written: {error.strerror}", param_hint="--output") from None
-    return rows
+    advice = "--overwrite begins anew, or name another --output"
+    if filled(output.journal) and output.note.exists():
+        _check(output, record, advice)
+    wrong = 0
+    for row, end in rows_of(output.journal) if output.seen else ():
+        given = next(asked, None)
+        if given is None or json.loads(json_line({"input": given.row}))["input"] != row["input"]:
+            there = "there is no such input" if given is None else f"the input {given.place} is another"
+            raise InputError(f"{output.shown}, row {output.written + 1}: {there}; {advice}")
+        output.written, output.whole = output.written + 1, end
+        wrong += "error" in row
+    left = next(asked, None)
+    if output.seen and not output.note.exists() and (left is not None or output.whole < output.seen):
+        raise InputError(
+            f"{output.shown} is not whole, and {output.note}, which says what such a file is made from, is not there; "
+            + advice
+        )
+    return (() if left is None else chain([left], asked)), wrong
 
 
-def _whole_rows(output: Path) -> tuple[int, int]:
-    """Whole rows, and their bytes."""
-    rows = whole = 0
-    with output.open("rb") as opened:
-        for line in opened:
-            if not line.endswith(b"\n"):
-                break
-            if not line.startswith(b'{"input"'):
-                raise InputError(f"{output}, line {rows + 1}: no row of lamina run; name another --output")
-            rows, whole = rows + 1, whole + len(line)
-    return rows, whole
-
-
-def _check(output: Path, record: Record) -> None:
+def _check(output: Output, record: Record, advice: str) -> None:
     """Refuses rows that were made from something else."""
-    advice = "leave --resume out to begin anew, or name another --output"
     try:
-        known = json.loads(_note(output).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InputError(f"{_note(output)}, which says what {output} was made from, cannot be read; {advice}") from None
+        known = json.loads(output.note.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise InputError(
+            f"{output.note}, which says what {output.shown} was made from, cannot be read; {advice}"
+        ) from None
     for name, value in record.items():
         if not isinstance(known, dict) or known.get(name) != value:
-            raise InputError(f"{output} was begun with other {name}; {advice}")
-
-
-def _note(output: Path) -> Path:
-    """Where it is kept what `output` is made from."""
-    return output.with_name(f".{output.name}.run")
+            raise InputError(f"{output.shown} was begun with other {name}; {advice}")

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from .inputs import FILE_KINDS, count_rows, read_settings, read_standard_input, read_texts, text_or_file
-from .output import write_json_lines
-from .resuming import describe_run, prepare
-from .tasks import TASKS, CommandTask, Given, Inputs, find_task
+from ..files.formats import NAMES, form_of
+from .asking import PRECISIONS, spelled
+from .formats import WRITERS
+from .inputs import FILE_KINDS, STANDARD_INPUT, Sources, find_sources, read_settings, text_or_file
+from .job import Job
+from .output import find_output
+from .tasks import TASKS, CommandTask, Given, find_task, question_columns
 
-SPELLINGS = {
-    "aggregation_strategy": "--aggregation",
-    "candidate_labels": "--labels",
-    "hypothesis_template": "--hypothesis",
-}
-MADE_INTO_INPUTS = ("question", "context", "source")
+GROUP_DATA = "What the files hold"
 GROUP_TASK = "For one task or another"
 
 
@@ -33,22 +28,51 @@ def run(
         list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, lines of standard input.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="A folder or a name on the Hub; left out, the task's default.")
+        str | None,
+        typer.Option("--model", "-m", help="A folder, a name on the Hub, or builtin; left out, the task's default."),
     ] = None,
     file: Annotated[
-        list[Path] | None,
-        typer.Option("--file", "-f", exists=True, dir_okay=False, readable=True, help=f"More texts: {FILE_KINDS}."),
+        list[str] | None,
+        typer.Option("--file", "-f", metavar="FILE", help=f"More texts: {FILE_KINDS}; -: standard input."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write JSON lines to this file.")] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help=f"Of files and standard input: {', '.join(NAMES)}; else by the ending."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help=f"Write to this new file; its ending says how: {', '.join(WRITERS)}."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the rows that --output already holds.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace --output, if it is there, once the new rows are.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first row that cannot be answered, with status 1.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="JSON lines, as a pipe gets them anyway.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; left out, the best there is.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Most texts in one pass of the model.")] = None,
+    precision: Annotated[str | None, typer.Option(help=PRECISIONS)] = None,
+    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit of a model on the Hub.")] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
             "--set", metavar="NAME=VALUE", help="Any other option of the task's pipeline, such as num_beams=4."
         ),
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column of texts; left out, text.", rich_help_panel=GROUP_DATA)
+    ] = None,
+    text_pair_column: Annotated[
+        str | None,
+        typer.Option(help="Column of second texts; left out, text_pair if there is one.", rich_help_panel=GROUP_DATA),
+    ] = None,
+    question_column: Annotated[
+        str | None, typer.Option(help="Column of questions; left out, question.", rich_help_panel=GROUP_DATA)
+    ] = None,
+    context_column: Annotated[
+        str | None, typer.Option(help="Column of passages; left out, context.", rich_help_panel=GROUP_DATA)
     ] = None,
     truncation: Annotated[
         bool | None,
@@ -105,11 +129,11 @@ def run(
 ) -> None:
     """Run a TASK on TEXTs.
 
-    A terminal gets a picture, a pipe or file JSON lines: {"input": ..., "output": ...}, in input order.
+    A terminal gets a picture, a pipe or file JSON lines: {"input": ..., "output": ...}, in input order. A row that
+    cannot be answered has "error" in place of "output", with its file and line. Status: 0 all is answered, 1 the run
+    failed, 2 wrong usage, 3 some rows have an error.
     """
     chosen = known_task(task)
-    if resume and not output:
-        raise typer.BadParameter("there is nothing to go on from without --output", param_hint="--resume")
     options = {
         "truncation": truncation,
         "top_k": top_k,
@@ -125,22 +149,23 @@ def run(
         "tgt_lang": tgt_lang,
         "chunk": "sentences" if chunk else None,
         "targets": targets.split(",") if targets else None,
+        "text_column": text_column,
+        "text_pair_column": text_pair_column,
+        "question_column": question_column,
+        "context_column": context_column,
     }
     given = check_options(chosen, {name: value for name, value in options.items() if value is not None})
     given |= read_settings(setting or [])
-    finished = prepare(output, resume, describe_run(task, model, given, texts or [], file or [])) if output else 0
-    rows: Iterable[Any] = read_texts(texts or [], file or [])
-    if not texts and not file and question is None:
-        rows = read_standard_input()
-        batch_size = 1 if sys.stdin.isatty() else batch_size
-    inputs = islice(chosen.inputs(rows, Given(*(given.pop(name, None) for name in MADE_INTO_INPUTS))), finished, None)
-    answered = answer(task, model, device, inputs, {"batch_size": batch_size, **given})
-    if json or output or not sys.stdout.isatty():
-        write_json_lines(answered, output, finished, count_rows(texts or [], file or []))
-    else:
-        console = Console(highlight=False)
-        for _, item, found in answered:
-            console.print(chosen.show(item, found))
+    sources = find_sources(texts or [], file or [], form, asked=question is not None)
+    parts = Given(**{each.name: given.pop(each.name, None) for each in fields(Given)})
+    check_context(chosen, sources, parts)
+    read = [*sources.paths, *([Path(context[1:])] if context and context.startswith("@") else [])]
+    place = find_output(output, [*read, *(Path(each) for each in file or []), *model_files(model)], resume, overwrite)
+    sources.check_columns(chosen.columns(parts))
+    loading = {"model": model, "device": device, "precision": precision, "revision": revision}
+    pictures = not (json or output) and sys.stdout.isatty()
+    job = Job(chosen, task, loading, sources, parts, given, batch_size, strict, pictures)
+    raise typer.Exit(job.run(place, resume))
 
 
 def known_task(name: str) -> CommandTask:
@@ -168,24 +193,16 @@ def check_options(task: CommandTask, given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def spelled(name: str) -> str:
-    """A parameter as it is typed."""
-    return SPELLINGS.get(name, "--" + name.replace("_", "-"))
+def check_context(task: CommandTask, sources: Sources, given: Given) -> None:
+    """A usage error where questions come alone, and no --context says what to look in."""
+    alone = sources.texts or given.question is not None
+    for file in sources.files:
+        alone = alone or file == STANDARD_INPUT or (sources.form or form_of(file)[0]) == "txt"
+    if task.columns is question_columns and given.context is None and alone:
+        raise typer.BadParameter("a question needs a passage: TEXT or @FILE", param_hint="--context")
 
 
-def answer(
-    task: str, model: str | None, device: str | None, inputs: Inputs, settings: dict[str, Any]
-) -> Iterator[tuple[Any, Any, Any]]:
-    """Each row, what the pipeline got of it and the answer, as they come."""
-    from ..pipelines import pipeline
-
-    pipe = pipeline(task, model=model, device=device)
-    waiting: deque[tuple[Any, Any]] = deque()
-
-    def feed() -> Iterator[Any]:
-        for pair in inputs:
-            waiting.append(pair)
-            yield pair[1]
-
-    for found in pipe(feed(), **settings):
-        yield *waiting.popleft(), found
+def model_files(model: str | None) -> list[Path]:
+    """The files of a model's folder, which no answers may be written over."""
+    folder = Path(model) if model else None
+    return [path for path in folder.iterdir() if path.is_file()] if folder and folder.is_dir() else []

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .inputs import read_settings
+from .tasks import find_task
 
 RECIPES = (
     "text-classification",
@@ -118,12 +119,27 @@ def train(
     given = {name: value for name, value in locals().items() if name not in ("recipe", "setting") and value is not None}
     name = known_recipe(recipe)
     from ..training.recipes import recipe as find_recipe
+    from ..training.tables import ColumnError
 
     module = find_recipe(name)
     own, arguments = divided(read_settings(setting or []), module.Settings)
-    results = module.train(module.Settings(**{**own, **fitting(name, module.Settings, given)}, arguments=arguments))
+    settings = module.Settings(**{**own, **fitting(name, module.Settings, given)}, arguments=arguments)
+    try:
+        results = module.train(settings)
+    except ColumnError as error:
+        raise ColumnError(f"{error}; {column_option(settings, error.column)}", error.column) from None
     if os.environ.get("RANK", "0") == "0":  # torchrun starts this once for each process
         show(results)
+        advice = f"; try lamina run {name} -m {output}" if find_task(name) else ""
+        print(f"saved in {output}{advice}", file=sys.stderr)
+
+
+def column_option(settings: Any, column: str) -> str:
+    """Which option names a column."""
+    named = [each.name for each in fields(settings) if getattr(settings, each.name) == column]
+    options = {ours: theirs for theirs, ours in PAIRS.items()}
+    spelled = ["--" + name.replace("_", "-") for name in named if name.endswith("_column") or name in options]
+    return f"{spelled[0]} names the column" if spelled else "the column has to be called so"
 
 
 def known_recipe(name: str) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .tables import Row, Table, decoded, fingerprint, open_table, read_bytes, read_delimited, rows_of_object, spelled
+from ..files.formats import form_of
+from ..files.tables import open_rows
+from .tables import Row, Table, open_table, read_file, rows_of_object, spelled
 
 YES_NO = ("0", "1")
 ENTAILED = ("entailment", "not_entailment")
@@ -71,10 +73,10 @@ def glue_task(name: str) -> GlueTask:
 def read_glue(source: Any, name: str) -> Table:
     """Rows with the task's text columns and `label`: a name from the file, or a number for a regression."""
     task = glue_task(name)
-    if isinstance(source, str | Path) and Path(source).suffix == ".tsv":
-        path, data = Path(source), read_bytes(Path(source))
-        header = None if task.header is None or _named(path, data) else task.header
-        table = Table(str(path), *read_delimited(path, data, "\t", header, task.cut_short), fingerprint(data))
+    if isinstance(source, str | Path) and form_of(source)[0] == "tsv":
+        path = Path(source)
+        header = None if task.header is None or "sentence" in (open_rows(path).columns or ()) else task.header
+        table = read_file(path, header, task.cut_short)
     else:
         table = open_table(source if isinstance(source, str | Path | Table) else rows_of_object(source, named=False))
     found = {ours: table.first_of(theirs) for ours, theirs in {**task.columns, "label": task.label}.items()}
@@ -84,8 +86,3 @@ def read_glue(source: Any, name: str) -> Table:
         return {**kept, "label": spelled(kept["label"], task.labels)}
 
     return table.mapped(renamed)
-
-
-def _named(path: Path, data: bytes) -> bool:
-    """Whether CoLA's file has a header, which the published one has not."""
-    return "sentence" in decoded(path, data).partition("\n")[0].rstrip("\r").split("\t")

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from .tables import Row, Table, decoded, fingerprint, open_table, read_bytes, read_json_value
+from ..files.formats import form_of
+from ..files.shown import shown
+from ..files.tables import read_json_file
+from .tables import Row, Table, file_fingerprint, open_table, text_lines
 
 ENDINGS = ("ending0", "ending1", "ending2", "ending3")
 
@@ -19,12 +22,11 @@ def read_conll(source: Any, token_column: int = 0, label_column: int = -1) -> Ta
     Files have a token a line and an empty line between sentences; -DOCSTART- lines are left out. Table files and data
     sets with `tokens` and `labels`, `ner_tags` or `tags` columns do as well.
     """
-    if not isinstance(source, str | Path) or Path(source).suffix in (".json", ".jsonl", ".ndjson", ".parquet"):
+    if not isinstance(source, str | Path) or form_of(source)[0] in ("json", "jsonl", "parquet", "arrow"):
         return _tagged(open_table(source))
     path = Path(source)
-    data = read_bytes(path)
     rows, numbers = [], []
-    for number, lines in _blocks(decoded(path, data)):
+    for number, lines in _blocks(text_lines(path)):
         cells = [line.split("\t") if "\t" in line else line.split() for line in lines]
         if cells[0][0] == "-DOCSTART-":
             number, cells = number + 1, cells[1:]
@@ -38,16 +40,16 @@ def read_conll(source: Any, token_column: int = 0, label_column: int = -1) -> Ta
         numbers.append(number)
     if not rows:
         raise DataError(f"{path}: holds no sentences")
-    return Table(str(path), rows, numbers, fingerprint(data))
+    return Table(str(path), rows, numbers, file_fingerprint(path))
 
 
-def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
+def _blocks(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
     """Runs of lines that are not empty, with the number of their first line."""
     block: list[str] = []
     number = 0
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(lines, 1):
         if line.strip():
-            block.append(line.rstrip("\r"))
+            block.append(line)
         elif block:
             yield number - len(block), block
             block = []
@@ -77,12 +79,11 @@ def read_squad(source: Any) -> Table:
     Takes SQuAD's nested .json of either version, or rows that have these columns. DataError where an answer is not in
     its context at the place given. A question without answers has empty lists.
     """
-    if isinstance(source, str | Path) and Path(source).suffix == ".json":
+    if isinstance(source, str | Path) and form_of(source)[0] == "json" and Path(source).is_file():
         path = Path(source)
-        data = read_bytes(path)
-        value = read_json_value(path, data)
+        value = read_json_file(path)
         if _nested(value):
-            return _checked_spans(Table(str(path), _flattened(path, value["data"]), None, fingerprint(data)))
+            return _checked_spans(Table(str(path), _flattened(path, value["data"]), None, file_fingerprint(path)))
     return _checked_spans(open_table(source))
 
 
@@ -120,10 +121,11 @@ def _checked_spans(table: Table) -> Table:
     def checked(index: int, row: Row) -> Row:
         for column in ("question", "context"):
             if not isinstance(row.get(column), str):
-                table.refuse(index, f"needs text in the column {column!r}; there are {', '.join(map(repr, row))}")
+                there = ", ".join(map(shown, row))
+                table.refuse(index, f"needs text in the column {column!r}; there are {there}", column)
         name = str(row.get("id", index))
         if seen.setdefault(name, index) != index:
-            table.refuse(index, f"the id {name!r:.60} is that of {table.place(seen[name])} too")
+            table.refuse(index, f"the id {shown(name, 60)} is that of {table.place(seen[name])} too")
         answers = row.get("answers")
         if not isinstance(answers, Mapping) or not {"text", "answer_start"} <= set(answers):
             table.refuse(index, "needs 'answers' with 'text' and 'answer_start' lists")
@@ -134,7 +136,8 @@ def _checked_spans(table: Table) -> Table:
             found = isinstance(start, Integral) and int(start) >= 0 and isinstance(text, str) and text
             if not found or row["context"][start : start + len(text)] != text:
                 table.refuse(
-                    index, f"the answer {text!r:.60} to {name!r:.60} is not in its context at character {start}"
+                    index,
+                    f"the answer {shown(text, 60)} to {shown(name, 60)} is not in its context at character {start}",
                 )
         return {**row, "id": name, "answers": spans}
 
@@ -153,12 +156,14 @@ def read_swag(source: Any, label_column: str = "label") -> Table:
         endings = list(given) if isinstance(given, list | tuple) else _numbered(row)
         for name, value in (("sent1", row.get("sent1")), ("sent2", row.get("sent2", ""))):
             if not isinstance(value, str):
-                table.refuse(index, f"no text in the column {name!r}; there are {', '.join(map(repr, row))}")
+                table.refuse(index, f"no text in the column {name!r}; there are {', '.join(map(shown, row))}")
         if len(endings) < 2 or not all(isinstance(ending, str) for ending in endings):
-            table.refuse(index, f"needs texts in {', '.join(ENDINGS)}; there are {', '.join(map(repr, row))}")
+            table.refuse(index, f"needs texts in {', '.join(ENDINGS)}; there are {', '.join(map(shown, row))}")
         label = str(row.get(label_column))
         if not label.isdecimal() or int(label) >= len(endings):
-            table.refuse(index, f"the label {label!r:.40} is outside the set: a number from 0 to {len(endings) - 1}")
+            table.refuse(
+                index, f"the label {shown(label, 40)} is outside the set: a number from 0 to {len(endings) - 1}"
+            )
         seconds = [f"{row.get('sent2', '')} {ending}".strip() for ending in endings]
         return {"first": row["sent1"], "seconds": seconds, "label": int(label)}
 
@@ -191,18 +196,16 @@ def read_parallel(source: Any, source_column: str = "source", target_column: str
         columns = inner if isinstance(inner, Mapping) else row
         for name in (source_column, target_column):
             if not isinstance(columns.get(name), str):
-                table.refuse(index, f"no text in the column {name!r}; there are {', '.join(map(repr, columns))}")
+                there = ", ".join(map(shown, columns))
+                table.refuse(index, f"no text in the column {name!r}; there are {there}", name)
         return {"source": columns[source_column], "target": columns[target_column]}
 
     return table.mapped(paired)
 
 
 def _two_files(first: Path, second: Path) -> Table:
-    data = [read_bytes(path) for path in (first, second)]
-    sides = [
-        decoded(path, part).removesuffix("\n").split("\n") for path, part in zip((first, second), data, strict=True)
-    ]
+    sides = [text_lines(path) for path in (first, second)]
     if len(sides[0]) != len(sides[1]):
         raise DataError(f"{first} has {len(sides[0])} lines and {second} {len(sides[1])}: they must go in pairs")
-    rows = [{"source": a.rstrip("\r"), "target": b.rstrip("\r")} for a, b in zip(*sides, strict=True)]
-    return Table(f"{first}, {second}", rows, None, fingerprint(b"\0".join(data)))
+    rows = [{"source": a, "target": b} for a, b in zip(*sides, strict=True)]
+    return Table(f"{first}, {second}", rows, None, file_fingerprint(first, second))

@@ -5,21 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-FORMATS = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".txt": "text",
-    ".text": "text",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-}
+from ..files import formats
+from ..files.formats import FORMATS, beside_the_data
+
+__all__ = ["beside_the_data", "foreign", "format_of", "natural", "split_of"]
+
 COMPRESSIONS = (".gz", ".zst")  # of CSV, JSON and text, which DuckDB reads as they are
-FOREIGN = (".bz2", ".xz", ".lz4", ".zip", ".tar", ".7z")
+FOREIGN = (".bz2", *formats.FOREIGN)
 SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "dev", "val"),
@@ -28,8 +20,6 @@ SPLITS = {
 WORDS = {word: split for split, words in SPLITS.items() for word in words}
 SHARD = re.compile(r"(?P<split>\w[\w.]*?)-(?P<index>\d{5})-of-\d{5}(?:-[0-9a-f]+)?\.\w+(?:\.\w+)?", re.ASCII)
 BETWEEN = re.compile(r"[\W_\d]+", re.ASCII)
-PROSE = {"readme", "license", "licence", "copying", "requirements", "changelog", "notice", "authors", "citation"}
-BOOKKEEPING = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "croissant.json"}
 
 
 def format_of(name: str) -> str | None:
@@ -45,12 +35,6 @@ def foreign(name: str) -> bool:
     """Whether a file looks like data in a wrapping that is not read here."""
     path = PurePosixPath(name.lower())
     return path.suffix in FOREIGN and FORMATS.get(PurePosixPath(path.stem).suffix) is not None
-
-
-def beside_the_data(name: str) -> bool:
-    """Whether a file is prose or bookkeeping, although its suffix is that of a data format."""
-    path = PurePosixPath(name.lower())
-    return path.name in BOOKKEEPING or (format_of(name) == "text" and path.name.partition(".")[0] in PROSE)
 
 
 def split_of(name: str) -> str | None:
