@@ -135,7 +135,7 @@ def test_a_killed_run_goes_on_to_the_same_last_bit(lamina: Run, model: str, tmp_
     def command(out: str) -> list[str]:
         return ["train", "token-classification", "--model", model, "--train", str(data),
                 "--output", str(tmp_path / out), "--from-scratch",
-                "--save-steps", "2", "--epochs", "30", "--batch-size", "4"]  # fmt: skip
+                "--save-steps", "2", "--epochs", "4", "--batch-size", "4"]  # fmt: skip
 
     assert lamina(*command("whole")).status == 0
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # another number, other last bits
