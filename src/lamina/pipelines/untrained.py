@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checkpoint.report import few
 from ..errors import PipelineError
+from ..files.shown import few
 from .notices import announce
 
 POOLER = "pooler."  # makes one vector of a text for a classifier
