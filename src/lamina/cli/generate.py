@@ -86,6 +86,7 @@ def load(model: str, device: str | None) -> Any:
 
 def write(pipe: Any, prompt: str, options: dict[str, Any], as_json: bool) -> None:
     """The answer of `pipe`, while it comes where there is one beam, and how fast it came."""
+    from ..pipelines.checks import AdvisedError
     from .streaming import Shown
 
     continued = pipe.task == "text-generation"
@@ -101,9 +102,9 @@ def write(pipe: Any, prompt: str, options: dict[str, Any], as_json: bool) -> Non
     except KeyboardInterrupt:
         print(file=sys.stderr)
         raise
-    except PipelineError as error:
-        advice = error.args[0].replace(pipe.advice, "pass --truncation to leave out what does not fit")
-        raise PipelineError(advice) from None
+    except AdvisedError as error:
+        option = "handle_long_generation" if continued else "truncation"
+        raise PipelineError(error.said(lambda name, value: "--truncation" if name == option else None)) from None
     report(shown, prompt, shown.seconds or time.perf_counter() - began, as_json)
 
 
