@@ -19,7 +19,7 @@ from ..nn.kernels import packs_well
 from ..nn.model import Model
 from ..nn.packing import packable, read_packed
 from ..tokenizers.tokenizer import Tokenizer
-from .checks import Advice, AdvisedError, named, unknown_argument
+from .checks import Advice, AdvisedError, input_name, named, unknown_argument
 from .devices import choose_device
 from .limits import longest_row
 from .progress import track
@@ -150,7 +150,7 @@ class Pipeline(Stepwise, Generic[Settings]):
         if not isinstance(inputs, list):
             return next(self._answers([inputs], settings, rows, numbered=False))
         # Whatever is wrong with an input is said before any other is computed.
-        parsed = [self._parse(item, settings, f"input {number}: ") for number, item in enumerate(inputs)]
+        parsed = [self._parse(item, settings, input_name(number)) for number, item in enumerate(inputs)]
         return list(track(self._answers(parsed, settings, rows, parsed=True), len(inputs), self.task))
 
     def _answers(
@@ -166,7 +166,7 @@ class Pipeline(Stepwise, Generic[Settings]):
         """Answers in input order; at most `window` inputs are held at once, `ahead` in the first window."""
         first = 0
         for run in windows(items, window or self.window, ahead):
-            names = [f"input {first + place}: " if numbered else "" for place in range(len(run))]
+            names = [input_name(first + place) if numbered else "" for place in range(len(run))]
             if not parsed:
                 run = [self._parse(item, settings, name) for item, name in zip(run, names, strict=True)]
             for item, rows, found in self._found(run, names, settings, batch_size):

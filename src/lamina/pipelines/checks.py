@@ -44,6 +44,11 @@ def in_python(name: str, value: Any) -> str:
     return f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}"
 
 
+def input_name(number: int) -> str:
+    """What stands before a message about one of several inputs."""
+    return f"input {number}: "
+
+
 def named(error: LaminaError, name: str) -> PipelineError:
     """The same refusal, of the input called `name`."""
     return error.at(name) if isinstance(error, AdvisedError) else PipelineError(f"{name}{error}")

@@ -88,12 +88,8 @@ class GeneratingPipeline(Pipeline[Settings], Generic[Settings]):
 
     def _own_options(self) -> list[str]:
         """The options that `settle` knows by name, those of the classes above included."""
-        found = [
-            name
-            for kind in type(self).__mro__
-            if "settle" in vars(kind)
-            for name in signature(vars(kind)["settle"]).parameters
-        ]
+        settles = [vars(kind)["settle"] for kind in type(self).__mro__ if "settle" in vars(kind)]
+        found = [name for settle in settles for name in signature(settle).parameters]
         return [name for name in found if name not in ("self", "args", "options", "generation")]
 
     def _base_config(self, settings: Settings) -> GenerationConfig:

@@ -23,9 +23,10 @@ from ..files.paths import PLAIN_NAME, inside, present
 from ..files.shown import shown
 
 LISTING, SETTINGS = "modules.json", "config_sentence_transformers.json"
-READER_FILES = tuple(  # of the Transformer module, newest name first
-    f"sentence_{family}_config.json"
-    for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+READER_FILES = (  # of the Transformer module, newest name first
+    *("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json"),
+    *("sentence_camembert_config.json", "sentence_albert_config.json", "sentence_xlm-roberta_config.json"),
+    "sentence_xlnet_config.json",
 )
 PATTERNS = (LISTING, SETTINGS, "config.json", "sentence_*_config.json", "*/config.json", "*/sentence_*_config.json")
 PAIR_FUNCTIONS = {"Sigmoid": "sigmoid", "Identity": "none"}

@@ -17,7 +17,7 @@ from ..generation.generate import plan
 from ..generation.job import Job
 from ..generation.stopping import Criterion
 from .base import Pipeline
-from .checks import AdvisedError, checked_text
+from .checks import AdvisedError, checked_text, input_name
 from .fill_mask import FillMaskPipeline
 from .generating import GeneratingPipeline
 from .rows import Row
@@ -63,9 +63,9 @@ class Staged:
         """The pipeline's settings under a caller's options; raises PipelineError for those that make no sense."""
         return self.pipe._settled(dict(options))
 
-    def prepare(self, items: Sequence[Any], settings: Any, name: str = "input {}: ") -> Prepared:
-        """Inputs to rows; raises PipelineError before anything is computed, naming the input after its number."""
-        names = [name.format(number) if len(items) > 1 else "" for number in range(len(items))]
+    def prepare(self, items: Sequence[Any], settings: Any) -> Prepared:
+        """Inputs to rows; raises PipelineError, naming the input, before anything is computed."""
+        names = [input_name(number) if len(items) > 1 else "" for number in range(len(items))]
         parsed = [self.pipe._parse(item, settings, name) for item, name in zip(items, names, strict=True)]
         return Prepared(settings, parsed, self.pipe.encode_named(parsed, names, settings))
 
@@ -166,9 +166,9 @@ class Embedding(Staged):
         rest = {name: value for name, value in options.items() if name != "truncate"}
         return EmbeddingSettings(super().settle(rest), options.get("truncate", True))
 
-    def prepare(self, items: Sequence[Any], settings: EmbeddingSettings, name: str = "input {}: ") -> Prepared:
+    def prepare(self, items: Sequence[Any], settings: EmbeddingSettings) -> Prepared:
         """Texts to rows."""
-        names = [name.format(number) if len(items) > 1 else "" for number in range(len(items))]
+        names = [input_name(number) if len(items) > 1 else "" for number in range(len(items))]
         parsed = [[checked_text(text, f"{name}the text", empty=True)] for text, name in zip(items, names, strict=True)]
         pipe, asked = cast(SentenceSimilarityPipeline, self.pipe), settings.pipeline
         if not settings.truncate and self._limit is not None:

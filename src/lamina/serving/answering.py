@@ -105,7 +105,7 @@ class Asked:
             settings = self.staged.settle(self.question.options)
             change = self.question.change
             items = self.question.items if change is None else [change(item) for item in self.question.items]
-            self._prepared = prepared = self.staged.prepare(items, settings, self.question.dialect.name)
+            self._prepared = prepared = self.staged.prepare(items, settings)
             rows = prepared.rows
             self._check(rows)
             self.permit.hold(sum(self.staged.cost(row, settings) for row in rows))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from ..errors import LaminaError
-from ..pipelines.checks import AdvisedError
+from ..pipelines.checks import AdvisedError, input_name
 from .schemas import PARAMETERS
+
+NAME = re.compile("^" + input_name(0).replace("0", r"(\d+)"))
 
 
 def _none(name: str, value: Any) -> str | None:
@@ -24,14 +27,10 @@ class Dialect:
     inputs: str = "inputs"
     spelling: Callable[[str, Any], str | None] = _none
 
-    @property
-    def name(self) -> str:
-        """A format for the name of one of the inputs, by its number."""
-        return f"{self.inputs}[{{}}]: "
-
     def said(self, error: LaminaError) -> str:
-        """What is wrong, with options as this door writes them."""
-        return error.said(self.spelling) if isinstance(error, AdvisedError) else str(error)
+        """What is wrong, with inputs and options as this door writes them."""
+        message = error.said(self.spelling) if isinstance(error, AdvisedError) else str(error)
+        return NAME.sub(lambda found: f"{self.inputs}[{found[1]}]: ", message)
 
 
 @cache

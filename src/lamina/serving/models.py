@@ -98,7 +98,7 @@ class Served:
             except LaminaError as error:
                 self._refused["sentence-similarity"] = str(error)
                 logger.warning("%s makes no vectors of sentences: %s", self.id, error)
-        elif self.task == "text-classification" and pipe.model.config.num_labels == 1:
+        elif self.task == "text-classification" and len(pipe.model.config.id2label) == 1:
             try:
                 self._pairs = pair_function(pipe.model.config, resolve(name, SENTENCE_FILES) if name else None)
             except LaminaError as error:
