@@ -114,7 +114,7 @@ def test_rows_are_counted_across_files_texts_and_standard_input(
     done = lamina(*command, "x", LONG, "-f", "a.txt", "-f", "b.parquet", "-f", "-", given=b"fine\n\xff\n")
     places = [line["error"].partition(": ")[0] for line in done.lines if "error" in line]
     assert places == ["text 2", "a.txt:3", "b.parquet:2", "standard input:2"]
-    assert done.lines[4]["input"] == {"text": "x", "n": None}
+    assert done.lines[5]["input"] == {"text": "x", "n": None}
     shown = lamina(*command[:-1], "x", LONG, terminal=True)
     assert shown.status == 3 and "text 2: " in shown.out and "lamina: 2 rows, 1 with an error" in shown.err
 

@@ -39,17 +39,18 @@ def test_a_pipe_gets_the_pipelines_answers_one_json_line_each(lamina: Lamina, ch
     same(done.lines, TEXTS, classified(checkpoint, *TEXTS))
 
 
-def test_standard_input_is_read_line_by_line_and_empty_lines_ask_nothing(
+def test_every_line_of_standard_input_has_its_line_of_output_empty_ones_too(
     lamina: Lamina, checkpoint: Checkpoint
 ) -> None:
-    done = lamina("run", "sentiment-analysis", "-m", checkpoint("bert-moods"), given="\n".join(["", *TEXTS, "  ", ""]))
-    same(done.lines, TEXTS, classified(checkpoint, *TEXTS))
+    texts = ["", *TEXTS, "  "]
+    done = lamina("run", "sentiment-analysis", "-m", checkpoint("bert-moods"), given="\n".join([*texts, ""]))
+    same(done.lines, texts, classified(checkpoint, *texts))
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("texts.txt", "\ufeffA merry tale.\r\nGrim and long.\n\nPlain.\n"),
+        ("texts.txt", "\ufeffA merry tale.\r\nGrim and long.\nPlain.\n"),
         ("rows.jsonl", "".join(json.dumps({"id": n, "text": text}) + "\n" for n, text in enumerate(TEXTS))),
         ("rows.csv", "id,text\n0,A merry tale.\n1,Grim and long.\n2,Plain.\n"),
         ("rows.tsv", "text\tid\nA merry tale.\t0\nGrim and long.\t1\nPlain.\t2\n"),

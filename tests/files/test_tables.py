@@ -110,7 +110,7 @@ BAD_ROWS: list[tuple[str, str | bytes, list[tuple[int, str | None]]]] = [
     ("a.csv", b"t\na\nb\0\nc\n", [(2, None), (3, "NUL character at 2"), (4, None)]),
     ("a.csv", "t\n\n\na\n", [(4, None)]),
     ("a.tsv", 't\tn\n"a\t1\nb\n', [(2, None), (3, "has 1 columns")]),
-    ("a.txt", b"a\n\n\xff\nb\r\n", [(1, None), (3, "not UTF-8: the byte 0xff at 1"), (4, None)]),
+    ("a.txt", b"a\n\n\xff\nb\r\n", [(1, None), (2, None), (3, "not UTF-8: the byte 0xff at 1"), (4, None)]),
     ("a.jsonl", '"a"\n{"t":\n"b"\n', [(1, None), (2, "not JSON"), (3, None)]),
     ("a.jsonl", '"a"\n{"t": NaN}\n"b"\n', [(1, None), (2, "NaN"), (3, None)]),
     ("a.jsonl", '"a"\n{"t": 1, "t": 2}\n"b"\n', [(1, None), (2, "stands there twice"), (3, None)]),

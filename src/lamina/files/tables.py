@@ -194,7 +194,7 @@ def _line_based(
             return
         yield None
         for line in lines:
-            if line.text.strip():
+            if form == "txt" or line.text.strip():  # every line of text is a row: answers stay beside their lines
                 yield _bad(line) if line.error else (_text if form == "txt" else _json_line)(line)
 
 
