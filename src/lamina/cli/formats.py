@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files.atomic import staged
+from ..files.atomic import rename, staged
 
 PARTS = ("input", "output", "error")
 BATCH = 1000  # rows of Parquet at a time
@@ -21,7 +21,7 @@ def make_file(journal: Path, path: Path) -> None:
     """Write the rows of `journal` to `path` in the format of its ending: a new file, or the old one untouched."""
     write = WRITERS[path.suffix.lower()]
     if write is None:
-        journal.replace(path)
+        rename(journal, path)
         return
     with staged(path.parent, InputError) as new:
         write(journal, new(path.name))
