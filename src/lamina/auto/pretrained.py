@@ -15,6 +15,7 @@ from ..checkpoint.files import open_weights, save_weights, weight_patterns
 from ..errors import ConfigError, GenerationError, InputError
 from ..families import Family, Task
 from ..files.hub import resolve
+from ..files.paths import present
 from ..generation.config import FILE_NAME as GENERATION_FILE
 from ..generation.config import GenerationConfig
 from ..inference.linears import FrozenLinear
@@ -106,7 +107,7 @@ class PreTrainedModel(Model):
         if str(report):
             logger.warning("%s from %s: %s", cls.__name__, name_or_path, report)
         model.name_or_path = str(name_or_path)
-        if (folder / GENERATION_FILE).is_file():
+        if present(folder, GENERATION_FILE):
             model.generation_config = GenerationConfig.from_pretrained(folder)
         model.eval()
         return (model, report.as_dict()) if loading.output_loading_info else model

@@ -124,6 +124,8 @@ def _check_type(key: str, value: Any, default: Any, source: str) -> None:
         raise ConfigError(f"{source}: {key} must be {NUMBERS.get(wanted, 'a ' + wanted.__name__)}, not {shown(value)}")
     if wanted is float and not -1e6 < value < 1e6:
         raise ConfigError(f"{source}: {key} is {shown(value)}, which is out of range")
+    if wanted is int and not -(2**31) < value < 2**31:
+        raise ConfigError(f"{source}: {key} is {shown(value)}, which is out of range")
     if key.endswith(("_eps", "_epsilon")) and not SMALLEST_EPS <= value <= 1:
         raise ConfigError(f"{source}: {key} is {shown(value)}; a small number above 0 is wanted, such as 1e-5")
     if key.endswith(SPREADS) and value < 0:

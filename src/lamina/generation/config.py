@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..errors import ConfigError, GenerationError
+from ..files.jsonfile import read_json_object
+from ..files.paths import inside, local_path, present
+from ..files.shown import shown
 from .validation import check
 from .watermark import WatermarkingConfig
 
@@ -93,7 +96,7 @@ class GenerationConfig:
         if name == "watermarking_config" and isinstance(value, Mapping):
             value = WatermarkingConfig.from_dict(value)
         if callable(getattr(type(self), name, None)) or name.startswith("__"):
-            raise GenerationError(f"{name!r} cannot be an option of generation: it is the name of a method.")
+            raise GenerationError(f"{shown(name)} cannot be an option of generation: it is the name of a method.")
         setattr(self, name, value)
 
     @classmethod
@@ -181,17 +184,8 @@ class GenerationConfig:
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **options: Any) -> GenerationConfig:
         """The options of one JSON file, under `options`."""
-        path = Path(path)
-        try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes: no file of generation options.")
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{path} is not valid JSON: {error}.") from None
-        if not isinstance(found, dict):
-            raise ConfigError(f"{path} holds a {type(found).__name__}; generation options are a JSON object.")
+        path = local_path(path, ConfigError)
+        found = read_json_object(path, MAX_FILE_BYTES, ConfigError)
         try:
             return cls.from_dict(found, **options)
         except GenerationError as error:
@@ -212,10 +206,12 @@ class GenerationConfig:
         **options: Any,
     ) -> GenerationConfig:
         """The options kept in a model's folder, or on the Hub where `resolve` (files.hub's) finds it."""
-        folder = Path(pretrained_model_name)
+        folder = local_path(pretrained_model_name, ConfigError)
         if resolve is not None and not folder.is_dir():
             return cls.from_file(resolve(str(pretrained_model_name), config_file_name), **options)
-        return cls.from_file(folder / config_file_name, **options)
+        there = present(folder, config_file_name)
+        path = inside(folder, config_file_name, ConfigError) if there else folder / config_file_name
+        return cls.from_file(path, **options)
 
     @classmethod
     def from_model_config(cls, model_config: Any) -> GenerationConfig:
@@ -251,4 +247,4 @@ def _json(value: Any) -> Any:
         return value.to_dict()
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} {value!r}")
+    raise TypeError(f"{shown(value)}")

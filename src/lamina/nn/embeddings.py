@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, InputError
+from ..files.shown import shown
 from ..spec import EmbeddingSpec, LearnedPositions, PaddingAwarePositions, Positions, SinusoidalPositions
 from .dropout import Dropout
 
@@ -47,12 +48,15 @@ class Embeddings(nn.Module):
         super().__init__()
         self.spec = spec
         width = spec.embedding_size or spec.hidden_size
-        padding = spec.padding_id if spec.padding_id is not None and spec.padding_id < spec.vocab_size else None
+        fits = spec.padding_id is not None and -spec.vocab_size <= spec.padding_id < spec.vocab_size
+        padding = spec.padding_id if fits else None
         self.tokens = tokens or table(spec.vocab_size, width, padding)
         match spec.positions:
             case LearnedPositions(size, _):
                 self.positions = table(size, width)
             case PaddingAwarePositions(size, padding_id):
+                if not isinstance(padding_id, int) or not 0 <= padding_id < size:
+                    raise ConfigError(f"pad_token_id is {shown(padding_id)}; positions count from it: 0 to {size - 1}")
                 self.positions = table(size, width, padding_id)
             case SinusoidalPositions(size, single_precision):
                 self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=False)

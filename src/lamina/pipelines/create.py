@@ -10,6 +10,7 @@ from ..auto import find
 from ..auto.options import WHERE
 from ..errors import PipelineError
 from ..files.hub import resolve
+from ..files.paths import present
 from ..tokenizers.tokenizer import Tokenizer
 from .base import Pipeline
 from .catalog import find_task, infer_task
@@ -92,7 +93,7 @@ def _check(task: str | None, model: Any, tokenizer: Any, trust_remote_code: bool
 
 def _task_of(name: str, where: Mapping[str, Any]) -> str:
     """What the checkpoint's own config says it was made for."""
-    if (resolve(name, SENTENCE_FILES, **where) / "modules.json").is_file():
+    if present(resolve(name, SENTENCE_FILES, **where), "modules.json"):
         return "sentence-similarity"
     architectures = find("AutoConfig").from_pretrained(name, **where).architectures or ["?"]
     try:

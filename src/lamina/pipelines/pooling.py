@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import PipelineError
 from ..files.jsonfile import read_json, read_json_object
+from ..files.paths import inside, present
+from ..files.shown import shown
 
 Pool = Callable[[Tensor], Tensor]  # [tokens, hidden] of one text without padding to [hidden]
 
+CONFIG, LENGTH = "config.json", "sentence_bert_config.json"
 MODES: dict[str, Pool] = {  # in the order in which a folder that names several joins them
     "cls": lambda states: states[0],
     "max": lambda states: states.max(0).values,
@@ -60,37 +64,42 @@ def read_pooling(folder: Path) -> Pooling:
 
     Raises PipelineError for a module that would change the vectors and is not known here.
     """
-    listing = folder / "modules.json"
-    if not listing.is_file():
+    if not present(folder, "modules.json"):
         return MEAN
+    listing = inside(folder, "modules.json", PipelineError)
     modes, normalized = MEAN.modes, False
     modules = read_json(listing, error=PipelineError)
     if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
         raise PipelineError(f"{listing} must be a list of modules, each with a type and a path")
     for module in modules:
-        kind = str(module.get("type", "")).rsplit(".", 1)[-1]
+        kind = module["type"].rsplit(".", 1)[-1] if isinstance(module.get("type"), str) else module.get("type")
         if kind == "Pooling":
-            modes = _modes(_inside(folder, str(module.get("path", ""))) / "config.json")
+            modes = _modes(_config(folder, module.get("path", "")))
         elif kind == "Normalize":
             normalized = True
         elif kind != "Transformer":
-            raise PipelineError(f"{listing} asks for a module {kind!r}; known are Transformer, Pooling and Normalize")
-    return Pooling(modes, normalized, _max_length(folder / "sentence_bert_config.json"))
+            raise PipelineError(f"{listing} asks for a module {shown(kind)}; known: Transformer, Pooling, Normalize")
+    return Pooling(modes, normalized, _max_length(folder))
 
 
-def _inside(folder: Path, path: str) -> Path:
-    """`path` in `folder`, which a downloaded file must not lead out of."""
-    found = folder / path
-    if Path(path).is_absolute() or ".." in Path(path).parts:
-        raise PipelineError(f"{folder / 'modules.json'} names {path!r}, which lies outside of its folder")
-    return found
+def _config(folder: Path, path: Any) -> Path:
+    """The config of the module in `path`, which a downloaded file must not lead out of `folder`."""
+    if not isinstance(path, str) or path.startswith("/") or ".." in path.split("/"):
+        raise PipelineError(f"{folder / 'modules.json'} names {shown(path)}, which lies outside of its folder")
+    name = f"{path}/{CONFIG}" if path else CONFIG
+    if not present(folder, name):
+        raise PipelineError(f"{folder / name} is not a file, although modules.json names it")
+    return inside(folder, name, PipelineError)
 
 
-def _max_length(file: Path) -> int | None:
+def _max_length(folder: Path) -> int | None:
     """How many tokens of a text the model was trained on, where a file says so."""
-    length = read_json_object(file, error=PipelineError).get("max_seq_length") if file.is_file() else None
+    if not present(folder, LENGTH):
+        return None
+    file = inside(folder, LENGTH, PipelineError)
+    length = read_json_object(file, error=PipelineError).get("max_seq_length")
     if length is not None and (not isinstance(length, int) or length < 1):
-        raise PipelineError(f"{file}: max_seq_length is {length!r}; it must be a whole number of at least 1")
+        raise PipelineError(f"{file}: max_seq_length is {shown(length)}; it must be a whole number of at least 1")
     return length
 
 
@@ -99,9 +108,9 @@ def _modes(file: Path) -> tuple[str, ...]:
     config = read_json_object(file, error=PipelineError)
     named = config.get("pooling_mode")
     if named is not None:
-        modes: Sequence[str] = [named] if isinstance(named, str) else named
+        modes: Sequence[str] = named if isinstance(named, list) else [named]
     else:
         modes = [mode for key, mode in KEYS.items() if config.get(key)]
-    if not modes or any(mode not in MODES for mode in modes):
+    if not modes or not all(isinstance(mode, str) and mode in MODES for mode in modes):
         raise PipelineError(f"{file} names no pooling that is known here: {', '.join(MODES)}")
     return tuple(modes)
