@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..checkpoint.config import PretrainedConfig
-from ..checkpoint.convert import check_plausible, load_into
+from ..checkpoint.convert import check_plausible, check_tables, load_into
 from ..checkpoint.files import open_weights, save_weights, weight_patterns
 from ..errors import ConfigError, GenerationError, InputError
 from ..families import Family, Task
@@ -80,6 +80,7 @@ class PreTrainedModel(Model):
         elif overrides:
             raise ConfigError(f"unknown options {sorted(overrides)}: with config= given, set them on the config")
         with open_weights(folder, variant=loading.variant, safetensors_only=loading.use_safetensors) as weights:
+            check_tables(cls.family.model_spec(config.values(), cls.task), weights.nbytes)
             with torch.device("meta"):
                 model = cls(config)
             parameters = sum(p.numel() for p in model.parameters())

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import LaminaError
+from .shown import cause
 
 PREFIX = ".saving-"
 ABANDONED = 3600.0  # seconds after which a left-over of a killed save is removed
@@ -47,7 +48,7 @@ def staged(folder: str | Path, error: type[LaminaError]) -> Iterator[Callable[[s
     except OSError as problem:
         if isinstance(problem, LaminaError):
             raise
-        raise error(f"{folder} cannot be written: {problem.strerror or problem}. {state}") from problem
+        raise error(f"{folder} cannot be written: {cause(problem)}. {state}") from problem
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)

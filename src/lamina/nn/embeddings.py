@@ -13,7 +13,7 @@ from ..spec import EmbeddingSpec, LearnedPositions, PaddingAwarePositions, Posit
 from .dropout import Dropout
 
 LARGEST_TABLE = 1 << 26  # numbers; CTRL's longest, of 50,000 positions, fits
-ROWS_AT_ONCE = 4096  # that a table is computed by, so that little memory is taken beside it
+AT_ONCE = 1 << 20  # numbers that a table is computed by, so that little memory is taken beside it
 
 
 def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
@@ -26,7 +26,7 @@ def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
     dtype = torch.float32 if single_precision else torch.float64
     exponents = torch.arange(0, width, 2, dtype=dtype, device="cpu") / width
     found = torch.empty(size, width, device="cpu")
-    for rows in torch.arange(size, dtype=dtype, device="cpu").split(ROWS_AT_ONCE):
+    for rows in torch.arange(size, dtype=dtype, device="cpu").split(max(1, AT_ONCE // width)):
         angles = rows[:, None] * (1 / torch.pow(10000.0, exponents))
         place = found[int(rows[0]) : int(rows[0]) + len(rows)]
         place.copy_(torch.cat([angles.sin(), angles[:, : width // 2].cos()], -1))
