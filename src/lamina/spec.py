@@ -8,6 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ACTIVATION_NAMES = (  # as config.json spells them; nn/feedforward.py has the functions
+    "relu",
+    "silu",
+    "swish",
+    "tanh",
+    "sigmoid",
+    "linear",
+    "gelu",
+    "gelu_python",
+    "gelu_new",
+    "gelu_fast",
+    "gelu_pytorch_tanh",
+)
+
 
 @dataclass(frozen=True)
 class LearnedPositions:

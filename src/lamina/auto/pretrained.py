@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..checkpoint.config import PretrainedConfig
-from ..checkpoint.convert import check_plausible, load_into
+from ..checkpoint.convert import check_plausible, check_tables, load_into
 from ..checkpoint.files import open_weights, save_weights, weight_patterns
 from ..checkpoint.given import given_weights
 from ..checkpoint.keywords import refuse_unknown
@@ -149,6 +149,7 @@ class PreTrainedModel(Model):
         """The model of a config with the weights of a folder, or of the state dict, and what was found of it."""
         with _open(folder, loading) as weights:
             config.update(cls.family.fitted(config.values(), weights))
+            check_tables(cls.family.model_spec(config.values(), cls.task), weights.nbytes)
             with torch.device("meta"):
                 model = cls(config, loading.add_pooling_layer)
             parameters = sum(p.numel() for p in model.parameters())

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from ..errors import ConfigError
+from ..errors import ConfigError, HubError
 from ..families import Family, family
 from ..files.atomic import write_text
 from ..files.hub import resolve
 from ..files.jsonfile import read_json_object
-from ..files.paths import inside, present
-from ..files.shown import shown
+from ..files.paths import inside, local_path, present
+from ..files.shown import cause, shown
 from .fields import CHOICES, COMMON, check_field, check_together, dtype_name
 from .keywords import INERT, LOADING, SETTINGS, refuse_unknown, settled
 from .labels import check_labels, default_labels, read_labels
@@ -185,7 +185,7 @@ class PretrainedConfig:
         """
         overrides = settled({"token": token, **overrides})
         token = overrides.pop("token")
-        if Path(name_or_path).is_file():
+        if local_path(name_or_path, HubError).is_file():
             values, source = read_json_object(name_or_path), str(name_or_path)
         else:
             folder = resolve(
@@ -231,7 +231,8 @@ class PretrainedConfig:
     @classmethod
     def from_json_file(cls: type[Config], json_file: str | Path, **overrides: Any) -> Config:
         """The config in one JSON file."""
-        return cls._made(read_json_object(json_file), str(json_file), overrides)
+        path = local_path(json_file, ConfigError)
+        return cls._made(read_json_object(path), str(path), overrides)
 
     @classmethod
     def _made(cls: type[Config], values: Mapping[str, Any], source: str, overrides: Mapping[str, Any]) -> Config:
@@ -267,7 +268,7 @@ class PretrainedConfig:
         try:
             return json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n"
         except (TypeError, ValueError) as problem:
-            raise ConfigError(f"{type(self).__name__} holds a value that JSON cannot: {problem}") from None
+            raise ConfigError(f"{type(self).__name__} holds a value that JSON cannot: {cause(problem)}") from None
 
     def to_json_file(self, json_file_path: str | Path, use_diff: bool = True) -> None:
         """Write that text as a whole or not at all."""

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
 from ..files.shown import few
+from ..spec import ModelSpec, SinusoidalPositions
 from .names import Spelling, Table, spell
 from .report import LoadReport
 from .storage import Weights
@@ -94,6 +95,19 @@ def check_plausible(config: Mapping[str, Any], weights_nbytes: int, parameter_co
         raise CheckpointError(
             f"the config of this {config.get('model_type', '')} model asks for {parameter_count:,} parameters, "
             f"its weights have {weights_nbytes:,} bytes: config.json and weights do not belong together"
+        )
+
+
+def check_tables(spec: ModelSpec, weights_nbytes: int) -> None:
+    """Refuse a config whose tables of positions, which are computed and in no file, dwarf the file: before any is."""
+    numbers = 0
+    for stack in (spec.encoder, spec.decoder):
+        if stack is not None and isinstance(stack.embedding.positions, SinusoidalPositions):
+            numbers += stack.embedding.positions.size * (stack.embedding.embedding_size or stack.embedding.hidden_size)
+    if numbers > 16 * weights_nbytes + SPARE:
+        raise ConfigError(
+            f"the config asks for {numbers:,} in tables of positions, its weights have {weights_nbytes:,} bytes: "
+            "config.json and weights do not belong together"
         )
 
 

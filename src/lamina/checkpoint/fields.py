@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
 from ..files.shown import shown
+from ..spec import ACTIVATION_NAMES
 
 COMMON: dict[str, Any] = {  # what any family's config.json may leave out
     "architectures": None,
@@ -59,6 +61,16 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "pruned_heads": (None, {}),  # layers with fewer heads than the config says
     "quantization_config": (None,),  # weights in the format of another library
 }
+RATES = ("dropout", "dropout_prob", "dropout_rate", "_pdrop", "layerdrop", "dropatt")
+SPREADS = ("initializer_range", "initializer_factor", "init_std", "init_range")
+SMALLEST_EPS = 1e-30  # float32 has no numbers much below
+SEVERAL = ("eos_token_id", "forced_eos_token_id")
+ACTIVATIONS = ("hidden_act", "activation_function", "activation", "afn", "feed_forward_proj")
+TOGETHER = (  # sizes whose product a few bytes could make large, without a tensor in the file that stands against it
+    (("num_hidden_groups", "inner_group_num"), 256),
+    (("mem_len", "d_model", "n_layer"), 1 << 27),
+)
+MOST_CUTOFFS = 32
 DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "uint8")
 NUMBERS = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
 
@@ -70,16 +82,30 @@ def check_field(key: str, value: Any, default: Any, source: str) -> None:
     if key in LIMITS:
         _check_size(key, value, default, source)
     elif key.endswith("_token_id"):
-        ids = value if isinstance(value, list) else [value]
-        if not all(number is None or (type(number) is int and abs(number) < 2**31) for number in ids):
-            raise ConfigError(f"{source}: {key} must be a token's number, not {shown(value)}")
-    elif key in CHOICES and value not in CHOICES[key]:
-        raise ConfigError(f"{source}: {key} must be one of {', '.join(map(str, CHOICES[key]))}, not {shown(value)}")
-    elif key == "architectures":
-        if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
-            raise ConfigError(f"{source}: architectures must be a list of names, not {shown(value)}")
+        _check_token(key, value, source)
+    elif key in CHOICES or key == "architectures":
+        _check_names(key, value, source)
+    elif key.endswith(RATES) and type(default) is not bool:
+        if value is not None and not (type(value) in (int, float) and 0 <= value <= 1):
+            raise ConfigError(f"{source}: {key} is {shown(value)}, a share between 0 and 1 is wanted")
     elif default is not None and value is not None:
         _check_type(key, value, default, source)
+
+
+def _check_names(key: str, value: Any, source: str) -> None:
+    if key == "architectures":
+        if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+            raise ConfigError(f"{source}: architectures must be a list of names, not {shown(value)}")
+    elif not any(value is choice or (isinstance(value, str) and value == choice) for choice in CHOICES[key]):
+        raise ConfigError(f"{source}: {key} must be one of {', '.join(map(str, CHOICES[key]))}, not {shown(value)}")
+
+
+def _check_token(key: str, value: Any, source: str) -> None:
+    """Only an end may be marked by several tokens."""
+    ids = value if isinstance(value, list) and value and key in SEVERAL else [value]
+    plain = all(type(number) is int and -(2**31) < number < 2**31 for number in ids)
+    if not plain and value is not None:
+        raise ConfigError(f"{source}: {key} must be a token's number, not {shown(value)}")
 
 
 def _check_size(key: str, value: Any, default: Any, source: str) -> None:
@@ -101,8 +127,14 @@ def _check_type(key: str, value: Any, default: Any, source: str) -> None:
         raise ConfigError(f"{source}: {key} must be {NUMBERS.get(wanted, 'a ' + wanted.__name__)}, not {shown(value)}")
     if wanted is float and not -1e6 < value < 1e6:
         raise ConfigError(f"{source}: {key} is {shown(value)}, which is out of range")
-    if ("dropout" in key or key.endswith(("_pdrop", "layerdrop"))) and wanted is float and not 0 <= value <= 1:
-        raise ConfigError(f"{source}: {key} is {shown(value)}, a share between 0 and 1 is wanted")
+    if wanted is int and not -(2**31) < value < 2**31:
+        raise ConfigError(f"{source}: {key} is {shown(value)}, which is out of range")
+    if key.endswith(("_eps", "_epsilon")) and not SMALLEST_EPS <= value <= 1:
+        raise ConfigError(f"{source}: {key} is {shown(value)}; a small number above 0 is wanted, such as 1e-5")
+    if key.endswith(SPREADS) and value < 0:
+        raise ConfigError(f"{source}: {key} is {shown(value)}, which cannot be below 0")
+    if key in ACTIVATIONS and value.removeprefix("gated-") not in ACTIVATION_NAMES:
+        raise ConfigError(f"{source}: {key} is {shown(value)}; known are {', '.join(ACTIVATION_NAMES)}")
 
 
 def check_together(values: Mapping[str, Any], source: str) -> None:
@@ -110,13 +142,20 @@ def check_together(values: Mapping[str, Any], source: str) -> None:
     for width, heads in DIVIDED:
         if isinstance(values.get(width), int) and isinstance(values.get(heads), int) and values[width] % values[heads]:
             raise ConfigError(f"{source}: {width} {values[width]} cannot be cut into {heads} {values[heads]}")
+    for keys, most in TOGETHER:
+        sizes = [size for key in keys if isinstance(size := values.get(key), int)]
+        if len(sizes) == len(keys) and math.prod(sizes) > most:
+            told = " x ".join(f"{key} {size:,}" for key, size in zip(keys, sizes, strict=True))
+            raise ConfigError(f"{source}: {told} is more than any model has")
+    if len(values.get("cutoffs") or ()) > MOST_CUTOFFS:
+        raise ConfigError(f"{source}: cutoffs are {len(values['cutoffs']):,}; at most {MOST_CUTOFFS} make sense")
 
 
 def dtype_name(value: Any, source: str) -> str | None:
     """A dtype as config.json spells it, from that spelling or from a torch.dtype."""
     if value is None or value == "auto":
         return None
-    name = str(value).removeprefix("torch.")
+    name = str(value).removeprefix("torch.") if isinstance(value, str) or type(value).__module__ == "torch" else ""
     if name not in DTYPES:
         raise ConfigError(f"{source}: dtype {shown(value)} is none of {', '.join(DTYPES)}")
     return name

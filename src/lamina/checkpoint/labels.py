@@ -34,10 +34,15 @@ def check_labels(key: str, value: Any, source: str) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not 0 < len(value) <= MOST_LABELS:
         raise ConfigError(f"{source}: id2label must map 1 to {MOST_LABELS:,} numbers to names, not {shown(value)}")
     try:
-        names = {int(number): label for number, label in value.items()}
-    except (TypeError, ValueError):
+        numbers = [int(number) for number in value]
+        if any(abs(number) >= 2**31 for number in numbers):
+            raise ValueError("larger than any class's number")
+        names = dict(zip(numbers, value.values(), strict=True))
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"{source}: id2label must have whole numbers as keys, not {shown(value)}") from None
     if not all(isinstance(label, (str, int)) for label in names.values()) or len(names) != len(value):
+        raise ConfigError(f"{source}: id2label must map each number to one name")
+    if any(isinstance(label, int) and abs(label) >= 2**63 for label in names.values()):
         raise ConfigError(f"{source}: id2label must map each number to one name")
     names = {number: str(label) for number, label in names.items()}
     return {"id2label": names, "label2id": {label: number for number, label in names.items()}}

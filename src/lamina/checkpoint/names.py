@@ -47,7 +47,7 @@ def spell(table: Table, key: str) -> list[Spelling]:
     for pattern, suffix in ((key, ""), (wildcard, ""), (exact_module, "." + leaf), (module, "." + leaf)):
         if pattern in table:
             return [_spelling(way, number, suffix) for way in table[pattern].split(" | ")]
-    raise KeyError(f"no name for {key!r}")
+    raise KeyError(f"no name for {key}")
 
 
 def _spelling(way: str, number: str, suffix: str) -> Spelling:

@@ -20,6 +20,7 @@ from types import MappingProxyType
 
 from ..errors import CheckpointError, LaminaError
 from .locks import release, take
+from .shown import cause
 
 PREFIX = ".saving-"
 WHOLE = PREFIX + "whole"  # a save that lacks nothing but to be moved
@@ -83,7 +84,7 @@ def staged(folder: str | Path, error: type[LaminaError]) -> Iterator[Save]:
     except OSError as problem:
         if isinstance(problem, LaminaError):
             raise
-        raise error(f"{folder} cannot be written: {problem.strerror or problem}. {state}") from problem
+        raise error(f"{folder} cannot be written: {cause(problem)}. {state}") from problem
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)

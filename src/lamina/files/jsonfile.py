@@ -66,7 +66,7 @@ def parse_json(data: bytes | str, where: str, error: type[LaminaError] = ConfigE
     except LaminaError:
         raise
     except RecursionError:
-        raise error(f"{where}: nested too deeply (at most {DEPTH} levels)") from None
+        raise error(f"{where}: JSON nested too deeply (at most {DEPTH} levels)") from None
     except ValueError as problem:
         raise error(f"{where} is not valid JSON: {cause(problem)}") from None
     _check_depth(value, where, error)
@@ -102,7 +102,7 @@ def _check_depth(value: Any, where: str, error: type[LaminaError]) -> None:
         level = [child for child in children if isinstance(child, (dict, list))]
         if not level:
             return
-    raise error(f"{where}: nested too deeply (at most {DEPTH} levels)")
+    raise error(f"{where}: JSON nested too deeply (at most {DEPTH} levels)")
 
 
 def _kind(value: Any) -> str:

@@ -72,12 +72,12 @@ def open_regular(path: str | Path, error: type[LaminaError]) -> FileIO:
     try:
         handle = os.open(path, FLAGS)
     except FileNotFoundError:
-        raise error(f"{path} is not a file: there is nothing of that name") from None
+        raise error(f"{path} cannot be read: it is not a file") from None
     except (OSError, ValueError) as problem:
         raise error(f"{path} cannot be opened: {cause(problem)}") from problem
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise error(f"{path} is not a file but something else")
+        raise error(f"{path} cannot be read: it is not a file but a folder, a pipe or a device")
     return FileIO(handle, "rb")
 
 

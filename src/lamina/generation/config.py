@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import ConfigError, GenerationError
 from ..files.atomic import finish, write_text
 from ..files.jsonfile import read_json_object
-from ..files.paths import inside
+from ..files.paths import inside, local_path, present
 from ..files.shown import shown
 from .validation import RULES, check, unknown_options
 from .watermark import WatermarkingConfig
@@ -237,7 +237,7 @@ class GenerationConfig:
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **options: Any) -> GenerationConfig:
         """The options of one JSON file, under `options`."""
-        found = read_json_object(Path(path), MAX_FILE_BYTES)
+        found = read_json_object(local_path(path, ConfigError), MAX_FILE_BYTES)
         try:
             config = cls.from_dict(found, **options)
         except GenerationError as error:
@@ -264,11 +264,13 @@ class GenerationConfig:
         **options: Any,
     ) -> GenerationConfig:
         """The options kept in a model's folder, or on the Hub where `resolve` (files.hub's) finds it."""
-        folder = Path(pretrained_model_name)
+        folder = local_path(pretrained_model_name, ConfigError)
         if resolve is not None and not folder.is_dir():
             return cls.from_file(resolve(str(pretrained_model_name), config_file_name), **options)
         finish(folder, ConfigError)
-        return cls.from_file(inside(folder, config_file_name, ConfigError), **options)
+        there = present(folder, config_file_name)
+        path = inside(folder, config_file_name, ConfigError) if there else folder / config_file_name
+        return cls.from_file(path, **options)
 
     @classmethod
     def from_model_config(cls, model_config: Any) -> GenerationConfig:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, InputError
+from ..files.shown import shown
 from ..spec import EmbeddingSpec, LearnedPositions, PaddingAwarePositions, Positions, SinusoidalPositions, room
 from .dropout import Dropout
 
 LARGEST_TABLE = 1 << 26  # numbers; CTRL's longest, of 50,000 positions, fits
-ROWS_AT_ONCE = 4096  # that a table is computed by, so that little memory is taken beside it
+AT_ONCE = 1 << 20  # numbers that a table is computed by, so that little memory is taken beside it
 
 
 def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
@@ -25,7 +26,7 @@ def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
     dtype = torch.float32 if single_precision else torch.float64
     exponents = torch.arange(0, width, 2, dtype=dtype, device="cpu") / width
     found = torch.empty(size, width, device="cpu")
-    for rows in torch.arange(size, dtype=dtype, device="cpu").split(ROWS_AT_ONCE):
+    for rows in torch.arange(size, dtype=dtype, device="cpu").split(max(1, AT_ONCE // width)):
         angles = rows[:, None] * (1 / torch.pow(10000.0, exponents))
         place = found[int(rows[0]) : int(rows[0]) + len(rows)]
         place.copy_(torch.cat([angles.sin(), angles[:, : width // 2].cos()], -1))
@@ -47,12 +48,15 @@ class Embeddings(nn.Module):
         super().__init__()
         self.spec = spec
         width = spec.embedding_size or spec.hidden_size
-        padding = spec.padding_id if spec.padding_id is not None and spec.padding_id < spec.vocab_size else None
+        fits = spec.padding_id is not None and -spec.vocab_size <= spec.padding_id < spec.vocab_size
+        padding = spec.padding_id if fits else None
         self.tokens = tokens or table(spec.vocab_size, width, padding)
         match spec.positions:
             case LearnedPositions(size, _):
                 self.positions = table(size, width)
             case PaddingAwarePositions(size, padding_id):
+                if not isinstance(padding_id, int) or not 0 <= padding_id < size:
+                    raise ConfigError(f"pad_token_id is {shown(padding_id)}; positions count from it: 0 to {size - 1}")
                 self.positions = table(size, width, padding_id)
             case SinusoidalPositions(size, single_precision):
                 self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=False)

@@ -83,7 +83,7 @@ def _table(module: nn.Module, std: float) -> None:
 
 def _narrowed(module: nn.Module, init: NormalInit) -> None:
     if init.residual_layers is not None:
-        std = init.std / (2 * init.residual_layers) ** 0.5
+        std = init.std / (2 * max(init.residual_layers, 1)) ** 0.5
         if isinstance(module, SelfAttention | CrossAttention):
             nn.init.normal_(module.out.weight, 0.0, std)
         elif isinstance(module, FeedForward):

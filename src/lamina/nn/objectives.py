@@ -107,7 +107,10 @@ def select(model: Model, states: States, how: str | None, index: Tensor | None =
         case "eos":
             if ids is None:
                 raise InputError("a sequence-to-sequence classifier reads its end-of-sentence token: pass input_ids")
-            return last_end_of_sentence(x, ids, int(model.config.eos_token_id))
+            end = model.config.eos_token_id
+            if not isinstance(end, int):
+                raise InputError(f"a sequence-to-sequence classifier reads one eos_token_id, the config says {end}")
+            return last_end_of_sentence(x, ids, end)
         case "last":
             last = last_tokens(ids, x.shape[0], x.shape[1], model.config.pad_token_id)
             return x[torch.arange(x.shape[0], device=x.device), last.to(x.device)]
@@ -175,7 +178,10 @@ def sequence(model: Model, states: States, targets: Mapping[str, Tensor | None])
 
 def span(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
     """Where an answer starts and ends; positions beyond the input carry no loss."""
-    start, end = (t.squeeze(-1) for t in head(model, states).split(1, -1))
+    scores = head(model, states)
+    if scores.shape[-1] != 2:
+        raise InputError(f"num_labels is {scores.shape[-1]}: a question answering head has 2, start and end")
+    start, end = scores.unbind(-1)
     loss = None
     first, last = targets["start_positions"], targets["end_positions"]
     if first is not None and last is not None:

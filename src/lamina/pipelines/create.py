@@ -11,6 +11,7 @@ from ..auto import find
 from ..checkpoint.keywords import WHERE
 from ..errors import PipelineError
 from ..files.hub import resolve
+from ..files.paths import present
 from ..tokenizers.tokenizer import Tokenizer
 from .base import Pipeline
 from .catalog import find_task, infer_task
@@ -117,7 +118,7 @@ def _sentence_loading(
 def _task_of(name: str, where: Mapping[str, Any]) -> str:
     """What the checkpoint's own config says it was made for."""
     folder = resolve(name, SENTENCE_FILES, **where)
-    if (folder / "modules.json").is_file() and not compares_pairs(folder):
+    if present(folder, "modules.json") and not compares_pairs(folder):
         return "sentence-similarity"
     architectures = find("AutoConfig").from_pretrained(name, **where).architectures or ["?"]
     try:

@@ -22,6 +22,8 @@ from ..checkpoint.files import open_file
 from ..checkpoint.safetensors import write_safetensors
 from ..errors import CheckpointError, LaminaError, TrainingError
 from ..files.atomic import staged
+from ..files.paths import inside
+from ..files.shown import cause, shown
 from . import folders, sharding
 from .chance import random_state, restore, undisturbed
 from .lora import adapted, load_adapter, save_adapter
@@ -59,12 +61,12 @@ def load_model(model: nn.Module, folder: Path) -> None:
         with undisturbed():
             state = type(model).from_pretrained(folder, config=model.config, dtype=model.dtype).state_dict()
     else:
-        with open_file(folder / WEIGHTS) as weights:
+        with open_file(inside(folder, WEIGHTS)) as weights:
             state = {name: weights[name].clone() for name in weights}
     try:
         model.load_state_dict(state)
     except RuntimeError as problem:
-        raise CheckpointError(f"{folder} does not fit the model: {str(problem)[:500]}") from problem
+        raise CheckpointError(f"{folder} does not fit the model: {cause(problem, 500)}") from problem
 
 
 class Snapshot:
@@ -155,10 +157,12 @@ class Snapshot:
         except LaminaError:
             raise
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as problem:
-            raise CheckpointError(f"{folder} does not fit this run: {problem!r:.300}") from problem
+            raise CheckpointError(
+                f"{folder} does not fit this run: {type(problem).__name__}: {cause(problem)}"
+            ) from problem
 
     def _restore(self, stored: dict[str, Any], folder: Path) -> None:
-        with open_file(folder / TENSORS) as weights:
+        with open_file(inside(folder, TENSORS)) as weights:
             tensors = {name: weights[name].clone() for name in weights}
         if sharding.sharded(self.model):
             large = sharding.empty_state(self.optimizer)
@@ -191,7 +195,9 @@ def check_identity(stored: Mapping[str, Any], own: dict[str, Any], folder: Path)
     own = json.loads(json.dumps(own))
     differing = [key for key in {**stored, **own} if stored.get(key) != own.get(key)]
     if differing:
-        listed = ", ".join(f"{key} ({stored.get(key)!r} there, {own.get(key)!r} here)" for key in differing[:6])
+        listed = ", ".join(
+            f"{key} ({shown(stored.get(key))} there, {shown(own.get(key))} here)" for key in differing[:6]
+        )
         raise TrainingError(
             f"{folder} belongs to another run: it differs in {listed}. Resume with the same data and settings, "
             "or start afresh in another output_dir"

@@ -22,6 +22,8 @@ from ..files.locks import release, take
 
 if TYPE_CHECKING:
     from .ranks import Ranks
+from ..files.paths import inside
+from ..files.shown import shown
 
 STATE = "trainer_state.json"
 ASIDE = ".checkpoint-"
@@ -190,9 +192,9 @@ def damage(folder: Path) -> str | None:
         there = sizes(folder)
         for name, size in state["files"].items():
             if there.get(name) != size:
-                return f"{name} has {there.get(name, 'no')} bytes of {size}"
+                return f"{shown(name)} has {there.get(name, 'no')} bytes of {shown(size)}"
             if name.endswith(".safetensors"):
-                with open_file(folder / name):
+                with open_file(inside(folder, name)):
                     pass  # its header is checked on opening
     except (OSError, LaminaError) as problem:
         return str(problem)
@@ -201,7 +203,7 @@ def damage(folder: Path) -> str | None:
 
 def read_state(folder: Path) -> dict[str, Any]:
     """The state file of a checkpoint, with the fields that make it one."""
-    state = read_json_object(folder / STATE, INDEX_BYTES, CheckpointError)
+    state = read_json_object(inside(folder, STATE), INDEX_BYTES, CheckpointError)
     if not isinstance(state.get("files"), dict) or not isinstance(state.get("trainer"), dict):
         raise CheckpointError(f"{folder / STATE} is not the state of a training run of ours")
     return state

@@ -18,6 +18,8 @@ from ..checkpoint.safetensors import write_safetensors
 from ..errors import CheckpointError, TrainingError
 from ..files.atomic import staged
 from ..files.jsonfile import read_json_object
+from ..files.paths import inside
+from ..files.shown import cause, few
 
 CONFIG, WEIGHTS = "lamina_adapter.json", "lamina_adapter.safetensors"
 ATTENTION = ("qkv", "q", "kv", "out")  # names of the linear layers of attention
@@ -137,16 +139,16 @@ def load_adapter(model: nn.Module, folder: str | Path) -> nn.Module:
     """Give a model, plain or adapted alike, the adapter that `save_adapter` wrote."""
     folder = Path(folder)
     if not adapted(model):
-        config = read_json_object(folder / CONFIG, error=CheckpointError)
+        config = read_json_object(inside(folder, CONFIG), error=CheckpointError)
         try:
             add_lora(model, **config)
         except TypeError as problem:
-            raise CheckpointError(f"{folder / CONFIG} is no adapter of ours: {problem}") from problem
+            raise CheckpointError(f"{folder / CONFIG} is no adapter of ours: {cause(problem)}") from problem
     own = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    with open_file(folder / WEIGHTS) as weights:
+    with open_file(inside(folder, WEIGHTS)) as weights:
         differing = sorted(set(weights) ^ set(own)) or [n for n in own if weights.shape(n) != tuple(own[n].shape)]
         if differing:
-            raise CheckpointError(f"{folder} does not fit the model: {', '.join(differing[:4])}")
+            raise CheckpointError(f"{folder} does not fit the model: {few(differing)}")
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(weights[name])
