@@ -58,6 +58,12 @@ def test_both_spellings_read_and_write() -> None:
         _ = config.hiden_size
 
 
+@pytest.mark.parametrize("name", ["bart", "mbart", "marian"])
+def test_encoder_layers_go_before_a_number_of_layers_stated_beside_them(name: str) -> None:
+    config = PretrainedConfig.from_dict({"model_type": name, "encoder_layers": 2, "num_hidden_layers": 12})
+    assert config.encoder_layers == 2
+
+
 def test_labels_follow_their_number_and_names() -> None:
     config = BertConfig(num_labels=3)
     assert config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}

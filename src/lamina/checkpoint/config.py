@@ -54,6 +54,8 @@ class PretrainedConfig:
         }
         if values.get("scale_decoder_outputs") is False:
             values["tie_word_embeddings"] = False  # newer T5 files tell an untied head in this way only
+        if "encoder_layers" in values and self.family.aliases.get("num_hidden_layers") == "encoder_layers":
+            values.pop("num_hidden_layers", None)  # distilled files keep their teacher's number under this name
         for key in ("torch_dtype", "dtype"):  # the newer spelling last: it wins
             if values.get(key, 0) is None:
                 del values[key]
