@@ -240,7 +240,9 @@ ELSEWHERE = {  # writers that are not of this table, and why
     "Snapshot.save": "the same",
     "publish": "the same",
     "sharding.write": "fills a folder that publish makes whole; tests/training/test_ranks.py",
-    "cli.output.write_json_lines": "adds rows to a file that a stopped run goes on with; tests/cli/test_resuming.py",
+    "Job.write": "adds rows to a file that a stopped run goes on with; tests/cli/test_nothing_lost.py",
+    "Output.write": "the same",
+    "Standard.write": "prints",
     "cli.generate.write": "prints",
     "search.Rows.write": "tensors in memory",
     "KeyValueCache.write": "tensors in memory",
@@ -249,7 +251,7 @@ ELSEWHERE = {  # writers that are not of this table, and why
     "Unseekable.write": "bytes of a download, in memory",
 }
 SETTINGS = re.compile(
-    r"\.(TrainingArguments|RecipeSettings)\.|Completion\.written|Staged\.written|written_text"
+    r"\.(TrainingArguments|RecipeSettings)\.|Completion\.written|written_as|Staged\.written|written_text"
 )  # no calls
 FOUND = re.compile(
     r"(save|write|written|publish|dump|export|to_json_file|keep_budget|convert_checkpoint|convert)(_\w+)?"

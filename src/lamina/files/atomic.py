@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from ..errors import CheckpointError, LaminaError
 from .locks import release, take
-from .shown import cause
+from .shown import cause, shown
 
 PREFIX = ".saving-"
 WHOLE = PREFIX + "whole"  # a save that lacks nothing but to be moved
@@ -38,7 +38,7 @@ class Save:
     def __call__(self, name: str) -> Path:
         """Where to write the file that will have this name."""
         if Path(name).name != name or name in ("", ".."):
-            raise self.error(f"{name!r} is not a plain file name")
+            raise self.error(f"{shown(name)} is not a plain file name")
         self.names[name] = None
         return self.staging / name
 

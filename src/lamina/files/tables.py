@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, NamedTuple
 from ..errors import DataError, LaminaError
 from .formats import known_form, signature
 from .jsonfile import parse_json
-from .shown import shown
+from .shown import cause, shown
 
 LONGEST = 1 << 24  # bytes of a line, characters of a field or of an element of JSON
 WHOLE = 1 << 28  # bytes of a .json file that is one object, and so held in memory
@@ -342,7 +342,9 @@ def _elements(opened: Callable[[], BinaryIO], name: str, error: type[LaminaError
         except (OSError, EOFError, zlib.error, ValueError) as problem:
             if isinstance(problem, LaminaError):
                 raise
-            raise error(f"{name}, row {number + 1}: not JSON ({problem}); nothing after it can be read") from None
+            raise error(
+                f"{name}, row {number + 1}: not JSON ({cause(problem)}); nothing after it can be read"
+            ) from None
 
 
 SPACE = re.compile(r"[ \t\r\n]*")
@@ -433,7 +435,7 @@ def _records(lines: Iterator[Line], delimiter: str, quoted: bool) -> Iterator[_R
             taken.clear()
             waiting.extendleft(reversed(others))
             hint = "; is a quotation mark left open there?" if quoted else ""
-            yield _Record(first.number, [], f"cannot be read as a table ({problem}){hint}", first.text)
+            yield _Record(first.number, [], f"cannot be read as a table ({cause(problem)}){hint}", first.text)
 
 
 def _csv_reader(lines: Iterable[str], delimiter: str, quoted: bool) -> Iterator[list[str]]:

@@ -32,7 +32,7 @@ class AdvisedError(PipelineError):
         return AdvisedError(f"{name}{self.what}", *self.options, otherwise=self.otherwise)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _advised, (self.what, self.options, self.otherwise)
+        return _advised, (self.what, self.options, self.otherwise), vars(self)
 
 
 def _advised(what: str, options: tuple[Advice, ...], otherwise: str) -> AdvisedError:

@@ -18,8 +18,8 @@ from torch import Tensor
 from ..checkpoint.files import open_weights
 from ..errors import PipelineError
 from ..files.hub import resolve
-from ..files.jsonfile import read_json, read_json_object
-from ..files.paths import PLAIN_NAME, inside, present
+from ..files.jsonfile import CONFIG_BYTES, read_json, read_json_object
+from ..files.paths import PLAIN_NAME, inside, present, read_text
 from ..files.shown import shown
 
 LISTING, SETTINGS = "modules.json", "config_sentence_transformers.json"
@@ -266,10 +266,14 @@ def _count(number: Any, what: str) -> int:
     return number
 
 
+def _listing(folder: Path) -> str:
+    return read_text(inside(folder, LISTING, PipelineError), CONFIG_BYTES, PipelineError)
+
+
 def find_sentence_model(name: str, where: Mapping[str, Any]) -> SentenceModel:
     """The same of a folder or a name on the Hub; `where` are the hub's options."""
     folder = resolve(name, PATTERNS, **where)
-    if present(folder, LISTING) and any(kind in inside(folder, LISTING).read_text("utf-8") for kind in WEIGHTED):
+    if present(folder, LISTING) and any(kind in _listing(folder) for kind in WEIGHTED):
         folder = resolve(name, (*PATTERNS, *MODULE_WEIGHTS), **where)
     return read_sentence_model(folder)
 
