@@ -176,7 +176,7 @@ def test_files_that_make_no_sense(tmp_path: Path, content: bytes, message: str) 
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be (opened|read)"):
+    with pytest.raises(ConfigError, match=r"cannot be (opened|read)"):
         GenerationConfig.from_pretrained(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="is a file"):
