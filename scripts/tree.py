@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "lamina"
 FILE_LINES = 600
 FUNCTION_LINES = 40
 
@@ -17,6 +18,24 @@ FUNCTION_LINES = 40
 MACHINE = re.compile(
     r"[/]work[/]|[/]farm[/]|[/]root[/]|[.]library|package[-]lists|files[.]pythonhosted|registry[.]npmjs|deb[.]debian"
 )
+# Lines and files that a room of src/lamina may have. They only sink: a change that needs more says why in its commit.
+ROOMS = {
+    "(root)": (421, 4),
+    "auto": (852, 6),
+    "checkpoint": (3_121, 21),
+    "cli": (3_120, 23),
+    "families": (1_646, 15),
+    "files": (1_650, 10),
+    "generation": (3_985, 32),
+    "inference": (1_528, 13),
+    "nn": (3_511, 28),
+    "pipelines": (4_430, 36),
+    "scale": (124, 2),
+    "serving": (5_661, 37),
+    "tokenizers": (5_022, 34),
+    "training": (6_612, 51),
+    "viewer": (6_123, 46),
+}
 VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}
 
 
@@ -43,7 +62,27 @@ def too_large(path: Path, text: str) -> Iterator[str]:
             yield f"{name}:{node.lineno}: {node.name} has {count} lines, over {FUNCTION_LINES}"
 
 
+def room_sizes() -> dict[str, tuple[int, int]]:
+    """Lines and files of every room."""
+    found: dict[str, tuple[int, int]] = {}
+    for path in tracked():
+        if path.suffix == ".py" and path.is_relative_to(SOURCE):
+            parts = path.relative_to(SOURCE).parts
+            room = parts[0] if len(parts) > 1 else "(root)"
+            lines, files = found.get(room, (0, 0))
+            found[room] = (lines + len(path.read_text(encoding="utf-8").splitlines()), files + 1)
+    return found
+
+
+def over_budget() -> Iterator[str]:
+    for room, (lines, files) in sorted(room_sizes().items()):
+        most_lines, most_files = ROOMS.get(room, (0, 0))
+        if lines > most_lines or files > most_files:
+            yield f"src/lamina/{room}: {lines:,} lines in {files} files; its budget is {most_lines:,} in {most_files}"
+
+
 def complaints() -> Iterator[str]:
+    yield from over_budget()
     for path in tracked():
         name = path.relative_to(ROOT)
         try:
@@ -60,6 +99,11 @@ def complaints() -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    if "--rooms" in sys.argv:
+        for room, (lines, files) in sorted(room_sizes().items()):
+            most_lines, most_files = ROOMS.get(room, (0, 0))
+            print(f"{room:12} {lines:6,} of {most_lines:6,} lines, {files:3} of {most_files:3} files")
+        sys.exit()
     found = list(complaints())
     print("\n".join(found) if found else "Tree: no complaints")
     sys.exit(bool(found))
