@@ -142,14 +142,14 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a", b"x", "its ending is not one of"),
     ("a.gz", b"x", "its ending is not one of"),
     ("a.csv.xz", b"x", "its ending is not one of"),
-    ("a.txt", gzip.compress(b"x"), "is gzip, not UTF-8 text"),
+    ("a.txt", gzip.compress(b"x", mtime=0), "is gzip, not UTF-8 text"),
     ("a.csv", b"PAR1....", "is Parquet, not UTF-8 text"),
     ("a.jsonl", b"PK\x03\x04....", "is a zip archive"),
     ("a.txt", "hé".encode("utf-16"), "is UTF-16, not UTF-8 text; convert it"),
     ("a.txt", "hé".encode("utf-16-le"), "UTF-16 without its mark"),
     ("a.json", "[1]".encode("utf-16"), "is UTF-16"),
     ("a.txt.gz", b"plain", "is not gzip"),
-    ("a.txt.zst", gzip.compress(b"x"), "is not zstandard, but gzip"),
+    ("a.txt.zst", gzip.compress(b"x", mtime=0), "is not zstandard, but gzip"),
     ("a.txt.gz", gzip.compress(b"one\ntwo\n" * 9999)[:-20], "cannot be read"),
     ("a.txt.gz", gzip.compress(b"one\ntwo\n" * 9999)[:40] + b"\0" * 99, "cannot be read"),
     ("a.txt.bz2", bz2.compress(b"one\ntwo\n" * 9999)[:-20], "cannot be read"),
@@ -166,7 +166,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.parquet", b"no parquet", "cannot be read as parquet"),
     ("a.parquet", b"", "cannot be read as parquet"),
     ("a.arrow", b"ARROW1\0\0nothing", "cannot be read as arrow"),
-    ("a.parquet.gz", gzip.compress(b"x"), "its ending is not one of"),
+    ("a.parquet.gz", gzip.compress(b"x", mtime=0), "its ending is not one of"),
 ]
 
 

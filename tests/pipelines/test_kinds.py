@@ -100,7 +100,9 @@ def test_nothing_gives_nothing(made: Callable[[str], Pipeline[Any]], task: str, 
     assert made(task)(empty, **TASKS[task][1]) == []
 
 
-@pytest.mark.parametrize("wrong", [None, float("nan"), 7, b"bytes", str, object(), [["deep"]]], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", [None, float("nan"), 7, b"bytes", str, object(), [["deep"]]], ids=lambda wrong: type(wrong).__name__
+)
 @pytest.mark.parametrize("task", TASKS)
 def test_a_bad_row_is_named_before_any_other_is_computed(
     made: Callable[[str], Pipeline[Any]], task: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
