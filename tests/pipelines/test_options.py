@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lamina.errors import LaminaError
+from lamina.errors import LaminaError, PipelineError
 from lamina.pipelines import pipeline
 from lamina.pipelines.base import Pipeline
 from tests.pipelines.checkpoints import GOLDEN
@@ -173,7 +173,9 @@ def test_what_cannot_act_on_a_loaded_model_is_told(
 ) -> None:
     loaded = made("text-classification")
     with caplog.at_level(logging.WARNING):
-        for options in ({"dtype": "bfloat16"}, {"torch_dtype": "bfloat16"}, {"model_kwargs": {"variant": "fp16"}}):
+        for options in ({"dtype": "bfloat16"}, {"torch_dtype": "bfloat16"}):
             caplog.clear()
             pipeline("text-classification", model=loaded.model, tokenizer=loaded.tokenizer, **options)
             assert "no effect on a model that is loaded already" in caplog.text
+    with pytest.raises(PipelineError, match="loaded already"):
+        pipeline("text-classification", loaded.model, tokenizer=loaded.tokenizer, model_kwargs={"variant": "fp16"})

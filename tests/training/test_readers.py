@@ -60,7 +60,7 @@ def test_the_same_file_has_the_same_fingerprint_and_another_not(tmp_path: Path):
         ("a.json", '{"a": [1], "b": []}', "differ in length"),
         ("a.json", "[" * 100_000, "nested too deeply"),
         ("a.json", '[{"a": 1' + "0" * 5000 + "}]", "cannot be read as JSON"),
-        ("a.jsonl", '{"a": 1}\n' + "[" * 100_000, "row 2: is nested too deeply"),
+        ("a.jsonl", '{"a": 1}\n' + "[" * 100_000, "row 2: .*nested too deeply"),
         ("a.csv", "", "holds no rows"),
         ("a.csv", b"text\nok\n\xff\n", "row 3: not UTF-8"),
         ("a.parquet", "no parquet", "cannot be read as parquet"),

@@ -96,7 +96,7 @@ def _check_names(key: str, value: Any, source: str) -> None:
     if key == "architectures":
         if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
             raise ConfigError(f"{source}: architectures must be a list of names, not {shown(value)}")
-    elif not any(value is choice or (isinstance(value, str) and value == choice) for choice in CHOICES[key]):
+    elif not any(type(value) is type(choice) and value == choice for choice in CHOICES[key]):
         raise ConfigError(f"{source}: {key} must be one of {', '.join(map(str, CHOICES[key]))}, not {shown(value)}")
 
 
@@ -143,8 +143,8 @@ def check_together(values: Mapping[str, Any], source: str) -> None:
         if isinstance(values.get(width), int) and isinstance(values.get(heads), int) and values[width] % values[heads]:
             raise ConfigError(f"{source}: {width} {values[width]} cannot be cut into {heads} {values[heads]}")
     for keys, most in TOGETHER:
-        sizes = [size for key in keys if isinstance(size := values.get(key), int)]
-        if len(sizes) == len(keys) and math.prod(sizes) > most:
+        sizes: list[Any] = [values.get(key) for key in keys]
+        if all(isinstance(size, int) for size in sizes) and math.prod(sizes) > most:
             told = " x ".join(f"{key} {size:,}" for key, size in zip(keys, sizes, strict=True))
             raise ConfigError(f"{source}: {told} is more than any model has")
     if len(values.get("cutoffs") or ()) > MOST_CUTOFFS:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ..errors import CheckpointError
@@ -32,9 +31,6 @@ def convert(
     if kept and target.resolve() == source.resolve():
         raise CheckpointError(f"{kept[0]} is there already, and would be replaced: choose a new folder for TARGET")
     files = convert_checkpoint(source, target, variant=variant)
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
+    console = Console(highlight=False)
     for file in dict.fromkeys(files):
-        table.add_row(Text(str(file)), readable_size(file.stat().st_size))
-    Console(highlight=False).print(table)
+        console.print(Text(f"{readable_size(file.stat().st_size):>10}  {file}"), soft_wrap=True)

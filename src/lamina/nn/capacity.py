@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError, LaminaError
+from .recording import recording
 
 GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 UNKNOWN = 1 << 46  # no machine that this runs on has more
@@ -41,7 +42,7 @@ def require_memory(needed: int, device: torch.device, what: str, advice: str, er
 
 def require_pairs(pairs: int, bytes_each: int, tokens: int, device: torch.device) -> None:
     """Raise InputError where what is kept for every pair of tokens, as scores of distance are, exceeds the memory."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+    if recording():
         return
     advice = "shorten the text, let the tokenizer do so with truncation=True, or read it in windows"
     require_memory(pairs * bytes_each, device, f"Attention among {tokens:,} tokens", advice, InputError)

@@ -6,8 +6,8 @@ import torch
 
 
 def tracing() -> bool:
-    """True while torch.jit.trace runs."""
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+    """True while torch.jit.trace runs; not asked under torch.compile, which would leave its graph for the question."""
+    return not torch.compiler.is_compiling() and bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def recording() -> bool:

@@ -177,7 +177,7 @@ def read_file(path: Path, header: Sequence[str] | None = None, cut_short: bool =
             logger.warning("%s, row %d: left out, it has %d columns of %d", path, number, len(value), width)
         elif wrong:
             raise DataError(f"{path}, row {number}: {wrong}")
-        else:
+        elif not isinstance(value, str) or value.strip():  # empty lines hold no example
             rows.append(value if isinstance(value, dict) else {"text": value})
             numbers.append(number)
     if not rows:
