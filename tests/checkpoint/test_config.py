@@ -233,6 +233,19 @@ def test_values_out_of_reason_are_refused_with_file_and_key(tmp_path: Path, valu
     assert config == BertConfig(), "a refused change changes nothing"
 
 
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"relative_attention_num_buckets": 3}, "relative_attention_num_buckets"),
+        ({"relative_attention_max_distance": 0}, "relative_attention_max_distance"),
+        ({"relative_attention_num_buckets": 64, "relative_attention_max_distance": 32}, "half of the 64 buckets"),
+    ],
+)
+def test_distances_that_no_bucket_can_hold_are_refused(values: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        T5Config(**values)
+
+
 def test_copies_are_equal_and_apart() -> None:
     config = BertConfig(num_labels=3, extra={"a": [1]})
     other = copy.deepcopy(config)

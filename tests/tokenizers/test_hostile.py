@@ -485,11 +485,11 @@ ENTRIES: dict[str, Callable[[Tokenizer], Any]] = {
 }
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
-@pytest.mark.parametrize("kind", ["bert", "ctrl"])
+@pytest.mark.parametrize(
+    ("kind", "entry"),  # CTRL cuts text into tokens without the Rust library
+    [(kind, entry) for kind in ("bert", "ctrl") for entry in ENTRIES if (kind, entry) != ("ctrl", "tokenize")],
+)
 def test_panics_on_every_way_in(entry: str, kind: str, tmp_path: Path) -> None:
-    if kind == "ctrl" and entry == "tokenize":
-        pytest.skip("this kind cuts text without the Rust library")
     folder = folder_of(tmp_path, vocab_txt=SPECIALS) if kind == "bert" else FIXTURES / kind
     tokenizer = Tokenizer.from_folder(folder, kind)
     tokenizer.name_or_path = str(tmp_path)

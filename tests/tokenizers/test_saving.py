@@ -152,14 +152,18 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize(
-    "name", ["bert", "roberta", "gpt", "albert", "t5", "ctrl", "byt5", "marian_separate", "transfo_xl"]
-)
-@pytest.mark.parametrize("part", ["save_pretrained", "save_vocabulary"])
+SAVED = ("bert", "roberta", "gpt", "albert", "t5", "ctrl", "byt5", "marian_separate", "transfo_xl")
+SAVES = [
+    (part, name, fault)
+    for part in ("save_pretrained", "save_vocabulary")
+    for name in SAVED
+    for fault in FAULTS
+    if part == "save_pretrained" or (name != "byt5" and fault != "a bad disk later")  # one vocabulary file, or none
+]
+
+
+@pytest.mark.parametrize(("part", "name", "fault"), SAVES)
 def test_what_was_there_stays_whole(part: str, name: str, fault: str, tmp_path: Path) -> None:
-    if part == "save_vocabulary" and (name == "byt5" or fault == "a bad disk later"):
-        pytest.skip("its vocabulary is one file, or none")
     kind = KINDS[name]
     folder = fill(tmp_path / "folder", kind, asset, pieces)
     ours = Tokenizer.from_folder(folder, kind.recipe, **kind.options)

@@ -45,7 +45,8 @@ LIMITS: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx"), (1, 1_000_000)),
     **dict.fromkeys(("mem_len", "tgt_len", "ext_len"), (0, 1_000_000)),
     "type_vocab_size": (0, 10_000),
-    "relative_attention_num_buckets": (1, 100_000),
+    "relative_attention_num_buckets": (4, 100_000),
+    "relative_attention_max_distance": (1, 1_000_000_000),
     "div_val": (1, 16_384),
 }
 DIVIDED = (  # widths that are cut into heads
@@ -147,6 +148,11 @@ def check_together(values: Mapping[str, Any], source: str) -> None:
         if all(isinstance(size, int) for size in sizes) and math.prod(sizes) > most:
             told = " x ".join(f"{key} {size:,}" for key, size in zip(keys, sizes, strict=True))
             raise ConfigError(f"{source}: {told} is more than any model has")
+    buckets, far = values.get("relative_attention_num_buckets"), values.get("relative_attention_max_distance")
+    if isinstance(buckets, int) and isinstance(far, int) and far <= buckets // 2:
+        raise ConfigError(
+            f"{source}: relative_attention_max_distance {far:,} must exceed half of the {buckets:,} buckets"
+        )
     if len(values.get("cutoffs") or ()) > MOST_CUTOFFS:
         raise ConfigError(f"{source}: cutoffs are {len(values['cutoffs']):,}; at most {MOST_CUTOFFS} make sense")
 

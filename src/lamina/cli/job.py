@@ -64,14 +64,12 @@ class Job:
 
     def answered(self, asked: Iterable[Asked]) -> Iterator[Answered]:
         """Every row with its answer; with `strict` InputError at the first that has none."""
-        from ..pipelines.staged import Staged
-
         loading = {**self.loading, "model": model_name(self.loading["model"], self.called)}
         pipe = load(self.task, self.called, **loading)
         settings = dict(self.settings)
         batch_size = settings.pop("batch_size", self.batch_size)
         try:
-            Staged(pipe).settle(settings)
+            pipe._settled(dict(settings))  # not through Staged, which brings all of generation with it
         except LaminaError as error:
             raise InputError(in_our_words(error, spelling(self.task, pipe))) from None
         if STANDARD_INPUT in self.sources.files and sys.stdin.isatty():

@@ -201,7 +201,7 @@ def find_output(path: Path | None, inputs: Sequence[Path], resume: bool, overwri
     if path is None:
         if resume or overwrite:
             option = "--resume" if resume else "--overwrite"
-            raise typer.BadParameter("there is no file to go on with: give --output", param_hint=option)
+            raise typer.BadParameter("it needs the file that it is about: give --output", param_hint=option)
         return Standard()
     if resume and overwrite:
         raise typer.BadParameter("--resume goes on with the file that --overwrite gives up", param_hint="--resume")

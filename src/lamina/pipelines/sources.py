@@ -51,7 +51,7 @@ class KeyPairDataset:
 def gathered(inputs: Any) -> Any:
     """A collection that is in memory (a tuple, an array, a column of a table) as a list; all else as it is.
 
-    Raises PipelineError for a whole table, of which nobody can tell what column is meant.
+    Raises PipelineError for a whole table, since it does not say which column is meant.
     """
     if isinstance(inputs, list | str | bytes | Mapping | type):
         return inputs

@@ -93,7 +93,7 @@ MODELS = ("BPE", "Unigram", "WordLevel", "WordPiece")
 
 
 def check_tokenizer_json(data: Any, where: object) -> None:
-    """Refuse a `tokenizer.json` that is none, or whose parts are unknown, too many, or lengthen texts without end."""
+    """Refuse what is not a `tokenizer.json`, or whose parts are unknown, too many, or lengthen texts without end."""
     if not isinstance(data, dict) or not isinstance(data.get("model"), dict):
         raise TokenizerError(f"{where} is not a tokenizer.json: it has no model.")
     check_model(data["model"], where)

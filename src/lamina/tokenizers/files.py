@@ -142,7 +142,7 @@ class TokenizerFolder:
         finish(self.path, TokenizerError)
 
     def find(self, *names: str) -> Path | None:
-        """The first of these files that is there; a link out of the folder, or what is no file, is refused."""
+        """The first of these files that is there; links out of the folder and all but regular files are refused."""
         return next((inside(self.path, name, TokenizerError) for name in names if present(self.path, name)), None)
 
     def require(self, *names: str) -> Path:

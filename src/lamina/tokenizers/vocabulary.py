@@ -85,6 +85,11 @@ class Vocabulary:
         self._bent = {index for index, token in added.items() if self._backend.id_to_token(index) != token.content}
         self._contents = added
         self._table = False  # to be made anew
+        # Attributes such as `image_token` and `image_token_id`; a `__getattr__` would slow every look at an attribute.
+        for role, token in self._named.items():
+            for name, value in ((role, str(token)), (f"{role}_id", self._id(str(token)))):
+                if not name.startswith("_") and not hasattr(type(self), name):
+                    self.__dict__.setdefault(name, value)
 
     def _id(self, token: str) -> int | None:
         try:
@@ -109,15 +114,6 @@ class Vocabulary:
             return self._backend.num_special_tokens_to_add(pair)
         except BaseException as error:
             report("Counting special tokens", error)
-
-    def __getattr__(self, name: str) -> str | int | None:
-        """The special tokens that the files name beyond the usual roles, such as `image_token` and `image_token_id`."""
-        named = self.__dict__.get("_named") or {}
-        if name in named:
-            return str(named[name])
-        if name.removesuffix("_id") in named:
-            return self._id(str(named[name.removesuffix("_id")]))
-        raise AttributeError(f"{type(self).__name__} has no {name!r}")
 
     @property
     def additional_special_tokens(self) -> list[str]:
