@@ -102,18 +102,23 @@ def test_a_seed_draws_the_same_text_whoever_else_is_drawing(pipes: dict[str, Any
     assert run(drawn(0)) == run(drawn(3))
 
 
-def test_more_sequences_than_places_wait_for_one(pipes: dict[str, Any]) -> None:
-    async def ask() -> tuple[int, list[Any]]:
-        async with started(app_of(pipes, "gpt2", sequences=2)) as client:
-            writer, most = client.serving.writer(client.serving.default), 0
-            sent = [client.begin("/", {"inputs": prompt}) for prompt in PROMPTS]
-            while not all(exchange.task.done() for exchange in sent):
-                most = max(most, writer.running)
-                await asyncio.sleep(0)
-            return most, [exchange.json for exchange in sent]
+def test_more_sequences_than_places_wait_for_one(pipes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set[int]()
+    turn = Writer.turn
 
-    most, answers = run(ask())
-    assert 1 <= most <= 2
+    def counted(writer: Writer) -> None:
+        turn(writer)
+        seen.add(writer.running)
+
+    monkeypatch.setattr(Writer, "turn", counted)
+
+    async def ask() -> list[Any]:
+        async with started(app_of(pipes, "gpt2", sequences=2)) as client:
+            sent = [client.begin("/", {"inputs": prompt}) for prompt in PROMPTS]
+            return [(await exchange.end()).json for exchange in sent]
+
+    answers = run(ask())
+    assert {2} <= seen <= {0, 1, 2}
     assert all(answer[0]["generated_text"] for answer in answers)
 
 
@@ -345,3 +350,14 @@ def test_a_model_with_memories_writes_the_same_in_company(memory: int) -> None:
         writer.turn()
     assert [writing.new for writing in writings] == expected
     assert not writer.ready()
+
+
+def test_sequences_given_up_are_counted_as_running_no_more(pipes: dict[str, Any]) -> None:
+    model, metrics = pipes["gpt2"].model, Metrics()
+    writer = Writer(Engine(), metrics, "gpt2", model, 8, 64, lambda *_: None)
+    job, _ = plan(model, input_ids=torch.tensor([[5, 6]]), attention_mask=torch.ones(1, 2), max_new_tokens=9)
+    writer.put([Writing(job, Admission(Limits()).enter(1), Wanted(), 0, 0, lambda *_: None)])
+    writer.turn()
+    assert b'lamina_sequences_running{model="gpt2"} 1.0' in metrics.text()
+    writer.abandon(RuntimeError("the device is gone"))
+    assert b'lamina_sequences_running{model="gpt2"} 0.0' in metrics.text()

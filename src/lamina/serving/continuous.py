@@ -57,11 +57,13 @@ class Writer:
         self._running: Running | None = None
         self.suspect = False  # the last pass failed
         self._joins = True  # sequences can join others of another length
+        metrics.running(id, lambda: self.running)
 
     @property
     def running(self) -> int:
         """How many sequences are being written."""
-        return len(self._running.writings) if self._running else 0
+        running = self._running  # metrics ask from another thread
+        return len(running.writings) if running else 0
 
     def put(self, writings: Sequence[Writing]) -> None:
         """Queue sequences; from any thread."""
@@ -83,7 +85,6 @@ class Writer:
             joined = self._let_join()
             if self._running and not joined:
                 self._step(self._running)
-        self.metrics.running(self.id, self.running)
 
     def abandon(self, error: Exception) -> None:
         """Give everything up."""

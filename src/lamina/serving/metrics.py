@@ -68,9 +68,9 @@ class Metrics:
         """A token was written."""
         self._child(self._tokens, model, "written").inc()
 
-    def running(self, model: str, sequences: int) -> None:
-        """So many sequences are being written."""
-        self._child(self._writing, model).set(sequences)
+    def running(self, model: str, sequences: Callable[[], float]) -> None:
+        """How many sequences of a model are being written, asked when somebody looks."""
+        self._child(self._writing, model).set_function(sequences)
 
     def token(self, model: str, seconds: float, first: bool) -> None:
         """One token of one sequence, so many seconds after the request or the token before."""
