@@ -18,7 +18,7 @@ from ..files.paths import inside, present, read_text
 from ..files.shown import shown
 from .converted import Converted
 from .files import open_mapped
-from .records import Record
+from .pickles import Record
 from .storage import StoredTensor, check_name
 from .torchfile import read_torch_tree
 

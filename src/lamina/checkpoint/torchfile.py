@@ -17,8 +17,7 @@ import torch
 
 from ..errors import CheckpointError
 from ..files.shown import cause, shown
-from .pickles import FLOOR, TIMES, read_pickle
-from .records import Global, Persistent, Record
+from .pickles import FLOOR, TIMES, Global, Persistent, Record, read_pickle
 from .storage import MOST_TENSORS, MappedFile, StoredTensor, Stream, check_name, check_shape
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
