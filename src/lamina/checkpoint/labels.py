@@ -12,7 +12,7 @@ MOST_LABELS = 100_000
 
 
 def read_labels(given: Mapping[str, Any], default: int, source: str) -> dict[str, Any]:
-    """Both mappings from what a file or a call gives of num_labels, id2label and label2id."""
+    """Both mappings from what a file or a call gives of num_labels, id2label and label2id; names go before a number."""
     id2label, label2id, count = given.get("id2label"), given.get("label2id"), given.get("num_labels")
     if id2label is None:
         made = default_labels(default if count is None else count, source)
@@ -20,8 +20,6 @@ def read_labels(given: Mapping[str, Any], default: int, source: str) -> dict[str
             made = {"id2label": {number: label for label, number in label2id.items()}, "label2id": dict(label2id)}
         return made
     made = check_labels("id2label", id2label, source)
-    if count is not None and count != len(made["id2label"]):
-        return default_labels(count, source)
     if label2id:
         made["label2id"] = _indices(label2id, source)
     return made
