@@ -160,6 +160,15 @@ def test_nulls_stand_for_defaults_save_for_token_ids() -> None:
         GPT2Config(vocab_size=None)
 
 
+def test_a_null_switch_is_off_and_a_null_alias_says_nothing() -> None:
+    assert GPT2Config(tie_word_embeddings=None).tie_word_embeddings is False
+    assert GPT2Config(scale_attn_weights=None).scale_attn_weights is False
+    config = GPT2Config(n_embd=24, hidden_size=None, num_attention_heads=None, n_head=3)
+    assert (config.hidden_size, config.n_head) == (24, 3)
+    with pytest.raises(ConfigError, match="n_embd"):
+        GPT2Config(hidden_size=None)
+
+
 def test_an_untied_head_of_t5_is_said_in_words_all_versions_read() -> None:
     assert json.loads(T5Config(tie_word_embeddings=False).to_json_string())["tie_word_embeddings"] is False
     newer = T5Config.from_dict({"model_type": "t5", "tie_word_embeddings": True, "scale_decoder_outputs": False})
