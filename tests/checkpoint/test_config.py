@@ -58,6 +58,16 @@ def test_both_spellings_read_and_write() -> None:
         _ = config.hiden_size
 
 
+def test_names_of_classes_go_before_their_number_in_a_file(caplog: pytest.LogCaptureFixture) -> None:
+    """As in the reference; a number of its own would take the stated names away."""
+    config = BertConfig.from_dict({"id2label": {"0": "a", "1": "b", "2": "c"}, "num_labels": 2})
+    assert config.num_labels == 3 and config.id2label == {0: "a", 1: "b", 2: "c"}
+    assert "num_labels is 2, id2label names 3" in caplog.text
+    for wrong in (0, "2", True):
+        with pytest.raises(ConfigError, match="num_labels must be"):
+            BertConfig.from_dict({"id2label": {"0": "a"}, "num_labels": wrong})
+
+
 @pytest.mark.parametrize("name", ["bart", "mbart", "marian"])
 def test_encoder_layers_go_before_a_number_of_layers_stated_beside_them(name: str) -> None:
     config = PretrainedConfig.from_dict({"model_type": name, "encoder_layers": 2, "num_hidden_layers": 12})

@@ -282,7 +282,7 @@ class PretrainedConfig:
 
     def save_pretrained(self, save_directory: str | Path) -> None:
         """Write config.json into a folder."""
-        self.to_json_file(Path(save_directory) / NAME)
+        self.to_json_file(local_path(save_directory, ConfigError) / NAME)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PretrainedConfig) and _plain(self) == _plain(other)
