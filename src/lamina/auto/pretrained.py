@@ -12,10 +12,8 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from ..checkpoint.convert import check_plausible, check_tables, export, load_into, own_tensors
-from ..checkpoint.files import open_weights, save_weights, weight_patterns
-from ..checkpoint.given import given_weights
-from ..checkpoint.report import LoadReport
+from ..checkpoint.convert import LoadReport, check_plausible, check_tables, export, load_into, own_tensors
+from ..checkpoint.files import given_weights, open_weights, save_weights, weight_patterns
 from ..checkpoint.storage import Weights
 from ..errors import CheckpointError, ConfigError, GenerationError, InputError
 from ..families import Family, Task

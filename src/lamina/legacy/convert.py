@@ -11,6 +11,11 @@ from typing import Any
 
 from torch import Tensor
 
+from ..checkpoint.files import open_mapped, open_weights
+from ..checkpoint.pickles import TIMES, read_pickle
+from ..checkpoint.saving import save_weights
+from ..checkpoint.storage import MappedFile, Weights
+from ..checkpoint.torchfile import LEGACY_MAGIC, read_torch_tree
 from ..errors import CheckpointError, ConfigError
 from ..families import MODULES, family
 from ..families.config import PretrainedConfig
@@ -18,13 +23,7 @@ from ..files.atomic import finish, left_over, staged
 from ..files.jsonfile import read_json_object
 from ..files.paths import inside, listed, local_path, present
 from ..files.shown import few, shown
-from . import fairseq, openai_gpt
-from .converted import Converted
-from .files import open_mapped, open_weights
-from .pickles import TIMES, read_pickle
-from .saving import save_weights
-from .storage import MappedFile, Weights
-from .torchfile import LEGACY_MAGIC, read_torch_tree
+from . import Converted, fairseq, openai_gpt
 
 CARRIED = (".json", ".txt", ".model", ".spm")  # tokenizer and generation files, copied as they are
 VOCABULARY = 256 << 20  # bytes that a pickled vocabulary may take: words are many, and small in a file
