@@ -106,11 +106,11 @@ def _whole_line(line: bytes) -> bytes:
     return line
 
 
-class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
-    """Python's own, since that in C takes the memory that a file asks for before it reads on.
+PurePython: Any = pickle._Unpickler  # that in C takes the memory that a file asks for before it reads on
 
-    Its methods read the opcodes; here are those that would call something, hash, or take memory on a file's word.
-    """
+
+class _Unpickler(PurePython):  # type: ignore[misc]
+    """Python's own, but for the opcodes that would call something, hash, or take memory on a file's word."""
 
     def __init__(self, file: Any, where: str, allowed: int):
         super().__init__(file, encoding="latin1")
@@ -295,6 +295,6 @@ def _counted(name: str) -> Callable[[_Unpickler], None]:
 
 _Unpickler.dispatch = {
     code: _counted(handler.__name__)
-    for code, handler in pickle._Unpickler.dispatch.items()  # type: ignore[attr-defined]
+    for code, handler in PurePython.dispatch.items()
     if "buffer" not in handler.__name__  # data from outside of the file
 }

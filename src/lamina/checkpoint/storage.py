@@ -6,6 +6,7 @@ library does: it lets the same name stand twice, and axes of any length where an
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
 import os
@@ -106,15 +107,7 @@ class MappedFile:
         if not 0 <= offset < self.size:
             return b""
         self._file.seek(offset)
-        chunks = []
-        while size > 0 and (chunk := self._file.read(min(size, 1 << 30))):
-            chunks.append(chunk)
-            size -= len(chunk)
-        return b"".join(chunks)
-
-    def stream(self) -> Stream:
-        """The file from its start, for readers that go through it once."""
-        return Stream(self)
+        return self._file.read(min(size, self.size - offset)) or b""
 
     def mapped(self, stored: StoredTensor) -> Tensor:
         """The tensor as a view of the mapped file: no memory is taken until it is touched."""
@@ -164,46 +157,26 @@ class MappedFile:
         self._file.close()
 
 
-class Stream:
-    """A file read from start to end through a buffer of its own."""
+class Stream(io.BufferedReader):
+    """A file read from start to end; no value of it may be longer than `most` bytes."""
 
     def __init__(self, file: MappedFile, most: int = LARGEST_VALUE):
-        self.file, self.at, self.most = file, 0, most
-        self.buffer, self.start = b"", 0
+        super().__init__(io.FileIO(file._file.fileno(), closefd=False))
+        self.size, self.most = file.size, most
+        self.seek(0)
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         """The next `size` bytes, fewer at the end of the file; ValueError for more than may be wanted at once."""
-        size = min(size, self.file.size - self.at) if size >= 0 else self.file.size - self.at
+        if size is None or not 0 <= size <= self.most:
+            left = self.size - self.tell()
+            size = left if size is None or size < 0 else min(size, left)
         if size > self.most:
             raise ValueError(f"it holds one value of {size:,} bytes")
-        if self.at < self.start or self.at + size > self.start + len(self.buffer):
-            self.buffer, self.start = self.file.read(self.at, max(size, 1 << 16)), self.at
-        begin = self.at - self.start
-        self.at += size
-        return self.buffer[begin : begin + size]
+        return super().read(size)
 
-    def readline(self) -> bytes:
-        """Up to and with the next line feed."""
-        begin, size = self.at, 256
-        while True:
-            line = self.read(size)
-            end = line.find(b"\n") + 1 or len(line)
-            if end < size or line.endswith(b"\n"):
-                self.at = begin + end
-                return line[:end]
-            self.at, size = begin, size * 16
-
-    def tell(self) -> int:
-        """Where the next byte comes from."""
-        return self.at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go elsewhere: counted from the start, from here or from the end."""
-        at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.file.size}[whence]
-        if at < 0:
-            raise ValueError("a place before the start of the file")
-        self.at = min(at, self.file.size)
-        return self.at
+    def readline(self, size: int | None = -1) -> bytes:
+        """Up to and with the next line feed, which has to come soon."""
+        return super().readline(self.most)
 
 
 class Weights(Mapping[str, Tensor]):

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..checkpoint.files import open_mapped, open_weights
 from ..checkpoint.pickles import TIMES, read_pickle
 from ..checkpoint.saving import save_weights
-from ..checkpoint.storage import MappedFile, Weights
+from ..checkpoint.storage import MappedFile, Stream, Weights
 from ..checkpoint.torchfile import LEGACY_MAGIC, read_torch_tree
 from ..errors import CheckpointError, ConfigError
 from ..families import MODULES, family
@@ -154,7 +154,7 @@ def read_vocabulary(path: Path) -> tuple[list[str], bool]:
 def _vocabulary_tree(file: MappedFile) -> Any:
     if file.read(0, 4) == b"PK\x03\x04":
         return read_torch_tree(file, VOCABULARY)
-    tree = read_pickle(file.stream(), str(file.path), max(VOCABULARY, TIMES * file.size))
+    tree = read_pickle(Stream(file), str(file.path), max(VOCABULARY, TIMES * file.size))
     return read_torch_tree(file, VOCABULARY) if tree == LEGACY_MAGIC else tree
 
 
