@@ -160,6 +160,11 @@ def test_nulls_stand_for_defaults_save_for_token_ids() -> None:
         GPT2Config(vocab_size=None)
 
 
+def test_names_of_labels_go_before_their_number() -> None:
+    config = BertConfig.from_dict({"num_labels": 3, "id2label": {"0": "no", "1": "yes"}})
+    assert (config.num_labels, config.id2label) == (2, {0: "no", 1: "yes"})
+
+
 def test_a_null_switch_is_off_and_a_null_alias_says_nothing() -> None:
     assert GPT2Config(tie_word_embeddings=None).tie_word_embeddings is False
     assert GPT2Config(scale_attn_weights=None).scale_attn_weights is False

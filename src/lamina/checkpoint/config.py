@@ -61,7 +61,7 @@ class PretrainedConfig:
                 del values[key]
         aliases = self.family.aliases
         for key, value in sorted(values.items(), key=lambda item: (item[0] in aliases, item[0] == "dtype")):
-            if value is not None or values.get(aliases.get(key, "")) is None:  # null: nothing
+            if value is not None or values.get(aliases.get(key, "")) is None:  # a null says nothing beside its key
                 self._set(key, value)
         state["_values"].update(read_labels(labels, self.family.defaults.get("num_labels", 2), source))
         check_together(self.values(), source)
