@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from numbers import Real
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any
 
 import torch
 
 from ..errors import TrainingError
+from ..files.shown import shown
 from ..inference.capabilities import has
 from .ranks import Ranks
 
@@ -31,6 +33,15 @@ TRAJECTORY = (  # what the weights after n steps depend on: a run goes on only u
     "label_smoothing_factor", "group_by_length", "padding_free", "dataloader_drop_last", "labelled_only",
     "gradient_checkpointing", "fsdp",
 )  # fmt: skip
+TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {  # by the names that fields are annotated with
+    "bool": ("True or False", lambda value: isinstance(value, bool)),
+    "int": ("a whole number", lambda value: isinstance(value, Integral) and not isinstance(value, bool)),
+    "float": ("a number", lambda value: isinstance(value, Real) and not isinstance(value, bool)),
+    "str": ("a string", lambda value: isinstance(value, (str, os.PathLike))),
+    "list[str]": ("a list of strings", lambda value: _strings(value)),
+    "dict[str, Any]": ("a dict", lambda value: isinstance(value, dict)),
+    "None": ("None", lambda value: value is None),
+}
 LIMITS: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
     (
         "a whole number from 1 on",
@@ -44,12 +55,19 @@ LIMITS: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
         ("save_steps", "logging_steps", "eval_steps"),
     ),
     (
+        "a whole number of steps, or a part below 1 of all, or 0",
+        lambda value: value >= 0 and (value < 1 or value == value // 1),
+        ("warmup_steps",),
+    ),
+    ("a whole number from 0 on", lambda value: value >= 0, ("dataloader_num_workers",)),
+    ("a whole number from 0 to 4294967295", lambda value: 0 <= value < 2**32, ("seed",)),
+    (
         "a number from 0 on",
         lambda value: math.isfinite(value) and value >= 0,
-        ("learning_rate", "weight_decay", "max_grad_norm", "adam_epsilon", "warmup_steps"),
+        ("learning_rate", "weight_decay", "max_grad_norm", "adam_epsilon"),
     ),
     ("a number above 0", lambda value: math.isfinite(value) and value > 0, ("peak_tflops",)),
-    ("a number", math.isfinite, ("max_steps", "num_train_epochs", "seed")),
+    ("a number", math.isfinite, ("max_steps", "num_train_epochs")),
     (
         "a number in [0, 1)",
         lambda value: 0 <= value < 1,
@@ -93,7 +111,7 @@ class TrainingArguments:
     num_train_epochs: float = 3.0
     max_steps: int = -1
     lr_scheduler_type: str = "linear"
-    lr_scheduler_kwargs: dict[str, Any] = field(default_factory=dict)
+    lr_scheduler_kwargs: dict[str, Any] | None = field(default_factory=dict)
     warmup_ratio: float = 0.0
     warmup_steps: float = 0
     optim: str = "adamw_torch_fused"
@@ -154,9 +172,12 @@ class TrainingArguments:
         self._one_of("optim", OPTIMIZERS)
         self._one_of("fsdp", SHARDINGS)
         self._check_numbers()
+        self._check_types()
         self._check_best()
         if self.bf16 and self.fp16:
             raise TrainingError("bf16=True and fp16=True exclude each other")
+        if self.bf16_full_eval and self.fp16_full_eval:
+            raise TrainingError("bf16_full_eval=True and fp16_full_eval=True exclude each other")
         if self.push_to_hub:
             logger.warning("push_to_hub=True: nothing is uploaded from here, the model stays in %s", self.output_dir)
         self.ranks = Ranks.join(self.use_cpu)
@@ -164,6 +185,8 @@ class TrainingArguments:
         self._check_device()
         if self.tf32 is not None and self.device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = self.tf32
+        elif self.tf32:
+            raise TrainingError(f"tf32=True needs an NVIDIA GPU, and this run is on the device {self.device.type!r}")
 
     def _check_device(self) -> None:
         if self.fp16 and self.device.type == "cpu":
@@ -189,12 +212,23 @@ class TrainingArguments:
             )
         self.group_by_length = self.group_by_length or self.train_sampling_strategy == "group_by_length"
         self.use_cpu = self.use_cpu or self.no_cuda
+        self.torch_compile |= self.torch_compile_backend is not None or self.torch_compile_mode is not None
+        self.do_eval |= self.eval_strategy != "no"
         if self.eval_strategy == "steps" and self.eval_steps is None:
             self.eval_steps = self.logging_steps
 
     def _one_of(self, name: str, known: tuple[str, ...]) -> None:
         if getattr(self, name) not in known:
             raise TrainingError(f"{name}={getattr(self, name)!r} is unknown: one of {', '.join(known)}")
+
+    def _check_types(self) -> None:
+        for each in fields(self):
+            value, kinds = getattr(self, each.name), str(each.type).split(" | ")
+            if not any(TYPES[kind][1](value) for kind in kinds):
+                wanted = " or ".join(TYPES[kind][0] for kind in kinds)
+                raise TrainingError(f"{each.name} must be {wanted}, not {shown(value)} ({type(value).__name__})")
+            if "int" in kinds and isinstance(value, Integral) and not isinstance(value, bool):
+                setattr(self, each.name, int(value))  # NumPy's, which JSON does not take
 
     def _check_numbers(self) -> None:
         for wanted, fits, names in LIMITS:
@@ -210,6 +244,8 @@ class TrainingArguments:
     def _check_best(self) -> None:
         if self.save_strategy == "best" or self.load_best_model_at_end:
             self.metric_for_best_model = self.metric_for_best_model or "loss"
+        if self.save_strategy == "best" and self.eval_strategy == "no":
+            raise TrainingError("save_strategy='best' needs an eval_strategy: 'epoch' or 'steps'")
         if self.load_best_model_at_end:
             if self.eval_strategy == "no":
                 raise TrainingError("load_best_model_at_end=True needs an eval_strategy: 'epoch' or 'steps'")
@@ -266,6 +302,10 @@ class TrainingArguments:
         return asdict(self)
 
 
+def _strings(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+
+
 def _multiple(one: float, other: float) -> bool:
     """Of steps, or of parts of a run."""
     return math.isclose(one / other, round(one / other), abs_tol=1e-9) and one >= other
@@ -285,3 +325,6 @@ class Seq2SeqTrainingArguments(TrainingArguments):
         if self.predict_with_generate and self.fsdp:
             raise TrainingError("fsdp and predict_with_generate exclude each other: score the saved model afterwards")
         self.group_by_length = self.group_by_length or self.sortish_sampler
+        for name in ("generation_max_length", "generation_num_beams"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise TrainingError(f"{name} must be a whole number from 1 on, not {value!r}")

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from ..errors import TrainingError
 from ..nn.model import Model
+from ..nn.objectives import PER_TOKEN_LOSS
 from . import sharding
 from .arguments import TrainingArguments
 from .engine import Engine
@@ -24,11 +25,23 @@ def check_model(model: nn.Module, args: TrainingArguments) -> None:
         check_packable(model)
     if args.label_smoothing_factor and not isinstance(model, Model):
         raise TrainingError(f"label_smoothing_factor is for models of ours: a {type(model).__name__} is not")
+    if args.label_smoothing_factor and not _smooths(model):
+        raise TrainingError(
+            f"label_smoothing_factor={args.label_smoothing_factor} is for losses over classes, one label each: "
+            f"a {type(model).__name__} with these labels has none"
+        )
     if args.gradient_checkpointing:
         switch = getattr(model, "gradient_checkpointing_enable", None)
         if switch is None:
             raise TrainingError(f"a {type(model).__name__} has no gradient_checkpointing_enable() to call")
         switch()
+
+
+def _smooths(model: Any) -> bool:
+    if model.kind in ("sequence-classification", "next-sentence"):
+        kind = getattr(model.config, "problem_type", None)
+        return kind in (None, "single_label_classification") and model.config.num_labels > 1
+    return model.kind in (*PER_TOKEN_LOSS, "multiple-choice")
 
 
 def make_engine(
@@ -42,5 +55,8 @@ def make_engine(
             raise TrainingError("fsdp splits the weights first: name an optimizer by optim=, do not pass one")
         sharding.shard(objective, args)
     optimizer = create_optimizer(model, args) if optimizer is None else optimizer
+    own = {id(parameter) for parameter in objective.parameters()}
+    if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+        raise TrainingError("the optimizer has none of this model's parameters: make it from the model that is trained")
     scheduler = create_scheduler(optimizer, args, steps) if scheduler is None else scheduler
     return Engine(objective, optimizer, scheduler, args)

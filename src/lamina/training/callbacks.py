@@ -14,6 +14,7 @@ EVENTS = (
     "on_init_end", "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_step_begin", "on_step_end",
     "on_evaluate", "on_predict", "on_save", "on_log",
 )  # fmt: skip
+UNSENT = ("on_substep_end", "on_pre_optimizer_step", "on_optimizer_step", "on_prediction_step", "on_push_begin")
 
 
 @dataclass
@@ -28,15 +29,17 @@ class TrainerControl:
 
 
 class TrainerCallback:
-    """Override any method named in EVENTS: (args, state, control, **more). Keep what matters in `state_dict`."""
+    """Override any method named in EVENTS: (args, state, control, **more). Keep what matters in `state_dict`.
+
+    A method may set switches of `control`, or return a TrainerControl of its own that takes its place.
+    """
 
     def call(
         self, event: str, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
-    ) -> None:
+    ) -> TrainerControl | None:
         """Hand an event on to the method of its name, where there is one."""
         method = getattr(self, event, None)
-        if method is not None:
-            method(args, state, control, **more)
+        return None if method is None else method(args, state, control, **more)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data that a resumed run needs; {} where there is none."""
@@ -84,6 +87,18 @@ class EarlyStoppingCallback(TrainerCallback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on counting."""
         self.counter, self.best = state["counter"], state["best"]
+
+
+def check_callback(callback: Any) -> None:
+    """Refuse an object that hears of nothing, or that waits for an event which is never sent."""
+    name = type(callback).__name__
+    unsent = [event for event in UNSENT if hasattr(callback, event)]
+    if unsent:
+        raise TrainingError(
+            f"{name} has a method {unsent[0]}, and no such event is sent: there are {', '.join(EVENTS)}"
+        )
+    if not isinstance(callback, TrainerCallback):
+        raise TrainingError(f"a {name} is not a callback: derive its class from TrainerCallback")
 
 
 def find_metric(metrics: dict[str, Any], name: str) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
 import math
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -205,9 +207,14 @@ def check_identity(stored: Mapping[str, Any], own: dict[str, Any], folder: Path)
 
 
 def fingerprint(dataset: Any) -> str:
-    """A short name for what a dataset holds: its length and up to 1024 rows spread over it."""
+    """A short name for what a dataset holds: every row of a list, and of others up to 1024 rows and their number."""
     count = len(dataset)
     digest = hashlib.blake2b(str(count).encode(), digest_size=16)
+    if isinstance(dataset, (list, tuple)):
+        with suppress(ValueError):  # rows of tensors, say, which are sampled below
+            for row in dataset:
+                digest.update(marshal.dumps(row, 2))
+            return digest.hexdigest()
     with undisturbed():
         for number in range(min(count, SAMPLED)):
             row = dataset[number * count // min(count, SAMPLED)]
@@ -218,6 +225,8 @@ def fingerprint(dataset: Any) -> str:
 def _as_data(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
+    if isinstance(value, (bytes, bytearray)):
+        return hashlib.blake2b(value).hexdigest()
     return dict(value) if isinstance(value, Mapping) else type(value).__name__
 
 

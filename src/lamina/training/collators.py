@@ -22,6 +22,7 @@ def default_data_collator(features: Sequence[Any], return_tensors: str = "pt") -
     check_framework(return_tensors)
     rows = [dict(feature) if isinstance(feature, Mapping) else dict(vars(feature)) for feature in features]
     labels = pop_labels(rows)
+    check_columns(rows)
     batch = {name: stacked(name, [row[name] for row in rows]) for name in rows[0] if numeric(rows[0][name])}
     if labels is not None:
         batch["labels"] = label_tensor(labels)
@@ -180,7 +181,10 @@ def numbers_of(feature: Feature) -> dict[str, Any]:
 
 def pop_labels(rows: list[dict[str, Any]]) -> list[Any] | None:
     """Take the labels out of rows, under whichever of their three names."""
-    name = next((name for name in LABEL_NAMES if rows[0].get(name) is not None), None)
+    given = [name for name in LABEL_NAMES if any(row.get(name) is not None for row in rows)]
+    if any(plain(row.get(name)) != plain(row.get(given[0])) for row in rows for name in given[1:]):
+        raise DataError(f"the columns {given[0]!r} and {given[1]!r} hold different labels: remove one of them")
+    name = next(iter(given), None)
     if name is None:
         for row in rows:
             for each in LABEL_NAMES:
@@ -190,6 +194,14 @@ def pop_labels(rows: list[dict[str, Any]]) -> list[Any] | None:
     if missing is not None:
         raise DataError(f"row {missing} of a batch has no {name!r}, others have")
     return [plain(row.pop(name)) for row in rows]
+
+
+def check_columns(rows: list[dict[str, Any]]) -> None:
+    """Refuse rows of one batch whose columns differ."""
+    for index, row in enumerate(rows):
+        if odd := sorted(row.keys() ^ rows[0].keys()):
+            has = "no " if odd[0] in rows[0] else ""
+            raise DataError(f"row {index} of a batch has {has}{odd[0]!r}, unlike the first")
 
 
 def plain(value: Any) -> Any:
@@ -224,6 +236,7 @@ def padded(
     """Rows as tensors of one length."""
     if tokenizer.pad_token_id is None:
         raise DataError("the tokenizer has no padding token: set tokenizer.pad_token = tokenizer.eos_token first")
+    check_columns(rows)
     columns = {name: [plain(row[name]) for row in rows] for name in rows[0]}
     return dict(
         tokenizer.pad(columns, padding=padding, max_length=max_length, pad_to_multiple_of=multiple, return_tensors="pt")

@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from ..errors import TrainingDiverged, TrainingError
+from ..files.shown import cause
 from .arguments import TrainingArguments
 from .arithmetic import Arithmetic, peak
 from .objective import Objective, count_targets, count_tokens
@@ -30,7 +31,10 @@ class Engine:
         self.objective, self.optimizer, self.scheduler, self.args = objective, optimizer, scheduler, args
         self.model, self.ranks, self.device = objective.model, args.ranks, args.device
         if args.torch_compile:
-            objective.compile(backend=args.torch_compile_backend or "inductor", mode=args.torch_compile_mode)
+            try:
+                objective.compile(backend=args.torch_compile_backend or "inductor", mode=args.torch_compile_mode)
+            except RuntimeError as problem:
+                raise TrainingError(f"torch_compile_backend or torch_compile_mode: {cause(problem)}") from problem
         self.module: nn.Module = objective
         if self.ranks.count > 1 and not args.fsdp:
             unused = args.ddp_find_unused_parameters
@@ -51,6 +55,8 @@ class Engine:
         self.peak = rate * self.ranks.count if rate else None
         self.arithmetic = Arithmetic(self.model) if rate else None
         self.interrupted = False
+        self.skipped = torch.zeros((), dtype=torch.long, device=self.device)  # steps without a finite loss and gradient
+        self.empty = 0  # steps without a target
         self._bad = torch.zeros(4, dtype=torch.long, device=self.device)  # steps in a row, the first; the longest such
         self._looks = 1 if self.device.type == "cpu" else max(LOOKS, args.nan_patience)
         self._recent: deque[tuple[int, list[int]]] = deque(maxlen=2 * self._looks + args.nan_patience)
@@ -67,6 +73,7 @@ class Engine:
         targets, tokens, asked, *operations = self.ranks.add(torch.tensor(own, dtype=torch.float64)).tolist()
         self.interrupted = bool(asked)
         self.tokens += int(tokens)
+        self.empty += not targets
         self.operations += sum(operations)
         total = torch.zeros_like(self.loss)
         with explained(group):
@@ -134,6 +141,7 @@ class Engine:
     def _watch(self, bad: Tensor, step: int, rows: list[int]) -> None:
         """Count steps in a row whose loss was no number, and refuse to go on after too many."""
         self._recent.append((step, rows))
+        self.skipped += bad
         count, first, most, began = self._bad
         first = torch.where(count == 0, torch.full_like(first, step), first)
         count = torch.where(bad, count + 1, torch.zeros_like(count))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -58,9 +58,10 @@ def as_arrays(values: Any) -> Any:
     return values
 
 
-def scores_of(output: Any) -> Any:
+def scores_of(output: Any, ignored: Collection[str] = ()) -> Any:
     """The logits of an output, or all of them as a tuple; the hidden states of a model without a head."""
     held = dict(output) if isinstance(output, Mapping) else {k: output[k] for k in output.keys()}  # noqa: SIM118
+    held = {key: value for key, value in held.items() if key not in ignored}
     found = [held[key] for key in held if key.endswith("logits")]
     found = found or [held[key] for key in held if key == "last_hidden_state"]
     if not found:
@@ -142,13 +143,19 @@ class Evaluation:
         }
 
 
-def reader(objective: Objective, device: torch.device, chosen: Callable[..., Any] | None, loss_only: bool) -> Read:
+def reader(
+    objective: Objective,
+    device: torch.device,
+    chosen: Callable[..., Any] | None,
+    loss_only: bool,
+    ignored: Collection[str] = (),
+) -> Read:
     """How a model's batches are read for evaluation: padded, without gradients; `chosen` cuts scores down first."""
 
     def read(batch: dict[str, Any]) -> tuple[Tensor | None, Any]:
         output = objective(objective.prepare(batch, device))
         loss = output.get("loss") if isinstance(output, dict) else getattr(output, "loss", None)
-        scores = None if loss_only else scores_of(output)
+        scores = None if loss_only else scores_of(output, ignored)
         if scores is not None and chosen is not None:
             scores = chosen(scores, batch.get("labels"))
         return loss, scores

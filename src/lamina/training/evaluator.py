@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,8 +12,9 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from ..errors import TrainingError
+from ..files.shown import few
 from .arguments import TrainingArguments
-from .callbacks import TrainerCallback, TrainerControl
+from .callbacks import TrainerCallback, TrainerControl, check_callback
 from .collators import DataCollatorWithPadding, default_data_collator
 from .evaluation import PAD, Evaluation, Read, reader
 from .loading import Batches, Collator, check_rows, load, model_columns
@@ -57,13 +58,21 @@ class Evaluator:
 
     def add_callback(self, callback: TrainerCallback | type[TrainerCallback]) -> None:
         """Have one more watch the run."""
-        self.callbacks.append(callback() if isinstance(callback, type) else callback)
+        made = callback() if isinstance(callback, type) else callback
+        check_callback(made)
+        self.callbacks.append(made)
 
     def call(self, event: str, **more: Any) -> None:
-        """Tell every callback of an event."""
-        shared = {"model": self.model, "processing_class": self.processing_class, "optimizer": self.optimizer}
+        """Tell every callback of an event; one may return a TrainerControl, whose switches count from then on."""
+        more |= self.told()
         for callback in self.callbacks:
-            callback.call(event, self.args, self.state, self.control, **shared, **more)
+            returned = callback.call(event, self.args, self.state, self.control, **more)
+            if isinstance(returned, TrainerControl):
+                vars(self.control).update(vars(returned))
+
+    def told(self) -> dict[str, Any]:
+        """What callbacks are told at every event."""
+        return {"model": self.model, "processing_class": self.processing_class, "optimizer": self.optimizer}
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -72,9 +81,11 @@ class Evaluator:
         dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         stored = callable(self.compute_metrics) and not hasattr(self.compute_metrics, "update")
         parts = {f"_{name}": part for name, part in dataset.items()} if isinstance(dataset, dict) else {"": dataset}
+        if not parts:
+            raise TrainingError("eval_dataset is an empty dict: it must hold datasets by their names")
         metrics: dict[str, float] = {}
         for name, part in parts.items():
-            metrics |= self._evaluate(part, "eval_dataset", metric_key_prefix + name, stored)[0]
+            metrics |= self._evaluate(part, "eval_dataset", metric_key_prefix + name, stored, ignore_keys)[0]
         self.log({name: value for name, value in metrics.items() if name != "epoch"})
         self.call("on_evaluate", metrics=metrics)
         return metrics
@@ -83,7 +94,7 @@ class Evaluator:
         self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test"
     ) -> PredictionOutput:
         """Scores and labels of every row, and metrics where there are labels."""
-        metrics, found = self._evaluate(test_dataset, "test_dataset", metric_key_prefix, True)
+        metrics, found = self._evaluate(test_dataset, "test_dataset", metric_key_prefix, True, ignore_keys)
         self.call("on_predict", metrics=metrics)
         return PredictionOutput(found.predictions.whole(self.filler()), found.labels.whole(), metrics)
 
@@ -100,7 +111,9 @@ class Evaluator:
         check_rows(test_dataset, "test_dataset")
         return self.get_eval_dataloader(test_dataset)
 
-    def _evaluate(self, dataset: Any, what: str, prefix: str, stored: bool) -> tuple[dict[str, float], Evaluation]:
+    def _evaluate(
+        self, dataset: Any, what: str, prefix: str, stored: bool, ignored: Sequence[str] | None
+    ) -> tuple[dict[str, float], Evaluation]:
         check_rows(dataset, what)
         args = self.args
         self.model.eval()
@@ -115,7 +128,7 @@ class Evaluator:
         run = Evaluation(args.ranks, streaming, stored and not args.prediction_loss_only)
         # Weights that are gathered while reading must still be good for training afterwards.
         with torch.no_grad() if args.fsdp else torch.inference_mode():
-            seconds = run.run(loader, plan, self._read(), self.model, self._label_names())
+            seconds = run.run(loader, plan, self._read(ignored or ()), self.model, self._label_names())
         metrics = run.summary(prefix, seconds) | self._metrics(run, prefix)
         return metrics | {"epoch": self.state.epoch}, run
 
@@ -129,10 +142,14 @@ class Evaluator:
         else:
             labels = run.labels.whole()
             if labels is None:
+                if self.args.label_names:
+                    raise TrainingError(f"label_names: the batches have no {few(self.args.label_names)}")
                 return {}
             found = self.compute_metrics(EvalPrediction(run.predictions.whole(self.filler()), labels))
         if not isinstance(found, dict):
             raise TrainingError(f"compute_metrics must return a dict of numbers, not {type(found).__name__}")
+        if not all(isinstance(name, str) for name in found):
+            raise TrainingError("compute_metrics must return a dict whose keys are names of metrics: strings")
         named = {name if name.startswith(f"{prefix}_") else f"{prefix}_{name}": value for name, value in found.items()}
         return {name: value.item() if hasattr(value, "item") else value for name, value in named.items()}
 
@@ -140,11 +157,12 @@ class Evaluator:
         """What fills rows of predictions that are shorter than others."""
         return PAD
 
-    def _read(self) -> Read:
+    def _read(self, ignored: Sequence[str]) -> Read:
         args = self.args
         dtype = torch.bfloat16 if args.bf16 or args.bf16_full_eval else None
         dtype = torch.float16 if args.fp16 or args.fp16_full_eval else dtype
-        return reader(self.objective(dtype), args.device, self.preprocess_logits_for_metrics, args.prediction_loss_only)
+        chosen, loss_only = self.preprocess_logits_for_metrics, args.prediction_loss_only
+        return reader(self.objective(dtype), args.device, chosen, loss_only, ignored)
 
     def objective(self, dtype: torch.dtype | None) -> Objective:
         """What reads a batch."""

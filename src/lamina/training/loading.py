@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import TrainingError
+from ..files.shown import few
 from .chance import seeded
 
 Collator = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
@@ -74,6 +75,8 @@ def check_rows(dataset: Any, what: str) -> None:
     """Refuse what is no dataset before anything is computed."""
     if dataset is None:
         raise TrainingError(f"there is no {what}: pass it to the Trainer")
+    if isinstance(dataset, Mapping):
+        raise TrainingError(f"{what} is a dict with {few(dataset)}: pass one dataset, such as a list of dicts")
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise TrainingError(f"{what} must have __len__ and __getitem__; {type(dataset).__name__} does not: make a list")
     if len(dataset) == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from itertools import islice
@@ -12,6 +13,8 @@ from ..errors import TrainingInterrupted
 from .engine import Engine
 from .loading import load
 from .signals import Signals
+
+logger = logging.getLogger("lamina")
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -153,6 +156,13 @@ class Loop:
 
     def _finish_log(self) -> None:
         self._settle()
+        skipped, empty = int(self.engine.skipped), self.engine.empty
+        if skipped:
+            logger.warning(
+                "%d steps had a loss or gradient that is not finite: they were not taken, and count as 0", skipped
+            )
+        if empty:
+            logger.warning("%d steps had no target at all: every label of theirs is missing or ignored", empty)
 
     def _obey_signals(self) -> None:
         if not (self.engine.interrupted or self.signals.number) or (

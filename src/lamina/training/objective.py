@@ -83,6 +83,8 @@ class Objective(nn.Module):
         return labelled_rows(_plain(self.model).kind, labels, starts)
 
     def _check_labels(self, labels: Tensor | None) -> None:
+        if labels is not None and labels.is_floating_point() and getattr(self.model, "label_smoothing", False):
+            raise TrainingError("label_smoothing_factor is for losses over classes, one label each: these are numbers")
         project = getattr(getattr(self.model, "head", None), "project", None)
         if labels is None or project is None or labels.is_floating_point() or labels.numel() == 0:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ class Seq2SeqTrainer(Trainer):
     Options of `evaluate` and `predict` beyond their own, such as `num_beams`, go to `generate`.
     """
 
+    generates = True
     _options: dict[str, Any] = {}  # noqa: RUF012 - replaced, never filled
 
     def evaluate(
@@ -65,8 +67,8 @@ class Seq2SeqTrainer(Trainer):
         padding: Any = self.model.generation_config.pad_token_id  # type: ignore[union-attr]
         return 0 if padding is None else int(padding)
 
-    def _read(self) -> Read:
-        plain = super()._read()
+    def _read(self, ignored: Sequence[str]) -> Read:
+        plain = super()._read(ignored)
         if not self._writes or self.args.prediction_loss_only:
             return plain
         generate = getattr(self.model, "generate", None)

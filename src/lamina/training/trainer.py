@@ -34,6 +34,17 @@ from .signals import Signals
 from .state import BestRun, TrainerState, TrainOutput
 
 ADAPTER = "adapter"
+PACKAGE = __name__.rpartition(".")[0]
+UNCALLED = frozenset({  # methods by which subclasses of the reference's Trainer change training
+    "compute_loss", "training_step", "prediction_step", "evaluation_loop", "prediction_loop", "create_optimizer",
+    "create_scheduler", "create_optimizer_and_scheduler", "get_optimizer_cls_and_kwargs", "get_decay_parameter_names",
+    "get_train_dataloader", "get_eval_dataloader", "get_test_dataloader", "get_batch_samples", "call_model_init",
+    "compute_loss_context_manager", "autocast_smart_context_manager", "optimizer_step", "setup_low_rank_optimizer",
+    "_get_train_sampler", "_get_eval_sampler", "_prepare_inputs", "_prepare_input", "_inner_training_loop", "_save",
+    "_save_checkpoint", "_load_best_model", "_load_from_checkpoint", "_wrap_model", "_maybe_log_save_evaluate",
+    "_rotate_checkpoints", "_determine_best_metric", "_remove_unused_columns", "_set_signature_columns_if_needed",
+    "_get_collator_with_removed_columns", "_get_num_items_in_batch", "_save_optimizer_and_scheduler",
+})  # fmt: skip
 logger = logging.getLogger("lamina")
 
 
@@ -43,6 +54,9 @@ class Trainer(Evaluator):
     Datasets have `__len__` and `__getitem__` and give dicts. `compute_metrics` is a function over EvalPrediction, or
     an object with `update(predictions, labels)` and `compute()`, for which scores of all rows are never kept.
     """
+
+    generates = False  # whether evaluation may write text
+    _engine: Engine | None = None
 
     def __init__(
         self,
@@ -60,10 +74,18 @@ class Trainer(Evaluator):
         *,
         tokenizer: Any = None,
     ):
-        self.args = args or TrainingArguments()
+        self.args = args if args is not None else TrainingArguments()
+        self._check_class()
         set_seed(self.args.seed, self.args.full_determinism)
         if model is None and model_init is None:
             raise TrainingError("a Trainer needs a model, or model_init, a function that makes one")
+        if processing_class is not None and tokenizer is not None:
+            raise TrainingError("processing_class and tokenizer are one setting, given two values")
+        if model_init is not None and optimizers[0] is not None:
+            raise TrainingError("an optimizer is over the parameters of one model, and model_init makes another: "
+                                "name it by optim=, or pass the model itself")  # fmt: skip
+        if model is not None and model_init is not None:
+            logger.warning("model and model_init are both given: train() starts with a model of model_init")
         self.model_init = model_init
         self.trial: Any = None  # of a search
         given = processing_class if processing_class is not None else tokenizer
@@ -76,15 +98,51 @@ class Trainer(Evaluator):
             compute_metrics,
             preprocess_logits_for_metrics,
         )
+        self._check_functions()
         self.train_dataset = train_dataset
         self.optimizer, self.lr_scheduler = optimizers
         self.callbacks.append(ProgressCallback())
         for callback in callbacks or ():
             self.add_callback(callback)
-        self._engine: Engine | None = None
         self._lengths: list[int] | None = None
         self._fingerprint = ""
         self.call("on_init_end")
+
+    def _check_class(self) -> None:
+        """Refuse what would be passed over: arguments of another class, and methods that nothing calls."""
+        args, kind = self.args, type(self)
+        if not isinstance(args, TrainingArguments):
+            raise TrainingError(f"args must be TrainingArguments, not a {type(args).__name__}")
+        own = [each for each in kind.__mro__ if issubclass(each, Trainer) and not each.__module__.startswith(PACKAGE)]
+        hooks = sorted({name for each in own for name in vars(each)} & UNCALLED)
+        if hooks:
+            raise TrainingError(
+                f"{kind.__name__} overrides {', '.join(hooks)}, which is never called here: write a loss into the "
+                "model's forward, and pass optimizers=, data_collator=, callbacks= or another dataset for the rest"
+            )
+        if getattr(args, "predict_with_generate", False) and not self.generates:
+            raise TrainingError("predict_with_generate=True: it is Seq2SeqTrainer that generates, not Trainer")
+
+    def _check_functions(self) -> None:
+        """What evaluation and training will call or read, before either has begun."""
+        args, metrics = self.args, self.compute_metrics
+        if not callable(self.data_collator):
+            raise TrainingError(f"data_collator must be a function of rows, not a {type(self.data_collator).__name__}")
+        if metrics is not None and not (
+            callable(metrics) or (hasattr(metrics, "update") and hasattr(metrics, "compute"))
+        ):
+            raise TrainingError(
+                f"compute_metrics must be a function or have update() and compute(), not a {type(metrics).__name__}"
+            )
+        if self.eval_dataset is None and (args.eval_strategy != "no" or args.eval_on_start):
+            setting = "eval_on_start=True" if args.eval_strategy == "no" else f"eval_strategy={args.eval_strategy!r}"
+            raise TrainingError(f"{setting} needs an eval_dataset: pass it to the Trainer")
+
+    def told(self) -> dict[str, Any]:
+        """As for evaluation, and what the run that is under way has made."""
+        engine = self._engine
+        made = {} if engine is None else {"optimizer": engine.optimizer, "lr_scheduler": engine.scheduler}
+        return {**super().told(), "lr_scheduler": self.lr_scheduler, **made}
 
     def train(self, resume_from_checkpoint: str | Path | bool | None = None) -> TrainOutput:
         """Train to the end; from a checkpoint where one is named, or the newest whole one of output_dir for True.
