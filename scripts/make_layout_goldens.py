@@ -20,14 +20,14 @@ warnings.simplefilter("ignore")
 import transformers  # noqa: E402
 
 from scripts import assets  # noqa: E402
-from tests.tokenizers.layouts import GOLDENS, LAYOUTS, REFUSED, Layout, facts, write  # noqa: E402
+from tests.tokenizers.layouts import GOLDENS, LAYOUTS, REFUSED, Layout, change, facts, write  # noqa: E402
 
 transformers.logging.set_verbosity(50)
 
 
-def read(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+def read(folder: Path, layout: Layout) -> dict[str, Any]:
     """What the reference makes of a folder."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
+    tokenizer = change(transformers.AutoTokenizer.from_pretrained(folder, **layout.options), layout)
     name = type(tokenizer).__name__
     found = {"class": name if name == "PreTrainedTokenizerFast" else name.removesuffix("Fast"), **facts(tokenizer)}
     return {**found, "limit": min(found["limit"], 10**12)}
@@ -35,7 +35,7 @@ def read(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
 
 def record(layout: Layout) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        return read(write(Path(folder), layout, assets.fetch), layout.options)
+        return read(write(Path(folder), layout, assets.fetch), layout)
 
 
 def refused(layout: Layout) -> bool:
@@ -50,7 +50,7 @@ def check_saved(folder: Path) -> None:
     """Compare what the reference makes of Lamina's saved folders with the goldens."""
     goldens = json.loads(GOLDENS.read_text(encoding="utf-8"))
     for name, expected in goldens.items():
-        found = read(folder / name, {})
+        found = read(folder / name, Layout())
         wrong = {key: (expected[key], found[key]) for key in expected if expected[key] != found[key]}
         print(name, wrong or "same")
 

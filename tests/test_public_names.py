@@ -36,6 +36,21 @@ def test_name_resolves_and_is_documented(name: str):
         assert vars(found).get("__doc__") or inspect.isfunction(found), f"lamina.{name} only inherits its docstring"
 
 
+def public_members(found: type) -> list[str]:
+    """Methods and properties that a class of ours gives a public name, and does not merely override."""
+    own = [name for name, member in vars(found).items() if inspect.isfunction(member) or isinstance(member, property)]
+    above = [vars(parent) for parent in found.__mro__[1:]]
+    return [name for name in own if not name.startswith("_") and not any(name in each for each in above)]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if inspect.isclass(getattr(lamina, name))])
+def test_methods_of_public_classes_are_documented(name: str):
+    for parent in getattr(lamina, name).__mro__:
+        if parent.__module__.partition(".")[0] == "lamina":
+            silent = [each for each in public_members(parent) if not getattr(parent, each).__doc__]
+            assert not silent, f"{parent.__module__}.{parent.__name__} says nothing about {silent}"
+
+
 def test_names_are_sorted_and_told_apart():
     assert sorted(set(NAMES)) == sorted(NAMES)
     assert dir(lamina) == sorted(NAMES)

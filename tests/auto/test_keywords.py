@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 
 import lamina
 from lamina.checkpoint.keywords import EVERY, HARMLESS, LOADING, REFUSED
-from lamina.errors import CheckpointError, ConfigError, PipelineError
+from lamina.errors import CheckpointError, ConfigError, LaminaError, PipelineError
 from tests.assets import asset
 from tests.pipelines.checkpoints import FIXTURES, write_checkpoint
 
@@ -155,10 +156,70 @@ def test_weights_that_the_caller_holds(folder: Path) -> None:
     assert lamina.BertModel.from_pretrained(folder, state_dict=changed).get_input_embeddings().weight.eq(1).all()
 
 
-@pytest.mark.parametrize("wrong", [{}, {"a": 1}, 3, {1: torch.ones(1)}])
-def test_a_state_dict_that_is_none(wrong: Any, folder: Path) -> None:
-    with pytest.raises(CheckpointError, match="state_dict must map names to tensors"):
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        *((wrong, "state_dict must map names to tensors") for wrong in ({}, {"a": 1}, 3, {1: torch.ones(1)})),
+        ({"a": torch.empty(2, device="meta")}, "'a' has no plain data"),
+        ({"a": torch.eye(2).to_sparse()}, "'a' has no plain data"),
+    ],
+)
+def test_a_state_dict_that_is_none(wrong: Any, words: str, folder: Path) -> None:
+    with pytest.raises(CheckpointError, match=words):
         lamina.BertModel.from_pretrained(folder, state_dict=wrong)
+
+
+@every_door
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("revision", value) for value in (5, ["main"])),
+        *(("cache_dir", 5), ("token", {}), ("local_files_only", "no"), ("force_download", 1), ("subfolder", 5)),
+        *(("variant", 5), ("use_safetensors", "false"), ("ignore_mismatched_sizes", "no"), ("output_loading_info", 1)),
+    ],
+)
+def test_an_option_of_another_kind_is_refused(door: str, name: str, value: Any, folder: Path) -> None:
+    with pytest.raises(LaminaError, match=f"{name}="):
+        DOORS[door](folder, **{name: value})
+    if name not in LOADING:
+        with pytest.raises(LaminaError, match=f"{name}="):
+            lamina.AutoTokenizer.from_pretrained(folder, **{name: value})
+        assert DOORS[door](folder, **{name: None}) is not None
+
+
+@pytest.mark.parametrize("door", ["auto model", "named model"])
+def test_what_only_the_building_refuses_names_the_config(door: str, tmp_path: Path) -> None:
+    lamina.BertForMaskedLM(lamina.BertConfig(**BERT)).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "add_cross_attention": True}))
+    with pytest.raises(ConfigError, match=f"the config of {tmp_path}: add_cross_attention"):
+        DOORS[door](tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({**config, "vocab_size": 900_000, "hidden_size": 256}))
+    with pytest.raises(CheckpointError, match=f"the config of {tmp_path}: .* do not belong together"):
+        DOORS[door](tmp_path)
+
+
+def test_saving_takes_the_reference_s_keywords(folder: Path, tmp_path: Path) -> None:
+    model = lamina.BertForMaskedLM.from_pretrained(folder)
+    own = model.state_dict()
+    model.save_pretrained(tmp_path / "half", state_dict={name: t.half() for name, t in own.items()}, token="x")
+    model.save_pretrained(tmp_path / "plain", save_function=torch.save, push_to_hub=False, save_peft_format=False)
+    for name, tensor in load_file(tmp_path / "plain" / "model.safetensors").items():
+        assert torch.equal(tensor.half(), load_file(tmp_path / "half" / "model.safetensors")[name]), name
+    name = next(iter(own))
+    for wrong in ({}, {**own, "other": own[name]}, {**own, name: torch.zeros(1)}, {**own, name: 1}):
+        with pytest.raises(CheckpointError, match="state_dict"):
+            model.save_pretrained(tmp_path / "wrong", state_dict=wrong)
+    with pytest.raises(ConfigError, match="push_to_hub=True"):
+        model.save_pretrained(tmp_path / "wrong", push_to_hub=True)
+    for variant in ("../x", 5, ""):
+        with pytest.raises(CheckpointError, match="is no variant"):
+            model.save_pretrained(tmp_path / "wrong", variant=variant)
+    for place in (None, 5, b"x", "a\0b"):
+        for kept in (model, model.config):
+            with pytest.raises(LaminaError, match=r"pass text or a path|null character|looked up"):
+                kept.save_pretrained(place)
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_generation_settings_and_positional_arguments(folder: Path, tmp_path: Path) -> None:

@@ -89,7 +89,12 @@ def zipped(entries: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> 
 
 
 def state_dict(
-    count: int = 4, shape: tuple[int, ...] = (4,), strides: tuple[int, ...] = (1,), start: int = 0, key: str = "0"
+    count: int = 4,
+    shape: tuple[int, ...] = (4,),
+    strides: tuple[int, ...] = (1,),
+    start: int = 0,
+    key: str = "0",
+    marks: tuple[Any, ...] = (),
 ) -> bytes:
     """The pickle of a state dict with one tensor, as torch.save writes it but for the lies asked for."""
 
@@ -102,7 +107,8 @@ def state_dict(
 
     class Tensor:
         def __reduce__(self) -> tuple[Any, ...]:
-            return torch._utils._rebuild_tensor_v2, (Storage(), start, shape, strides, False, collections.OrderedDict())
+            hooks = collections.OrderedDict()  # type: ignore[var-annotated]
+            return torch._utils._rebuild_tensor_v2, (Storage(), start, shape, strides, False, hooks, *marks)
 
     out = io.BytesIO()
     Pickler(out, 2).dump({"a": Tensor()})
@@ -168,6 +174,7 @@ TORCH: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "tensor that starts past it": (lie(start=2), "reaches past its storage"),
     "start of 2^70": (lie(start=2**70), "reaches past its storage"),
     "tensor of 2^60 numbers over one": (lie(shape=(2**30, 2**30), strides=(0, 0)), "reaches past its storage"),
+    "numbers to be negated": (lie(marks=({"neg": True},)), "marks a tensor in a way that is not understood"),
     "negative strides": (lie(strides=(-1,)), "impossible shape"),
     "negative shape": (lie(shape=(-4,)), "impossible shape"),
     "name without end in the old format": (

@@ -58,6 +58,16 @@ def test_both_spellings_read_and_write() -> None:
         _ = config.hiden_size
 
 
+def test_names_of_classes_go_before_their_number_in_a_file(caplog: pytest.LogCaptureFixture) -> None:
+    """As in the reference; a number of its own would take the stated names away."""
+    config = BertConfig.from_dict({"id2label": {"0": "a", "1": "b", "2": "c"}, "num_labels": 2})
+    assert config.num_labels == 3 and config.id2label == {0: "a", 1: "b", 2: "c"}
+    assert "num_labels is 2, id2label names 3" in caplog.text
+    for wrong in (0, "2", True):
+        with pytest.raises(ConfigError, match="num_labels must be"):
+            BertConfig.from_dict({"id2label": {"0": "a"}, "num_labels": wrong})
+
+
 @pytest.mark.parametrize("name", ["bart", "mbart", "marian"])
 def test_encoder_layers_go_before_a_number_of_layers_stated_beside_them(name: str) -> None:
     config = PretrainedConfig.from_dict({"model_type": name, "encoder_layers": 2, "num_hidden_layers": 12})
@@ -148,6 +158,15 @@ def test_nulls_stand_for_defaults_save_for_token_ids() -> None:
     assert config.resid_pdrop == 0.1 and config.n_inner is None and config.eos_token_id is None
     with pytest.raises(ConfigError, match="vocab_size"):
         GPT2Config(vocab_size=None)
+
+
+def test_a_null_switch_is_off_and_a_null_alias_says_nothing() -> None:
+    assert GPT2Config(tie_word_embeddings=None).tie_word_embeddings is False
+    assert GPT2Config(scale_attn_weights=None).scale_attn_weights is False
+    config = GPT2Config(n_embd=24, hidden_size=None, num_attention_heads=None, n_head=3)
+    assert (config.hidden_size, config.n_head) == (24, 3)
+    with pytest.raises(ConfigError, match="n_embd"):
+        GPT2Config(hidden_size=None)
 
 
 def test_an_untied_head_of_t5_is_said_in_words_all_versions_read() -> None:

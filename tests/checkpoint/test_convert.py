@@ -251,6 +251,36 @@ def test_what_is_not_used_is_listed_unless_it_carries_nothing(tmp_path: Path) ->
     assert str(report).startswith("not used: ")
 
 
+@pytest.mark.parametrize(
+    ("used", "other"),
+    [
+        ("body.wte.weight", "lm_head.weight"),
+        ("body.wte.weight", "body.shared.weight"),
+        ("body.wte.weight", "wte.weight"),
+        ("body.h.1.LayerNorm.weight", "body.h.1.LayerNorm.gamma"),
+        ("body.h.0.attn.query.weight", "h.0.attn.query.weight"),
+        ("final_logits_bias", "body.final_logits_bias"),
+    ],
+)
+def test_a_tensor_that_is_there_twice_with_other_numbers_is_told(tmp_path: Path, used: str, other: str) -> None:
+    tensors = theirs()
+    _, report = load(tmp_path / "same", tensors | {other: tensors[used].clone()})
+    assert not report
+    model, report = load(tmp_path / "other", tensors | {other: tensors[used] + 1})
+    assert report.differing == {other: used} and f"{other} (used: {used})" in str(report)
+    for name, tensor in drawn().named_parameters():
+        assert torch.equal(model.get_parameter(name), tensor), name
+    assert load(tmp_path / "wider", tensors | {other: torch.zeros(2, 2)})[1].differing == {other: used}
+
+
+@pytest.mark.parametrize("scale", ["body.wte.weight_scale", "body.wte.weight_scale_inv", "body.wte.weight.scales"])
+def test_eight_bits_with_scales_that_are_not_read_are_refused(tmp_path: Path, scale: str) -> None:
+    narrow = theirs() | {"body.wte.weight": torch.ones(6, 4).to(torch.float8_e4m3fn)}
+    assert load(tmp_path / "alone", narrow)[0].tokens.weight.eq(1).all()
+    with pytest.raises(CheckpointError, match=f"holds {scale}, scales of a format that is not read"):
+        load(tmp_path / "scaled", narrow | {scale: torch.ones(1)})
+
+
 def test_a_file_of_another_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none of this model's tensors.*body\.wte\.weight.*something\.else"):
         load(tmp_path, {"something.else": torch.zeros(2)})

@@ -26,6 +26,7 @@ from lamina.checkpoint.legacy import convert_checkpoint, read_vocabulary
 from lamina.errors import CheckpointError, ConfigError, HubError, LaminaError
 from lamina.files import hubcache, paths
 from lamina.files.hub import resolve
+from lamina.generation.config import GenerationConfig
 
 from .attacks import SAFETENSORS, TORCH, Attack, old_torch, zipped
 
@@ -137,6 +138,17 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path, name: str) -> 
     (tmp_path / name).rename(folder / "kept" / name)
     (folder / name).symlink_to(f"kept/{name}")
     open_weights(folder).close() if name.startswith("model") else PretrainedConfig.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "pytorch_model.bin", "generation_config.json"])
+def test_links_to_nowhere_are_told_and_not_passed_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to(tmp_path / "nowhere")
+    doors = {
+        "config.json": PretrainedConfig.from_pretrained,
+        "generation_config.json": GenerationConfig.from_pretrained,
+    }
+    with pytest.raises(LaminaError, match=f"{name} cannot be opened: it is a link to .*nowhere"):
+        doors.get(name, open_weights)(tmp_path)  # type: ignore[operator]
 
 
 def test_pipes_and_folders_are_no_weights(tmp_path: Path) -> None:

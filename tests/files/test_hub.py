@@ -88,6 +88,39 @@ def test_what_is_neither_folder_nor_name_is_refused_before_any_look_up(name: str
         resolve(name, MODEL)
 
 
+def test_a_revision_of_a_folder_changes_nothing_and_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for silent in (None, "main", tmp_path.name):
+        assert resolve(tmp_path, MODEL, revision=silent) == tmp_path and not caplog.messages
+    assert resolve(tmp_path, MODEL, revision="v2") == resolve(tmp_path, MODEL, revision="v2") == tmp_path
+    assert [f"{tmp_path} is a folder here: revision='v2'" in message for message in caplog.messages] == [True]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"revision": 5},
+        {"cache_dir": 5},
+        {"token": []},
+        {"local_files_only": 1},
+        {"force_download": ""},
+        {"subfolder": 0},
+    ],
+)
+def test_an_option_of_another_kind_is_refused(tmp_path: Path, wrong: Any) -> None:
+    for name in (tmp_path, "org/tiny"):
+        with pytest.raises(HubError, match=f"{next(iter(wrong))}="):
+            resolve(name, MODEL, **wrong)
+
+
+def test_a_branch_of_the_cache_that_is_no_file_is_no_branch(tmp_path: Path) -> None:
+    snapshot = cached(tmp_path, FILES)
+    reference = snapshot.parent.parent / "refs" / "main"
+    reference.unlink()
+    os.mkfifo(reference)
+    with pytest.raises(HubError, match="not in the cache"):
+        resolve("org/tiny", MODEL, local_files_only=True)
+
+
 @pytest.mark.parametrize("revision", ["../main", "a b", "-x", "x" * 300])
 def test_revisions_are_checked_before_they_become_paths(revision: str) -> None:
     with pytest.raises(HubError, match="is no revision"):

@@ -6,6 +6,7 @@ import bz2
 import datetime
 import gzip
 import json
+import os
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather, parquet
 
-from lamina.errors import InputError
+from lamina.errors import DataError, InputError
 from lamina.files import tables
 from lamina.files.formats import FORMATS, find_files, form_of, signature
 from lamina.files.tables import open_lines, open_rows
@@ -160,6 +161,12 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("a.json", b'[{"a": 1}, {"a": ', "row 2: not JSON .*; nothing after it can be read"),
     ("a.json", b'[{"a": 1} {"a": 2}]', "row 2: not JSON .'{' between two elements"),
     ("a.json", b'[{"a": 1}', "the list has no end"),
+    ("a.json", b'[{"a": 1}]\n[{"a": 2}]', "row 2: not JSON .'.' after the end of the list"),
+    ("a.json", b'[{"a": 1}] {"a": 2}', "after the end of the list"),
+    ("a.json", b"[] x", "row 1: not JSON .'x' after the end of the list"),
+    ("a.txt", b"one\rtwo\rthree\r", "carriage returns alone"),
+    ("a.csv", b"t,n\ra,1\r", "carriage returns alone"),
+    ("a.tsv.gz", gzip.compress(b"t\tn\ra\t1", mtime=0), "carriage returns alone"),
     ("a.json", b'{"a":\n nope}', "row 2: not JSON"),
     ("a.json", b"3", "must hold a list of rows"),
     ("a.json", b"[" * 100_000, "nested too deeply"),
@@ -176,6 +183,33 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path: Path, name: 
     path.write_bytes(content)
     with pytest.raises(InputError, match=complaint):
         list(open_rows(path, InputError))
+
+
+OBJECTS: list[tuple[str, list[object]]] = [
+    ('{"version": "1", "data": [{"t": "a"}, {"t": "b"}]}', [{"t": "a"}, {"t": "b"}]),
+    ('{"data": ["a", "b"]}', ["a", "b"]),
+    ('{"t": "x", "data": ["a", "b"]}', [{"t": "x", "data": ["a", "b"]}]),
+    ('{"t": "x", "data": [1]}', [{"t": "x", "data": [1]}]),
+    ('{"t": ["a", "b"], "n": [1, 2]}', [{"t": "a", "n": 1}, {"t": "b", "n": 2}]),
+    ('[{"t": "a"}] \n\r\n', [{"t": "a"}]),
+    ('[\r{"t": "a"}\r]', [{"t": "a"}]),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), OBJECTS)
+def test_a_json_file_holds_rows_columns_or_one_row(tmp_path: Path, content: str, expected: list[object]):
+    path = tmp_path / "a.json"
+    path.write_bytes(content.encode())
+    assert [row.value for row in open_rows(path)] == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.json", "a.parquet", "a.arrow", "a.jsonl.gz"])
+def test_what_can_be_read_only_once_is_refused_unread(tmp_path: Path, name: str):
+    os.mkfifo(tmp_path / name)
+    for call in (open_rows, open_lines, find_files):
+        with pytest.raises(DataError, match="a pipe or a device"):
+            call(tmp_path / name, error=DataError)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", "a.json", "a.jsonl", "a.ndjson"])

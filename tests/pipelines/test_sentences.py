@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,3 +90,16 @@ def test_answers_are_joined_as_their_windows_were() -> None:
     assert join_windows(["One.", "Two."], ["Eins.\n\n", "Zwei."]) == "One.\n\nTwo."
     assert join_windows(["하나。", "둘"], ["一。", "二"]) == "하나。둘"
     assert join_windows(["", "Two."], ["Eins. ", "Zwei."]) == "Two."
+
+
+@pytest.mark.parametrize("piece", [".", "a.", " ", "?!", "\"'", "\n", ". ", "Mr. ", " . b. ", ".)", "。", "e\u0301"])
+def test_a_long_run_of_anything_is_read_once(piece: str) -> None:
+    began = time.process_time()
+    assert "".join(split_sentences(piece * 100_000)) == piece * 100_000
+    assert time.process_time() - began < 20  # a tenth of a second; reading a run from each of its places took hours
+
+
+def test_a_message_shows_a_part_of_what_does_not_fit() -> None:
+    with pytest.raises(PipelineError) as refused:
+        cut_into_windows("\u200d" * 10_000, 3, lambda texts: [len(text) + FIXED for text in texts])
+    assert len(str(refused.value)) < 300

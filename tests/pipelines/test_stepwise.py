@@ -62,6 +62,11 @@ class Flat(TextClassificationPipeline):
         return found
 
 
+class Direct(TextClassificationPipeline):
+    def _forward(self, model_inputs: Any, **parameters: Any) -> Any:
+        return self.model(**model_inputs)
+
+
 class Pairs(Pipeline[Any]):  # as the documentation of the reference writes one
     def _sanitize_parameters(self, **kwargs: Any) -> Any:
         return {name: kwargs[name] for name in ("second_text",) if name in kwargs}, {}, {}
@@ -103,6 +108,7 @@ def test_steps_are_called_one_input_at_a_time(checkpoint: Checkpoint) -> None:
     assert made(Loud, folder)(["good"]) == [[{"label": best["label"].lower(), "score": pytest.approx(best["score"])}]]
     assert len(made(Loud, folder)(["good"], top_k=2)[0]) == 2
     assert [one["score"] for one in made(Flat, folder)(["good", "bad"])] == [pytest.approx(1 / 3)] * 2
+    assert_same(made(Direct, folder)(texts, top_k=2), plain(texts, top_k=2))
     assert made(Wordy, folder, suffix="?")(["good"]) == [plain("good")[0]["label"] + "?"]
     assert made(Wordy, folder, suffix="?")(["good"], suffix=".") == [plain("good")[0]["label"] + "."]
     assert made(Pairs, folder)("good", second_text="bad") == plain({"text": "good", "text_pair": "bad"})["label"]

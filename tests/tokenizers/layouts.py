@@ -41,6 +41,7 @@ class Layout:
     model: dict[str, Any] = field(default_factory=dict)  # the rest of config.json
     more: dict[str, Any] = field(default_factory=dict)  # JSON files: name -> value
     options: dict[str, Any] = field(default_factory=dict)
+    then: tuple[tuple[str, tuple[Any, ...]], ...] = ()  # methods called after loading
     exact: bool = True  # False: the reference adds usual tokens that the files do not have, and Lamina does not
 
 
@@ -58,6 +59,15 @@ KO_TOKENS = {
 }
 FAST = "PreTrainedTokenizerFast"
 LATER = {"<sep2>": 30522, "Deniz": 30523}
+MARIAN_FILES = {name: f"fixture:marian/{name}" for name in ("source.spm", "target.spm", "vocab.json")}
+CTRL_FILES = {name: f"fixture:ctrl/{name}" for name in ("vocab.json", "merges.txt")}
+PLAIN = {"lstrip": False, "rstrip": False, "normalized": False, "single_word": False}
+PLACED = {"5": {"content": "the", **PLAIN, "special": False}, "60000": {"content": "Deniz", **PLAIN, "special": True}}
+BYT5_PLACED = {str(i): {"content": t, **PLAIN, "special": True} for i, t in enumerate(("<pad>", "</s>", "<unk>"))}
+BYT5_PLACED["259"] = {"content": "Deniz", **PLAIN, "special": True}
+WHOLE = AddedToken("was", single_word=True)
+END = ("add_special_tokens", ({"eos_token": "<eos>"},))
+SPECIAL = ("add_tokens", (["Deniz"], True))
 
 
 def made(kind: str) -> dict[str, str]:
@@ -182,6 +192,40 @@ LAYOUTS: dict[str, Layout] = {
         {"tokenizer.json": "made:xlm-r", "tokenizer.4.0.0.json": "made:ko", "tokenizer.5.0.0.json": "made:t5"},
         {"fast_tokenizer_files": ["tokenizer.json", "tokenizer.4.0.0.json", "tokenizer.5.0.0.json"]},
     ),
+    # ids that the files state, and roles that they change
+    "t5-other-end": Layout("t5", "T5Tokenizer", SPIECE, {"eos_token": "<eos>", "bos_token": "<bos>"}),
+    "albert-other-brackets": Layout(
+        "albert",
+        "AlbertTokenizer",
+        {"spiece.model": "fixture:albert/spiece.model"},
+        {"cls_token": "[FIRST]", "sep_token": "[LAST]"},
+    ),
+    "gpt2-null-prefix": Layout("gpt2", FAST, made("bytes"), {"add_prefix_space": None}),
+    "mbart50-more": Layout("mbart", "MBart50Tokenizer", BPE_JA, {"additional_special_tokens": ["<more>"]}),
+    "mbart-more": Layout("mbart", "MBartTokenizer", BPE_JA, {"additional_special_tokens": ["<more>"]}),
+    "byt5-no-sentinels": Layout("t5", "ByT5Tokenizer", config={"additional_special_tokens": []}),
+    "byt5-placed": Layout(
+        "t5",
+        "ByT5Tokenizer",
+        config={"added_tokens_decoder": BYT5_PLACED, "pad_token": "Deniz", "additional_special_tokens": []},
+    ),
+    "byt5-added": Layout("t5", "ByT5Tokenizer", more={"added_tokens.json": {"the": 400, "Deniz": 401}}),
+    "ctrl-placed": Layout("ctrl", "CTRLTokenizer", CTRL_FILES, {"added_tokens_decoder": PLACED}),
+    "marian-placed": Layout("marian", "MarianTokenizer", MARIAN_FILES, {"added_tokens_decoder": PLACED}),
+    "marian-added": Layout("marian", "MarianTokenizer", MARIAN_FILES, more={"added_tokens.json": {"Deniz": 500}}),
+    # changes after loading
+    "byt5-then-end": Layout("t5", "ByT5Tokenizer", then=(END,)),
+    "marian-then-end": Layout("marian", "MarianTokenizer", MARIAN_FILES, then=(END,)),
+    "mbart-then-end": Layout("mbart", "MBartTokenizer", BPE_JA, then=(END,)),
+    "mbart50-then-end": Layout("mbart", "MBart50Tokenizer", BPE_JA, then=(END,)),
+    "bert-then-end": Layout("bert", "BertTokenizer", BERT_FILES, then=(END, SPECIAL)),
+    "t5-then-end": Layout("t5", "T5Tokenizer", SPIECE, then=(END,)),
+    "byt5-then-special": Layout("t5", "ByT5Tokenizer", then=(SPECIAL,)),
+    "ctrl-then-special": Layout("ctrl", "CTRLTokenizer", CTRL_FILES, then=(SPECIAL,)),
+    "marian-then-special": Layout("marian", "MarianTokenizer", MARIAN_FILES, then=(SPECIAL,)),
+    "byt5-then-whole": Layout("t5", "ByT5Tokenizer", then=(("add_tokens", ([WHOLE],)),)),
+    "ctrl-then-whole": Layout("ctrl", "CTRLTokenizer", CTRL_FILES, then=(("add_tokens", ([WHOLE],)),)),
+    "bert-then-whole": Layout("bert", "BertTokenizer", BERT_FILES, then=(("add_tokens", ([WHOLE],)),)),
     # the caller's options
     "type-over-files": Layout("mbart", "MBartTokenizer", BPE_JA, options={"tokenizer_type": "mbart50"}),
     "from-slow": Layout("bert", "BertTokenizer", BERT_FILES | made("bytes"), options={"from_slow": True}),
@@ -299,6 +343,13 @@ def write(folder: Path, layout: Layout, find: Find) -> Path:
         if value:
             (folder / name).write_text(json.dumps(value), encoding="utf-8")
     return folder
+
+
+def change(tokenizer: Any, layout: Layout) -> Any:
+    """Do to a tokenizer what its row does after loading."""
+    for name, arguments in layout.then:
+        getattr(tokenizer, name)(*arguments)
+    return tokenizer
 
 
 def facts(tokenizer: Any) -> dict[str, Any]:

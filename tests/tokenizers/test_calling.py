@@ -238,3 +238,24 @@ def test_threads_do_not_disturb_each_other(bert: Tokenizer) -> None:
 def test_chat_is_not_offered(bert: Tokenizer) -> None:
     with pytest.raises(TokenizerError, match="Chat"):
         bert.apply_chat_template([{"role": "user", "content": "hi"}])
+
+
+def test_small_answers_are_the_references(bert: Tokenizer, marian: Tokenizer) -> None:
+    row = [101, 1037, 102]
+    assert bert(["a", "b c"], padding="max_length", max_length=0)["input_ids"][0] == row  # nothing to fill up to
+    found = marian(["a", "Botchan"], padding="max_length", max_length=16, truncation=True, return_length=True)
+    assert found["length"] == [sum(row) for row in found["attention_mask"]]  # Python kinds count before they pad
+    assert (
+        bert(["a", "b c"], padding="max_length", max_length=8, truncation=True, return_length=True)["length"] == [8] * 2
+    )
+    byt5 = Tokenizer.from_folder(FIXTURES, "byt5", split_special_tokens=True)
+    assert byt5.tokenize("</s>") == ["<", "/", "s", ">"]
+
+
+def test_a_role_that_cannot_be_taken_changes_nothing(marian: Tokenizer) -> None:
+    before = marian("Botchan")
+    with pytest.raises(TokenizerError, match="'nowhere'"):
+        marian.eos_token = "nowhere"
+    assert marian.eos_token == "</s>" and marian("Botchan") == before
+    marian.eos_token = None
+    assert marian("Botchan")["input_ids"] == before["input_ids"][:-1]

@@ -14,7 +14,7 @@ from lamina.families import MODULES, family
 from lamina.tokenizers import Tokenizer
 from lamina.tokenizers.recipes import MODEL_TYPES
 from tests.assets import asset
-from tests.tokenizers.layouts import GOLDENS, LAYOUTS, REFUSED, facts, write
+from tests.tokenizers.layouts import GOLDENS, LAYOUTS, REFUSED, change, facts, write
 
 EXPECTED: dict[str, dict[str, Any]] = json.loads(GOLDENS.read_text(encoding="utf-8"))
 
@@ -31,7 +31,7 @@ def test_layout(name: str, tmp_path: Path) -> None:
     class_name = expected.pop("class")
     if not layout.exact:
         expected = without_usual_tokens(expected)
-    ours = AutoTokenizer.from_pretrained(write(tmp_path / "from", layout, asset), **layout.options)
+    ours = change(AutoTokenizer.from_pretrained(write(tmp_path / "from", layout, asset), **layout.options), layout)
     keys = expected.keys()
     assert {key: answers(ours)[key] for key in keys} == expected
     ours.save_pretrained(tmp_path / "to")

@@ -204,3 +204,15 @@ def test_options_that_json_cannot_hold(tmp_path: Path) -> None:
     ours = Tokenizer.from_folder(FIXTURES / "gpt", "gpt", note="\ud800")
     ours.save_pretrained(tmp_path)
     assert Tokenizer.from_folder(tmp_path).init_kwargs["note"] == "\ud800"
+
+
+@pytest.mark.parametrize("pad", ["[LATER]", None])
+def test_marian_with_a_later_pad_token_comes_back(pad: str | None, tmp_path: Path) -> None:
+    ours = Tokenizer.from_folder(FIXTURES / "marian", "marian")
+    if pad:
+        ours.add_special_tokens({"pad_token": pad})
+    else:
+        ours.pad_token = None
+    ours.save_pretrained(tmp_path)
+    again = Tokenizer.from_folder(tmp_path)
+    assert (again.pad_token, again.pad_token_id, again("Botchan")) == (pad, ours.pad_token_id, ours("Botchan"))

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..checkpoint.config import PretrainedConfig
-from ..checkpoint.keywords import WHERE, settled
+from ..checkpoint.keywords import settled
 from ..errors import ConfigError
 from ..families import MODULES, family
-from ..files.hub import resolve
+from ..files.hub import WHERE, resolve
 from .classes import config_class, model_class
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.config import PretrainedConfig
-from ..checkpoint.keywords import WHERE, settled
+from ..checkpoint.keywords import settled
 from ..errors import ConfigError
+from ..files.hub import WHERE
 from ..files.shown import shown
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..checkpoint.config import PretrainedConfig
-from ..checkpoint.convert import check_plausible, check_tables, load_into
+from ..checkpoint.convert import check_plausible, check_tables, export, load_into, own_tensors
 from ..checkpoint.files import open_weights, save_weights, weight_patterns
 from ..checkpoint.given import given_weights
 from ..checkpoint.keywords import refuse_unknown
@@ -66,6 +66,7 @@ class PreTrainedModel(Model):
             GenerationConfig.from_model_config(self.config.values()) if self.can_generate() else None
         )
         self._told = ""  # the last warning about options in the config
+        self._passed_by = False  # whether it was said that generation passes by a forward of the user's own
         if not self._on_meta():
             self.initialize()
             self._part()
@@ -148,12 +149,7 @@ class PreTrainedModel(Model):
     ) -> tuple[PreTrainedModel, LoadReport]:
         """The model of a config with the weights of a folder, or of the state dict, and what was found of it."""
         with _open(folder, loading) as weights:
-            config.update(cls.family.fitted(config.values(), weights))
-            check_tables(cls.family.model_spec(config.values(), cls.task), weights.nbytes)
-            with torch.device("meta"):
-                model = cls(config, loading.add_pooling_layer)
-            parameters = sum(p.numel() for p in model.parameters())
-            check_plausible(config.to_dict(), weights.nbytes, parameters)
+            model = cls._on_paper(config, weights, loading.add_pooling_layer)
             precision = settle_precision(loading.precision or config.to_dict().get(PRECISION_KEY))
             freezer = Freezer(model, precision) if precision else None
             report = load_into(
@@ -176,6 +172,21 @@ class PreTrainedModel(Model):
         model._settle(precision)
         model._note_untrained(report)
         return model, report
+
+    @classmethod
+    def _on_paper(cls, config: PretrainedConfig, weights: Weights, add_pooling_layer: bool | None) -> PreTrainedModel:
+        """The model of a config, without memory for its weights; errors say where the config is from."""
+        try:
+            config.update(cls.family.fitted(config.values(), weights))
+            check_tables(cls.family.model_spec(config.values(), cls.task), weights.nbytes)
+            with torch.device("meta"):
+                model = cls(config, add_pooling_layer)
+            check_plausible(config.to_dict(), weights.nbytes, sum(p.numel() for p in model.parameters()))
+        except (ConfigError, CheckpointError) as problem:
+            if not config.name_or_path or config.name_or_path in str(problem):
+                raise
+            raise type(problem)(f"the config of {config.name_or_path}: {problem}") from None
+        return model
 
     def _note_untrained(self, report: LoadReport) -> None:
         """Keep which parameters are random: those that the file lacks, and those it says were random when saved."""
@@ -280,10 +291,23 @@ class PreTrainedModel(Model):
         max_shard_size: int | str = "5GB",
         variant: str | None = None,
         is_main_process: bool = True,
+        state_dict: Mapping[str, torch.Tensor] | None = None,
+        save_function: Any = None,
+        push_to_hub: bool = False,
+        token: Any = None,
+        save_peft_format: bool = True,
     ) -> None:
-        """Write config.json and the weights under the reference's names; either all is written or nothing changes."""
+        """Write config.json and the weights under the reference's names; either all is written or nothing changes.
+
+        `state_dict` has tensors to write in the place of the model's, by the names of its own `state_dict()`. Nothing
+        is uploaded: `push_to_hub=True` is a ConfigError. `save_function`, `token` and `save_peft_format` of the
+        reference change nothing.
+        """
+        if push_to_hub:
+            raise ConfigError("push_to_hub=True: nothing is uploaded from here; upload the folder with huggingface_hub")
         if not is_main_process:
             return
+        tensors = stored_tensors(self, self.table()) if state_dict is None else self._given(state_dict)
         if self.can_generate():
             self._move_options()
         self.config.architectures = [self.task.architecture]
@@ -292,7 +316,7 @@ class PreTrainedModel(Model):
         with staged(folder, CheckpointError):
             save_weights(
                 folder,
-                stored_tensors(self, self.table()),
+                tensors,
                 safe_serialization=safe_serialization,
                 max_shard_size=max_shard_size,
                 variant=variant,
@@ -302,6 +326,21 @@ class PreTrainedModel(Model):
                 self.generation_config.save_pretrained(folder)
         if self.untrained:
             delattr(self.config, UNTRAINED_KEY)
+
+    def _given(self, state_dict: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+        """Tensors of the caller under the checkpoint's names, all of this model and no others."""
+        if self.precision is not None:
+            raise InputError(f"state_dict= is for plain weights, this model is of {self.precision}")
+        own = self.state_dict()
+        for name in sorted({*own, *state_dict}, key=str):
+            if name not in own or name not in state_dict:
+                raise CheckpointError(
+                    f"state_dict has {'an unknown' if name not in own else 'no'} {shown(name)}: it must be as "
+                    "model.state_dict() gives it"
+                )
+            if getattr(state_dict[name], "shape", None) != own[name].shape:
+                raise CheckpointError(f"state_dict: {name} must be a tensor of shape {list(own[name].shape)}")
+        return export({name: state_dict[name] for name, _ in own_tensors(self, self.table())}, self.table())
 
     def can_generate(self) -> bool:
         """Whether this task's head continues text."""
@@ -366,6 +405,13 @@ class PreTrainedModel(Model):
             )
         if options.get("generation_config") is None:
             self._look_into_config()
+        if not self.forward_is_ours and not self._passed_by:
+            self._passed_by = True
+            logger.warning(
+                "%s.generate reads token by token through start() and step(), and passes by the forward or the hooks "
+                "that stand before ours: override step() to take part",
+                type(self).__name__,
+            )
         from ..generation.generate import generate  # here, since most models that are loaded never write
 
         return generate(cast(Any, self), inputs, **options)

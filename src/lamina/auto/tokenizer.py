@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..errors import ConfigError
-from ..files.hub import resolve
+from ..files.hub import WHERE, resolve
 from ..files.shown import shown
 from ..tokenizers.tokenizer import Tokenizer
 
@@ -25,7 +25,6 @@ PATTERNS = (
     "*.spm",
     "*.txt",
 )
-WHERE = ("revision", "cache_dir", "token", "local_files_only", "force_download", "subfolder")
 OBSOLETE = ("resume_download", "code_revision")  # without effect in the reference too: there is no code to download
 
 

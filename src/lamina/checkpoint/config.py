@@ -59,8 +59,10 @@ class PretrainedConfig:
         for key in ("torch_dtype", "dtype"):  # the newer spelling last: it wins
             if values.get(key, 0) is None:
                 del values[key]
-        for key, value in sorted(values.items(), key=lambda item: (item[0] in self.family.aliases, item[0] == "dtype")):
-            self._set(key, value)
+        aliases = self.family.aliases
+        for key, value in sorted(values.items(), key=lambda item: (item[0] in aliases, item[0] == "dtype")):
+            if value is not None or values.get(aliases.get(key, "")) is None:  # null: nothing
+                self._set(key, value)
         state["_values"].update(read_labels(labels, self.family.defaults.get("num_labels", 2), source))
         check_together(self.values(), source)
 
@@ -76,6 +78,8 @@ class PretrainedConfig:
                 f"{self._source}: {key}={shown(value)}; {self.family.model_type} is known with {only} only"
             )
         means_none = key.endswith("_token_id") or key in self.family.optional
+        if value is None and default is True:
+            value = False  # a switch of null is off for those who wrote the file
         if value is None and default is not None and not means_none:
             self._values.pop(key, None)  # a null stands for the default, save where it means "no such token"
         else:
@@ -278,7 +282,7 @@ class PretrainedConfig:
 
     def save_pretrained(self, save_directory: str | Path) -> None:
         """Write config.json into a folder."""
-        self.to_json_file(Path(save_directory) / NAME)
+        self.to_json_file(local_path(save_directory, ConfigError) / NAME)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PretrainedConfig) and _plain(self) == _plain(other)

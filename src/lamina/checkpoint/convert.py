@@ -78,7 +78,7 @@ def load_into(
 
 def export(model: nn.Module | Mapping[str, Tensor], table: Table) -> Iterator[tuple[str, Tensor]]:
     """A model's parameters under the checkpoint's names, tied ones once; views wherever that is possible."""
-    tensors = _tensors(model, table) if isinstance(model, nn.Module) else model.items()
+    tensors = own_tensors(model, table) if isinstance(model, nn.Module) else model.items()
     for key, tensor in tensors:
         spelling = spell(table, key)[0]
         tensor = tensor.detach()
@@ -111,7 +111,8 @@ def check_tables(spec: ModelSpec, weights_nbytes: int) -> None:
         )
 
 
-def _tensors(model: nn.Module, table: Table) -> Iterator[tuple[str, Tensor]]:
+def own_tensors(model: nn.Module, table: Table) -> Iterator[tuple[str, Tensor]]:
+    """What a checkpoint holds of a model, under our names: its parameters, tied ones once, and buffers of the table."""
     yield from model.named_parameters()
     for key, buffer in model.named_buffers():
         if _persistent(model, key) and _spelled(table, key):
@@ -167,6 +168,7 @@ def _variants(spelling: Spelling, prefix: str) -> Iterator[Spelling]:
 
 def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], tolerant: bool) -> LoadReport:
     missing: dict[str, str] = {}
+    differing: dict[str, str] = {}
     mismatched: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
     known: set[str] = set()
     for plan in plans:
@@ -184,6 +186,8 @@ def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], toleran
                 mismatched[plan.key] = (name, weights.shape(name), wanted)
                 plan.found = None
                 break
+        else:
+            differing.update(_differing(plan, plan.found, weights))
     if mismatched and not tolerant:
         texts = [
             f"{name} is {list(has)} in {weights.path(name)}, the model wants {list(wants)} for its {key}"
@@ -197,7 +201,37 @@ def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], toleran
         plan.alone = plan.found is None or taken.count(plan.found.names) == 1
     silent = {NUMBER.sub("*", pattern) for pattern in ignored}
     unexpected = tuple(name for name in weights if name not in known and not _matches(name, silent))
-    return LoadReport(missing, unexpected, mismatched)
+    _refuse_scales(unexpected, plans, weights)
+    return LoadReport(missing, unexpected, mismatched, differing)
+
+
+def _differing(plan: _Plan, used: Spelling, weights: Weights) -> Iterator[tuple[str, str]]:
+    """Names in the file that should hold the tensor that is used, and hold another."""
+    for way in plan.spellings:
+        if way.names != used.names and len(way.names) == len(used.names):
+            for name, other in zip(used.names, way.names, strict=True):
+                if other in weights and other != name and not _alike(weights, name, other):
+                    yield other, name
+
+
+def _alike(weights: Weights, name: str, other: str) -> bool:
+    """Whether two tensors are the same, as far as some of their rows tell: all of large ones would cost time."""
+    if weights.location(name) == weights.location(other) or weights.shape(name) != weights.shape(other):
+        return weights.shape(name) == weights.shape(other)
+    first, second = weights[name], weights[other]
+    rows = slice(None) if first.dim() < 2 else sorted({0, len(first) // 2, max(len(first) - 1, 0)})
+    return not first.numel() or torch.equal(first[rows].float(), second[rows].float())
+
+
+def _refuse_scales(unexpected: Sequence[str], plans: list[_Plan], weights: Weights) -> None:
+    """Numbers of eight bits mean something else where the file has scales for them that are not understood."""
+    narrow = {name for plan in plans if plan.found for name in plan.found.names if weights.dtype(name).itemsize == 1}
+    for name in unexpected if narrow else ():
+        if name.rpartition("scale")[0].rstrip("._") in narrow:
+            raise CheckpointError(
+                f"{weights.path(name)} holds {name}, scales of a format that is not read: "
+                "take the checkpoint that it was made from"
+            )
 
 
 def _refuse_gaps(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,18 @@ from ..files.paths import SHARD_NAME, inside, listed, present
 from ..files.shown import few, shown
 from .compact import unpacked
 from .safetensors import read_safetensors
-from .saving import save_weights
+from .saving import check_variant, save_weights
 from .storage import MappedFile, StoredTensor, Weights, check_name
 from .torchfile import read_torch
 
 __all__ = ["Weights", "candidates", "find_weights", "open_file", "open_weights", "save_weights", "weight_patterns"]
 
 FOREIGN = (".h5", ".msgpack")
-VARIANT = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 
 
 def candidates(variant: str | None = None, safetensors_only: bool | None = None) -> list[str]:
     """The names weights may have in a folder, best first; False asks for `.bin` only."""
-    if variant is not None and not VARIANT.fullmatch(variant):
-        raise CheckpointError(f"{shown(variant)} is no variant of weights, such as 'fp16'")
+    check_variant(variant)
     infix = f".{variant}" if variant else ""
     safe = [f"model{infix}.safetensors", f"model.safetensors.index{infix}.json"]
     pickled = [f"pytorch_model{infix}.bin", f"pytorch_model.bin.index{infix}.json"]

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..files.shown import shown
 from .compact import unpacked
-from .storage import MappedFile, Scratch, StoredTensor, Weights
+from .storage import MappedFile, Scratch, StoredTensor, Weights, check_data
 
 
 class _Held(MappedFile):
@@ -40,6 +40,7 @@ def given_weights(state_dict: Any) -> Weights:
     for name, tensor in state_dict.items():
         if not isinstance(name, str) or not torch.is_tensor(tensor):
             raise CheckpointError(f"state_dict must map names to tensors, not {shown(name)} to {shown(tensor)}")
+        check_data(tensor, name)
     held = _Held([tensor.detach() for tensor in state_dict.values()])
     stored = [StoredTensor(i, tensor.dtype, tuple(tensor.shape)) for i, tensor in enumerate(held.tensors)]
     return unpacked(Weights(held.path, {name: (held, each) for name, each in zip(state_dict, stored, strict=True)}))

@@ -11,9 +11,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from ..errors import ConfigError
+from ..files.hub import WHERE, check_kinds
 from ..files.shown import shown
 
-WHERE = ("revision", "cache_dir", "token", "local_files_only", "force_download", "subfolder")
 LOADING = (
     "dtype",
     "torch_dtype",
@@ -37,6 +37,11 @@ HARMLESS = (  # of earlier ways of loading, or of where a call came from
     "_from_auto",
     "_from_pipeline",
 )
+KINDS: Mapping[str, tuple[type, ...]] = {
+    **WHERE,
+    "variant": (str,),
+    **dict.fromkeys(("use_safetensors", "ignore_mismatched_sizes", "output_loading_info"), (bool,)),
+}
 OFF = (None, False)
 ONE_DEVICE = "a model is loaded onto one device as a whole; leave it out"
 REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {  # what it may say, and what to do otherwise
@@ -84,6 +89,7 @@ def settled(options: Mapping[str, Any]) -> dict[str, Any]:
     for name, (harmless, instead) in REFUSED.items():
         if name in options and not any(_same(options[name], value) for value in harmless):
             raise ConfigError(f"{name}={shown(options[name])} is not supported: {instead}")
+    check_kinds(rest, KINDS, ConfigError)
     old = rest.pop("use_auth_token", None)
     if old is not None and rest.setdefault("token", old) != old:
         raise ConfigError("token and use_auth_token, its older name, say different things: pass token= alone")

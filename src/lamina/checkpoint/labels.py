@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from ..errors import ConfigError
 from ..files.shown import shown
 
 MOST_LABELS = 100_000
+logger = logging.getLogger("lamina")
 
 
 def read_labels(given: Mapping[str, Any], default: int, source: str) -> dict[str, Any]:
@@ -20,8 +22,9 @@ def read_labels(given: Mapping[str, Any], default: int, source: str) -> dict[str
             made = {"id2label": {number: label for label, number in label2id.items()}, "label2id": dict(label2id)}
         return made
     made = check_labels("id2label", id2label, source)
-    if count is not None and count != len(made["id2label"]):
-        return default_labels(count, source)
+    if count is not None and (type(count) is not int or count != len(made["id2label"])):
+        default_labels(count, source)
+        logger.warning("%s: num_labels is %d, id2label names %d, which counts", source, count, len(made["id2label"]))
     if label2id:
         made["label2id"] = _indices(label2id, source)
     return made

@@ -18,6 +18,7 @@ class LoadReport:
     missing: Mapping[str, str] = field(default_factory=dict)
     unexpected: tuple[str, ...] = ()
     mismatched: Mapping[str, Mismatch] = field(default_factory=dict)
+    differing: Mapping[str, str] = field(default_factory=dict)  # theirs that hold other numbers than the name used
 
     @property
     def fresh(self) -> set[str]:
@@ -40,7 +41,7 @@ class LoadReport:
         }
 
     def __bool__(self) -> bool:
-        return bool(self.missing or self.unexpected or self.mismatched)
+        return bool(self.missing or self.unexpected or self.mismatched or self.differing)
 
     def __str__(self) -> str:
         lines = []
@@ -50,6 +51,9 @@ class LoadReport:
         if self.mismatched:
             texts = [f"{name} {list(has)} -> {list(wants)}" for name, has, wants in self.mismatched.values()]
             lines.append(f"newly initialized, since the shapes differ: {few(texts, 4)}")
+        if self.differing:
+            texts = [f"{name} (used: {used})" for name, used in self.differing.items()]
+            lines.append(f"not used, although the numbers differ from those used in their place: {few(texts, 4)}")
         if self.unexpected:
             lines.append(f"not used: {few(self.unexpected, 4)}")
         return "\n".join(lines)

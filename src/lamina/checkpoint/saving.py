@@ -7,17 +7,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files.atomic import staged
+from ..files.paths import local_path
 from ..files.shown import shown
 from .safetensors import write_safetensors
+from .storage import check_data
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+VARIANT = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 SHARD_SIZE = re.compile(r"(\d{1,12}) ?([A-Za-z]{2,3})", re.ASCII)
 
 
@@ -35,9 +38,10 @@ def save_weights(
     Everything is written aside and moved when it is complete; shards of an earlier save go with that. Tensors may
     be views, as long as no two share memory: tied ones are stored once, under one name.
     """
-    folder = Path(folder)
+    folder = local_path(folder, CheckpointError)
     items = dict(tensors)
     _check(items)
+    check_variant(variant)
     stem, suffix = ("model", "safetensors") if safe_serialization else ("pytorch_model", "bin")
     infix = f".{variant}" if variant else ""
     shards = _split(items, shard_bytes(max_shard_size))
@@ -62,6 +66,12 @@ def save_weights(
     return [folder / name for name in names]
 
 
+def check_variant(variant: Any) -> None:
+    """Refuse what cannot be part of a file's name."""
+    if variant is not None and not (isinstance(variant, str) and VARIANT.fullmatch(variant)):
+        raise CheckpointError(f"{shown(variant)} is no variant of weights, such as 'fp16'")
+
+
 def shard_bytes(size: int | str) -> int:
     """A shard's size in bytes, from a number or text such as "5GB" or "512MiB"."""
     if isinstance(size, int) and not isinstance(size, bool) and size > 0:
@@ -79,10 +89,7 @@ def _check(tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise CheckpointError(f"{shown(name)} is not the name of a tensor: {type(tensor).__name__}")
-        if tensor.is_meta or tensor.layout is not torch.strided:
-            raise CheckpointError(
-                f"tensor {shown(name)} has no plain data to save (device {tensor.device}, {tensor.layout})"
-            )
+        check_data(tensor, name)
         if tensor.numel():
             span = 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
             begin = tensor.data_ptr()

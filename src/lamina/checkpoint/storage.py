@@ -276,6 +276,13 @@ def check_shape(shape: Any, name: str, path: Path) -> tuple[int, ...]:
     return sizes
 
 
+def check_data(tensor: Tensor, name: str) -> None:
+    """Refuse a tensor in memory whose numbers do not lie there one by one."""
+    if tensor.is_meta or tensor.layout is not torch.strided or tensor.is_quantized:
+        kind = "quantized" if tensor.is_quantized else f"{tensor.layout} on {tensor.device}"
+        raise CheckpointError(f"tensor {shown(name)} has no plain data ({kind})")
+
+
 def _span(stored: StoredTensor) -> int:
     if stored.strides is None:
         return stored.count

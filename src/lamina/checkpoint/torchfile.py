@@ -255,12 +255,19 @@ class _Resolver:
         if kind in ("_rebuild_parameter", "_rebuild_parameter_with_state") and args and depth < 16:
             return self.resolve(args[0], depth + 1)
         if kind == "_rebuild_tensor_v2" and len(args) >= 4:
+            self.refuse_marks(args[6:7])
             return self.stored(args[0], args[1], args[2], args[3], None)
         if kind == "_rebuild_tensor" and len(args) >= 4:
             return self.stored(args[0], args[1], args[2], args[3], None)
         if kind == "_rebuild_tensor_v3" and len(args) >= 7:
+            self.refuse_marks(args[7:8])
             return self.stored(args[0], args[1], args[2], args[3], args[6])
         return record
+
+    def refuse_marks(self, marks: tuple[Any, ...]) -> None:
+        """A tensor may be marked, such as {"neg": True}, as standing for other numbers than those that are stored."""
+        if any(marks):
+            raise CheckpointError(f"{self.path} marks a tensor in a way that is not understood: {shown(marks[0])}")
 
     def stored(self, storage: Any, start: Any, shape: Any, strides: Any, dtype: Any) -> StoredTensor:
         shape, strides = (item.args[0] if isinstance(item, Record) and item.args else item for item in (shape, strides))

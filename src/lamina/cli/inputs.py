@@ -15,7 +15,7 @@ import typer
 
 from ..errors import InputError
 from ..files.formats import find_files, listed
-from ..files.shown import shown
+from ..files.shown import cause, shown
 from ..files.tables import open_rows, stream_rows
 
 FILE_KINDS = (
@@ -23,6 +23,7 @@ FILE_KINDS = (
 )
 LOOKED_AT = 100  # rows of a file without a header, to find a column in
 STANDARD_INPUT = "-"
+MOST_TEXT = 1 << 24  # characters of a file that gives an option's text
 
 
 class Read(NamedTuple):
@@ -163,6 +164,10 @@ def text_or_file(value: str | None) -> str | None:
     if value is None or not value.startswith("@"):
         return value
     try:
-        return Path(value[1:]).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{value[1:]}: cannot be read as text ({error})") from None
+        with open(value[1:], encoding="utf-8-sig") as file:
+            text = file.read(MOST_TEXT + 1)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{value[1:]}: cannot be read as text ({cause(error)})") from None
+    if len(text) > MOST_TEXT:
+        raise InputError(f"{value[1:]}: longer than {MOST_TEXT:,} characters, the most that an option may have")
+    return text

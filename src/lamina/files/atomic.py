@@ -20,6 +20,7 @@ from types import MappingProxyType
 
 from ..errors import CheckpointError, LaminaError
 from .locks import release, take
+from .paths import local_path
 from .shown import cause, shown
 
 PREFIX = ".saving-"
@@ -59,10 +60,10 @@ def staged(folder: str | Path, error: type[LaminaError]) -> Iterator[Save]:
     One that is opened while another is open for the same folder adds to it, so that several parts are saved as one.
     `error` is raised in place of OSError, such as a full disk.
     """
-    folder = Path(folder)
+    folder = local_path(folder, error)
     key = os.path.realpath(folder)
     state = "What was there before is unchanged"
-    staging, handle = None, None
+    staging, handle, made = None, None, not folder.exists()
     try:
         outer = _running.get().get(key)
         if outer is not None:
@@ -90,11 +91,14 @@ def staged(folder: str | Path, error: type[LaminaError]) -> Iterator[Save]:
             shutil.rmtree(staging, ignore_errors=True)
         if handle is not None:
             release(handle)
+        if made:
+            with suppress(OSError):  # it has files in it, unless nothing came of the save
+                folder.rmdir()
 
 
 def write_text(path: str | Path, text: str, error: type[LaminaError]) -> None:
     """Replace one text file as a whole or not at all."""
-    path = Path(path)
+    path = local_path(path, error)
     with staged(path.parent, error) as new:
         new(path.name).write_text(text, encoding="utf-8", newline="\n")
 

@@ -59,7 +59,12 @@ def form_of(name: str | PurePath) -> tuple[str | None, str | None]:
 
 
 def known_form(path: Path, form: str | None, error: type[LaminaError]) -> tuple[str, str | None]:
-    """As `form_of`, where `form` goes before the name; `error` with the known endings where neither says one."""
+    """As `form_of`, where `form` goes before the name; `error` with the known endings where neither says one.
+
+    What can be read only once is refused: its rows would be gone when its columns have been looked at.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise error(f"{path}: is a pipe or a device, which can be read only once; write it to a file first")
     found, compression = form_of(path.name)
     if form is None and found is None:
         raise error(f"{path}: its ending is not one of {KNOWN}; name its format, or convert it")

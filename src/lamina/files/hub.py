@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import HubError
+from ..errors import HubError, LaminaError
 from .atomic import finish, write_text
 from .hubcache import any_match, cache_root, cached_commit, check_name, choose, complete, repository
 from .paths import local_path
 from .shown import cut, shown
 
 ENDPOINT = "https://huggingface.co"
+WHERE: Mapping[str, tuple[type, ...]] = {  # the options of `resolve`, and what each may be beside None
+    "revision": (str,),
+    "cache_dir": (str, os.PathLike),
+    "token": (str, bool),
+    "local_files_only": (bool,),
+    "force_download": (bool,),
+    "subfolder": (str,),
+}
+KINDS = {str: "text", bool: "true or false", os.PathLike: "a path"}
+logger = logging.getLogger("lamina")
 NETWORK_ERRORS = {  # base classes of the HTTP libraries that huggingface_hub has used over the years, by name
     "ConnectionError",
     "ConnectError",
@@ -38,7 +50,7 @@ def resolve(
     token: str | bool | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
-    subfolder: str = "",
+    subfolder: str | None = "",
 ) -> Path:
     """The local folder that holds a model's files.
 
@@ -48,9 +60,14 @@ def resolve(
     HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE are honored. Raises HubError.
     """
     local = local_path(name_or_path, HubError)
+    given = (revision, cache_dir, token, local_files_only, force_download, subfolder)
+    check_kinds(dict(zip(WHERE, given, strict=True)), WHERE, HubError)
+    subfolder = subfolder or ""
     if any(part in ("..", "") for part in subfolder.split("/")) and subfolder:
         raise HubError(f"subfolder {shown(subfolder)} must be a plain relative path")
     if local.is_dir() and str(name_or_path):
+        if revision not in (None, "main", local.name):
+            _note_revision(local, revision)
         return _existing(local, subfolder)
     name, revision = str(name_or_path), revision or "main"
     if local.is_file():
@@ -76,6 +93,18 @@ def resolve(
         if fallback and not force_download and unreachable(problem.__cause__):
             return _existing(fallback, subfolder)
         raise
+
+
+def check_kinds(options: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]], error: type[LaminaError]) -> None:
+    """`error` for an option that is neither None nor of its kinds."""
+    for name, value in options.items():
+        if value is not None and name in kinds and not isinstance(value, kinds[name]):
+            raise error(f"{name}={shown(value)}: it must be {' or '.join(KINDS[kind] for kind in kinds[name])}")
+
+
+@cache
+def _note_revision(folder: Path, revision: str | None) -> None:
+    logger.warning("%s is a folder here: revision=%s, for models of the Hub, changes nothing", folder, shown(revision))
 
 
 def _existing(folder: Path, subfolder: str) -> Path:

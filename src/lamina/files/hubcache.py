@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import HubError
 from .jsonfile import INDEX_BYTES, read_json
-from .paths import PLAIN_NAME
+from .paths import PLAIN_NAME, read_text
 from .shown import shown
 
 COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
@@ -60,9 +60,8 @@ def cached_commit(folder: Path, revision: str) -> str | None:
     if COMMIT.fullmatch(revision):
         return revision
     try:
-        with open(folder / "refs" / revision, encoding="ascii") as file:
-            commit = file.read(100).strip()
-    except (OSError, ValueError):
+        commit = read_text(folder / "refs" / revision, 100, HubError).strip()
+    except HubError:
         return None
     return commit if COMMIT.fullmatch(commit) else None
 

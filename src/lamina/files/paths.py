@@ -45,7 +45,8 @@ def inside(folder: str | Path, name: str, error: type[LaminaError] = CheckpointE
         real = Path(os.path.realpath(path, strict=True))
         mode = real.stat().st_mode
     except OSError as problem:
-        raise error(f"{path} cannot be opened: {cause(problem)}") from None
+        leads = f"it is a link to {shown(os.readlink(path))}, " if path.is_symlink() else ""
+        raise error(f"{path} cannot be opened: {leads}{cause(problem)}") from None
     if not stat.S_ISREG(mode):
         raise error(f"{path} is not a regular file")
     home = Path(os.path.realpath(folder))

@@ -155,6 +155,8 @@ def _lines(opened: Callable[[], BinaryIO], name: str, error: type[LaminaError]) 
                 if number == 1:
                     _refuse_binary(piece, name, error)
                     piece = piece.removeprefix(b"\xef\xbb\xbf")
+                    if _ends_in_returns(piece):
+                        raise error(f"{name}: its lines end in carriage returns alone; convert them to line feeds")
                 overlong = len(piece) > LONGEST and not piece.endswith(b"\n")
                 while overlong and (rest := source.readline(LONGEST)) and not rest.endswith(b"\n"):
                     pass
@@ -164,6 +166,11 @@ def _lines(opened: Callable[[], BinaryIO], name: str, error: type[LaminaError]) 
                 raise
             reason = getattr(problem, "strerror", None) or problem
             raise error(f"{name}, row {number + 1}: cannot be read ({reason})") from None
+
+
+def _ends_in_returns(piece: bytes) -> bool:
+    """Whether a whole file, which has no line feed, has lines as old Macs wrote them; JSON takes them for spaces."""
+    return b"\r" in piece.rstrip(b"\r\n") and piece[-1:] != b"\n" and piece.lstrip()[:1] not in (b"[", b"{")
 
 
 def _refuse_binary(data: bytes, name: str, error: type[LaminaError]) -> None:
@@ -316,8 +323,9 @@ def _rows_of_object(value: Any, name: str, error: type[LaminaError]) -> Iterator
     if not isinstance(value, dict):
         raise error(f"{name}: must hold a list of rows, an object of columns, or an object a line")
     rows: list[Any] = [value]
-    if isinstance(value.get("data"), list):
-        rows = value["data"]
+    inner = value.get("data")
+    if isinstance(inner, list) and (len(value) == 1 or all(isinstance(row, dict) for row in inner)):
+        rows = inner  # what stands beside objects is about the file; beside anything else it is a row's own columns
     elif value and all(isinstance(column, list) for column in value.values()):
         lengths = {column: len(cells) for column, cells in value.items()}
         if len(set(lengths.values())) > 1:
@@ -390,13 +398,15 @@ def _pieces(source: io.TextIOWrapper) -> Iterator[str]:
     """The text of each element of the list that `source` holds; ValueError where it is not one."""
     text = _Text(source)
     text.mark()  # the opening bracket
-    found = text.mark()
-    text.held = found + text.held
+    if (found := text.mark()) != "]":
+        text.held = found + text.held
     while found != "]":
         yield text.element()
         found = text.mark()
         if found not in (",", "]"):
             raise ValueError(f"{shown(found)} between two elements" if found else "the list has no end")
+    if found := text.mark():
+        raise ValueError(f"{shown(found)} after the end of the list")
 
 
 class _Record(NamedTuple):

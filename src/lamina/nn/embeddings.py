@@ -11,6 +11,7 @@ from ..errors import ConfigError, InputError
 from ..files.shown import shown
 from ..spec import EmbeddingSpec, LearnedPositions, PaddingAwarePositions, Positions, SinusoidalPositions, room
 from .dropout import Dropout
+from .recording import recording
 
 LARGEST_TABLE = 1 << 26  # numbers; CTRL's longest, of 50,000 positions, fits
 AT_ONCE = 1 << 20  # numbers that a table is computed by, so that little memory is taken beside it
@@ -70,6 +71,14 @@ class Embeddings(nn.Module):
         """Where token types are looked up, be it among the tokens; None where none are read."""
         return self.tokens if self.types is None and self.spec.token_types_from_tokens else self.types
 
+    def check(self, token_types: Tensor | None, positions: Tensor | None) -> None:
+        """Raise InputError for types and positions of a call that the tables have no row for."""
+        types = self.type_table
+        if token_types is not None and types is not None and self.spec.token_types != 1:
+            check_rows("token_type_ids", token_types, types.num_embeddings)
+        if positions is not None and self.spec.positions is not None:
+            check_rows("position_ids", positions, self.spec.positions.size)
+
     def forward(
         self, input_ids: Tensor | None, positions: Tensor, token_types: Tensor | None, inputs_embeds: Tensor | None
     ) -> Tensor:
@@ -92,6 +101,18 @@ class Embeddings(nn.Module):
             x = self.norm(x)
         x = self.dropout(x)
         return x if self.projection is None else self.projection(x)
+
+
+def check_rows(name: str, rows: Tensor, size: int) -> None:
+    """Raise InputError where `rows` index no row of a table, or count from its end; an accelerator's are not read."""
+    if recording():
+        return
+    if rows.is_floating_point() or rows.dtype == torch.bool:
+        raise InputError(f"{name} must be whole numbers, got {rows.dtype}")
+    if rows.device.type == "cpu" and rows.numel():
+        low, high = int(rows.min()), int(rows.max())
+        if low < 0 or high >= size:
+            raise InputError(f"{name} run from {low} to {high}, the model has 0 to {size - 1}")
 
 
 def place(kind: Positions, shape: torch.Size, past: int, device: torch.device, input_ids: Tensor | None) -> Tensor:

@@ -11,9 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import InputError
 from .cache import KeyValueCache
 from .kernels import choose
 from .recording import recording
+
+HIDDEN = -1e4  # what is added to a score to hide its key, at most: the least that half precision was given
 
 
 class Layout(Protocol):
@@ -106,24 +109,41 @@ class RecordingLayout:
 
 
 def visibility(
-    mask: Tensor | None, queries: int, causal: bool, past: int = 0, device: torch.device | None = None
+    mask: Tensor | None, queries: int, keys: int, causal: bool, device: torch.device | None = None
 ) -> Tensor | None:
     """Which keys each query may see, boolean [batch or 1, 1, queries or 1, keys]; None where all of them.
 
     `mask` is an attention mask over keys, [batch, keys], or over pairs, [batch, queries, keys] with any number of
-    inner axes of size one.
+    inner axes of size one. Queries are the last of the keys where `causal`.
     """
-    if mask is not None and mask.device.type == "cpu" and not recording() and bool(mask.all()):
-        mask = None
-    seen = None
-    if mask is not None:
-        seen = mask.bool()
-        if seen.dim() < 4:
-            seen = seen[:, None, None] if seen.dim() == 2 else seen[:, None]
+    seen = None if mask is None else _seen(mask, queries, keys)
+    past = keys - queries
     if not causal or (queries == 1 and seen is None) or (seen is None and past == 0):
         return seen
-    corner = triangle(queries, past + queries, mask.device if mask is not None else device)
+    corner = triangle(queries, keys, seen.device if seen is not None else device)
     return corner if seen is None else corner & seen
+
+
+def _seen(mask: Tensor, queries: int, keys: int) -> Tensor | None:
+    """An attention mask as truth; None where it hides nothing, which only a CPU is asked.
+
+    A mask of four axes and fractions is what other libraries add to scores: zero where a key is seen.
+    """
+    if mask.shape[-1] != keys or (mask.dim() > 2 and mask.shape[-2] not in (1, queries)):
+        raise InputError(f"attention_mask {tuple(mask.shape)} does not fit {queries} tokens that look at {keys}")
+    added = mask.dim() == 4 and mask.is_floating_point()
+    seen = mask if mask.dtype == torch.bool else mask == (0 if added else 1)
+    if mask.device.type == "cpu" and not recording():
+        if bool(seen.all()):
+            return None
+        if mask.dtype != torch.bool and not bool((seen | (mask <= HIDDEN if added else mask == 0)).all()):
+            raise InputError(
+                "attention_mask must hold 1 for tokens that are seen and 0 for the others, or true and false; a mask "
+                f"of four axes that is added to scores 0 and {HIDDEN:.0f} or less. Other weights are not known"
+            )
+    if seen.dim() < 4:
+        seen = seen[:, None, None] if seen.dim() == 2 else seen[:, None]
+    return seen
 
 
 def triangle(queries: int, keys: int, device: torch.device | None) -> Tensor:

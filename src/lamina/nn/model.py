@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..spec import ModelSpec
 from .cache import KeyValueCache
 from .decoding import DecodingState, StepOutput
-from .embeddings import check_room, place, table_rows
+from .embeddings import check_room, check_rows, place, table_rows
 from .heads import Head, PoolerLayer
 from .initialization import initialize
 from .layouts import CachedLayout, DenseLayout, RecordingLayout, visibility
@@ -21,6 +21,8 @@ from .outputs import ModelOutput, filled
 from .recording import keeps_no_cache, recording
 from .stack import Memory, Stack
 from .stepping import DecodingLayout, SourceLayout, slot_places
+
+PACKAGE = __name__.partition(".")[0]
 
 
 class Run:
@@ -94,6 +96,7 @@ class Model(nn.Module):
         if given is None or (input_ids is not None and inputs_embeds is not None):
             raise InputError("pass either input_ids or inputs_embeds")
         check_inputs(stack.embeddings.tokens.num_embeddings, input_ids, attention_mask, token_type_ids)
+        stack.embeddings.check(token_type_ids, position_ids)
         tokens, past, device = given.shape[1], run.cache.length if run.cache else 0, given.device
         if position_ids is None:
             position_ids = place(stack.spec.embedding.positions, given.shape[:2], past, device, input_ids)
@@ -102,11 +105,11 @@ class Model(nn.Module):
             steps = torch.arange(past + tokens, device=device)
             bias = stack.relative(steps[past:], steps)[None]
         causal = stack.spec.causal
-        seen = visibility(attention_mask, tokens, causal, past, device)
+        seen = visibility(attention_mask, tokens, past + tokens, causal, device)
         layout = run.layout_type(seen, bias, causal and past == 0)
         run.layouts.append(layout)
         if memory is not None:
-            run.source_layout = run.layout_type(visibility(source_mask, tokens, False))
+            run.source_layout = run.layout_type(visibility(source_mask, tokens, memory[0][0].shape[1], False))
         x = stack.embeddings(input_ids, position_ids, token_type_ids, inputs_embeds)
         if self.reads_only:
             check_reading(x)
@@ -152,6 +155,12 @@ class Model(nn.Module):
         if not every:
             x = x[:, -1] if lengths is None else x[torch.arange(len(x), device=x.device), lengths - 1]
         return StepOutput(self.head(x), x if hidden else None)
+
+    @property
+    def forward_is_ours(self) -> bool:
+        """Whether calling the model is no more than our own `forward`: no subclass, patch or hook of a user's in it."""
+        hooks = self._forward_hooks or self._forward_pre_hooks
+        return not hooks and "forward" not in vars(self) and type(self).forward.__module__.startswith(f"{PACKAGE}.")
 
     @property
     def writing_room(self) -> int | None:
@@ -274,10 +283,7 @@ def check_inputs(size: int, ids: Tensor | None, mask: Tensor | None, types: Tens
         raise InputError(f"input_ids must be [batch, tokens], got shape {tuple(ids.shape)}")
     if ids.numel() == 0:
         raise InputError(f"input_ids are empty: shape {tuple(ids.shape)}")
-    if ids.device.type == "cpu":
-        low, high = int(ids.min()), int(ids.max())
-        if low < 0 or high >= size:
-            raise InputError(f"input_ids run from {low} to {high}, the vocabulary has ids 0 to {size - 1}")
+    check_rows("input_ids", ids, size)
     if mask is not None and mask.shape[0] != ids.shape[0]:
         raise InputError(f"attention_mask {tuple(mask.shape)} does not fit input_ids {tuple(ids.shape)}")
     if types is not None and types.shape != ids.shape:

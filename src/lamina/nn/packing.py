@@ -83,9 +83,12 @@ def packed_states(
 
 
 def packable(model: Model) -> bool:
-    """Whether `read_packed` can read for this model: one stack, and a head that needs nothing but the tokens."""
+    """Whether `read_packed` can read for this model: one stack, and a head that needs nothing but the tokens.
+
+    A forward of a user's own, or a hook on the model, would be passed by: such a model reads padded rows.
+    """
     one = (model.encoder is None) != (model.decoder is None)
-    return one and model.kind not in ("multiple-choice", "double-heads")
+    return one and model.forward_is_ours and model.kind not in ("multiple-choice", "double-heads")
 
 
 def _bias(stack: Stack, longest: int, device: torch.device) -> Tensor | None:

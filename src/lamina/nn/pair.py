@@ -133,7 +133,7 @@ class EncoderDecoderModel(Model):
         rows = len(source) if where is None else where.shape[0]
         state = DecodingState(len(self.decoder.layers), rows, max_length, source.device)
         state.memory = [(_by_head(k, where), _by_head(v, where)) for k, v in self.decoder.remember(source)]
-        state.source_visible = visibility(mask, 1, False)
+        state.source_visible = visibility(mask, 1, state.memory[0][0].shape[1] if state.memory else 0, False)
         state.source_lengths = lengths
         return state
 

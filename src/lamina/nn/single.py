@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError
 from .cache import KeyValueCache
 from .decoding import DecodingState
 from .layouts import visibility
@@ -97,16 +96,12 @@ class SingleStackModel(Model):
         state = DecodingState(len(stack.layers), len(given), max_length, given.device)
         types, table = batch.get("token_type_ids"), stack.embeddings.type_table
         if types is not None and table is not None and stack.spec.embedding.token_types_written:
-            low, high = int(types.min()), int(types.max())
-            if low < 0 or high >= table.num_embeddings:
-                raise InputError(
-                    f"token_type_ids run from {low} to {high}, the model has types 0 to {table.num_embeddings - 1}"
-                )
+            stack.embeddings.check(types, None)
             state.types = types
         source = batch.get("encoder_hidden_states")
         if source is not None and stack.spec.cross:
             state.memory = stack.remember(source)
-            state.source_visible = visibility(batch.get("encoder_attention_mask"), 1, False)
+            state.source_visible = visibility(batch.get("encoder_attention_mask"), 1, source.shape[1], False)
         return state
 
     def _memory(self, source: Tensor | None, cache: KeyValueCache | None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import PipelineError
+from ..files.shown import shown
 from .sentences import halves, split_sentences
 
 Count = Callable[[list[str]], list[int]]  # tokens of the model's row for each text, prefix and special tokens included
@@ -48,5 +49,5 @@ def _fitting(sentence: str, limit: int, count: Count) -> list[str]:
         return [sentence]
     parts = halves(sentence)
     if parts is None:
-        raise PipelineError(f"chunk_length is {limit}, and not even {sentence!r} has so few tokens; raise it")
+        raise PipelineError(f"chunk_length is {limit}, and not even {shown(sentence)} has so few tokens; raise it")
     return [piece for part in parts for piece in _fitting(part, limit, count)]

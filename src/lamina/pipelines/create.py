@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..auto import find
-from ..checkpoint.keywords import WHERE
 from ..errors import PipelineError
-from ..files.hub import resolve
+from ..files.hub import WHERE, resolve
 from ..files.paths import present
 from ..tokenizers.tokenizer import Tokenizer
 from .base import Pipeline

@@ -15,8 +15,10 @@ ABBREVIATIONS = frozenset(
 )
 CLOSING = "\"'”’»)\\]』」）】"
 # A stop of a script with spaces ends a sentence before a space; one of a script without them ends it anywhere.
-BOUNDARY = re.compile(rf"[.!?…]+[{CLOSING}]*(?=\s)\s+|[。！？｡]+[{CLOSING}]*\s*|\s*\n\s*")
+# Each begins where its run does, so that a long run of stops or of spaces is read once and not from each of its places.
+BOUNDARY = re.compile(rf"(?<![.!?…])[.!?…]+[{CLOSING}]*(?=\s)\s+|[。！？｡]+[{CLOSING}]*\s*|(?<!\s)\s*\n\s*")
 LAST_WORD = re.compile(r"(\S+?)\.$")
+LONGEST_WORD = 64  # characters before a dot that are looked at: abbreviations are shorter
 JOINER = "\u200d"
 
 
@@ -37,7 +39,8 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         return bool(text[start : match.end()].strip())
     if text[match.end()].islower():
         return False
-    word = LAST_WORD.search(text[start : match.start() + 1].rsplit(None, 1)[-1])
+    before = text[max(start, match.start() - LONGEST_WORD) : match.start() + 1]
+    word = LAST_WORD.search(before.rsplit(None, 1)[-1])
     name = word.group(1).lstrip("(\"'“‘«[").lower() if word else ""
     return name not in ABBREVIATIONS and not (len(name) == 1 and name.isalpha() and name.isascii())
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from ..errors import PipelineError
+from ..nn.outputs import ModelOutput
 from .encoding import TOKENIZER_ARGUMENTS
 from .rows import Batch, pad_rows
 from .sources import Results, streamed
@@ -78,7 +79,10 @@ class Stepwise:
     def forward(self: Any, model_inputs: Any, **parameters: Any) -> Any:
         """`_forward` on the pipeline's device and without gradients; what comes out is on the CPU."""
         with torch.inference_mode():
-            return _moved(self._forward(_moved(model_inputs, self.device), **parameters), torch.device("cpu"))
+            output = self._forward(_moved(model_inputs, self.device), **parameters)
+        if isinstance(model_inputs, StepInputs) and isinstance(output, ModelOutput):  # of a _forward of one's own
+            output = StepOutputs(dict(output.items()), model_inputs)
+        return _moved(output, torch.device("cpu"))
 
     def postprocess(self: Any, model_outputs: Any, **parameters: Any) -> Any:
         """The answer to one input."""

@@ -130,7 +130,6 @@ class TextEncoder(PieceCutting):
         found["labels"] = labels["input_ids"]
         return found
 
-    _targeting = False
     _shared = False  # the Rust library's object is known outside, where it may be changed
 
     @property
@@ -286,7 +285,8 @@ class TextEncoder(PieceCutting):
             for key, value in fills.items():
                 columns[key] = [pad_row(row, length, value, left) for row in columns[key]]
         if fields.length:
-            columns["length"] = [len(row) for row in columns["input_ids"]]
+            rows = columns["input_ids"] if self.is_fast else ids  # the Python kinds count before they pad
+            columns["length"] = [len(row) for row in rows]
         return columns, length
 
     def _finish(self, encodings: list[Encoding] | None, job: Job, length: int | None, side: str) -> list[Encoding]:

@@ -54,8 +54,8 @@ def join_pieces(tokenizer: Tokenizer, ids: list[int], skip_special: bool, spaces
     splitter = tokenizer._assembly.splitter
     assert splitter is not None
     special = set(tokenizer.all_special_tokens)
+    apart = tokenizer.added_tokens_encoder.keys() - special
     size = tokenizer.vocab_size
-    apart = {token for token, index in tokenizer.added_tokens_encoder.items() if index >= size and token not in special}
     apart |= {token for token in tokenizer.additional_special_tokens if (tokenizer._id(token) or 0) >= size}
     texts: list[str] = []
     run: list[str] = []

@@ -52,7 +52,7 @@ class Limits:
     def padded_length(self, lengths: Sequence[int]) -> int:
         """The length that rows of these lengths are padded to."""
         most = max(lengths, default=0)
-        longest = self.max_length if self.padding == "max_length" and self.max_length else most
+        longest = self.max_length if self.padding == "max_length" and self.max_length is not None else most
         if self.multiple:
             longest += -longest % self.multiple
         if longest > max(most, MOST_PADDED):

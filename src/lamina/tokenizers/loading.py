@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, pre_tokenizers
+from tokenizers import AddedToken, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
@@ -61,12 +61,14 @@ def assemble(files: TokenizerFolder, name: str | None, overrides: Options) -> tu
     if stored is not None and not reason:
         originals = [path for name in recipe.files if name.endswith((".model", ".spm")) and (path := files.find(name))]
         assembly = Assembly(stored, originals=originals)
-        set_prefix(stored, options.get("add_prefix_space") or False)
+        set_prefix(stored, options.get("add_prefix_space", False))
         if recipe.adjust is not None:
             recipe.adjust(stored, options)
     else:
         assembly = build(files, recipe, options, reason)
         stored = None
+        if assembly.splitter is not None:
+            place(assembly, added)
     add_missing(assembly.backend, added, options)
     if stored is None and recipe.template is not None:
         recipe.template(assembly, options)
@@ -83,6 +85,16 @@ def build(files: TokenizerFolder, recipe: Recipe, options: Options, reason: str)
         if reason and files.find("tokenizer.json"):
             raise TokenizerError(f"{reason} needs more than tokenizer.json: {error}") from error
         raise
+
+
+def place(assembly: Assembly, added: Mapping[int, AddedToken]) -> None:
+    """Give added tokens the ids that the files state, as the reference's Python classes do; its fast ones count on."""
+    backend = assembly.backend
+    vocab = backend.get_vocab(with_added_tokens=False)
+    stated = {token.content: index for index, token in added.items()}
+    if any(vocab.get(token) != index for token, index in stated.items()):
+        assembly.vocab_size, assembly.placed = assembly.vocab_size or len(vocab), stated
+        backend.model = models.WordLevel(vocab | stated, unk_token=backend.model.unk_token)
 
 
 def choose_recipe(files: TokenizerFolder, config: Options, name: str | None, model: Any) -> tuple[Recipe, bool]:
@@ -294,10 +306,10 @@ def text_of(value: Any) -> str | None:
     return None if found is None else str(found)
 
 
-def set_prefix(backend: Backend, wanted: bool) -> None:
-    """Let `add_prefix_space` decide, whatever the tokenizer.json says."""
+def set_prefix(backend: Backend, wanted: bool | None) -> None:
+    """Let `add_prefix_space` decide, whatever the tokenizer.json says; null leaves it as it is."""
     before = backend.pre_tokenizer
-    if isinstance(before, pre_tokenizers.ByteLevel) and before.add_prefix_space != wanted:
+    if isinstance(before, pre_tokenizers.ByteLevel) and wanted is not None and before.add_prefix_space != wanted:
         before.add_prefix_space = wanted
         backend.pre_tokenizer = before
 

@@ -71,13 +71,18 @@ def split_at_added(
         token = added.get(part) if index % 2 else None
         if token is None:
             continue
+        left, right = parts[index - 1], parts[index + 1]
         if token.rstrip:
-            parts[index + 1] = parts[index + 1].lstrip()
+            parts[index + 1] = right.lstrip()
         if token.lstrip:
-            parts[index - 1] = parts[index - 1].rstrip()
+            parts[index - 1] = left.rstrip()
+        if token.single_word and left and left[-1] != " ":  # what stood beside it before it took the spaces
+            parts[index - 1 : index + 1] = [parts[index - 1] + parts[index], ""]
+        elif token.single_word and right and right[0] != " ":
+            parts[index : index + 2] = ["", parts[index] + parts[index + 1]]
     pieces: list[str] = []
     for index, part in enumerate(parts):
-        if index % 2:
+        if index % 2 and part:
             pieces.append(part)
         elif part:
             pieces += split(part.lower() if lowercase else part)

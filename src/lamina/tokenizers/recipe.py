@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from tokenizers import AddedToken
+from tokenizers import AddedToken, processors
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
@@ -42,6 +42,8 @@ class Assembly:
     splitter: Splitter | None = None
     originals: list[Path] = field(default_factory=list)  # files that save_vocabulary copies as they are
     target_tokens: dict[int, str] = field(default_factory=dict)  # what ids stand for, where targets have their own
+    placed: dict[str, int] = field(default_factory=dict)  # added tokens that the files give ids out of turn
+    vocab_size: int | None = None  # where it is not that of the Rust model
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,6 @@ class Recipe:
     )  # options that count beside a tokenizer.json; others need the original files
     control_codes: tuple[str, ...] = ()  # words that steer what the model writes
     ends_once: bool = False  # a text that ends in the end token gets no second one
-    vocab_size: int | None = None  # where the reference counts otherwise
     splits_words: bool = True  # False: pre-split words need add_prefix_space=True
 
 
@@ -79,13 +80,38 @@ def token_id(backend: Backend, token: str) -> int:
     return int(index)
 
 
-def list_sentinels(options: Options) -> None:
-    """List `<extra_id_0>` and so on among the special tokens, unless the files already do."""
+def bracket(backend: Backend, cls: str, sep: str) -> None:
+    """Put `[CLS] A [SEP] B [SEP]` around texts, with token types 0 and 1."""
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{cls}:0 $A:0 {sep}:0",
+        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
+        special_tokens=[(cls, token_id(backend, cls)), (sep, token_id(backend, sep))],
+    )
+
+
+def end(assembly: Assembly, options: Options, between: bool = True) -> None:
+    """Put the end token, where there is one, after a text; `between` also after the first of a pair."""
+    backend = assembly.backend
+    eos = [str(options["eos_token"])] if options.get("eos_token") is not None else []
+    backend.post_processor = processors.TemplateProcessing(
+        single=["$A", *eos],
+        pair=["$A", *(eos if between else []), "$B", *eos],
+        special_tokens=[(token, token_id(backend, token)) for token in eos],
+    )
+
+
+def list_sentinels(options: Options, over_empty: bool = True) -> None:
+    """List `<extra_id_0>` and so on among the special tokens, unless the files already do.
+
+    A list that the files give without any of them gets them all; an empty one only with `over_empty`.
+    """
     count = options["extra_ids"]
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_SENTINELS:
         raise TokenizerError(f"extra_ids={shown(count)} should be a number from 0 to {MAX_SENTINELS}.")
     stated = [str(token) for token in options.get("additional_special_tokens") or []]
     sentinels = {token for token in stated if "<extra_id_" in token}
+    if not (over_empty or stated or options.get("additional_special_tokens") is None):
+        return
     if not sentinels:
         options["additional_special_tokens"] = stated + [f"<extra_id_{i}>" for i in range(count)]
     elif count and len(sentinels) != count:

@@ -103,7 +103,7 @@ def configuration(tokenizer: Tokenizer) -> dict[str, Any]:
         "added_tokens_decoder": {str(i): flags(t) for i, t in sorted(tokenizer.added_tokens_decoder.items())},
         "tokenizer_class": tokenizer.recipe.class_name,
     }
-    if not config["additional_special_tokens"]:
+    if not config["additional_special_tokens"] and "additional_special_tokens" not in tokenizer.init_kwargs:
         del config["additional_special_tokens"]
     if tokenizer.recipe.class_name == "PreTrainedTokenizerFast":
         config["model_input_names"] = tokenizer.model_input_names

@@ -100,7 +100,7 @@ class Tokenizer(IdRows):
         if not isinstance(text, str):
             raise TokenizerError(f"Cannot tokenize a {type(text).__name__}: pass a string.")
         with backend_errors("Tokenizing"):
-            return self._pieces(text)
+            return self._pieces(text, self.split_special_tokens)
 
     def decode(
         self,

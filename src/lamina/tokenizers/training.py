@@ -13,7 +13,7 @@ from tokenizers import Tokenizer as Backend
 from lamina.errors import TokenizerError
 from lamina.files.shown import shown
 from lamina.tokenizers.files import MAX_VOCAB, backend_errors
-from lamina.tokenizers.recipe import Assembly, Options, Recipe, token_id
+from lamina.tokenizers.recipe import Assembly, Options, Recipe, bracket
 from lamina.tokenizers.recipes import RECIPES
 
 BRACKETED = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
@@ -149,15 +149,6 @@ def lines_of(path: Path) -> Iterator[str]:
         raise TokenizerError(f"Cannot read {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise TokenizerError(f"{path} is not UTF-8 text.") from error
-
-
-def bracket(backend: Backend, cls: str, sep: str) -> None:
-    """Put `[CLS] A [SEP] B [SEP]` around texts, with token types 0 and 1."""
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{cls}:0 $A:0 {sep}:0",
-        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
-        special_tokens=[(token, token_id(backend, token)) for token in (cls, sep)],
-    )
 
 
 def make_wordpiece(settings: Options) -> Backend:

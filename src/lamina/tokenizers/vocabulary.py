@@ -46,6 +46,7 @@ class SpecialTokenId:
 class Vocabulary:
     """The part of a tokenizer that maps tokens to ids and back."""
 
+    _targeting = False
     bos_token, eos_token, unk_token = SpecialToken(), SpecialToken(), SpecialToken()
     sep_token, pad_token, cls_token, mask_token = SpecialToken(), SpecialToken(), SpecialToken(), SpecialToken()
     bos_token_id, eos_token_id, unk_token_id = SpecialTokenId(), SpecialTokenId(), SpecialTokenId()
@@ -66,6 +67,7 @@ class Vocabulary:
         self._refresh()
 
     def _set_role(self, role: str, value: str | AddedToken | None) -> None:
+        before = dict(self._special)
         if value is None:
             self._special.pop(role, None)
         elif isinstance(value, str | AddedToken):
@@ -73,7 +75,12 @@ class Vocabulary:
             self._special[role] = value
         else:
             raise TokenizerError(f"{role} should be a string or None, not {type(value).__name__}.")
-        self._refresh()
+        try:
+            self._refresh()
+        except TokenizerError:
+            self._special = before
+            self._refresh()
+            raise
 
     @backend_errors("Looking up the special tokens")
     def _refresh(self) -> None:
@@ -85,11 +92,23 @@ class Vocabulary:
         self._bent = {index for index, token in added.items() if self._backend.id_to_token(index) != token.content}
         self._contents = added
         self._table = False  # to be made anew
+        self._bracket_anew()
         # Attributes such as `image_token` and `image_token_id`; a `__getattr__` would slow every look at an attribute.
         for role, token in self._named.items():
             for name, value in ((role, str(token)), (f"{role}_id", self._id(str(token)))):
                 if not name.startswith("_") and not hasattr(type(self), name):
                     self.__dict__.setdefault(name, value)
+
+    def _bracket_anew(self) -> None:
+        """Put today's special tokens around texts, for the kinds whose class in the reference looks them up anew."""
+        changed = {role: self._special.get(role) for role in ROLES if role in self.init_kwargs or role in self._special}
+        if all(str(self.init_kwargs.get(role)) == str(token) for role, token in changed.items()):
+            return
+        self.init_kwargs.update(changed)
+        if self._assembly.splitter is not None and self.recipe.template is not None:
+            self.recipe.template(self._assembly, self.init_kwargs)
+        if self.recipe.switch is not None:
+            self.recipe.switch(self._assembly, self.init_kwargs, self._targeting)
 
     def _id(self, token: str) -> int | None:
         try:
@@ -161,7 +180,7 @@ class Vocabulary:
     @backend_errors("Counting the vocabulary")
     def vocab_size(self) -> int:
         """The size of the vocabulary without the tokens added to it."""
-        return self.recipe.vocab_size or self._backend.get_vocab_size(with_added_tokens=False)
+        return self._assembly.vocab_size or self._backend.get_vocab_size(with_added_tokens=False)
 
     @backend_errors("Counting the vocabulary")
     def __len__(self) -> int:
@@ -230,6 +249,10 @@ class Vocabulary:
         add = self._backend.add_special_tokens if special_tokens else self._backend.add_tokens
         with backend_errors("Adding tokens"):
             count = add(list(new_tokens))
+        if self._assembly.splitter is not None:  # the reference's Python tokenizers list them
+            special = [t for t in new_tokens if special_tokens or (isinstance(t, AddedToken) and t.special)]
+            listed = self.all_special_tokens
+            self._additional += [token for token in special if str(token) not in listed]
         self._refresh()
         return int(count)
 

@@ -142,7 +142,8 @@ def _locked(output: Path) -> Iterator[None]:
 
 def _busy(output: Path) -> TrainingError:
     try:
-        who = (output / LOCK).read_text(encoding="utf-8", errors="replace")[:200]
+        with open(output / LOCK, encoding="utf-8", errors="replace") as file:
+            who = file.read(200)
     except OSError:
         who = ""
     return TrainingError(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from tokenizers import AddedToken, models, processors
+from tokenizers import AddedToken, models
 from tokenizers import Tokenizer as Backend
 
 from lamina.tokenizers.files import TokenizerFolder
-from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, list_sentinels, token_id
+from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, end, list_sentinels
 
 
 class Bytes:
@@ -32,15 +33,8 @@ def build(folder: TokenizerFolder, options: Options) -> Assembly:
     """Build ByT5's: it has no file of its own."""
     specials = [str(options[role]) for role in ("pad_token", "eos_token", "unk_token")]
     vocab = {token: index for index, token in enumerate([*specials, *map(chr, range(256))])}
-    return Assembly(Backend(models.WordLevel(vocab, unk_token=specials[2])), Bytes())
-
-
-def end(assembly: Assembly, options: Options) -> None:
-    """Put `</s>` after every text."""
-    eos = str(options["eos_token"])
-    assembly.backend.post_processor = processors.TemplateProcessing(
-        single=["$A", eos], pair=["$A", eos, "$B", eos], special_tokens=[(eos, token_id(assembly.backend, eos))]
-    )
+    # The reference counts the bytes alone.
+    return Assembly(Backend(models.WordLevel(vocab, unk_token=specials[2])), Bytes(), vocab_size=256)
 
 
 def stripping(content: str) -> AddedToken:
@@ -61,8 +55,7 @@ BYT5 = Recipe(
     model_input_names=PLAIN_INPUTS,
     options={"extra_ids": 125},
     template=end,
-    complete=list_sentinels,
+    complete=partial(list_sentinels, over_empty=False),
     reads_json=False,
     ends_once=True,
-    vocab_size=256,
 )

@@ -6,17 +6,18 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tokenizers import Tokenizer as Backend
-from tokenizers import models, processors
+from tokenizers import models
 
 from lamina.errors import TokenizerError
 from lamina.files.paths import inside
 from lamina.files.shown import shown
 from lamina.tokenizers.charsmap import CharacterMap
 from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_vocab_json
-from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, token_id
+from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, end
 from lamina.tokenizers.recipes.unigram import SPACE
 from lamina.tokenizers.sentencepiece import NORMAL, UNIGRAM, USER_DEFINED, read_sentencepiece
 
@@ -66,9 +67,8 @@ class MarianPieces:
         self.current = self.source
         vocab_path = folder.require("vocab.json")
         self.vocabs = {"vocab.json": read_vocab_json(vocab_path)}
-        for role in ("unk_token", "pad_token"):
-            if str(options[role]) not in self.vocabs["vocab.json"]:
-                raise TokenizerError(f"{vocab_path} has no {shown(str(options[role]))}, which Marian needs.")
+        if str(options["unk_token"]) not in self.vocabs["vocab.json"]:
+            raise TokenizerError(f"{vocab_path} has no {shown(str(options['unk_token']))}, which Marian needs.")
         if options["separate_vocabs"]:
             self.vocabs["target_vocab.json"] = read_vocab_json(folder.require("target_vocab.json"))
 
@@ -114,14 +114,6 @@ def build(folder: TokenizerFolder, options: Options) -> Assembly:
     return assembly
 
 
-def end(assembly: Assembly, options: Options) -> None:
-    """Put `</s>` after a text; the texts of a pair follow one another."""
-    eos = str(options["eos_token"])
-    assembly.backend.post_processor = processors.TemplateProcessing(
-        single=["$A", eos], pair=["$A", "$B", eos], special_tokens=[(eos, token_id(assembly.backend, eos))]
-    )
-
-
 def switch(assembly: Assembly, options: Options, target: bool) -> None:
     """Turn to the file, and where they differ the vocabulary, of sources or of targets."""
     splitter = assembly.splitter
@@ -129,7 +121,7 @@ def switch(assembly: Assembly, options: Options, target: bool) -> None:
     splitter.current = splitter.target if target else splitter.source
     if "target_vocab.json" in splitter.vocabs:
         vocab = splitter.vocabs["target_vocab.json" if target else "vocab.json"]
-        assembly.backend.model = models.WordLevel(vocab, unk_token=str(options["unk_token"]))
+        assembly.backend.model = models.WordLevel(vocab | assembly.placed, unk_token=str(options["unk_token"]))
 
 
 MARIAN = Recipe(
@@ -140,7 +132,7 @@ MARIAN = Recipe(
     special_tokens={"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},
     model_input_names=PLAIN_INPUTS,
     options={"model_max_length": 512, "separate_vocabs": False, "source_lang": None, "target_lang": None},
-    template=end,
+    template=partial(end, between=False),
     switch=switch,
     reads_json=False,
 )

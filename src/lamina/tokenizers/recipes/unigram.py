@@ -10,10 +10,32 @@ from tokenizers import Tokenizer as Backend
 from lamina.errors import TokenizerError
 from lamina.files.shown import shown
 from lamina.tokenizers.files import TokenizerFolder, backend_errors
-from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe, list_sentinels, token_id
-from lamina.tokenizers.recipes.languages import MBART50_NEW, TWENTY_FIVE
+from lamina.tokenizers.recipe import (
+    BERT_INPUTS,
+    PLAIN_INPUTS,
+    Assembly,
+    Options,
+    Recipe,
+    bracket,
+    end,
+    list_sentinels,
+    token_id,
+)
 from lamina.tokenizers.sentencepiece import CONTROL, UNIGRAM, USER_DEFINED, SentencePieceModel, read_sentencepiece
 
+# mBART's languages, in the order of their ids; mBART-50 has them and more.
+TWENTY_FIVE = tuple(
+    """
+    ar_AR cs_CZ de_DE en_XX es_XX et_EE fi_FI fr_XX gu_IN hi_IN it_IT ja_XX kk_KZ ko_KR lt_LT lv_LV my_MM
+    ne_NP nl_XX ro_RO ru_RU si_LK tr_TR vi_VN zh_CN
+    """.split()  # noqa: SIM905
+)
+MBART50_NEW = tuple(
+    """
+    af_ZA az_AZ bn_IN fa_IR he_IL hr_HR id_ID ka_GE km_KH mk_MK ml_IN mn_MN mr_IN pl_PL ps_AF pt_XX sv_SE
+    sw_KE ta_IN te_IN th_TH tl_XX uk_UA ur_PK xh_ZA gl_ES sl_SI
+    """.split()  # noqa: SIM905
+)
 SPACE = "▁"
 Scores = list[tuple[str, float]]
 
@@ -82,14 +104,8 @@ def digit_comma(piece: str) -> bool:
 
 
 def bracket_albert(assembly: Assembly, options: Options) -> None:
-    """Put `[CLS] A [SEP] B [SEP]` around texts, with token types 0 and 1."""
-    backend = assembly.backend
-    cls, sep = str(options["cls_token"]), str(options["sep_token"])
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{cls}:0 $A:0 {sep}:0",
-        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
-        special_tokens=[(cls, token_id(backend, cls)), (sep, token_id(backend, sep))],
-    )
+    """Put `[CLS] A [SEP] B [SEP]` around texts: these tokens, whatever the roles are, as the reference does."""
+    bracket(assembly.backend, "[CLS]", "[SEP]")
 
 
 def build_t5(folder: TokenizerFolder, options: Options) -> Assembly:
@@ -112,18 +128,19 @@ def complete_t5(options: Options) -> None:
         options["from_slow"] = f"add_prefix_space={options['add_prefix_space']}"
 
 
-def complete_codes(codes: tuple[str, ...], options: Options) -> None:
-    """List every language code among the special tokens."""
-    stated = [str(token) for token in options.get("additional_special_tokens") or []]
-    options["additional_special_tokens"] = [*codes, *(token for token in stated if token not in codes)]
+def complete_codes(codes: tuple[str, ...], options: Options, before: bool) -> None:
+    """List every language code among the special tokens, before or after those of the files."""
+    stated = list(options.get("additional_special_tokens") or [])
+    names = [str(token) for token in stated]
+    if before:
+        options["additional_special_tokens"] = [*codes, *(token for token in stated if str(token) not in codes)]
+    else:
+        options["additional_special_tokens"] = [*stated, *(code for code in codes if code not in names)]
 
 
 def end_t5(assembly: Assembly, options: Options) -> None:
-    """Put `</s>` after every text."""
-    eos = str(options["eos_token"])
-    assembly.backend.post_processor = processors.TemplateProcessing(
-        single=["$A", eos], pair=["$A", eos, "$B", eos], special_tokens=[(eos, token_id(assembly.backend, eos))]
-    )
+    """Put `</s>` after every text: this token, whatever the end token is, as the reference does."""
+    end(assembly, {"eos_token": "</s>"})
 
 
 def build_mbart(codes: tuple[str, ...], folder: TokenizerFolder, options: Options) -> Assembly:
@@ -216,7 +233,7 @@ MBART = Recipe(
     files=("sentencepiece.bpe.model",),
     build=partial(build_mbart, TWENTY_FIVE),
     special_tokens=MBART_SPECIAL,
-    complete=partial(complete_codes, TWENTY_FIVE),
+    complete=partial(complete_codes, TWENTY_FIVE, before=True),
     model_input_names=PLAIN_INPUTS,
     options=LANGUAGES,
     adjustable=frozenset(LANGUAGES),
@@ -228,7 +245,7 @@ MBART50 = Recipe(
     files=("sentencepiece.bpe.model",),
     build=partial(build_mbart, FIFTY),
     special_tokens=MBART50_SPECIAL,
-    complete=partial(complete_codes, FIFTY),
+    complete=partial(complete_codes, FIFTY, before=False),
     model_input_names=PLAIN_INPUTS,
     options=LANGUAGES,
     adjustable=frozenset(LANGUAGES),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_vocab_txt
-from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe, token_id
+from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe, bracket
 
 SPECIAL = {
     "unk_token": "[UNK]",
@@ -38,15 +38,6 @@ def build(folder: TokenizerFolder, options: Options) -> Assembly:
     options.setdefault("clean_up_tokenization_spaces", True)
     bracket(backend, str(options["cls_token"]), str(options["sep_token"]))
     return Assembly(backend)
-
-
-def bracket(backend: Backend, cls: str, sep: str) -> None:
-    """Put `[CLS] A [SEP] B [SEP]` around texts, with token types 0 and 1."""
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{cls}:0 $A:0 {sep}:0",
-        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
-        special_tokens=[(cls, token_id(backend, cls)), (sep, token_id(backend, sep))],
-    )
 
 
 def adjust(backend: Backend, options: Options) -> None:
