@@ -19,11 +19,11 @@ import pytest
 import torch
 
 from lamina.checkpoint import fairseq, fields, files, saving
-from lamina.checkpoint.config import PretrainedConfig
 from lamina.checkpoint.convert import NUMBER
 from lamina.checkpoint.files import open_weights, save_weights
 from lamina.checkpoint.legacy import convert_checkpoint, read_vocabulary
 from lamina.errors import CheckpointError, ConfigError, HubError, LaminaError
+from lamina.families.config import PretrainedConfig
 from lamina.files import hubcache, paths
 from lamina.files.hub import resolve
 from lamina.generation.config import GenerationConfig

@@ -16,7 +16,7 @@ DESCRIBING = sorted((*SOURCE.glob("checkpoint/*.py"), *SOURCE.glob("files/*.py")
 OPENERS = {"open", "read_text", "read_bytes", "is_file", "FileIO", "ZipFile", "memmap", "fromfile"}
 OPENS = {  # files that open something, or ask whether it is there, and why each may
     "auto/tokenizer.py": "asks whether the folder has a config.json",
-    "checkpoint/config.py": "a config.json that the caller names by its path",
+    "families/config.py": "a config.json that the caller names by its path",
     "checkpoint/fairseq.py": "files.paths.read_text",
     "checkpoint/legacy.py": "a .pt that the caller names by its path",
     "checkpoint/openai_gpt.py": "files.paths.read_text; numpy maps a file that `inside` gave",

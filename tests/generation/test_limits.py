@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import lamina
-from lamina.checkpoint.config import PretrainedConfig
 from lamina.errors import GenerationError, InputError
+from lamina.families.config import PretrainedConfig
 from lamina.generation.generate import generate
 from lamina.nn import capacity
 from lamina.pipelines.limits import longest_row

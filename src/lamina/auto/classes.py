@@ -39,7 +39,7 @@ def architectures() -> dict[str, str]:
 @cache
 def config_class(model_type: str) -> Any:
     """BertConfig and its kin."""
-    from ..checkpoint.config import PretrainedConfig
+    from ..families.config import PretrainedConfig
 
     found = family(model_type)
     name = CONFIG_NAMES[model_type]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..checkpoint.config import PretrainedConfig
-from ..checkpoint.keywords import settled
 from ..errors import ConfigError
 from ..families import MODULES, family
+from ..families.config import PretrainedConfig
+from ..families.keywords import settled
 from ..files.hub import WHERE, resolve
 from .classes import config_class, model_class
 

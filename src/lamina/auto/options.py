@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoint.config import PretrainedConfig
-from ..checkpoint.keywords import settled
 from ..errors import ConfigError
+from ..families.config import PretrainedConfig
+from ..families.keywords import settled
 from ..files.hub import WHERE
 from ..files.shown import shown
 

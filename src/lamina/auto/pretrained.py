@@ -12,16 +12,16 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from ..checkpoint.config import PretrainedConfig
 from ..checkpoint.convert import check_plausible, check_tables, export, load_into, own_tensors
 from ..checkpoint.files import open_weights, save_weights, weight_patterns
 from ..checkpoint.given import given_weights
-from ..checkpoint.keywords import refuse_unknown
-from ..checkpoint.names import spell
 from ..checkpoint.report import LoadReport
 from ..checkpoint.storage import Weights
 from ..errors import CheckpointError, ConfigError, GenerationError, InputError
 from ..families import Family, Task
+from ..families.config import PretrainedConfig
+from ..families.keywords import refuse_unknown
+from ..families.names import spell
 from ..files.atomic import staged
 from ..files.hub import resolve
 from ..files.paths import present
@@ -108,7 +108,7 @@ class PreTrainedModel(Model):
         """Weights of a folder, or of a name in the hub's cache or on the hub, or of `state_dict`.
 
         Takes the reference's options; each works, or is refused where it asks for what is not there (see
-        checkpoint/keywords.py). A key of the config overrides it; any other keyword is a ConfigError. The model comes
+        families/keywords.py). A key of the config overrides it; any other keyword is a ConfigError. The model comes
         in evaluation mode, in float32 unless a dtype is asked for, on the CPU unless `device_map` names one device.
         `add_pooling_layer=False` leaves out a body's pooler. `precision` is as for `quantize`; each layer is swapped
         as soon as it is read, so that its float32 weights are never all in memory. A folder saved by a quantized
@@ -280,7 +280,7 @@ class PreTrainedModel(Model):
         return super().resize_token_embeddings(size)
 
     def table(self) -> dict[str, str]:
-        """Our names of tensors to the checkpoint's, in the notation of checkpoint/names.py."""
+        """Our names of tensors to the checkpoint's, in the notation of families/names.py."""
         return dict(self.family.table(self.config.values(), self.task))
 
     def save_pretrained(

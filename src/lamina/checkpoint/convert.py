@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, ConfigError
+from ..families.names import Spelling, Table, spell
 from ..files.shown import few
 from ..spec import ModelSpec, SinusoidalPositions
-from .names import Spelling, Table, spell
 from .report import LoadReport
 from .storage import Weights
 

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ..errors import CheckpointError, ConfigError
 from ..families import MODULES, family
+from ..families.config import PretrainedConfig
 from ..files.atomic import finish, left_over, staged
 from ..files.jsonfile import read_json_object
 from ..files.paths import inside, listed, local_path, present
 from ..files.shown import few, shown
 from . import fairseq, openai_gpt
-from .config import PretrainedConfig
 from .converted import Converted
 from .files import open_mapped, open_weights
 from .pickles import TIMES, read_pickle

@@ -8,8 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ..families.transfo_xl import AdaptiveVocabulary, SegmentSpec
 from ..spec import (
-    AdaptiveVocabulary,
     BlockSpec,
     EmbeddingSpec,
     HeadSpec,
@@ -17,7 +17,6 @@ from ..spec import (
     ModelSpec,
     PaddingAwarePositions,
     Pooler,
-    SegmentSpec,
     SinusoidalPositions,
     StackSpec,
 )

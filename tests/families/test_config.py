@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from lamina.checkpoint.config import PretrainedConfig
 from lamina.errors import ConfigError
 from lamina.families import family
+from lamina.families.config import PretrainedConfig
 
 
 class BertConfig(PretrainedConfig):
@@ -301,7 +301,7 @@ def test_reprs_show_the_class_and_its_values() -> None:
 
 def test_configs_need_no_torch() -> None:
     code = (
-        "import sys; from lamina.checkpoint.config import PretrainedConfig as P;"
+        "import sys; from lamina.families.config import PretrainedConfig as P;"
         "c = P(model_type='bert', dtype='float16'); c.to_json_string(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
