@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint.keywords import WHERE, refuse_unknown, settled
 from ..errors import ConfigError, GenerationError
+from ..families.keywords import refuse_unknown, settled
 from ..files.atomic import finish, write_text
-from ..files.hub import resolve
+from ..files.hub import WHERE, resolve
 from ..files.jsonfile import read_json_object
 from ..files.paths import inside, local_path, present
 from ..files.shown import shown
