@@ -36,7 +36,7 @@ ROOMS = {
     "nn": (2_891, 24),
     "pipelines": (4_430, 36),
     "scale": (124, 2),
-    "serving": (5_662, 37),
+    "serving": (5_754, 37),
     "tokenizers": (5_022, 34),
     "training": (6_816, 51),
     "viewer": (6_123, 46),

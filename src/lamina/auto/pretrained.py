@@ -355,7 +355,9 @@ class PreTrainedModel(Model):
         return self._generation_config
 
     @generation_config.setter
-    def generation_config(self, config: GenerationConfig) -> None:
+    def generation_config(self, config: GenerationConfig | None) -> None:
+        if config is not None and not isinstance(config, GenerationConfig):
+            raise ConfigError(f"generation_config must be a GenerationConfig, not {shown(config)}")
         self._generation_config = config
 
     def _kept_in_config(self) -> dict[str, Any]:
@@ -394,14 +396,20 @@ class PreTrainedModel(Model):
         for name in moved:
             delattr(self.config, name)
 
-    def generate(self, inputs: torch.Tensor | None = None, **options: Any) -> Any:
+    def generate(
+        self,
+        inputs: torch.Tensor | None = None,
+        generation_config: GenerationConfig | None = None,
+        *arguments: Any,
+        **options: Any,
+    ) -> Any:
         """Write on from a prompt, or for a source; see generation/generate.py for the options."""
         if not self.can_generate():
             raise GenerationError(
                 f"a {type(self).__name__} has no language modeling head to write with: load the checkpoint with "
                 "AutoModelForCausalLM or AutoModelForSeq2SeqLM"
             )
-        if options.get("generation_config") is None:
+        if generation_config is None:
             self._look_into_config()
         if not self.forward_is_ours and not self._passed_by:
             self._passed_by = True
@@ -412,7 +420,7 @@ class PreTrainedModel(Model):
             )
         from ..generation.generate import generate  # here, since most models that are loaded never write
 
-        return generate(cast(Any, self), inputs, **options)
+        return generate(cast(Any, self), inputs, generation_config, *arguments, **options)
 
     def compute_transition_scores(
         self,

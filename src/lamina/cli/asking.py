@@ -22,6 +22,7 @@ SPELLINGS = {
     "src_lang": "--from",
     "tgt_lang": "--to",
 }
+SUBJECTS = (*SPELLINGS, "top_k", "max_new_tokens", "multi_label")  # what a message may be about
 ALWAYS = ("model", "device", "batch_size", "precision", "revision")
 ARGUMENT = re.compile(r"\b(pass|or|and) ([a-z_]+)=(?:(\"[^\"]*\"|'[^']*'|\w+)|(?=[\s,;]|$))")
 BUILT_IN = "builtin"
@@ -116,6 +117,9 @@ def in_our_words(error: LaminaError, typed: Spelling) -> str:
         option = typed(name, value.strip("\"'") if value else None)
         return f"{verb} {option}" if option else found[0]
 
+    for name in SUBJECTS:
+        if typed(name, None) == spelled(name):
+            message = re.sub(rf"(?<![\w.='\"-]){name}(?= is | must | needs )", spelled(name), message)
     message = message.replace("; several texts go in a list", "").replace(
         "pass token=... or set HF_TOKEN", "set HF_TOKEN"
     )
@@ -136,7 +140,7 @@ def model_name(name: str | None, task: str | None = None) -> str | None:
         if task is not None and ALIASES.get(task, task) not in EMBEDDED:
             raise InputError(f"the built-in model is for {', '.join(EMBEDDED)}, not for {task}; choose another --model")
         return str(next(iter(EMBEDDED.values())))
-    path = os.path.expanduser(name)
+    path = name = os.path.expanduser(name)
     if os.path.isfile(path):
         raise InputError(f"{name} is a file: give the folder that holds the model")
     if not os.path.exists(path) and (name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1):
@@ -150,6 +154,8 @@ def load(task: CommandTask | None, name: str | None, model: str | None, **option
     from ..pipelines.untrained import refuse_untrained
 
     given = {key: value for key, value in options.items() if value is not None}
+    if "revision" in given and model is not None and os.path.exists(model):
+        raise InputError(f"--revision is of models on the Hub, and {model} is a folder here")
     try:
         pipe = pipeline(name, model=model, **given)
     except HubError as error:

@@ -114,6 +114,8 @@ class Asked:
             stepwise = bool(jobs) and all(job is not None for job in jobs)
             if self.question.wanted.sink is not None and not stepwise:
                 raise Invalid("only a text without beams can be told while it is written; set num_beams to 1")
+            if jobs and not stepwise:
+                _check_search(self.question)
             if stepwise:  # before `begun` is told: who listens counts the sequences then
                 self._make_writings([job for job in jobs if job is not None], work)
             if self.question.wanted.sink is not None:
@@ -209,7 +211,7 @@ def ask(serving: Serving, question: Question) -> Asked:
         raise shutting_down()
     if not question.items:
         raise Invalid("the list of inputs is empty")
-    permit = serving.admission.enter(len(question.items), _characters(question.items))
+    permit = serving.admission.enter(len(question.items), *_characters(question.items))
     asked = Asked(serving, question, permit)
     try:
         asked.begin()
@@ -242,18 +244,32 @@ async def answer(serving: Serving, question: Question, request: Request) -> Answ
         release(asked)
 
 
-def _characters(items: Sequence[Any]) -> int:
-    """Of all texts in there, however deep."""
-    found, left = 0, list(items)
+def _check_search(question: Question) -> None:
+    """Refuse what only a text that is written token by token can have."""
+    wanted = question.wanted
+    asked = {
+        "frequency_penalty": wanted.frequency,
+        "presence_penalty": wanted.presence,
+        "top_n_tokens": wanted.top,
+        "seed": wanted.seed is not None and question.options.get("do_sample"),
+    }
+    named = next((name for name, value in asked.items() if value), None)
+    if named is not None:
+        raise Invalid(f"{named} is for texts that are written token by token; set num_beams to 1")
+
+
+def _characters(items: Sequence[Any]) -> tuple[int, int]:
+    """Of all texts in there, however deep, and how many texts there are."""
+    found, texts, left = 0, 0, list(items)
     while left:
         item = left.pop()
         if isinstance(item, str):
-            found += len(item)
+            found, texts = found + len(item), texts + 1
         elif isinstance(item, Mapping):
             left += item.values()
         elif isinstance(item, list | tuple):
             left += item
-    return found
+    return found, texts
 
 
 def _refusal(error: BaseException, dialect: Dialect) -> Refusal:
