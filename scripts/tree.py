@@ -25,7 +25,7 @@ MACHINE = re.compile(
 # for every option, key and keyword. What they say twice is what the rebuilding of the rooms has to take out.
 ROOMS = {
     "(root)": (376, 4),
-    "auto": (852, 6),
+    "auto": (806, 3),
     "checkpoint": (1_838, 8),
     "cli": (3_120, 23),
     "families": (3_060, 21),
