@@ -69,7 +69,7 @@ class Job:
         settings = dict(self.settings)
         batch_size = settings.pop("batch_size", self.batch_size)
         try:
-            pipe._settled(dict(settings))  # not through Staged, which brings all of generation with it
+            pipe.resolve_options(settings)
         except LaminaError as error:
             raise InputError(in_our_words(error, spelling(self.task, pipe))) from None
         if STANDARD_INPUT in self.sources.files and sys.stdin.isatty():
@@ -81,7 +81,7 @@ class Job:
 
     def write(self, answered: Iterator[Answered], place: Output | Standard, record: Record) -> None:
         """Write every row as soon as it is known; a progress bar where the rows go elsewhere."""
-        from ..pipelines.progress import track
+        from ..pipelines.base import track
 
         first = list(next_one(answered))  # nothing is touched before there is an answer
         place.begin(record)

@@ -86,7 +86,7 @@ async def respond(serving: Serving, served: Served, task: str, body: TaskRequest
     """The answer of a task."""
     if task not in PARAMETERS:
         raise NotFound(f"there is no task {task[:100]!r}; the model {served.id} does {', '.join(served.tasks)}")
-    served.staged(task)  # NotFound where the model cannot do it
+    served.pipeline_for(task)  # NotFound where the model cannot do it
     given = dict(body.parameters or {})
     if task in ROOT_PARAMETERS or _asks_for_vectors(task, body.inputs):
         given |= {name: value for name, value in (body.model_extra or {}).items() if value is not None}
@@ -99,7 +99,7 @@ async def respond(serving: Serving, served: Served, task: str, body: TaskRequest
     parameters, wire = read_parameters(task, given), WIRES[task]
     items, single = wire.split(body.inputs)
     check_rows(served, parameters, len(items))
-    question = Question(served, served.staged(task), items, wire.options(parameters), dialect=inference(task))
+    question = Question(served, served.pipeline_for(task), items, wire.options(parameters), dialect=inference(task))
     if isinstance(parameters, FeatureExtractionParameters):
         question = _features(question, parameters)
     found = await answer(serving, question, request)
