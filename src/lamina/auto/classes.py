@@ -55,8 +55,8 @@ def model_class(architecture: str) -> Any:
 
 
 def _make(found: Family, task: Task) -> Any:
+    from ..nn.model import SingleStackModel
     from ..nn.pair import EncoderDecoderModel
-    from ..nn.single import SingleStackModel
     from .pretrained import PreTrainedModel
 
     network = (

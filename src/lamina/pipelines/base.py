@@ -15,9 +15,8 @@ from ..files.atomic import staged
 from ..inference.batching import WINDOW, run_by_length, windows
 from ..inference.budget import token_budget
 from ..inference.workers import abreast, side_by_side
-from ..nn.kernels import packs_well
-from ..nn.model import Model
-from ..nn.packing import packable, read_packed
+from ..nn.layouts import packs_well
+from ..nn.model import Model, packable, read_packed
 from ..tokenizers.tokenizer import Tokenizer
 from .checks import Advice, AdvisedError, input_name, named, unknown_argument
 from .devices import choose_device
