@@ -67,7 +67,7 @@ def bench(
     note = Console(stderr=True, highlight=False)
     results = run_all(trial, chosen, lambda found: note.print(f"{found['precision']} done", style="dim"))
     if "budget" in results[0]:
-        from ..inference.budget import keep_budget
+        from ..inference.batching import keep_budget
 
         keep_budget(device, results[0]["budget"])
     head = {"model": model, "threads": count, "device": device, "texts": len(rows), "tokens": sum(map(len, rows))}

@@ -15,9 +15,7 @@ from torch import Tensor
 
 from ..auto import find
 from ..auto.classes import architectures
-from ..inference.batching import run_by_length
-from ..inference.budget import measure_budget, token_budget
-from ..inference.workers import abreast, side_by_side
+from ..inference.batching import abreast, measure_budget, run_by_length, side_by_side, token_budget
 from ..nn.model import packable, read_packed
 
 ROUNDS = 3
