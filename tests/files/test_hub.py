@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from lamina.checkpoint.files import weight_patterns
 from lamina.errors import CheckpointError, HubError
-from lamina.files.hub import cache_root, resolve
+from lamina.files.hub import cache_root, choose, resolve
 from lamina.files.paths import inside
 
 from .fake_hub import COMMIT, Hub, serving
