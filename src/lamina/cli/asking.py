@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import re
@@ -13,7 +12,7 @@ from ..errors import HubError, InputError, LaminaError
 from .tasks import Asked, CommandTask
 
 if TYPE_CHECKING:
-    from ..pipelines.checks import Spelling
+    from ..pipelines.rows import Spelling
 
 SPELLINGS = {
     "aggregation_strategy": "--aggregation",
@@ -92,8 +91,8 @@ def _found(
 
 def spelling(task: CommandTask, pipe: Any = None) -> Spelling:
     """How an option of the pipeline is typed: by its own name, or with --set where the pipeline alone knows it."""
-    known = inspect.signature(pipe.settle).parameters if pipe is not None else {}
-    open_ended = any(each.kind is each.VAR_KEYWORD for each in known.values())
+    known = pipe.options if pipe is not None else {}
+    open_ended = pipe is not None and pipe.open_ended
 
     def typed(name: str, value: Any) -> str | None:
         if name in (*task.options, *ALWAYS):
@@ -108,7 +107,7 @@ def spelling(task: CommandTask, pipe: Any = None) -> Spelling:
 
 def in_our_words(error: LaminaError, typed: Spelling) -> str:
     """What a pipeline says, with the options of the command line where it names Python's arguments."""
-    from ..pipelines.checks import AdvisedError
+    from ..pipelines.rows import AdvisedError
 
     message = error.said(typed) if isinstance(error, AdvisedError) else str(error)
 
@@ -134,8 +133,7 @@ def model_name(name: str | None, task: str | None = None) -> str | None:
     if name is None:
         return None
     if name == BUILT_IN and not os.path.exists(name):
-        from ..pipelines.catalog import ALIASES
-        from ..pipelines.defaults import EMBEDDED
+        from ..pipelines.create import ALIASES, EMBEDDED
 
         if task is not None and ALIASES.get(task, task) not in EMBEDDED:
             raise InputError(f"the built-in model is for {', '.join(EMBEDDED)}, not for {task}; choose another --model")
@@ -151,7 +149,7 @@ def model_name(name: str | None, task: str | None = None) -> str | None:
 def load(task: CommandTask | None, name: str | None, model: str | None, **options: Any) -> Any:
     """The pipeline for a task, or for what the model is for; InputError where the model cannot answer."""
     from ..pipelines import pipeline
-    from ..pipelines.untrained import refuse_untrained
+    from ..pipelines.base import refuse_untrained
 
     given = {key: value for key, value in options.items() if value is not None}
     if "revision" in given and model is not None and os.path.exists(model):

@@ -89,7 +89,7 @@ def load_writer(model: str, **options: Any) -> Any:
 
 def write(pipe: Any, prompt: str, options: dict[str, Any], as_json: bool) -> None:
     """The answer of `pipe`, while it comes where there is one beam, and how fast it came."""
-    from ..pipelines.checks import AdvisedError
+    from ..pipelines.rows import AdvisedError
     from .streaming import Shown
 
     continued = pipe.task == "text-generation"

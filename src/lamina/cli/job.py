@@ -74,7 +74,7 @@ class Job:
         pipe = load(self.task, self.called, **self.loading)
         settings, batch_size = self.settings, self.batch_size
         try:
-            pipe._settled(dict(settings))  # not through Staged, which brings all of generation with it
+            pipe.resolve_options(settings)
         except LaminaError as error:
             raise InputError(in_our_words(error, spelling(self.task, pipe))) from None
         if STANDARD_INPUT in self.sources.files and sys.stdin.isatty():
@@ -86,7 +86,7 @@ class Job:
 
     def write(self, answered: Iterator[Answered], place: Output | Standard, record: Record) -> None:
         """Write every row as soon as it is known; a progress bar where the rows go elsewhere."""
-        from ..pipelines.progress import track
+        from ..pipelines.base import track
 
         first = list(next_one(answered))  # nothing is touched before there is an answer
         place.begin(record)

@@ -12,7 +12,7 @@ from ..auto import find
 from ..auto.classes import architectures
 from ..checkpoint.files import open_weights
 from ..errors import CheckpointError
-from ..pipelines.defaults import EMBEDDED
+from ..pipelines.create import EMBEDDED
 
 BYTES = {"float32": 4, "bfloat16": 2}
 
