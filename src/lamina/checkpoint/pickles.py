@@ -71,16 +71,21 @@ class Persistent:
     key: Any
 
 
-def read_pickle(file: Any, where: str, allowed: int = FLOOR) -> Any:
+def read_pickle(file: Any, where: str, allowed: int = FLOOR, references: list[Any] | None = None) -> Any:
     """The value of the next pickle in `file` (bytes, or with `read` and `readline`), which is left behind it.
 
     `allowed` is how many bytes the value may take, as estimated while it grows: a few opcodes can ask for a thousand
-    times their size. Raises CheckpointError for damaged pickles and for those that name what no checkpoint needs.
+    times their size. `references` gets the keys of references out of it. Raises CheckpointError for damaged pickles
+    and for those that name what no checkpoint needs.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # odd escapes in the text of damaged files
-            return _Unpickler(_Text(file) if isinstance(file, bytes) else file, where, allowed).load()
+            reader = _Unpickler(_Text(file) if isinstance(file, bytes) else file, where, allowed)
+            value = reader.load()
+            if references is not None:
+                references += reader.references
+            return value
     except CheckpointError:
         raise
     except EOFError:
@@ -116,6 +121,7 @@ class _Unpickler(PurePython):  # type: ignore[misc]
         super().__init__(file, encoding="latin1")
         self._file_readline = lambda: _whole_line(file.readline())
         self.where, self.room, self.opcodes = where, allowed, 0
+        self.references: list[Any] = []
 
     def charge(self, size: int) -> None:
         """Count bytes that are about to be taken."""
@@ -124,6 +130,7 @@ class _Unpickler(PurePython):  # type: ignore[misc]
             raise CheckpointError(f"{self.where} builds more than any checkpoint needs: it may be an attack")
 
     def persistent_load(self, key: Any) -> Persistent:
+        self.references.append(key)
         return Persistent(key)
 
     def find_class(self, module: str, name: str) -> Global:

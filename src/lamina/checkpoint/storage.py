@@ -156,6 +156,12 @@ class MappedFile:
         """Give the file back; tensors already mapped stay valid."""
         self._file.close()
 
+    def __enter__(self) -> MappedFile:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
 
 class Stream(io.BufferedReader):
     """A file read from start to end; no value of it may be longer than `most` bytes."""

@@ -150,11 +150,11 @@ def _read_legacy(file: MappedFile, allowed: int) -> tuple[Any, Callable[[tuple[A
     version, system = read_pickle(stream, where), read_pickle(stream, where)
     if version != 1001 or not isinstance(system, dict) or system.get("little_endian") is not True:
         raise CheckpointError(f"{path} was written by an unknown version of torch.save or on a big-endian machine")
-    value, keys = read_pickle(stream, where, allowed), read_pickle(stream, where)
+    found: list[Any] = []
+    value, keys = read_pickle(stream, where, allowed, found), read_pickle(stream, where)
     if not isinstance(keys, list) or not all(map(_is_key, keys)):
         raise CheckpointError(f"{path} is damaged: its list of storages is not one")
-    types: dict[str, tuple[torch.dtype, int]] = {}
-    _visit(value, lambda found: _note(found, types, path))
+    types = _types(found, path)
     places: dict[str, _Storage] = {}
     at = stream.tell()
     for key in map(str, keys):
@@ -176,11 +176,13 @@ def _read_legacy(file: MappedFile, allowed: int) -> tuple[Any, Callable[[tuple[A
     return value, storage
 
 
-def _note(found: Any, types: dict[str, tuple[torch.dtype, int]], path: Path) -> None:
-    if isinstance(found, Persistent):
-        dtype, key, count = _reference(found.key, path)
+def _types(references: list[Any], path: Path) -> dict[str, tuple[torch.dtype, int]]:
+    types: dict[str, tuple[torch.dtype, int]] = {}
+    for reference in references:
+        dtype, key, count = _reference(reference, path)
         if types.setdefault(key, (dtype, count)) != (dtype, count):
             raise CheckpointError(f"{path} is damaged: storage {shown(key)} has two sizes")
+    return types
 
 
 def _reference(reference: Any, path: Path) -> tuple[torch.dtype, str, int]:
@@ -197,23 +199,6 @@ def _reference(reference: Any, path: Path) -> tuple[torch.dtype, str, int]:
 def _is_key(key: Any) -> bool:
     """Whether a storage may be called so: text, or the number that was its address."""
     return isinstance(key, str) or (isinstance(key, int) and 0 <= key < 2**64)
-
-
-def _visit(value: Any, note: Callable[[Any], None]) -> None:
-    """Show `note` every object of a tree; shared ones once, so that loops end."""
-    stack, seen = [value], set()
-    while stack:
-        found = stack.pop()
-        if id(found) in seen:
-            continue
-        seen.add(id(found))
-        note(found)
-        if isinstance(found, dict):
-            stack.extend(found.values())
-        elif isinstance(found, (list, tuple, set)):
-            stack.extend(found)
-        elif isinstance(found, Record):
-            stack.extend((found.args, found.state, found.items))
 
 
 class _Resolver:
