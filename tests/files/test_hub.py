@@ -123,7 +123,7 @@ def test_a_branch_of_the_cache_that_is_no_file_is_no_branch(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("revision", ["../main", "a b", "-x", "x" * 300])
 def test_revisions_are_checked_before_they_become_paths(revision: str) -> None:
-    with pytest.raises(HubError, match="is no revision"):
+    with pytest.raises(HubError, match="is not a revision"):
         resolve("org/tiny", MODEL, revision=revision)
 
 

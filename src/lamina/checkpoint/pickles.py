@@ -124,7 +124,6 @@ class _Unpickler(PurePython):  # type: ignore[misc]
         self.references: list[Any] = []
 
     def charge(self, size: int) -> None:
-        """Count bytes that are about to be taken."""
         self.room -= size
         if self.room < 0:
             raise CheckpointError(f"{self.where} builds more than any checkpoint needs: it may be an attack")
@@ -221,7 +220,6 @@ class _Unpickler(PurePython):  # type: ignore[misc]
         self.set_items(self.stack[-1], values)
 
     def set_items(self, target: Any, values: list[Any]) -> None:
-        """Keys and values that follow each other."""
         target = target.items if isinstance(target, Record) else target
         if not isinstance(target, dict) or len(values) % 2:
             raise TypeError("items are set on what is not a dictionary")

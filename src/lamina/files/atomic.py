@@ -38,7 +38,6 @@ class Save:
         self.dropped: dict[str, None] = {}
 
     def __call__(self, name: str) -> Path:
-        """Where to write the file that will have this name."""
         if Path(name).name != name or name in ("", ".."):
             raise self.error(f"{shown(name)} is not a plain file name")
         self.names[name] = None
@@ -98,7 +97,6 @@ def staged(folder: str | Path, error: type[LaminaError]) -> Iterator[Save]:
 
 
 def write_text(path: str | Path, text: str, error: type[LaminaError]) -> None:
-    """Replace one text file as a whole or not at all."""
     path = local_path(path, error)
     with staged(path.parent, error) as new:
         new(path.name).write_text(text, encoding="utf-8", newline="\n")
@@ -110,7 +108,6 @@ def left_over(path: Path) -> bool:
 
 
 def rename(path: Path, name: Path) -> None:
-    """Give a file another name in its folder. Raises OSError."""
     os.rename(path, name)
     flush(path.parent)
 
@@ -305,7 +302,6 @@ def take(path: Path, flags: int = os.O_RDONLY) -> int | None:
 
 
 def release(handle: int) -> None:
-    """Let others have it."""
     _handles.discard(handle)
     os.close(handle)
 

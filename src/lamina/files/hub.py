@@ -207,7 +207,6 @@ def unreachable(problem: BaseException | None) -> bool:
 
 
 def _chain(problem: BaseException | None) -> list[BaseException]:
-    """An error and those it came from."""
     chain: list[BaseException] = []
     while problem is not None and problem not in chain:
         chain.append(problem)
@@ -264,11 +263,10 @@ def check_name(name: str, revision: str) -> None:
     if not NAME.fullmatch(name) or len(name) > 200 or "--" in name or ".." in name:
         raise HubError(f"{shown(name)} is neither a folder here nor the name of a model, such as 'org/name'")
     if not REVISION.fullmatch(revision) or ".." in revision:
-        raise HubError(f"{shown(revision)} is no revision: pass a branch, a tag or a commit")
+        raise HubError(f"{shown(revision)} is not a revision: pass a branch, a tag or a commit")
 
 
 def repository(name: str, cache_dir: str | Path | None) -> Path:
-    """Where the cache keeps a model."""
     return cache_root(cache_dir) / f"models--{name.replace('/', '--')}"
 
 
@@ -321,7 +319,6 @@ def complete(folder: Path, commit: str, patterns: Sequence[str], subfolder: str)
 
 
 def any_match(folder: Path, patterns: Sequence[str]) -> bool:
-    """Whether a folder holds anything the patterns ask for."""
     return any(fnmatchcase(name, pattern) for name in _files(folder) for pattern in patterns)
 
 

@@ -139,7 +139,7 @@ def read_vocabulary(path: Path) -> tuple[list[str], bool]:
         raise CheckpointError(f"{path} holds no Transformer-XL vocabulary (idx2sym or sym2idx)")
     for word in words:
         if not isinstance(word, str) or word.split() != [word]:
-            raise CheckpointError(f"{path}: {shown(word)} is no word that one line of vocab.txt can hold")
+            raise CheckpointError(f"{path}: {shown(word)} is not a word that one line of vocab.txt can hold")
     if len(set(words)) != len(words):
         raise CheckpointError(f"{path} lists some words twice")
     return words, bool(tree.get("lower_case", False))

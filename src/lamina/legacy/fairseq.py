@@ -87,7 +87,7 @@ def _rename(model: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("lm_head.")}
     words = tensors.get("roberta.embeddings.word_embeddings.weight")
     if words is None or words.dim() != 2:
-        raise CheckpointError(f"{path} holds no RoBERTa: there is no matrix embed_tokens")
+        raise CheckpointError(f"{path} is not a RoBERTa: it has no matrix embed_tokens")
     tensors["roberta.embeddings.token_type_embeddings.weight"] = torch.zeros(1, words.shape[1], dtype=words.dtype)
     return tensors
 
