@@ -29,7 +29,7 @@ ROOMS = {
     "checkpoint": (1_838, 8),
     "cli": (3_120, 23),
     "families": (3_060, 21),
-    "files": (1_650, 10),
+    "files": (1_686, 8),
     "generation": (3_985, 32),
     "inference": (1_528, 13),
     "legacy": (470, 4),

@@ -474,7 +474,8 @@ def as_dtype(asked: Any, config: PretrainedConfig) -> torch.dtype:
     found = name if isinstance(name, torch.dtype) else getattr(torch, str(name).removeprefix("torch."), None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ConfigError(
-            f"dtype {shown(asked)} is none: use 'auto', 'float32', 'bfloat16', 'float16' or a torch.dtype"
+            f"dtype {shown(asked)} is not a floating-point type: use 'auto', 'float32', 'bfloat16', 'float16' or a "
+            "torch.dtype"
         )
     return found
 
