@@ -30,7 +30,7 @@ ROOMS = {
     "cli": (3_120, 23),
     "families": (3_060, 21),
     "files": (1_686, 8),
-    "generation": (3_985, 32),
+    "generation": (3_644, 13),
     "inference": (1_528, 13),
     "legacy": (470, 4),
     "nn": (2_891, 24),

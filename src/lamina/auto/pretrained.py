@@ -430,7 +430,7 @@ class PreTrainedModel(Model):
         normalize_logits: bool = False,
     ) -> torch.Tensor:
         """What each written token was worth, [rows, steps], from the output of `generate`."""
-        from ..generation.transitions import transition_scores
+        from ..generation.generate import transition_scores
 
         return transition_scores(sequences, scores, beam_indices, normalize_logits)
 
