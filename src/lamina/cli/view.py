@@ -86,7 +86,7 @@ def settings_of(
     host: str,
 ) -> Settings:
     """The viewer's settings: the arguments, and what the environment says of the Hub."""
-    from ..files.hubcache import cache_root
+    from ..files.hub import cache_root
     from ..viewer.settings import Settings, default_cache
 
     switches = (os.environ.get(name, "") for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
