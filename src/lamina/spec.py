@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ACTIVATION_NAMES = (  # as config.json spells them; nn/feedforward.py has the functions
+ACTIVATION_NAMES = (  # as config.json spells them; nn/stack.py has the functions
     "relu",
     "silu",
     "swish",

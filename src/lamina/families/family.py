@@ -32,7 +32,7 @@ class Task:
     """A head: how `config.json` calls it, what it is made of, what its tensors are called."""
 
     architecture: str
-    kind: str  # "masked-lm", "sequence-classification", ...: decides loss and output, see nn/objectives.py
+    kind: str  # "masked-lm", "sequence-classification", ...: a key of spec.KINDS
     head: Callable[[Config], HeadSpec] | None = None
     names: Table | Callable[[Config], Table] = field(default_factory=dict)
     second_head: Callable[[Config], HeadSpec] | None = None

@@ -259,7 +259,6 @@ def _glibc() -> Any:
 
 
 def give_back_freed() -> None:
-    """Return freed memory to the system."""
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)

@@ -40,7 +40,6 @@ Backend = str | Callable[..., Any]
 
 
 def record(run: Callable[[], None]) -> Replay:
-    """`run` as a CUDA graph."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -82,7 +81,6 @@ class FixedLayout:
         self.batch, self.mask = batch, mask
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """[rows, 1, heads, head_dim] to the same."""
         keys, values = self.batch.keys[layer], self.batch.values[layer]
         keys.index_copy_(2, self.batch.position, k.transpose(1, 2))
         values.index_copy_(2, self.batch.position, v.transpose(1, 2))
@@ -108,7 +106,6 @@ class Recording:
         self.replay = recorder(self.run)
 
     def run(self) -> None:
-        """The step itself."""
         memory = self.source.memory
         source = None if memory is None else SourceLayout(self.source)
         batch = FixedBatch(self.keys, self.values, self.position)
@@ -168,7 +165,6 @@ class GraphedSteps:
         every: bool = False,
         hidden: bool = False,
     ) -> StepOutput:
-        """As Model.step."""
         single = ids.shape[1] == 1 and lengths is None and not every and not hidden
         if not single or state.used == 0 or state.places is not None or state.width != 1 or state.types is not None:
             return type(self.model).step(self.model, ids, state, lengths, every=every, hidden=hidden)
@@ -238,7 +234,6 @@ class Outside:
         self.number = number
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """One operator."""
         found: Tensor = torch.ops.lamina.attend(q, k, v, self.number, layer, scale)
         return found
 
@@ -247,7 +242,6 @@ class Recalled(Outside):
     """The same for an encoded source, whose keys and values stay outside too."""
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """One operator, of queries alone."""
         found: Tensor = torch.ops.lamina.attend(q, q, q, self.number, layer, scale)
         return found
 
@@ -276,7 +270,6 @@ class CompiledStack:
         memory: list[tuple[Tensor, Tensor]] | None = None,
         hidden_states: list[Tensor] | None = None,
     ) -> Tensor:
-        """As Stack.forward."""
         if hidden_states is not None or self.stack.training or torch.is_grad_enabled():
             return self.plain(x, layout, source_layout, memory, hidden_states)
         shape = (x.shape[0], x.shape[1])

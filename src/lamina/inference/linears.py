@@ -83,7 +83,6 @@ class FrozenLinear(nn.Module, ABC):
         return POST[name] if name is not None and capabilities.fuses(feature, name) else None
 
     def activated(self, x: Tensor) -> Tensor:
-        """The activation by itself."""
         return x if self.activation is None else self.activation(x)
 
     def _apply(self, fn: Any, recurse: bool = True) -> FrozenLinear:
@@ -125,7 +124,6 @@ class FrozenLinear(nn.Module, ABC):
         self.hold(state["tensors"])
 
     def extra_repr(self) -> str:
-        """Sizes, for printing."""
         return f"{self.in_features}, {self.out_features}"
 
 
@@ -143,11 +141,9 @@ class PackedLinear(FrozenLinear):
         super().__init__(weight, bias, activation)
 
     def codes(self, weight: Tensor) -> dict[str, Tensor]:
-        """The weight itself."""
         return {"weight": weight}
 
     def hold(self, tensors: dict[str, Tensor]) -> None:
-        """Pack it, on a CPU that can."""
         weight, self.bias = tensors["weight"], tensors.get("bias")
         feature = {torch.float32: "packed", torch.bfloat16: "packed_bf16"}.get(weight.dtype)
         self.packed: Tensor | None = None
@@ -161,7 +157,6 @@ class PackedLinear(FrozenLinear):
         self.plain = weight if self.packed is None or beside else None
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weight and bias."""
         return {"weight": self.weight, **({} if self.bias is None else {"bias": self.bias})}
 
     @property
@@ -173,7 +168,6 @@ class PackedLinear(FrozenLinear):
         return self.packed.to_dense()
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., in] to [..., out]."""
         x = x if x.dtype == self.dtype else x.to(self.dtype)
         if self.packed is None or (self.plain is not None and x.numel() == self.in_features):
             assert self.plain is not None
@@ -198,7 +192,6 @@ class Int8Linear(FrozenLinear):
     coarse = True  # whether few rows may have 7 bits where a processor has no more
 
     def codes(self, weight: Tensor) -> dict[str, Tensor]:
-        """Codes and scales."""
         codes, scale = int8_codes(weight)
         return {"weight": codes, "scale": scale}
 
@@ -224,7 +217,6 @@ class Int8Linear(FrozenLinear):
             self.plain = codes
 
     def tensors(self) -> dict[str, Tensor]:
-        """Codes, scales and bias."""
         found = {"weight": self._codes(), "scale": self.scale}
         return found if self.bias is None else {**found, "bias": self.bias}
 
@@ -246,11 +238,9 @@ class Int8Linear(FrozenLinear):
 
     @property
     def weight(self) -> Tensor:
-        """What the codes stand for, float32."""
         return unpack(self._codes(), self.scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., in] to [..., out]."""
         dtype = x.dtype
         rows = x.numel() // self.in_features
         x = x if dtype == torch.float32 else x.float()
@@ -328,7 +318,6 @@ class Int8WeightLinear(FrozenLinear):
     precision = "int8-weights"
 
     def codes(self, weight: Tensor) -> dict[str, Tensor]:
-        """Codes and scales."""
         codes, scale = int8_codes(weight)
         return {"weight": codes, "scale": scale}
 
@@ -339,16 +328,13 @@ class Int8WeightLinear(FrozenLinear):
         self.narrow = self.held["scale"].bfloat16()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Codes, scales and bias."""
         return self.held
 
     @property
     def weight(self) -> Tensor:
-        """What the codes stand for, float32."""
         return unpack(self.held["weight"], self.held["scale"])
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., in] to [..., out]."""
         rows, bias = x.numel() // self.in_features, self.held.get("bias")
         if not self.ready or rows > MOST_ROWS:
             return self.activated(F.linear(x, self.weight.to(x.dtype), None if bias is None else bias.to(x.dtype)))
@@ -364,7 +350,6 @@ class Int4Linear(FrozenLinear):
     precision = "int4"
 
     def codes(self, weight: Tensor) -> dict[str, Tensor]:
-        """Codes, scales and zeros."""
         codes, scale, zero = int4_codes(weight, GROUP)
         return {"weight": codes, "scale": scale, "zero": zero}
 
@@ -387,7 +372,6 @@ class Int4Linear(FrozenLinear):
         return super().nbytes - self.in_features * self.out_features // 2
 
     def tensors(self) -> dict[str, Tensor]:
-        """Codes, scales, zeros and bias."""
         found = {"weight": self._codes(), "scale": self.scale, "zero": self.zero}
         return found if self.bias is None else {**found, "bias": self.bias}
 
@@ -404,11 +388,9 @@ class Int4Linear(FrozenLinear):
 
     @property
     def weight(self) -> Tensor:
-        """What the codes stand for, float32."""
         return unpack_int4(self._codes(), self.scale, self.zero)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., in] to [..., out]."""
         if self.packed is None:
             bias = None if self.bias is None else self.bias.to(x.dtype)
             return self.activated(F.linear(x, self.weight.to(x.dtype), bias))

@@ -112,17 +112,14 @@ class Freezer:
             give_back_freed()
 
     def finish(self) -> None:
-        """Swap those that are left."""
         for place in list(self.waiting.values()):
             self(place.linear)
 
     def wants(self, module: nn.Module) -> bool:
-        """Whether a layer is still to be swapped."""
         return id(module) in self.waiting
 
 
 def maker(model: Model, precision: str) -> Make:
-    """What makes the layers of a precision."""
     writes = model.encoder is None or model.decoder is not None  # one token at a time
 
     def make(place: Place) -> nn.Module:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,8 +58,7 @@ class Model(nn.Module):
     @property
     def top(self) -> Stack:
         """The stack whose states the head reads."""
-        stack: Stack = self.stacks[-1]
-        return stack
+        return cast(Stack, self.decoder or self.encoder)
 
     @property
     def reads_only(self) -> bool:
@@ -208,8 +207,7 @@ class Model(nn.Module):
 
     def get_input_embeddings(self) -> nn.Embedding:
         """The token table."""
-        table: nn.Embedding = self.stacks[0].embeddings.tokens
-        return table
+        return cast(nn.Embedding, self.stacks[0].embeddings.tokens)
 
     def get_output_embeddings(self) -> nn.Linear | None:
         """The projection to the vocabulary, where the task has one."""
@@ -220,15 +218,13 @@ class Model(nn.Module):
 
     def gradient_checkpointing_enable(self) -> None:
         """Trade time for memory: recompute each block in the backward pass."""
-        self._checkpoint(True)
+        for stack in self.stacks:
+            stack.checkpointing = True
 
     def gradient_checkpointing_disable(self) -> None:
         """Keep every block's activations again."""
-        self._checkpoint(False)
-
-    def _checkpoint(self, on: bool) -> None:
         for stack in self.stacks:
-            stack.checkpointing = on
+            stack.checkpointing = False
 
     def resize_token_embeddings(self, size: int) -> nn.Embedding:
         """Grow or cut the vocabulary; new rows are drawn as fresh ones are, tied projections follow.

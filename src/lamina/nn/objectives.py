@@ -129,7 +129,6 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Ten
 
 
 def optional_loss(logits: Tensor, labels: Tensor | None, smoothing: float = 0.0) -> Tensor | None:
-    """Cross-entropy where labels were given."""
     return None if labels is None else cross_entropy(logits, labels, smoothing)
 
 
@@ -238,7 +237,6 @@ def classification_loss(states: States, logits: Tensor, labels: Tensor) -> Tenso
 
 
 def sequence(states: States, targets: Targets) -> dict[str, Any]:
-    """One set of logits per sequence."""
     logits, labels = head(states), targets["labels"]
     return {"logits": logits, "loss": None if labels is None else classification_loss(states, logits, labels)}
 

@@ -173,7 +173,6 @@ def check_room(kind: Positions, tokens: int) -> None:
 
 
 def linear(x: Tensor) -> Tensor:
-    """The same tensor."""
     return x
 
 
@@ -215,7 +214,6 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(spec.intermediate_size, spec.hidden_size, spec.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., hidden] to the same."""
         x = self.up(x)
         if self.gated:
             gate, x = x.chunk(2, -1)

@@ -32,7 +32,6 @@ class AdaptiveVocabulary:
 
     @property
     def tables(self) -> tuple[tuple[int, int], ...]:
-        """Rows and width of each table."""
         if self.divisor == 1:
             return ((self.edges[-1], self.embedding_size),)
         return tuple(
@@ -131,7 +130,6 @@ def derived(c: Config) -> dict[str, Any]:
 
 
 def build() -> Any:
-    """The network's class."""
     from .model import SegmentModel
 
     return SegmentModel
