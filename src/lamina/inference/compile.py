@@ -25,7 +25,7 @@ from ..errors import InputError
 from ..nn.decoding import DecodingState, SourceLayout, StepOutput
 from ..nn.layouts import Layout, Pair
 from ..nn.model import Model, packable, read_packed
-from ..nn.stack import Stack, check_room
+from ..nn.stack import Stack
 from .batching import filler_length
 from .quantize import frozen
 
@@ -168,7 +168,7 @@ class GraphedSteps:
         single = ids.shape[1] == 1 and lengths is None and not every and not hidden
         if not single or state.used == 0 or state.places is not None or state.width != 1 or state.types is not None:
             return type(self.model).step(self.model, ids, state, lengths, every=every, hidden=hidden)
-        check_room(self.model.top.spec.embedding.positions, state.longest + 1)
+        self.model.top.embeddings.check_room(state.longest + 1)
         state.reserve(1)
         return StepOutput(self.recording(state).step(ids, state))
 

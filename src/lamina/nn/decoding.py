@@ -48,7 +48,6 @@ class DecodingState(KeyValueCache):
 
     @property
     def rows(self) -> int:
-        """How many sequences are being written."""
         return self.groups * self.width
 
     def visible_places(self) -> Tensor:

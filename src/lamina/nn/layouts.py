@@ -96,11 +96,9 @@ class KeyValueCache:
         return keys.narrow(2, 0, end), values.narrow(2, 0, end)
 
     def advance(self, tokens: int) -> None:
-        """Count the tokens that every layer has now written."""
         self.used += tokens
 
     def crop(self, length: int) -> None:
-        """Forget everything after `length` tokens."""
         self.used = min(self.used, length)
 
     def select(self, rows: Tensor) -> None:

@@ -170,7 +170,6 @@ class Model(nn.Module):
 
     @property
     def writing_vocabulary(self) -> int:
-        """How many tokens the head chooses from."""
         return self.head.project.out_features if self.head is not None else 0
 
     @property
@@ -323,8 +322,7 @@ class SingleStackModel(Model):
             attentions=self.wants("output_attentions", output_attentions),
             hidden=self.wants("output_hidden_states", output_hidden_states),
         )
-        x = read.last_hidden_state
-        assert x is not None
+        x = read[0]
         states = States(x, None if self.pooler is None else self.pooler(x), ids, mask, choices)
         targets = {
             "labels": labels.flatten(0, 1) if labels is not None and self.kind == "double-heads" else labels,
@@ -335,9 +333,7 @@ class SingleStackModel(Model):
             "mc_token_ids": mc_token_ids,
             "mc_labels": mc_labels,
         }
-        extra = {**vars(read)}
-        del extra["last_hidden_state"]
-        return as_asked(self.finish(states, targets, extra, training), return_dict, self.config)
+        return as_asked(self.finish(states, targets, vars(read), training), return_dict, self.config)
 
     def _flat(self, *inputs: Tensor | None) -> tuple[int, tuple[Tensor | None, ...]]:
         """How many choices there are per row, and the inputs with each choice a row of its own."""

@@ -185,7 +185,6 @@ def select(states: States, how: str | None, index: Tensor | None = None) -> Tens
 
 
 def head(states: States) -> Tensor:
-    """Logits of the model's (first) head."""
     assert isinstance(states.head, Head)
     logits: Tensor = states.head(select(states, states.head.spec.select))
     return logits
