@@ -105,7 +105,7 @@ def check(precisions: list[str], device: str) -> None:
     import torch
 
     from ..inference.quantize import settle_precision
-    from ..pipelines.devices import choose_device
+    from ..pipelines.base import choose_device
 
     for each in precisions:
         try:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import CheckpointError
+from ..families.transfo_xl import SegmentSpec
 from ..files.shown import visible
 from ..spec import (
     EmbeddingSpec,
@@ -23,7 +24,6 @@ from ..spec import (
     LearnedPositions,
     ModelSpec,
     PaddingAwarePositions,
-    SegmentSpec,
     SinusoidalPositions,
     StackSpec,
 )

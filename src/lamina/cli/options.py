@@ -20,7 +20,7 @@ from ..files.shown import cause, shown
 from ..files.tables import LONGEST
 
 if TYPE_CHECKING:
-    from ..pipelines.checks import Spelling
+    from ..pipelines.rows import Spelling
 
 BUILT_IN = "builtin"
 ALWAYS = ("model", "device", "batch_size", "precision", "revision")  # what every pipeline takes
@@ -127,8 +127,7 @@ def model_name(name: str | None, task: str | None = None) -> str | None:
     if name is None:
         return None
     if name == BUILT_IN and not os.path.exists(name):
-        from ..pipelines.catalog import ALIASES
-        from ..pipelines.defaults import EMBEDDED
+        from ..pipelines.create import ALIASES, EMBEDDED
 
         if task is not None and ALIASES.get(task, task) not in EMBEDDED:
             raise InputError(f"the built-in model is for {', '.join(EMBEDDED)}, not for {task}; choose another --model")
@@ -147,7 +146,7 @@ def load(known: Sequence[str] | None, name: str | None, model: str | None, **opt
     InputError where the model cannot answer.
     """
     from ..pipelines import pipeline
-    from ..pipelines.untrained import refuse_untrained
+    from ..pipelines.base import refuse_untrained
 
     given = {key: value for key, value in options.items() if value is not None}
     if "revision" in given and model is not None and os.path.exists(model):
@@ -168,8 +167,8 @@ def load(known: Sequence[str] | None, name: str | None, model: str | None, **opt
 
 def spelling(options: Sequence[str], pipe: Any = None) -> Spelling:
     """How an option of a pipeline is typed: by its own name, or with --set where the pipeline alone knows it."""
-    known = inspect.signature(pipe.settle).parameters if pipe is not None else {}
-    open_ended = any(each.kind is each.VAR_KEYWORD for each in known.values())
+    known = pipe.options if pipe is not None else {}
+    open_ended = pipe is not None and pipe.open_ended
 
     def typed(name: str, value: Any) -> str | None:
         if name in (*options, *ALWAYS):
@@ -184,7 +183,7 @@ def spelling(options: Sequence[str], pipe: Any = None) -> Spelling:
 
 def in_our_words(error: LaminaError, typed: Spelling) -> str:
     """What a pipeline says, with the options of the command line where it names Python's arguments."""
-    from ..pipelines.checks import AdvisedError
+    from ..pipelines.rows import AdvisedError
 
     def advised(found: re.Match[str]) -> str:
         verb, name, value = found.groups()

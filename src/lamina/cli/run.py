@@ -203,7 +203,7 @@ class Job:
         """Every row with its answer; with `strict` InputError at the first that has none."""
         pipe = load(self.task.options, self.called, **self.loading)
         try:
-            pipe._settled(dict(self.settings))  # not through Staged, which brings all of generation with it
+            pipe.resolve_options(self.settings)
         except LaminaError as error:
             raise InputError(in_our_words(error, spelling(self.task.options, pipe))) from None
         batch_size = 1 if STANDARD_INPUT in self.sources.files and sys.stdin.isatty() else self.batch_size
@@ -214,7 +214,7 @@ class Job:
 
     def write(self, answered: Iterator[Answered], place: Output | Standard, record: Record) -> None:
         """Write every row as soon as it is known; a progress bar where the rows go elsewhere."""
-        from ..pipelines.progress import track
+        from ..pipelines.base import track
 
         first = list(islice(answered, 1))  # nothing is touched before there is an answer
         place.begin(record)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..checkpoint.names import under
 from ..spec import HeadSpec, ModelSpec
 from . import bert
 from .family import Config, Family, Task, expect
+from .names import under
 
 
 def spec(c: Config) -> ModelSpec:

@@ -29,15 +29,15 @@ class Admission:
         self.refused = 0
         self._lock = Lock()
 
-    def enter(self, inputs: int, characters: int = 0) -> Permit:
+    def enter(self, inputs: int, characters: int = 0, texts: int = 0) -> Permit:
         """A permit for a request of so many inputs; raises Overloaded or, where it could never fit, Invalid.
 
-        Until its tokens are counted, by `hold`, the least that its characters can come to stand for them.
+        Until its tokens are counted, by `hold`, the least that its characters and texts can come to stand for them.
         """
         limits = self.limits
         if inputs > limits.batch_inputs:
             raise Invalid(f"the request has {inputs} inputs, and {limits.batch_inputs} are taken at once; split it")
-        least = characters // CHARACTERS
+        least = max(characters // CHARACTERS, texts)
         self._check_size(least)
         with self._lock:
             if self.inputs + inputs > limits.queue_requests:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..files.shown import shown
 from .answering import Answer, Question
 from .dialects import OPENAI_COMPLETIONS
 from .errors import Invalid
 from .generating import WritingRequest, check_lengths, token_texts, writing_task
 from .models import Served
 from .routes.openai_schemas import CompletionRequest
-from .schemas import TextGenerationParameters
+from .schemas import HARMLESS, TextGenerationParameters
 from .settings import Limits
 from .texts import StopFilter
 from .wire import read_parameters
 from .writing import Token, Writing
 
 USUAL_TOKENS = 16
+DIGITS = re.compile("[0-9]{1,9}")
 REASONS = {"length": "length", "eos_token": "stop", "stop_sequence": "stop"}
 # Options of text generation that are read where a client spreads them beside OpenAI's own.
 SPREAD = ("top_k", "typical_p", "repetition_penalty", "no_repeat_ngram_size", "do_sample", "truncate", "watermark",
@@ -75,6 +78,11 @@ class Completion:
     def _spread(self) -> dict[str, Any]:
         """Options of text generation that stand beside OpenAI's own."""
         extra = self.body.model_extra or {}
+        unknown = [name for name, value in extra.items() if value is not None and name not in (*SPREAD, *HARMLESS)]
+        if unknown:
+            raise Invalid(
+                f"there is no parameter {shown(unknown[0])}; beside OpenAI's own there are {', '.join(SPREAD)}"
+            )
         given = {name: extra[name] for name in SPREAD if extra.get(name) is not None}
         return read_parameters("text-generation", given).given() if given else {}
 
@@ -104,7 +112,7 @@ class Completion:
         if not bias:
             return {}
         most = len(self.served.tokenizer)
-        if any(not id.isdecimal() or int(id) >= most for id in bias):
+        if any(not DIGITS.fullmatch(id) or int(id) >= most for id in bias):
             raise Invalid(f"logit_bias: the keys must be token ids below {most}")
         return {"sequence_bias": [[[int(id)], value] for id, value in bias.items()]}
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..generation.watermark import WatermarkingConfig
-from ..pipelines.staged import Prepared
+from ..pipelines.base import Prepared
 from .answering import Answer, Question
 from .dialects import Dialect, inference
 from .errors import Invalid
@@ -53,6 +53,8 @@ class WritingRequest:
     def question(self) -> Question:
         """What is asked of the model; raises Invalid for what cannot be done."""
         options = self._options()
+        if self.listening and self.parameters.given().get("decoder_input_details"):
+            raise Invalid(f"{self.task}: decoder_input_details: a stream does not tell the tokens of the prompt")
         if self.listening:
             options.setdefault("num_beams", 1)
         check_lengths(self.served, self.task, options, self.limits)
@@ -65,7 +67,7 @@ class WritingRequest:
             presence=given.get("presence_penalty", 0.0),
         )
         question = Question(
-            self.served, self.served.staged(self.task), self.prompts, options, wanted, dialect=self.dialect
+            self.served, self.served.pipeline_for(self.task), self.prompts, options, wanted, dialect=self.dialect
         )
         truncate = given.get("truncate")
         if truncate is None:
@@ -93,6 +95,8 @@ def _generation_options(parameters: TextGenerationParameters) -> dict[str, Any]:
         if name in given:
             raise Invalid(f"text-generation: {name} is not supported: {why}; leave it out")
     drawn = any(name in given for name in SAMPLING) or given.get("best_of", 1) > 1
+    if "best_of" in given and "num_return_sequences" in given:
+        raise Invalid("text-generation: best_of returns one text, num_return_sequences several; give one of them")
     options = {name: value for name, value in given.items() if name not in OWN}
     options.setdefault("do_sample", drawn)
     if given.get("temperature") == 0:
@@ -125,7 +129,7 @@ def check_lengths(served: Served, task: str, options: dict[str, Any], limits: Li
         if (options.get(name) or 0) > most:
             raise Invalid(f"{name} is {options[name]}, and {most} tokens are written at most")
     if options.get("max_new_tokens") is None and options.get("max_length") is None:
-        config = served.staged(task).pipe.settings.config
+        config = served.pipeline_for(task).settings.config
         if (config.max_new_tokens or config.max_length or 0) > most:
             options["max_new_tokens"] = most
 
@@ -197,7 +201,7 @@ def generated(answer: Answer, number: int, parameters: Parameters, tokenizer: An
     writings = answer.writings[number] if answer.writings else []
     best = likeliest(writings) if given.get("best_of", 1) > 1 and writings else 0
     record: dict[str, Any] = {"generated_text": written_text(records[best])}
-    if not given.get("details"):
+    if not (given.get("details") or given.get("decoder_input_details")):
         return record
     if not writings:
         raise Invalid("details are told of texts that are written token by token; set num_beams to 1")

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from typing_extensions import Self
 
 Truncation = Literal["do_not_truncate", "longest_first", "only_first", "only_second"]
 
@@ -53,6 +54,29 @@ class Parameters(BaseModel):
     def given(self) -> dict[str, Any]:
         """What the client said."""
         return self.model_dump(exclude_none=True)
+
+
+class Body(BaseModel):
+    """A request whose fields are all known: others are refused by name, unless they are null or change nothing."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_the_harmless(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        harmless = set(HARMLESS)
+        if given.get("input") == given.get("inputs"):
+            harmless |= {"input", "inputs"}  # some clients write one request for two interfaces
+        return {
+            name: value
+            for name, value in given.items()
+            if name in cls.model_fields or not (value is None or name in harmless)
+        }
+
+
+HARMLESS = ("model", "options", "user")  # what clients send to every address
 
 
 class TextClassificationParameters(Parameters):
@@ -117,6 +141,12 @@ class ZeroShotClassificationParameters(Parameters):
     multi_label: StrictBool | None = Field(None, description="Labels do not exclude each other.")
     multi_class: StrictBool | None = Field(None, description="The older name of multi_label.")
 
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if None not in (self.multi_label, self.multi_class) and self.multi_label != self.multi_class:
+            raise ValueError("multi_class is the older name of multi_label, and they say different things")
+        return self
+
 
 class FeatureExtractionParameters(Parameters):
     """Options of feature extraction."""
@@ -130,9 +160,7 @@ class FeatureExtractionParameters(Parameters):
     prompt_name: Text | None = Field(
         None, description="The prompt to put before each text, by the name under which a sentence model stores it."
     )
-    encoding_format: Literal["float", "base64"] | None = Field(
-        None, description="Taken for the sake of existing clients; vectors are lists of numbers here."
-    )
+    encoding_format: Literal["float"] | None = Field(None, description="Vectors are lists of numbers here.")
     return_tensors: StrictBool | None = Field(None, description="Taken for the sake of existing clients.")
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,17 +17,15 @@ from ..generating import WritingRequest, details_of, generated, prompt_ids, toke
 from ..listening import Listening, listen
 from ..models import Served
 from ..replies import EventStream, Json, event
-from ..schemas import Parameters
+from ..schemas import Body, Parameters
 from ..state import Serving
 from ..texts import Detokenizer
 from ..wire import read_parameters
 from .targets import Target, new_router, scopes
 
 
-class GenerateRequest(BaseModel):
+class GenerateRequest(Body):
     """The request of text-generation-inference."""
-
-    model_config = ConfigDict(extra="ignore")
 
     inputs: Annotated[str, Field(description="The prompt.")]
     parameters: dict[str, Any] | None = Field(None, description="Options, those of text generation.")

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checkpoint.files import open_mapped
+from ..checkpoint.pickles import Record
+from ..checkpoint.storage import StoredTensor, check_name
+from ..checkpoint.torchfile import read_torch_tree
 from ..errors import CheckpointError
 from ..files.jsonfile import INDEX_BYTES, read_json_object
 from ..files.paths import inside, present, read_text
 from ..files.shown import shown
-from .converted import Converted
-from .files import open_mapped
-from .records import Record
-from .storage import StoredTensor, check_name
-from .torchfile import read_torch_tree
+from . import Converted
 
 BODY = re.compile(r"(?:decoder|encoder)\.(?:sentence_encoder\.)?(.+)", re.ASCII)
 LAYER = re.compile(r"layers\.(\d+)\.(.+)\.(weight|bias)", re.ASCII)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from lamina.checkpoint.config import PretrainedConfig
 from lamina.errors import ConfigError
 from lamina.families import family
+from lamina.families.config import PretrainedConfig
 
 
 class BertConfig(PretrainedConfig):
@@ -160,6 +160,11 @@ def test_nulls_stand_for_defaults_save_for_token_ids() -> None:
         GPT2Config(vocab_size=None)
 
 
+def test_names_of_labels_go_before_their_number() -> None:
+    config = BertConfig.from_dict({"num_labels": 3, "id2label": {"0": "no", "1": "yes"}})
+    assert (config.num_labels, config.id2label) == (2, {0: "no", 1: "yes"})
+
+
 def test_a_null_switch_is_off_and_a_null_alias_says_nothing() -> None:
     assert GPT2Config(tie_word_embeddings=None).tie_word_embeddings is False
     assert GPT2Config(scale_attn_weights=None).scale_attn_weights is False
@@ -296,7 +301,7 @@ def test_reprs_show_the_class_and_its_values() -> None:
 
 def test_configs_need_no_torch() -> None:
     code = (
-        "import sys; from lamina.checkpoint.config import PretrainedConfig as P;"
+        "import sys; from lamina.families.config import PretrainedConfig as P;"
         "c = P(model_type='bert', dtype='float16'); c.to_json_string(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

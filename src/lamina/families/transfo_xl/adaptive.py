@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..spec import AdaptiveVocabulary
-from .embeddings import table
+from ...nn.embeddings import table
+from . import AdaptiveVocabulary
 
 
 class AdaptiveEmbedding(nn.Module):
@@ -42,7 +42,8 @@ class AdaptiveEmbedding(nn.Module):
             for cluster, (start, end) in enumerate(self.spec.clusters):
                 inside = (input_ids >= start) & (input_ids < end)
                 x[inside] = self._widened(cluster, input_ids[inside] - start).to(x.dtype)
-        return x * self.spec.hidden_size**0.5
+        scaled: Tensor = x * self.spec.hidden_size**0.5
+        return scaled
 
     def _widened(self, cluster: int, ids: Tensor) -> Tensor:
         x: Tensor = self.table(cluster)(ids)

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checkpoint.storage import check_shape
 from ..errors import CheckpointError
 from ..files.jsonfile import INDEX_BYTES, read_json
 from ..files.paths import inside, present, read_text
 from ..files.shown import cause
-from .converted import Converted
-from .storage import check_shape
+from . import Converted
 
 PARTS = 10
 LAYER = (  # in the order in which the graph made them; `g` and `b` of the norms are weight and bias

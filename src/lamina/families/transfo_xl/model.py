@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import GenerationError, InputError
-from ..spec import ModelSpec, SegmentSpec
+from ...errors import GenerationError, InputError
+from ...nn.decoding import StepOutput
+from ...nn.heads import Head
+from ...nn.model import Model, as_asked, check_inputs, check_reading
+from ...nn.objectives import IGNORED, OBJECTIVES, Objective, States
+from ...nn.outputs import MemoryClassifierOutput, MemoryLMOutput, MemoryModelOutput
+from ...nn.recording import tracing
+from ...spec import ModelSpec
+from . import SegmentSpec
 from .adaptive import AdaptiveEmbedding, AdaptiveSoftmax
-from .decoding import StepOutput
-from .heads import Head
-from .memories import SegmentState, kept_inputs, real_lengths
-from .model import Model, as_asked, check_inputs, check_reading
-from .objectives import IGNORED, OBJECTIVES, Objective, States
-from .outputs import MemoryClassifierOutput, MemoryLMOutput, MemoryModelOutput
-from .recording import tracing
-from .segments import Recall, SegmentLayout, SegmentStack, frequencies
+from .segments import Recall, SegmentLayout, SegmentStack, SegmentState, frequencies, kept_inputs, real_lengths
 
 
 def adaptive_lm(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a reader of foreign checkpoints hands over: all that a model's folder consists of."""
+"""Checkpoints of other times and tools, read for `lamina convert` alone."""
 
 from __future__ import annotations
 

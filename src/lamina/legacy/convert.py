@@ -11,20 +11,19 @@ from typing import Any
 
 from torch import Tensor
 
+from ..checkpoint.files import open_mapped, open_weights
+from ..checkpoint.pickles import TIMES, read_pickle
+from ..checkpoint.saving import save_weights
+from ..checkpoint.storage import MappedFile, Stream, Weights
+from ..checkpoint.torchfile import LEGACY_MAGIC, read_torch_tree
 from ..errors import CheckpointError, ConfigError
 from ..families import MODULES, family
+from ..families.config import PretrainedConfig
 from ..files.atomic import finish, left_over, staged
 from ..files.jsonfile import read_json_object
 from ..files.paths import inside, listed, local_path, present
 from ..files.shown import few, shown
-from . import fairseq, openai_gpt
-from .config import PretrainedConfig
-from .converted import Converted
-from .files import open_mapped, open_weights
-from .pickles import TIMES, read_pickle
-from .saving import save_weights
-from .storage import MappedFile, Weights
-from .torchfile import LEGACY_MAGIC, read_torch_tree
+from . import Converted, fairseq, openai_gpt
 
 CARRIED = (".json", ".txt", ".model", ".spm")  # tokenizer and generation files, copied as they are
 VOCABULARY = 256 << 20  # bytes that a pickled vocabulary may take: words are many, and small in a file
@@ -155,7 +154,7 @@ def read_vocabulary(path: Path) -> tuple[list[str], bool]:
 def _vocabulary_tree(file: MappedFile) -> Any:
     if file.read(0, 4) == b"PK\x03\x04":
         return read_torch_tree(file, VOCABULARY)
-    tree = read_pickle(file.stream(), str(file.path), max(VOCABULARY, TIMES * file.size))
+    tree = read_pickle(Stream(file), str(file.path), max(VOCABULARY, TIMES * file.size))
     return read_torch_tree(file, VOCABULARY) if tree == LEGACY_MAGIC else tree
 
 

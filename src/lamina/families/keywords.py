@@ -7,6 +7,7 @@ is harmless whatever it says; or it is refused unless it says one of a few harml
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,19 +15,24 @@ from ..errors import ConfigError
 from ..files.hub import WHERE, check_kinds
 from ..files.shown import shown
 
-LOADING = (
-    "dtype",
-    "torch_dtype",
-    "variant",
-    "use_safetensors",
-    "ignore_mismatched_sizes",
-    "output_loading_info",
-    "precision",
-    "state_dict",
-    "device_map",
-    "generation_config",
-    "add_pooling_layer",
-)
+
+@dataclass
+class Loading:
+    """What the loader of weights is asked for."""
+
+    dtype: Any = None
+    variant: str | None = None
+    use_safetensors: bool | None = None
+    ignore_mismatched_sizes: bool = False
+    output_loading_info: bool = False
+    precision: str | None = None
+    state_dict: Any = None
+    device_map: Any = None
+    generation_config: Any = None
+    add_pooling_layer: bool | None = None
+
+
+LOADING = (*Loading.__annotations__, "torch_dtype")
 HARMLESS = (  # of earlier ways of loading, or of where a call came from
     "low_cpu_mem_usage",
     "resume_download",
@@ -94,6 +100,21 @@ def settled(options: Mapping[str, Any]) -> dict[str, Any]:
     if old is not None and rest.setdefault("token", old) != old:
         raise ConfigError("token and use_auth_token, its older name, say different things: pass token= alone")
     return rest
+
+
+def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options that say where to look, and the others that somebody reads."""
+    rest = settled(options)
+    return {name: rest.pop(name) for name in WHERE if name in rest}, rest
+
+
+def split_loading(options: Mapping[str, Any]) -> tuple[dict[str, Any], Loading, dict[str, Any]]:
+    """Options for the hub, for the loader of weights, and what is left for the config."""
+    where, rest = split(options)
+    older = rest.pop("torch_dtype", None)
+    if older is not None and rest.get("dtype") is None:
+        rest["dtype"] = older
+    return where, Loading(**{name: rest.pop(name) for name in Loading.__annotations__ if name in rest}), rest
 
 
 def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
