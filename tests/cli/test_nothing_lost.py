@@ -61,7 +61,7 @@ REFUSED: list[tuple[list[str], int, str]] = [
     (["x", "-o", "old.jsonl", "--resume"], 1, "old.jsonl, line 1: not a row of lamina run"),
     (["x", "-o", "in"], 2, "not one of"),
     (["x", "-o", "old.jsonl", "--overwrite", "-m", "/nope"], 1, "there is no folder /nope"),
-    (["x", "-o", "old.jsonl", "--overwrite", "-m", "nope"], 1, "there is no folder nope here"),
+    (["x", "-o", "old.jsonl", "--overwrite", "-m", "nope"], 1, "there is no folder 'nope' here"),
     (["x", "-o", "old.jsonl", "--overwrite", "-m", "{here}/in"], 1, "config.json"),
     (["x", "-o", "old.jsonl", "--overwrite", "-m", "{qa}"], 1, "holds no"),
     (["x", "-o", "old.jsonl", "--overwrite", "--precision", "int3"], 1, "int3"),

@@ -12,7 +12,7 @@ import typer
 
 from ..errors import InputError, PipelineError
 from ..files.shown import visible
-from .options import DEVICE, PRECISION, REVISION, load, model_name, option, read_text, switch, with_options
+from .options import LOADING, load, model_name, option, read_text, switch, with_options
 
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 
@@ -27,9 +27,7 @@ DIM, PLAIN = "\x1b[2m", "\x1b[0m"
     option("seed", int, "The same text again for the same number.", min=-(2**63), max=2**64 - 1),
     switch("truncation", "Leave out what does not fit: a prompt's beginning, a source's end."),
     switch("json", "One JSON object, when all is written."),
-    DEVICE,
-    PRECISION,
-    REVISION,
+    *LOADING,
 )
 def generate(
     model: Annotated[str, typer.Argument(help="A folder or a name on the Hub, of a model that generates text.")],
@@ -50,7 +48,7 @@ def generate(
             raise typer.BadParameter("a text to end before cannot be empty", param_hint="--stop")
         options["stop_strings"] = stop
     text = read_prompt() if prompt is None else prompt
-    pipe = load_writer(model, **{name: said[name] for name in ("device", "precision", "revision")})
+    pipe = load_writer(model, **{each.name: said[each.name] for each in LOADING})
     if said["truncation"]:
         options |= {"handle_long_generation": "hole"} if pipe.task == "text-generation" else {"truncation": True}
     if said["seed"] is not None:
@@ -80,7 +78,7 @@ def read_prompt() -> str:
 def load_writer(model: str, **options: Any) -> Any:
     from ..pipelines.generating import GeneratingPipeline
 
-    found = load(None, None, model_name(model), **options)
+    found = load((), None, model_name(model), **options)
     if not isinstance(found, GeneratingPipeline):
         raise InputError(f"{model} does not write: it is for {found.task}; try lamina run {found.task} -m {model}")
     return found

@@ -62,8 +62,11 @@ def with_options(*rows: Parameter) -> Callable[[Callable[..., Any]], Callable[..
 
 AS_JSON = switch("json", "The same as JSON.")
 DEVICE = option("device", str, "cpu, cuda, cuda:1, mps; left out, the best there is.")
-PRECISION = option("precision", str, "What linear layers compute in: fp32-packed, bf16, int8, int8-accurate, ...")
-REVISION = option("revision", str, "A branch, tag or commit of a model on the Hub.")
+LOADING = (
+    DEVICE,
+    option("precision", str, "What linear layers compute in: fp32-packed, bf16, int8, int8-accurate, ..."),
+    option("revision", str, "A branch, tag or commit of a model on the Hub."),
+)
 THREADS = option("threads", int, "Threads to compute with; left out, one per core.", min=1)
 
 
@@ -140,26 +143,16 @@ def model_name(name: str | None, task: str | None = None) -> str | None:
     return path
 
 
-def load(known: Sequence[str] | None, name: str | None, model: str | None, **options: Any) -> Any:
-    """The pipeline for the task `name`, whose options are `known`, or for what the model is for.
-
-    InputError where the model cannot answer.
-    """
+def load(known: Sequence[str], name: str | None, model: str | None, **options: Any) -> Any:
+    """The pipeline for the task `name`, whose options are `known`, or for what the model is for."""
     from ..pipelines import pipeline
     from ..pipelines.base import refuse_untrained
 
-    given = {key: value for key, value in options.items() if value is not None}
-    if "revision" in given and model is not None and os.path.exists(model):
-        raise InputError(f"--revision is of models on the Hub, and {model} is a folder here")
     try:
-        pipe = pipeline(name, model=model, **given)
-    except HubError as error:
-        if model is None or os.path.exists(model) or str(error).startswith(f"{model!r} is neither"):
-            raise
-        raise HubError(f"there is no folder {model} here, and {error}") from None
+        pipe = pipeline(name, model=model, **{key: value for key, value in options.items() if value is not None})
+    except HubError:
+        raise
     except LaminaError as error:
-        if known is None:
-            raise
         raise InputError(in_our_words(error, spelling(known))) from None
     refuse_untrained(pipe)
     return pipe
@@ -214,6 +207,11 @@ def browsable(host: str) -> str:
     """A host as a browser on this machine writes it."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{host}]" if ":" in host else host
+
+
+def beginning(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """What a shell completes a word to."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 
 def known_name(name: str, names: Sequence[str], what: str) -> str:

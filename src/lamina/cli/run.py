@@ -22,9 +22,8 @@ from ..files.shown import shown, visible
 from ..files.tables import open_rows
 from .inputs import FILE_KINDS, STANDARD_INPUT, Sources, find_sources
 from .options import (
-    DEVICE,
-    PRECISION,
-    REVISION,
+    LOADING,
+    beginning,
     in_our_words,
     known_name,
     load,
@@ -43,6 +42,7 @@ from .tasks import NAMES, OPTIONS, TASKS, Asked, CommandTask, Given, find_task, 
 
 SOME_FAILED = 3  # the status where some rows have an error
 LONGEST_SAID = 300  # characters of an error that the last line repeats
+TASK_HELP = "What to do: " + ", ".join(task.name for task in TASKS)
 ADVICE = "--overwrite begins anew, or name another --output"
 
 
@@ -55,15 +55,13 @@ ADVICE = "--overwrite begins anew, or name another --output"
     switch("overwrite", "Replace --output, if it is there, once the new rows are."),
     switch("strict", "Stop at the first row that cannot be answered, with status 1."),
     switch("json", "JSON lines, as a pipe gets them anyway."),
-    DEVICE,
     option("batch_size", int, "Most texts in one pass of the model.", min=1),
-    PRECISION,
-    REVISION,
+    *LOADING,
     setting("Any other option of the task's pipeline, such as num_beams=4."),
     *OPTIONS,
 )
 def run(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="What to do: " + ", ".join(task.name for task in TASKS))],
+    task: Annotated[str, typer.Argument(metavar="TASK", help=TASK_HELP, autocompletion=beginning(NAMES))],
     texts: Annotated[
         list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, lines of standard input.")
     ] = None,
@@ -93,7 +91,7 @@ def run(
     read += [Path(context[1:])] if context and context.startswith("@") else []
     place = find_output(said["output"], read, said["resume"], said["overwrite"])
     sources.check_columns(chosen.columns(parts))
-    loading = {"model": model, **{name: said[name] for name in ("device", "precision", "revision")}}
+    loading = {"model": model, **{each.name: said[each.name] for each in LOADING}}
     pictures = not (said["json"] or said["output"]) and sys.stdout.isatty()
     job = Job(chosen, task, loading, sources, parts, {**given, **settings}, batch_size, said["strict"], pictures)
     raise typer.Exit(job.run(place, said["resume"]))

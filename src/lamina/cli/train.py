@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..files.shown import shown
-from .options import known_name, model_name, option, read_settings, setting, spelled, switch, with_options
+from .options import beginning, known_name, model_name, option, read_settings, setting, spelled, switch, with_options
 from .tasks import find_task
 
 RECIPES = (
@@ -72,7 +72,12 @@ of_recipe = partial(option, rich_help_panel="For one recipe or another")
     of_recipe("max_target_length", int, "Most tokens of a target.", min=1),
     of_recipe("num_beams", int, "Beams while evaluating.", min=1),
 )
-def train(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help=", ".join(RECIPES))], **said: Any) -> None:
+def train(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help=", ".join(RECIPES), autocompletion=beginning(RECIPES))
+    ],
+    **said: Any,
+) -> None:
     """Train a model by a RECIPE.
 
     The folder gets checkpoints, the model, its tokenizer and a README.md with data, settings and results. Tables have
