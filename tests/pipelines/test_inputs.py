@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lamina.errors import PipelineError
-from lamina.nn.packing import read_packed
+from lamina.nn.model import read_packed
 from lamina.pipelines import KeyDataset, KeyPairDataset, base, pipeline
 from lamina.pipelines.base import Pipeline
 

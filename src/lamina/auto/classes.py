@@ -120,8 +120,8 @@ def config_class(model_type: str) -> Any:
 @cache
 def model_class(architecture: str) -> Any:
     """The class that config.json calls `architecture`."""
+    from ..nn.model import SingleStackModel
     from ..nn.pair import EncoderDecoderModel
-    from ..nn.single import SingleStackModel
     from .pretrained import PreTrainedModel
 
     found = family(architectures()[architecture])

@@ -151,7 +151,7 @@ def check_tables(spec: ModelSpec, weights_nbytes: int) -> None:
     numbers = 0
     for stack in (spec.encoder, spec.decoder):
         if stack is not None and isinstance(stack.embedding.positions, SinusoidalPositions):
-            numbers += stack.embedding.positions.size * (stack.embedding.embedding_size or stack.embedding.hidden_size)
+            numbers += stack.embedding.positions.size * (stack.embedding.projected_from or stack.embedding.hidden_size)
     if numbers > 16 * weights_nbytes + SPARE:
         raise ConfigError(
             f"the config asks for {numbers:,} in tables of positions, its weights have {weights_nbytes:,} bytes: "

@@ -212,7 +212,7 @@ def measure_reading(model: Any, trial: Trial) -> dict[str, Any]:
     from ..inference.batching import run_by_length
     from ..inference.budget import measure_budget, token_budget
     from ..inference.workers import abreast, side_by_side
-    from ..nn.packing import packable, read_packed
+    from ..nn.model import packable, read_packed
 
     rows, packed = trial.rows, packable(model)
 

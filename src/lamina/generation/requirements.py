@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import GenerationError
 from ..files.shown import shown
-from ..nn.capacity import require_memory
+from ..nn.runtime import require_memory
 from .config import GenerationConfig
 from .inputs import Prompt, several
 from .protocol import Decodes

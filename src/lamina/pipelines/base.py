@@ -20,10 +20,9 @@ from ..files.shown import few
 from ..inference.batching import WINDOW, run_by_length, windows
 from ..inference.budget import token_budget
 from ..inference.workers import abreast, side_by_side
-from ..nn.kernels import packs_well
-from ..nn.model import Model
+from ..nn.layouts import packs_well
+from ..nn.model import Model, packable, read_packed
 from ..nn.outputs import ModelOutput
-from ..nn.packing import packable, read_packed
 from ..tokenizers.tokenizer import Tokenizer
 from .options import TOKENIZING, Option, Settings, read_options
 from .rows import (

@@ -1,4 +1,7 @@
-"""How much memory there is, asked before a request that this machine could never meet."""
+"""What a call meets: whether torch is recording a graph, and how much memory this machine has.
+
+In a graph what the tensors of one call hold must decide nothing; a request that no memory could meet is refused first.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,24 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError, LaminaError
-from .recording import recording
 
 GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 UNKNOWN = 1 << 46  # no machine that this runs on has more
+
+
+def tracing() -> bool:
+    """True while torch.jit.trace runs; not asked under torch.compile, which would leave its graph for the question."""
+    return not torch.compiler.is_compiling() and bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
+def recording() -> bool:
+    """True while torch.compile, torch.export or torch.jit.trace runs: a check of values would be frozen, or fail."""
+    return torch.compiler.is_compiling() or tracing()
+
+
+def keeps_no_cache() -> bool:
+    """True while the graph is to outlive this process, which keys and values to fill further cannot."""
+    return tracing() or torch.compiler.is_exporting()
 
 
 @cache
