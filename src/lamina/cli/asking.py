@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import HubError, InputError, LaminaError
-from .tasks import Asked, CommandTask
+from .tasks import CommandTask, PendingRequest
 
 if TYPE_CHECKING:
     from ..pipelines.checks import Spelling
@@ -31,7 +31,7 @@ PRECISIONS = "What linear layers compute in: fp32-packed, bf16, int8, int8-accur
 class Answered(NamedTuple):
     """A row with its answer, or with what is wrong with it."""
 
-    asked: Asked
+    asked: PendingRequest
     output: Any = None
     error: str | None = None
 
@@ -42,7 +42,7 @@ def spelled(name: str) -> str:
 
 
 def answers(
-    pipe: Any, task: CommandTask, asked: Iterable[Asked], settings: Mapping[str, Any], batch_size: int | None
+    pipe: Any, task: CommandTask, asked: Iterable[PendingRequest], settings: Mapping[str, Any], batch_size: int | None
 ) -> Iterator[Answered]:
     """Each row and its answer, as they come."""
     from ..inference.batching import windows

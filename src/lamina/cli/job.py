@@ -16,7 +16,7 @@ from .asking import Answered, answers, in_our_words, load, model_name, spelling
 from .inputs import STANDARD_INPUT, Sources
 from .output import Output, Record, Standard, json_line
 from .resuming import describe_run, skip_finished
-from .tasks import Asked, CommandTask, Given
+from .tasks import CommandTask, Given, PendingRequest
 
 SOME_FAILED = 3  # the status where some rows have an error
 LONGEST_SAID = 300  # characters of an error that the last line repeats
@@ -40,7 +40,7 @@ class Job:
 
     def run(self, place: Output | Standard, resume: bool) -> int:
         """Answer what is left and write it to `place`; the exit status."""
-        asked: Iterable[Asked] = self.task.inputs(self.sources.rows(), self.given)
+        asked: Iterable[PendingRequest] = self.task.inputs(self.sources.rows(), self.given)
         record = self.record() if isinstance(place, Output) else {}
         if isinstance(place, Output) and resume:
             whole = place.finished
@@ -62,7 +62,7 @@ class Job:
         options = {**self.settings, **given, **loading}
         return describe_run(self.called, self.loading["model"], options, self.sources.texts, self.sources.paths)
 
-    def answered(self, asked: Iterable[Asked]) -> Iterator[Answered]:
+    def answered(self, asked: Iterable[PendingRequest]) -> Iterator[Answered]:
         """Every row with its answer; with `strict` InputError at the first that has none."""
         loading = {**self.loading, "model": model_name(self.loading["model"], self.called)}
         pipe = load(self.task, self.called, **loading)

@@ -13,7 +13,7 @@ from ..errors import InputError
 from .output import Output, Record, filled, json_line, rows_of
 
 if TYPE_CHECKING:
-    from .tasks import Asked
+    from .tasks import PendingRequest
 
 
 def describe_run(
@@ -51,7 +51,9 @@ def _file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def skip_finished(output: Output, asked: Iterator[Asked], record: Record) -> tuple[Iterable[Asked], int]:
+def skip_finished(
+    output: Output, asked: Iterator[PendingRequest], record: Record
+) -> tuple[Iterable[PendingRequest], int]:
     """The rows that a stopped run has left to do, if any, and how many of the finished ones have an error.
 
     Raises InputError, and changes nothing, where those that are there were made from something else: by the note, and
