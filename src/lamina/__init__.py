@@ -52,7 +52,7 @@ HOMES = {
     "BatchEncoding": "tokenizers.encoding",
     "GenerationConfig": "generation.config",
     "LaminaError": "errors",
-    "PretrainedConfig": "checkpoint.config",
+    "PretrainedConfig": "families.config",
     "Tokenizer": "tokenizers.tokenizer",
     "WatermarkingConfig": "generation.watermark",
     "compile": "inference.compile",

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 import lamina
-from lamina.checkpoint.keywords import EVERY, HARMLESS, LOADING, REFUSED
 from lamina.errors import CheckpointError, ConfigError, LaminaError, PipelineError
+from lamina.families.keywords import EVERY, HARMLESS, LOADING, REFUSED
 from tests.assets import asset
 from tests.pipelines.checkpoints import FIXTURES, write_checkpoint
 

@@ -18,7 +18,7 @@ from pyarrow import parquet
 from lamina.cli import asking
 from lamina.cli.tasks import TASKS
 from lamina.errors import LaminaError, PipelineError
-from lamina.pipelines.checks import AdvisedError
+from lamina.pipelines.rows import AdvisedError
 from tests.cli.conftest import Finished
 
 Lamina = Callable[..., Finished]

@@ -52,6 +52,44 @@ def test_overrides_go_before_the_file(tmp_path: Path) -> None:
     assert (config.num_beams, config.top_k) == (2, 7)
 
 
+@pytest.mark.parametrize("how", ["constructor", "attribute", "mapping"])
+def test_names_that_are_no_options_are_told(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    if how == "attribute":
+        config = GenerationConfig()
+        config.max_new_token = 5
+        config.max_new_tokens = 5
+    else:
+        make = GenerationConfig if how == "constructor" else lambda **given: GenerationConfig.from_dict(given)
+        config = make(max_new_token=5, max_new_tokens=5)
+    assert caplog.text.count("'max_new_token' (did you mean max_new_tokens?)") == 1
+    assert config.max_new_token == 5
+
+
+def test_keywords_of_from_pretrained_are_read_or_refused(tmp_path: Path) -> None:
+    GenerationConfig(num_beams=3).save_pretrained(tmp_path)
+    GenerationConfig(num_beams=5).save_pretrained(tmp_path / "inner")
+    read = GenerationConfig.from_pretrained
+    assert read(tmp_path, subfolder="inner", local_files_only=True, revision="main").num_beams == 5
+    assert read(tmp_path / "inner", cache_dir=tmp_path, token=None).set_options.keys() == {
+        "num_beams", "transformers_version"
+    }  # fmt: skip
+    config, unused = read(tmp_path, return_unused_kwargs=True, top_k=4, odd=3)
+    assert (config.num_beams, config.top_k, unused) == (3, 4, {"odd": 3})
+    assert GenerationConfig.from_dict({"top_k": 4}, return_unused_kwargs=True, odd=3)[1] == {"odd": 3}
+    with pytest.raises(ConfigError, match=r"'num_beam'.*num_beams"):
+        read(tmp_path, num_beam=3)
+    with pytest.raises(ConfigError, match="trust_remote_code"):
+        read(tmp_path, trust_remote_code=True)
+
+
+def test_none_in_a_call_is_as_if_it_were_not_given() -> None:
+    model = Standin(max_length=9, num_beams=2)
+    assert length(model, max_length=None) == length(model) == 9
+    before = model.rows
+    length(model, num_beams=None)
+    assert model.rows - before > 9
+
+
 def test_older_checkpoints_keep_options_in_config_json() -> None:
     legacy = {
         "d_model": 16,

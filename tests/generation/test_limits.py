@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import lamina
-from lamina.checkpoint.config import PretrainedConfig
 from lamina.errors import GenerationError, InputError
+from lamina.families.config import PretrainedConfig
 from lamina.generation.generate import generate
 from lamina.nn import capacity
-from lamina.pipelines.limits import longest_row
+from lamina.pipelines.rows import longest_row
 from tests.families.rows.row import TINY
 
 from .families import write_checkpoint

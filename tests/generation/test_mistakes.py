@@ -48,6 +48,24 @@ def ids_and_mask(*rows: list[int]) -> dict[str, torch.Tensor]:
         ({"prompt_lookup_num_tokens": 2, "guidance_scale": 2.0}, "guidance_scale"),
         ({"return_dict_in_generate": True, "output_attentions": True}, "no attentions"),
         ({"logits_processor": [3]}, "must be callable"),
+        ({"logits_processor": 3}, "logits_processor must be a list of callables"),
+        ({"logits_processor": IDS}, "logits_processor must be a list"),
+        ({"stopping_criteria": True}, "stopping_criteria must be a list"),
+        ({"prefix_allowed_tokens_fn": [3]}, "prefix_allowed_tokens_fn must be a function"),
+        ({"assistant_model": "gpt2"}, "assistant_model must be a model"),
+        ({"streamer": Standin}, "streamer must be an object with put"),
+        ({"streamer": {3: 4}}, "streamer must be an object with put"),
+        ({"generation_config": {"num_beams": 2}}, "generation_config must be a GenerationConfig"),
+        ({"use_model_defaults": "no"}, "use_model_defaults must be True or False"),
+        ({"stop_strings": "x", "tokenizer": 3}, "tokenizer must be a tokenizer"),
+        ({"trust_remote_code": True}, "no argument 'trust_remote_code'"),
+        ({"guidance_scale": 2.0, "negative_prompt_ids": 3}, "negative_prompt_ids must be"),
+        ({"guidance_scale": 2.0, "negative_prompt_ids": []}, "negative_prompt_ids must be"),
+        (
+            {"guidance_scale": 2.0, "negative_prompt_ids": IDS, "negative_prompt_attention_mask": "x"},
+            "negative_prompt_a",
+        ),
+        ({"num_beams": 4, "num_beam_groups": 2, "guidance_scale": 1.5}, "num_beam_groups does not work with guidance"),
         ({"stopping_criteria": [3]}, "must be callable"),
         ({"prefix_allowed_tokens_fn": lambda source, ids: []}, "at least one"),
     ],
@@ -55,6 +73,41 @@ def ids_and_mask(*rows: list[int]) -> dict[str, torch.Tensor]:
 def test_arguments_that_make_no_sense(options: dict[str, Any], message: str) -> None:
     with pytest.raises(GenerationError, match=message):
         generate(Standin(), IDS, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sequence_bias": {(5,): float("inf"), (6,): float("inf")}},
+        {"sequence_bias": {(5,): float("inf")}, "num_beams": 2},
+    ],
+)
+def test_sampling_from_what_is_no_distribution(options: dict[str, Any]) -> None:
+    with pytest.raises(GenerationError, match="NaN"):
+        generate(Standin(), IDS, do_sample=True, **options)
+
+
+def test_odd_values_that_mean_something() -> None:
+    groups = {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 10**30, "max_new_tokens": 4}
+    assert generate(Standin(), IDS, **groups).shape == (1, 7)
+    starts = generate(Standin(encoder=True), IDS.repeat(2, 1), decoder_start_token_id={3, 4}, max_new_tokens=1)
+    assert set(starts[:, 0].tolist()) == {3, 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"temperature": 0.5}, "temperature"),
+        ({"length_penalty": 2.0}, "length_penalty"),
+        ({"negative_prompt_ids": IDS}, "negative_prompt_ids"),
+        ({"temperature": 0.5, "do_sample": True}, ""),
+        ({"length_penalty": 2.0, "num_beams": 2}, ""),
+        ({"negative_prompt_ids": IDS, "guidance_scale": 2.0}, ""),
+    ],
+)
+def test_options_without_effect_are_told(options: dict[str, Any], named: str, caplog: pytest.LogCaptureFixture) -> None:
+    generate(Standin(), IDS, max_new_tokens=2, **options)
+    assert (f"no effect: {named}" in caplog.text) is bool(named)
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ import torch
 
 from ..errors import CheckpointError
 from ..files.shown import cause, shown
-from .pickles import FLOOR, TIMES, read_pickle
-from .records import Global, Persistent, Record
+from .pickles import FLOOR, TIMES, Global, Persistent, Record, read_pickle
 from .storage import MOST_TENSORS, MappedFile, StoredTensor, Stream, check_name, check_shape
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LARGEST_PICKLE = 256 << 20
+DAMAGES = (zipfile.BadZipFile, NotImplementedError, EOFError, struct.error, IndexError)
 PER_BYTE = 18  # bytes of memory that a byte of an archive's directory becomes, at most
 STORAGES = {
     "DoubleStorage": torch.float64,
@@ -109,28 +109,14 @@ def _read_zip(file: MappedFile, allowed: int) -> tuple[Any, Callable[[tuple[Any,
     return value, storage
 
 
-class _Archive(Stream):
-    """What zipfile reads an archive through: its directory, asked for as a whole, may be of `most` bytes."""
-
-    def __init__(self, file: MappedFile, most: int):
-        super().__init__(file, max(most, 1 << 17))  # an archive's end is looked for in its last 64 KiB
-
-
 def _entries(file: MappedFile, allowed: int) -> dict[str, tuple[int, int]]:
     """The archive's entries: name -> (first byte, size). Refuses compressed, overlapping and cut-off ones."""
     path = file.path
     try:
-        with zipfile.ZipFile(_Archive(file, allowed // PER_BYTE)) as archive:
+        most = max(allowed // PER_BYTE, 1 << 17)  # of its directory; an archive's end is in its last 64 KiB
+        with zipfile.ZipFile(Stream(file, most)) as archive:
             infos = archive.infolist()
-    except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        ValueError,
-        OSError,
-        EOFError,
-        struct.error,
-        IndexError,
-    ) as problem:
+    except (*DAMAGES, ValueError, OSError) as problem:
         raise CheckpointError(f"{path} is a damaged or cut off archive: {cause(problem)}") from None
     if len(infos) > MOST_TENSORS:
         raise CheckpointError(f"{path} has {len(infos):,} entries; at most {MOST_TENSORS:,} are read")
@@ -158,7 +144,7 @@ def _entries(file: MappedFile, allowed: int) -> dict[str, tuple[int, int]]:
 
 def _read_legacy(file: MappedFile, allowed: int) -> tuple[Any, Callable[[tuple[Any, ...]], _Storage]]:
     path, where = file.path, str(file.path)
-    stream = file.stream()
+    stream = Stream(file)
     if read_pickle(stream, where) != LEGACY_MAGIC:
         raise CheckpointError(f"{path} is a pickle, but not one that torch.save wrote")
     version, system = read_pickle(stream, where), read_pickle(stream, where)

@@ -10,6 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ..files.shown import visible
+
 BAR_WIDTH = 16
 LONGEST_SHOWN = 240  # characters of a text
 EXCERPT = 90  # characters shown on either side of an answer
@@ -32,7 +34,7 @@ def score_rows(rows: Iterable[Row]) -> Table:
     table.add_column(justify="right", no_wrap=True, width=len("-0.000"))
     table.add_column(ratio=1)
     for name, score, behind in rows:
-        table.add_row(Text(name), bar(score), f"{score:.3f}", Text(behind))
+        table.add_row(Text(visible(name)), bar(score), f"{score:.3f}", Text(visible(behind)))
     return table
 
 
@@ -45,7 +47,7 @@ def text_of(item: Any) -> str:
     """The part of an input that reads as text, on one line, cut where it is a whole page."""
     if isinstance(item, dict):
         item = " ⏐ ".join(str(part) for key in ("text", "text_pair") if (part := item.get(key)))
-    text = " ".join(str(item).split())
+    text = visible(" ".join(str(item).split()))
     return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
 
 
@@ -66,14 +68,18 @@ def show_entities(item: Any, answer: Any) -> RenderableType:
     """The text with what was found marked in it, and a line for each find."""
     names = sorted({entity_name(entity) for entity in answer})
     colors = {name: PALETTE[number % len(PALETTE)] for number, name in enumerate(names)}
-    text = Text(item["text"] if isinstance(item, dict) else item)
+    text = Text(visible(item["text"] if isinstance(item, dict) else item))
     for entity in answer:
         if entity["start"] is not None:
             text.stylize(f"bold reverse {colors[entity_name(entity)]}", entity["start"], entity["end"])
     table = Table.grid(padding=(0, 2))
     for entity in answer:
         name = entity_name(entity)
-        table.add_row(Text(name, style=colors[name]), Text(entity["word"], style="bold"), f"{entity['score']:.3f}")
+        table.add_row(
+            Text(visible(name), style=colors[name]),
+            Text(visible(entity["word"]), style="bold"),
+            f"{entity['score']:.3f}",
+        )
     return Group(text, Padding(table if answer else Text("nothing found", style="bright_black"), (0, 0, 0, 2)))
 
 
@@ -93,9 +99,9 @@ def show_fillings(item: Any, answer: Any) -> RenderableType:
 
 def show_passages(item: Any, answer: Any) -> RenderableType:
     """The question, the answers, and where in the passage they stand."""
-    shown: list[RenderableType] = [Text(str(item["question"]), style="italic")]
+    shown: list[RenderableType] = [Text(visible(str(item["question"])), style="italic")]
     for each in listed(answer):
-        passage, start, end = str(item["context"]), each["start"], each["end"]
+        passage, start, end = visible(str(item["context"])), each["start"], each["end"]
         left, right = passage[max(0, start - EXCERPT) : start], passage[end : end + EXCERPT]
         excerpt = Text.assemble(
             "… " if start > EXCERPT else "",
@@ -130,4 +136,4 @@ def show_similarities(item: Any, answer: Any) -> RenderableType:
 def show_written(item: Any, answer: Any) -> RenderableType:
     """What was written for a text: its continuation, summary or translation, or several."""
     texts = [text for each in listed(answer) for key, text in each.items() if key.endswith("_text")]
-    return under_text(item, Group(*(Text(text) for text in texts)))
+    return under_text(item, Group(*(Text(visible(text)) for text in texts)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import re
@@ -10,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import HubError, InputError, LaminaError
-from .tasks import CommandTask, PendingRequest
+from .tasks import Asked, CommandTask
 
 if TYPE_CHECKING:
-    from ..pipelines.checks import Spelling
+    from ..pipelines.rows import Spelling
 
 SPELLINGS = {
     "aggregation_strategy": "--aggregation",
@@ -22,6 +21,7 @@ SPELLINGS = {
     "src_lang": "--from",
     "tgt_lang": "--to",
 }
+SUBJECTS = (*SPELLINGS, "top_k", "max_new_tokens", "multi_label")  # what a message may be about
 ALWAYS = ("model", "device", "batch_size", "precision", "revision")
 ARGUMENT = re.compile(r"\b(pass|or|and) ([a-z_]+)=(?:(\"[^\"]*\"|'[^']*'|\w+)|(?=[\s,;]|$))")
 BUILT_IN = "builtin"
@@ -31,7 +31,7 @@ PRECISIONS = "What linear layers compute in: fp32-packed, bf16, int8, int8-accur
 class Answered(NamedTuple):
     """A row with its answer, or with what is wrong with it."""
 
-    asked: PendingRequest
+    asked: Asked
     output: Any = None
     error: str | None = None
 
@@ -42,7 +42,7 @@ def spelled(name: str) -> str:
 
 
 def answers(
-    pipe: Any, task: CommandTask, asked: Iterable[PendingRequest], settings: Mapping[str, Any], batch_size: int | None
+    pipe: Any, task: CommandTask, asked: Iterable[Asked], settings: Mapping[str, Any], batch_size: int | None
 ) -> Iterator[Answered]:
     """Each row and its answer, as they come."""
     from ..inference.batching import windows
@@ -91,8 +91,8 @@ def _found(
 
 def spelling(task: CommandTask, pipe: Any = None) -> Spelling:
     """How an option of the pipeline is typed: by its own name, or with --set where the pipeline alone knows it."""
-    known = inspect.signature(pipe.settle).parameters if pipe is not None else {}
-    open_ended = any(each.kind is each.VAR_KEYWORD for each in known.values())
+    known = pipe.options if pipe is not None else {}
+    open_ended = pipe is not None and pipe.open_ended
 
     def typed(name: str, value: Any) -> str | None:
         if name in (*task.options, *ALWAYS):
@@ -107,7 +107,7 @@ def spelling(task: CommandTask, pipe: Any = None) -> Spelling:
 
 def in_our_words(error: LaminaError, typed: Spelling) -> str:
     """What a pipeline says, with the options of the command line where it names Python's arguments."""
-    from ..pipelines.checks import AdvisedError
+    from ..pipelines.rows import AdvisedError
 
     message = error.said(typed) if isinstance(error, AdvisedError) else str(error)
 
@@ -116,6 +116,9 @@ def in_our_words(error: LaminaError, typed: Spelling) -> str:
         option = typed(name, value.strip("\"'") if value else None)
         return f"{verb} {option}" if option else found[0]
 
+    for name in SUBJECTS:
+        if typed(name, None) == spelled(name):
+            message = re.sub(rf"(?<![\w.='\"-]){name}(?= is | must | needs )", spelled(name), message)
     message = message.replace("; several texts go in a list", "").replace(
         "pass token=... or set HF_TOKEN", "set HF_TOKEN"
     )
@@ -130,13 +133,12 @@ def model_name(name: str | None, task: str | None = None) -> str | None:
     if name is None:
         return None
     if name == BUILT_IN and not os.path.exists(name):
-        from ..pipelines.catalog import ALIASES
-        from ..pipelines.defaults import EMBEDDED
+        from ..pipelines.create import ALIASES, EMBEDDED
 
         if task is not None and ALIASES.get(task, task) not in EMBEDDED:
             raise InputError(f"the built-in model is for {', '.join(EMBEDDED)}, not for {task}; choose another --model")
         return str(next(iter(EMBEDDED.values())))
-    path = os.path.expanduser(name)
+    path = name = os.path.expanduser(name)
     if os.path.isfile(path):
         raise InputError(f"{name} is a file: give the folder that holds the model")
     if not os.path.exists(path) and (name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1):
@@ -147,9 +149,11 @@ def model_name(name: str | None, task: str | None = None) -> str | None:
 def load(task: CommandTask | None, name: str | None, model: str | None, **options: Any) -> Any:
     """The pipeline for a task, or for what the model is for; InputError where the model cannot answer."""
     from ..pipelines import pipeline
-    from ..pipelines.untrained import refuse_untrained
+    from ..pipelines.base import refuse_untrained
 
     given = {key: value for key, value in options.items() if value is not None}
+    if "revision" in given and model is not None and os.path.exists(model):
+        raise InputError(f"--revision is of models on the Hub, and {model} is a folder here")
     try:
         pipe = pipeline(name, model=model, **given)
     except HubError as error:

@@ -8,8 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ..families.transfo_xl import AdaptiveVocabulary, SegmentSpec
 from ..spec import (
-    AdaptiveVocabulary,
     BlockSpec,
     EmbeddingSpec,
     HeadSpec,
@@ -17,7 +17,6 @@ from ..spec import (
     ModelSpec,
     PaddingAwarePositions,
     Pooler,
-    SegmentSpec,
     SinusoidalPositions,
     StackSpec,
 )
@@ -84,7 +83,7 @@ def aligned(lines: list[Line]) -> Table:
 
 def embedding_lines(spec: EmbeddingSpec) -> list[Line]:
     """Every table that a token's vector is made of."""
-    width = spec.embedding_size or spec.hidden_size
+    width = spec.projected_from or spec.hidden_size
     lines = [("tokens", f"{spec.vocab_size:,} × {width}" + (f", times {spec.scale:.4g}" if spec.scale != 1 else ""))]
     match spec.positions:
         case LearnedPositions(size, offset):
@@ -97,7 +96,7 @@ def embedding_lines(spec: EmbeddingSpec) -> list[Line]:
         lines.append(("token types", f"{spec.token_types} × {width}"))
     if spec.norm:
         lines.append(("norm", f"layer norm, eps {spec.eps:g}"))
-    if spec.projected:
+    if spec.projected_from:
         lines.append(("projection", f"{width} → {spec.hidden_size}"))
     return lines
 

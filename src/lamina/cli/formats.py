@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files.atomic import rename, staged
+from ..files.tables import open_rows
 
 PARTS = ("input", "output", "error")
 BATCH = 1000  # rows of Parquet at a time
@@ -108,6 +109,23 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def read_table(path: Path) -> Iterator[Any]:
+    """The rows of a file that was made here."""
+    return iter(open_rows(path, InputError))
+
+
+def input_fits(row: Row, given: Any) -> bool:
+    """Whether a row of a table was made from the input `given`; null and the empty text are alike in a CSV."""
+    cells = {name: value for name, value in row.items() if name.partition(".")[0] == "input"}
+    flat = {f"input.{name}": value for name, value in given.items()} if isinstance(given, dict) else {}
+    filled = {name: value for name, value in cells.items() if value not in ("", None)}
+    return any(
+        filled.keys() <= wanted.keys()
+        and all(_text(filled.get(name)) == _text(value) or filled.get(name) == value for name, value in wanted.items())
+        for wanted in (flat, {"input": given})
+    )
 
 
 def _write_parquet(journal: Path, path: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from ..errors import InputError, PipelineError
 from .asking import PRECISIONS, load, model_name
+from .inputs import read_text
 
 if TYPE_CHECKING:
     from .streaming import Shown
@@ -25,7 +26,9 @@ def generate(
     top_p: Annotated[float | None, typer.Option(min=0, max=1, help="Choose among those of this share.")] = None,
     beams: Annotated[int, typer.Option(min=1, help="Search with so many beams; more than 1 cannot stream.")] = 1,
     stop: Annotated[list[str] | None, typer.Option(help="End before this text; may be given repeatedly.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same text again for the same number.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=-(2**63), max=2**64 - 1, help="The same text again for the same number.")
+    ] = None,
     truncation: Annotated[
         bool, typer.Option("--truncation", help="Leave out what does not fit: a prompt's beginning, a source's end.")
     ] = False,
@@ -43,6 +46,8 @@ def generate(
     if max_new_tokens is not None:
         options["max_new_tokens"] = max_new_tokens
     if stop:
+        if "" in stop:
+            raise typer.BadParameter("a text to end before cannot be empty", param_hint="--stop")
         options["stop_strings"] = stop
     text = read_prompt() if prompt is None else prompt
     pipe = load_writer(model, device=device, precision=precision, revision=revision)
@@ -69,11 +74,7 @@ def read_prompt() -> str:
     """All of standard input, which a person ends with Ctrl-D."""
     if sys.stdin.isatty():
         print("Type a prompt; Ctrl-D on a line of its own ends it.", file=sys.stderr)
-    try:
-        text = sys.stdin.buffer.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"standard input: not UTF-8 ({error.reason}); convert it first") from None
-    return text.rstrip("\r\n")
+    return read_text(sys.stdin.buffer, "standard input").rstrip("\r\n")
 
 
 def load_writer(model: str, **options: Any) -> Any:
@@ -88,7 +89,7 @@ def load_writer(model: str, **options: Any) -> Any:
 
 def write(pipe: Any, prompt: str, options: dict[str, Any], as_json: bool) -> None:
     """The answer of `pipe`, while it comes where there is one beam, and how fast it came."""
-    from ..pipelines.checks import AdvisedError
+    from ..pipelines.rows import AdvisedError
     from .streaming import Shown
 
     continued = pipe.task == "text-generation"

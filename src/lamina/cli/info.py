@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..files.shown import visible
+from .asking import model_name
 from .drawing import draw_model
 
 
@@ -26,13 +28,15 @@ def info(
 
     Only its config.json is read, so a model on the Hub is described without downloading it.
     """
+    if families and model is not None:
+        raise typer.BadParameter("it is about all families, and not about a MODEL", param_hint="--families")
     if families:
         found = family_tasks()
         show = show_families
     else:
         from .measure import describe
 
-        found = describe(model)
+        found = describe(model_name(model), model)
         show = show_description
     if json:
         print(json_format.dumps(found, ensure_ascii=False, indent=2, default=plain))
@@ -119,9 +123,9 @@ def readable_size(count: int) -> str:
 def readable(value: Any) -> str:
     """A fact on one line."""
     if isinstance(value, list):
-        shown = [str(each) for each in value[:8]]
+        shown = [visible(str(each)) for each in value[:8]]
         return ", ".join(shown) + (f" and {len(value) - 8} more" if len(value) > 8 else "")
-    return str(value)
+    return visible(str(value))
 
 
 def plain(value: Any) -> Any:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, BinaryIO, NamedTuple
 
 import typer
 
 from ..errors import InputError
 from ..files.formats import find_files, listed
 from ..files.shown import cause, shown
-from ..files.tables import open_rows, stream_rows
+from ..files.tables import LONGEST, open_rows, stream_rows
 
 FILE_KINDS = (
     ".txt, .jsonl, .json, .csv, .tsv, .parquet, .arrow, or .gz, .bz2, .zst of text; a folder or pattern of them"
 )
 LOOKED_AT = 100  # rows of a file without a header, to find a column in
 STANDARD_INPUT = "-"
-MOST_TEXT = 1 << 24  # characters of a file that gives an option's text
 
 
 class Read(NamedTuple):
@@ -54,7 +54,7 @@ class Sources:
         if isinstance(file, Path):
             return open_rows(file, InputError, self.form)
         if sys.stdin.isatty() and self.form is None:
-            return ((number, line, None) for number, line in enumerate(typed_lines(), 1))
+            return ((number, *_argument(number, line)[1:]) for number, line in enumerate(typed_lines(), 1))
         return stream_rows(sys.stdin.buffer, "standard input", InputError, self.form or "txt")
 
     @property
@@ -93,10 +93,12 @@ def missing(name: str, option: str, columns: Sequence[str]) -> str:
 
 
 def _argument(number: int, text: str) -> Read:
-    place = f"text {number}"
-    if text.isascii() or text.encode(errors="replace").decode() == text:
-        return Read(place, text)
-    return Read(place, text.encode(errors="surrogateescape").decode(errors="backslashreplace"), "not UTF-8")
+    """A text as the shell gave it, or a person typed it; its bytes may be UTF-8 although the locale is not."""
+    place, data = f"text {number}", text.encode(errors="surrogateescape")
+    try:
+        return Read(place, data.decode())
+    except UnicodeDecodeError:
+        return Read(place, data.decode(errors="backslashreplace"), "not UTF-8")
 
 
 def _name(file: Path | str) -> str:
@@ -111,6 +113,8 @@ def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None, a
     found: list[Path | str] = []
     for each in files:
         if each == STANDARD_INPUT:
+            if each in found:
+                raise typer.BadParameter("standard input can be read only once", param_hint="--file")
             found.append(each)
             continue
         if not os.path.exists(each) and not any(mark in each for mark in "*?["):
@@ -122,7 +126,10 @@ def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None, a
             raise typer.BadParameter(advice, param_hint="--file") from None
         if paths != [Path(each)]:
             rest = f"; left out: {listed(left_out)}" if left_out else ""
-            print(f"{each}: {len(paths)} files, in this order: {listed(paths)}{rest}", file=sys.stderr)
+            print(
+                f"{each}: {len(paths)} file{'' if len(paths) == 1 else 's'}, in this order: {listed(paths)}{rest}",
+                file=sys.stderr,
+            )
         found += paths
     if not texts and not files and not asked:
         found.append(STANDARD_INPUT)
@@ -145,13 +152,15 @@ def typed_lines() -> Iterator[str]:
             yield line.rstrip("\n")
 
 
-def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """The values of `--set NAME=VALUE`: JSON where it is, else text."""
+def read_settings(pairs: Sequence[str], taken: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """The values of `--set NAME=VALUE`: JSON where it is, else text. `taken` has the names that an option gives."""
     settings: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
             raise typer.BadParameter(f"{shown(pair)} is not NAME=VALUE", param_hint="--set")
+        if name in settings or name in taken:
+            raise typer.BadParameter(f"{name} is given by {taken.get(name, '--set')} already", param_hint="--set")
         try:
             settings[name] = json.loads(value)
         except (ValueError, RecursionError):
@@ -163,11 +172,23 @@ def text_or_file(value: str | None) -> str | None:
     """An option's text, read from FILE where it is written `@FILE`."""
     if value is None or not value.startswith("@"):
         return value
+    if value == "@":
+        raise InputError("there is no file name after @")
     try:
-        with open(value[1:], encoding="utf-8-sig") as file:
-            text = file.read(MOST_TEXT + 1)
+        with open(value[1:], "rb") as opened:
+            return read_text(opened, value[1:])
     except (OSError, ValueError) as error:
-        raise InputError(f"{value[1:]}: cannot be read as text ({cause(error)})") from None
-    if len(text) > MOST_TEXT:
-        raise InputError(f"{value[1:]}: longer than {MOST_TEXT:,} characters, the most that an option may have")
-    return text
+        raise InputError(f"{value[1:]}: cannot be read ({cause(error)})") from None
+
+
+def read_text(opened: BinaryIO, name: str) -> str:
+    """All of a text in UTF-8, if it is one that a model could read; no more than so much is ever held."""
+    try:
+        data = opened.read(LONGEST + 1)
+        if len(data) > LONGEST:
+            raise InputError(f"{name}: more than {LONGEST:,} bytes, the most that is read of one text")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: not UTF-8 ({error.reason}); convert it first") from None

@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.text import Text
 
 from ..errors import InputError, LaminaError
-from .asking import Answered, answers, in_our_words, load, model_name, spelling
+from ..files.shown import visible
+from .asking import Answered, answers, in_our_words, load, spelling
 from .inputs import STANDARD_INPUT, Sources
 from .output import Output, Record, Standard, json_line
-from .resuming import describe_run, skip_finished
-from .tasks import CommandTask, Given, PendingRequest
+from .resuming import check_whole, describe_run, skip_finished
+from .tasks import Asked, CommandTask, Given
 
 SOME_FAILED = 3  # the status where some rows have an error
 LONGEST_SAID = 300  # characters of an error that the last line repeats
@@ -40,14 +41,20 @@ class Job:
 
     def run(self, place: Output | Standard, resume: bool) -> int:
         """Answer what is left and write it to `place`; the exit status."""
-        asked: Iterable[PendingRequest] = self.task.inputs(self.sources.rows(), self.given)
+        asked: Iterable[Asked] = self.task.inputs(self.sources.rows(), self.given)
         record = self.record() if isinstance(place, Output) else {}
         if isinstance(place, Output) and resume:
             whole = place.finished
             if place.direct or not whole:
                 asked, self.wrong = skip_finished(place, iter(asked), record)
+            else:
+                self.wrong = check_whole(place, iter(asked))
             if whole:
-                print(f"{place.shown} is whole: nothing is left to do; --overwrite makes it anew", file=sys.stderr)
+                print(
+                    f"{place.shown} has a row for every input: nothing is left to do. What model and options it was "
+                    "made with is no longer on record; --overwrite makes it anew",
+                    file=sys.stderr,
+                )
                 return SOME_FAILED if self.wrong else 0
         try:
             self.write(self.answered(asked) if asked else iter(()), place, record)
@@ -62,14 +69,12 @@ class Job:
         options = {**self.settings, **given, **loading}
         return describe_run(self.called, self.loading["model"], options, self.sources.texts, self.sources.paths)
 
-    def answered(self, asked: Iterable[PendingRequest]) -> Iterator[Answered]:
+    def answered(self, asked: Iterable[Asked]) -> Iterator[Answered]:
         """Every row with its answer; with `strict` InputError at the first that has none."""
-        loading = {**self.loading, "model": model_name(self.loading["model"], self.called)}
-        pipe = load(self.task, self.called, **loading)
-        settings = dict(self.settings)
-        batch_size = settings.pop("batch_size", self.batch_size)
+        pipe = load(self.task, self.called, **self.loading)
+        settings, batch_size = self.settings, self.batch_size
         try:
-            pipe._settled(dict(settings))  # not through Staged, which brings all of generation with it
+            pipe.resolve_options(settings)
         except LaminaError as error:
             raise InputError(in_our_words(error, spelling(self.task, pipe))) from None
         if STANDARD_INPUT in self.sources.files and sys.stdin.isatty():
@@ -81,7 +86,7 @@ class Job:
 
     def write(self, answered: Iterator[Answered], place: Output | Standard, record: Record) -> None:
         """Write every row as soon as it is known; a progress bar where the rows go elsewhere."""
-        from ..pipelines.progress import track
+        from ..pipelines.base import track
 
         first = list(next_one(answered))  # nothing is touched before there is an answer
         place.begin(record)
@@ -99,7 +104,7 @@ class Job:
                 continue
             place.written += 1
             if found.error is not None:
-                console.print(Text(f"{found.asked.place}: {found.error}", style="red"))
+                console.print(Text(visible(f"{found.asked.place}: {found.error}"), style="red"))
             else:
                 console.print(self.task.show(found.asked.item, found.output))
         place.finish()
@@ -117,7 +122,7 @@ class Job:
         """Say how many rows went where and how many have an error; the exit status."""
         failed = f", {self.wrong} with an error" if self.wrong else ""
         if self.said:
-            said = " ".join(self.said.split())
+            said = visible(" ".join(self.said.split()))
             failed += f" ({said if len(said) <= LONGEST_SAID else said[:LONGEST_SAID] + '...'})"
         rows = f"{place.written} row{'' if place.written == 1 else 's'}"
         if isinstance(place, Output):

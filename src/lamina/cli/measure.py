@@ -12,14 +12,14 @@ from ..auto import find
 from ..auto.classes import architectures
 from ..checkpoint.files import open_weights
 from ..errors import CheckpointError
-from ..pipelines.defaults import EMBEDDED
+from ..pipelines.create import EMBEDDED
 
 BYTES = {"float32": 4, "bfloat16": 2}
 
 
-def describe(name: str | None) -> dict[str, Any]:
-    """Names, spec and sizes of a model; the built-in one where no name is given."""
-    folder = str(EMBEDDED["text-classification"]) if name is None else name
+def describe(folder: str | None, name: str | None) -> dict[str, Any]:
+    """Names, spec and sizes of the model in `folder`, as `name`; of the built-in one where none is given."""
+    folder = folder or str(EMBEDDED["text-classification"])
     config = find("AutoConfig").from_pretrained(folder)
     named = next((each for each in config.architectures or [] if each in architectures()), None)
     model_type = find(named) if named else find("AutoModel").class_for(config)

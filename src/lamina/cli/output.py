@@ -121,6 +121,7 @@ class Output:
         """Make the journal ready: empty with a note, or cut after its whole rows."""
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+            flags |= getattr(os, "O_NOFOLLOW", 0)  # whoever may write to the folder could lead us elsewhere
             self._handle = os.open(self.journal, flags, 0o666)
             lock(self._handle, self.shown)
             if os.fstat(self._handle).st_size != self.seen:

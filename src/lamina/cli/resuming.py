@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from .formats import input_fits, read_table
 from .output import Output, Record, filled, json_line, rows_of
 
 if TYPE_CHECKING:
-    from .tasks import PendingRequest
+    from .tasks import Asked
 
 
 def describe_run(
@@ -23,17 +24,23 @@ def describe_run(
     return {
         "task": task,
         "model": model,
-        "files of the model": _stamps(Path(model)) if model else [],
+        "files of the model": _stamps(model_files(model)),
         "options": json.loads(json.dumps(options, default=str)),
         "texts": _digest(json.dumps(texts).encode()),
         "files": [_file_digest(file) for file in files],
     }
 
 
-def _stamps(folder: Path) -> list[list[Any]]:
-    """Names, sizes and times of the files in a model's folder; none for a name on the Hub."""
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
+def model_files(model: str | None) -> list[Path]:
+    """The files of a model's folder and of those in it, such as 1_Pooling; none for a name on the Hub."""
+    folder = Path(model) if model else None
+    found = [*folder.glob("*"), *folder.glob("*/*")] if folder and folder.is_dir() else []
+    return sorted(path for path in found if path.is_file())
+
+
+def _stamps(files: Sequence[Path]) -> list[list[Any]]:
+    """Names, sizes and times."""
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
 
 def _digest(content: bytes) -> str:
@@ -51,9 +58,7 @@ def _file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def skip_finished(
-    output: Output, asked: Iterator[PendingRequest], record: Record
-) -> tuple[Iterable[PendingRequest], int]:
+def skip_finished(output: Output, asked: Iterator[Asked], record: Record) -> tuple[Iterable[Asked], int]:
     """The rows that a stopped run has left to do, if any, and how many of the finished ones have an error.
 
     Raises InputError, and changes nothing, where those that are there were made from something else: by the note, and
@@ -77,6 +82,20 @@ def skip_finished(
             + advice
         )
     return (() if left is None else chain([left], asked)), wrong
+
+
+def check_whole(output: Output, asked: Iterator[Asked]) -> int:
+    """How many rows of a whole table have an error; InputError where they were made from other inputs than these."""
+    wrong = 0
+    for number, (found, given) in enumerate(zip_longest(read_table(output.path), asked), 1):
+        row = None if given is None else json.loads(json_line({"input": given.row}))["input"]
+        if found is None or given is None or not (found.error or input_fits(found.value, row)):
+            place = "there is no such input" if given is None else f"the input {given.place} is not that of this row"
+            raise InputError(
+                f"{output.shown}, row {number}: {place}; --overwrite begins anew, or name another --output"
+            )
+        wrong += isinstance(found.value, dict) and found.value.get("error") not in (None, "")
+    return wrong
 
 
 def _check(output: Output, record: Record, advice: str) -> None:

@@ -11,11 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from ..files.formats import NAMES, form_of
-from .asking import PRECISIONS, spelled
+from ..files.shown import shown
+from .asking import PRECISIONS, model_name, spelled
 from .formats import WRITERS
 from .inputs import FILE_KINDS, STANDARD_INPUT, Sources, find_sources, read_settings, text_or_file
 from .job import Job
 from .output import find_output
+from .resuming import model_files
 from .tasks import TASKS, CommandTask, Given, find_task, question_columns
 
 GROUP_DATA = "What the files hold"
@@ -148,19 +150,24 @@ def run(
         "src_lang": src_lang,
         "tgt_lang": tgt_lang,
         "chunk": "sentences" if chunk else None,
-        "targets": targets.split(",") if targets else None,
+        "targets": None if targets is None else targets.split(","),
         "text_column": text_column,
         "text_pair_column": text_pair_column,
         "question_column": question_column,
         "context_column": context_column,
     }
     given = check_options(chosen, {name: value for name, value in options.items() if value is not None})
-    given |= read_settings(setting or [])
+    taken = {name: spelled(name) for name in given}
+    settings = read_settings(setting or [], taken if batch_size is None else {**taken, "batch_size": "--batch-size"})
+    batch_size = checked_size(settings.pop("batch_size", batch_size))
+    given |= settings
     sources = find_sources(texts or [], file or [], form, asked=question is not None)
     parts = Given(**{each.name: given.pop(each.name, None) for each in fields(Given)})
     check_context(chosen, sources, parts)
     read = [*sources.paths, *([Path(context[1:])] if context and context.startswith("@") else [])]
-    place = find_output(output, [*read, *(Path(each) for each in file or []), *model_files(model)], resume, overwrite)
+    model = model_name(model, task)
+    read += [*(Path(each) for each in file or []), *model_files(model)]
+    place = find_output(output, read, resume, overwrite)
     sources.check_columns(chosen.columns(parts))
     loading = {"model": model, "device": device, "precision": precision, "revision": revision}
     pictures = not (json or output) and sys.stdout.isatty()
@@ -173,9 +180,18 @@ def known_task(name: str) -> CommandTask:
     if task := find_task(name):
         return task
     names = [each for task in TASKS for each in (task.name, task.alias) if each]
-    near = [each for each in names if each.startswith(name)] or get_close_matches(name, names, n=2)
+    near = [each for each in names if name and each.startswith(name)] or get_close_matches(name[:99], names, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
-    raise typer.BadParameter(f"no task {name!r}; {hint}", param_hint="TASK")
+    raise typer.BadParameter(f"no task {shown(name)}; {hint}", param_hint="TASK")
+
+
+def checked_size(size: Any) -> int | None:
+    """`batch_size`, which --set can give as well."""
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+        raise typer.BadParameter(
+            f"batch_size is {shown(size)}; it must be a whole number from 1 on", param_hint="--set"
+        )
+    return size
 
 
 def check_options(task: CommandTask, given: dict[str, Any]) -> dict[str, Any]:
@@ -200,9 +216,3 @@ def check_context(task: CommandTask, sources: Sources, given: Given) -> None:
         alone = alone or file == STANDARD_INPUT or (sources.form or form_of(file)[0]) == "txt"
     if task.columns is question_columns and given.context is None and alone:
         raise typer.BadParameter("a question needs a passage: TEXT or @FILE", param_hint="--context")
-
-
-def model_files(model: str | None) -> list[Path]:
-    """The files of a model's folder, which no answers may be written over."""
-    folder = Path(model) if model else None
-    return [path for path in folder.iterdir() if path.is_file()] if folder and folder.is_dir() else []

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..files.shown import visible
 from ..generation.streaming import TextStreamer
 
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
@@ -42,7 +43,8 @@ class Shown(TextStreamer):
         if not self._prompt:
             self.text += text
         if not self.quiet:
-            shown = f"{DIM}{text}{PLAIN}" if self._prompt and self.faint else text
+            shown = visible(text) if sys.stdout.isatty() else text
+            shown = f"{DIM}{shown}{PLAIN}" if self._prompt and self.faint else shown
             print(shown, end="\n" if stream_end else "", flush=True)
 
     def take(self, ids: Tensor | list[int], start: int, stop: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ class Given:
     context_column: str | None = None
 
 
-class PendingRequest(NamedTuple):
+class Asked(NamedTuple):
     """One row of the output to be: where its input stands and what it was, and what the pipeline gets of it."""
 
     place: str
@@ -55,25 +55,25 @@ def question_columns(given: Given) -> Columns:
     return [(given.question_column or "question", QUESTION), *passage]
 
 
-def each_row(rows: Iterable[Read], item: Callable[[Any], Any]) -> Iterator[PendingRequest]:
+def each_row(rows: Iterable[Read], item: Callable[[Any], Any]) -> Iterator[Asked]:
     """What `item` makes of every row; a row that cannot be read, or made something of, is asked as its error."""
     for place, row, wrong in rows:
         if wrong is None:
             try:
-                yield PendingRequest(place, row, item(row))
+                yield Asked(place, row, item(row))
                 continue
             except InputError as error:
                 wrong = str(error)
-        yield PendingRequest(place, row, error=wrong)
+        yield Asked(place, row, error=wrong)
 
 
-def texts_alone(rows: Iterable[Read], given: Given) -> Iterator[PendingRequest]:
+def texts_alone(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
     """Each text."""
     name = given.text_column or "text"
     return each_row(rows, lambda row: column(row, name, TEXT) if isinstance(row, dict) else row)
 
 
-def texts_or_pairs(rows: Iterable[Read], given: Given) -> Iterator[PendingRequest]:
+def texts_or_pairs(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
     """Each text, or text and second text where rows have such a column."""
     name, second = given.text_column or "text", given.text_pair_column or "text_pair"
 
@@ -87,7 +87,7 @@ def texts_or_pairs(rows: Iterable[Read], given: Given) -> Iterator[PendingReques
     return each_row(rows, item)
 
 
-def questions_with_context(rows: Iterable[Read], given: Given) -> Iterator[PendingRequest]:
+def questions_with_context(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
     """--question and every text, asked of --context; rows may bring a context of their own."""
     name, place = given.question_column or "question", given.context_column or "context"
 
@@ -103,7 +103,7 @@ def questions_with_context(rows: Iterable[Read], given: Given) -> Iterator[Pendi
     return each_row(chain(asked, rows), item)
 
 
-def compared_with_source(rows: Iterable[Read], given: Given) -> Iterator[PendingRequest]:
+def compared_with_source(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
     """All texts as one input, compared with --source or else with the first of them."""
     asked = list(texts_alone(rows, given))
     texts = [each.item for each in asked]
@@ -113,9 +113,9 @@ def compared_with_source(rows: Iterable[Read], given: Given) -> Iterator[Pending
     both = {"source_sentence": source, "sentences": sentences}
     wrong = next((each for each in asked if each.error or not isinstance(each.item, str)), None)
     if wrong is None:
-        yield PendingRequest(asked[0].place, both, both)
+        yield Asked(asked[0].place, both, both)
     else:
-        yield PendingRequest(wrong.place, wrong.row, error=wrong.error or "is not text")
+        yield Asked(wrong.place, wrong.row, error=wrong.error or "is not text")
 
 
 def column(row: dict[str, Any], name: str, option: str) -> Any:
@@ -135,7 +135,7 @@ class CommandTask:
     options: tuple[str, ...] = ()  # parameters of `lamina run` that this task takes
     required: tuple[str, ...] = ()
     alias: str | None = None
-    inputs: Callable[[Iterable[Read], Given], Iterator[PendingRequest]] = texts_alone
+    inputs: Callable[[Iterable[Read], Given], Iterator[Asked]] = texts_alone
     columns: Callable[[Given], Columns] = text_columns
 
 

@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ..files.shown import shown
+from .asking import model_name, spelled
 from .inputs import read_settings
 from .tasks import find_task
 
@@ -29,6 +31,7 @@ RECIPES = (
 GROUP_DATA = "What the files hold"
 GROUP_RECIPE = "For one recipe or another"
 PAIRS = {"text_column": "source_column", "label_column": "target_column"}  # in the recipes that write
+TWINS = {"output": "output_dir", "epochs": "num_train_epochs", "batch_size": "per_device_train_batch_size"}
 COUNTED = ("token_column", "label_column")  # where words stand in columns
 
 
@@ -41,7 +44,7 @@ def train(
     epochs: Annotated[float | None, typer.Option(min=0.0, help="Passes over the data; left out, 3.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Rows a step; left out, 16.")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0.0, help="The highest; left out, 2e-5.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all random numbers; left out, 42.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Of all random numbers; left out, 42.")] = None,
     save_steps: Annotated[int | None, typer.Option(min=1, help="Steps between checkpoints; else each epoch.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")
@@ -118,18 +121,20 @@ def train(
     """
     given = {name: value for name, value in locals().items() if name not in ("recipe", "setting") and value is not None}
     name = known_recipe(recipe)
+    given["model"] = model_name(model)
     from ..training.recipes import recipe as find_recipe
     from ..training.tables import ColumnError
 
     module = find_recipe(name)
-    own, arguments = divided(read_settings(setting or []), module.Settings)
+    taken = {own: spelled(own) for own in given} | {TWINS[own]: spelled(own) for own in given if own in TWINS}
+    own, arguments = divided(read_settings(setting or [], taken), module.Settings)
     settings = module.Settings(**{**own, **fitting(name, module.Settings, given)}, arguments=arguments)
     try:
         results = module.train(settings)
     except ColumnError as error:
         raise ColumnError(f"{error}; {column_option(settings, error.column)}", error.column) from None
     if os.environ.get("RANK", "0") == "0":  # torchrun starts this once for each process
-        show(results)
+        show_results(results)
         advice = f"; try lamina run {name} -m {output}" if find_task(name) else ""
         print(f"saved in {output}{advice}", file=sys.stderr)
 
@@ -138,8 +143,8 @@ def column_option(settings: Any, column: str) -> str:
     """Which option names a column."""
     named = [each.name for each in fields(settings) if getattr(settings, each.name) == column]
     options = {ours: theirs for theirs, ours in PAIRS.items()}
-    spelled = ["--" + name.replace("_", "-") for name in named if name.endswith("_column") or name in options]
-    return f"{spelled[0]} names the column" if spelled else "the column has to be called so"
+    typed = [spelled(name) for name in named if name.endswith("_column") or name in options]
+    return f"{typed[0]} names the column" if typed else "the column has to be called so"
 
 
 def known_recipe(name: str) -> str:
@@ -148,7 +153,7 @@ def known_recipe(name: str) -> str:
         return name
     near = get_close_matches(name, RECIPES, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(RECIPES)}"
-    raise typer.BadParameter(f"no recipe {name!r}; {hint}", param_hint="RECIPE")
+    raise typer.BadParameter(f"no recipe {shown(name)}; {hint}", param_hint="RECIPE")
 
 
 def divided(given: dict[str, Any], settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -165,8 +170,7 @@ def fitting(recipe: str, settings: Any, given: dict[str, Any]) -> dict[str, Any]
     for name, value in given.items():
         own = name if name in known else PAIRS.get(name, name)
         if own not in known:
-            typed = {"src_lang": "--from", "tgt_lang": "--to"}.get(name, "--" + name.replace("_", "-"))
-            raise typer.BadParameter(f"{recipe} has no such option", param_hint=typed)
+            raise typer.BadParameter(f"{recipe} has no such option", param_hint=spelled(name))
         out[own] = number(name, value) if recipe == "token-classification" and name in COUNTED else value
     return out
 
@@ -177,11 +181,11 @@ def number(name: str, value: str) -> int:
         return int(value)
     except ValueError:
         raise typer.BadParameter(
-            f"{value!r} is no number; columns count from 0, or from the end with -1", param_hint="--" + name
+            f"{shown(value)} is not a number; columns count from 0, or from the end with -1", param_hint=spelled(name)
         ) from None
 
 
-def show(results: dict[str, float]) -> None:
+def show_results(results: dict[str, float]) -> None:
     """The results: a table for a person, JSON for a program."""
     if not sys.stdout.isatty():
         print(json.dumps(results))

@@ -18,7 +18,7 @@ from ..auto.classes import architectures
 from ..inference.batching import run_by_length
 from ..inference.budget import measure_budget, token_budget
 from ..inference.workers import abreast, side_by_side
-from ..nn.packing import packable, read_packed
+from ..nn.model import packable, read_packed
 
 ROUNDS = 3
 SINGLES = 9

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checkpoint.names import under
 from ..errors import ConfigError
 from ..spec import BlockSpec, EmbeddingSpec, HeadSpec, LearnedPositions, ModelSpec, NormalInit, Pooler, StackSpec
 from .family import Config, Family, Task
+from .names import under
 
 
 def embedding(c: Config, **changes: Any) -> EmbeddingSpec:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..checkpoint.names import Table, under
 from ..errors import ConfigError
 from ..files.shown import shown
 from ..spec import HeadSpec, ModelSpec, Pooler
+from .names import Table, under
 
 Config = Mapping[str, Any]
 Weights = Mapping[str, Any]  # names of a checkpoint and its tensors

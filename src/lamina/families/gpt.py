@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..checkpoint.names import under
 from ..spec import BlockSpec, EmbeddingSpec, LearnedPositions, ModelSpec, NormalInit, StackSpec
 from . import gpt2
 from .family import Config, Family, Task
+from .names import under
 
 ACTIVATIONS = {"gelu": "gelu_new"}  # what GPT's config calls gelu is the tanh form
 

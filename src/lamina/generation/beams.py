@@ -127,8 +127,9 @@ class BeamSearch:
     def _sampled(self, scores: Tensor) -> Candidates:
         size, vocab = len(self.now.running), scores.shape[1]
         sums = (scores.view(size, self.beams, vocab) + self.now.running_scores[:, :, None]).view(size, -1)
-        require_sound(sums.amax(-1))
-        places = torch.multinomial(sums.softmax(-1), num_samples=self.candidates)
+        probabilities = sums.softmax(-1)
+        require_sound(probabilities[:, 0])
+        places = torch.multinomial(probabilities, num_samples=self.candidates)
         return Candidates(sums.gather(1, places), places // vocab, places % vocab)
 
     def _stopped(self, candidates: Candidates) -> Tensor:

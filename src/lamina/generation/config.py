@@ -6,12 +6,14 @@ import copy
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, GenerationError
+from ..families.keywords import refuse_unknown, settled
 from ..files.atomic import finish, write_text
+from ..files.hub import WHERE, resolve
 from ..files.jsonfile import read_json_object
 from ..files.paths import inside, local_path, present
 from ..files.shown import shown
@@ -127,10 +129,25 @@ class GenerationConfig:
 
     def __init__(self, **options: Any):
         """Set `options`, known or not; `GenerationError` where they cannot be."""
+        self._fill(options)
+        self._tell_unknown("GenerationConfig")
+
+    def _fill(self, options: dict[str, Any]) -> None:
         vars(self)[MADE_OF_CONFIG] = options.pop(MADE_OF_CONFIG, False) is True
         for name, value in options.items():
             self._assign(name, value)
         check(self)
+
+    def _tell_unknown(self, where: str) -> None:
+        unknown = unknown_options(self)
+        if unknown:
+            logger.warning("%s: not options of generation, kept without effect: %s", where, ", ".join(unknown))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = name.startswith("_") or hasattr(self, name)
+        super().__setattr__(name, value)
+        if not known:
+            self._tell_unknown("GenerationConfig")
 
     def _assign(self, name: str, value: Any) -> None:
         if name not in RULES and (name.startswith("_") or hasattr(GenerationConfig, name)):
@@ -142,7 +159,7 @@ class GenerationConfig:
         if value is None and name in NEVER_NONE:
             vars(self).pop(name, None)  # a null stands for the default
         else:
-            setattr(self, name, value)
+            vars(self)[name] = value
 
     def _unchanged(self) -> GenerationConfig:
         self._origin = copy.deepcopy(self.set_options)
@@ -239,38 +256,51 @@ class GenerationConfig:
         """The options of one JSON file, under `options`."""
         found = read_json_object(local_path(path, ConfigError), MAX_FILE_BYTES)
         try:
-            config = cls.from_dict(found, **options)
+            return cls._of({**found, **options}, str(path))._unchanged()
         except GenerationError as error:
             raise GenerationError(f"{path}: {error}") from None
-        unknown = unknown_options(config)
-        if unknown:
-            logger.warning("%s: not options of generation, kept without effect: %s", path, ", ".join(unknown))
-        return config._unchanged()
 
     @classmethod
-    def from_dict(cls, config_dict: Mapping[str, Any], **options: Any) -> GenerationConfig:
-        """The options of a mapping, under `options`."""
-        kept = {
-            name: value for name, value in config_dict.items() if not name.startswith("_") or name == MADE_OF_CONFIG
-        }
-        return cls(**(kept | options))
+    def _of(cls, options: Mapping[str, Any], where: str) -> GenerationConfig:
+        kept = {name: value for name, value in options.items() if not name.startswith("_") or name == MADE_OF_CONFIG}
+        config = cls.__new__(cls)
+        config._fill(kept)
+        config._tell_unknown(where)
+        return config
+
+    @classmethod
+    def from_dict(cls, config_dict: Mapping[str, Any], return_unused_kwargs: bool = False, **options: Any) -> Any:
+        """The options of a mapping, under `options`; with `return_unused_kwargs` also those that are no options."""
+        unused = {name: options.pop(name) for name in set(options) - RULES.keys()} if return_unused_kwargs else {}
+        config = cls._of({**config_dict, **options}, "GenerationConfig")
+        return (config, unused) if return_unused_kwargs else config
 
     @classmethod
     def from_pretrained(
         cls,
         pretrained_model_name: str | os.PathLike[str],
-        config_file_name: str = FILE_NAME,
-        resolve: Callable[..., Path] | None = None,
+        config_file_name: str | os.PathLike[str] = FILE_NAME,
+        *,
+        return_unused_kwargs: bool = False,
         **options: Any,
-    ) -> GenerationConfig:
-        """The options kept in a model's folder, or on the Hub where `resolve` (files.hub's) finds it."""
+    ) -> Any:
+        """The options kept in a model's folder or on the Hub, under `options`.
+
+        `revision`, `cache_dir`, `subfolder` and so on are as for models. Any other keyword is a ConfigError, or is
+        returned beside the config with `return_unused_kwargs`.
+        """
+        rest, name = settled(options), str(config_file_name)
+        where = {key: rest.pop(key) for key in WHERE if key in rest}
+        unused = {key: rest.pop(key) for key in list(rest) if key not in RULES}
+        if not return_unused_kwargs:
+            refuse_unknown(unused, RULES)
         folder = local_path(pretrained_model_name, ConfigError)
-        if resolve is not None and not folder.is_dir():
-            return cls.from_file(resolve(str(pretrained_model_name), config_file_name), **options)
+        if where or not folder.is_dir():
+            folder = resolve(os.fspath(pretrained_model_name), [name], **where)
         finish(folder, ConfigError)
-        there = present(folder, config_file_name)
-        path = inside(folder, config_file_name, ConfigError) if there else folder / config_file_name
-        return cls.from_file(path, **options)
+        path = inside(folder, name, ConfigError) if present(folder, name) else folder / name
+        config = cls.from_file(path, **rest)
+        return (config, unused) if return_unused_kwargs else config
 
     @classmethod
     def from_model_config(cls, model_config: Any) -> GenerationConfig:

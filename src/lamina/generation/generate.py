@@ -16,7 +16,7 @@ from ..files.shown import shown
 from .assisted import assisted_search
 from .bans import AllowedTokens
 from .beams import BeamSearch
-from .config import GenerationConfig
+from .config import NEVER_NONE, GenerationConfig
 from .constrained import ConstrainedSearch
 from .contrastive import contrastive_search
 from .groups import GroupSearch
@@ -26,9 +26,10 @@ from .logits import Processor
 from .outputs import GenerateOutput
 from .processing import build_processors
 from .protocol import Decodable, Decodes
-from .requirements import require_room, require_tokens
+from .requirements import require_own_steps, require_room, require_tokens
 from .search import search
 from .stopping import Criterion, MaxTime, Stopping, StopStrings
+from .validation import check_arguments, mention_ignored
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ def generate(
     logits_processor: Iterable[Processor] | None = None,
     stopping_criteria: Iterable[Criterion] | None = None,
     prefix_allowed_tokens_fn: AllowedTokens | None = None,
+    synced_gpus: bool | None = None,
     assistant_model: Decodes | None = None,
     streamer: Streamer | None = None,
     **options: Any,
@@ -75,6 +77,7 @@ def generate(
     [rows, tokens], the prompt included, or an output of `generation.outputs` where `return_dict_in_generate` is set.
     Raises `GenerationError` before any step where the options make no sense together.
     """
+    check_arguments(synced_gpus=synced_gpus)
     with torch.inference_mode():
         job, run = _planned(
             model,
@@ -125,6 +128,17 @@ def _planned(
     options: dict[str, Any],
 ) -> tuple[Job, Run]:
     """The job and the search for it; raises GenerationError where the options make no sense together."""
+    check_arguments(
+        logits_processor=logits_processor,
+        stopping_criteria=stopping_criteria,
+        prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
+        assistant_model=assistant_model,
+        streamer=streamer,
+        generation_config=generation_config,
+        tokenizer=options.get("tokenizer"),
+        use_model_defaults=options.get("use_model_defaults"),
+    )
+    require_own_steps(model)
     call = _sort_options(model, inputs, generation_config, options)
     prompt = prepare(model, call.config, call.inputs)
     _settle_lengths(model, call, prompt)
@@ -139,7 +153,7 @@ def _planned(
 def _sort_options(
     model: Decodes, inputs: Tensor | None, given: GenerationConfig | None, options: dict[str, Any]
 ) -> _Call:
-    options = dict(options)
+    options = {name: value for name, value in options.items() if value is not None or name not in NEVER_NONE}
     extras = {name: options.pop(name, None) for name in EXTRAS}
     if given is None:
         config = model.generation_config.copy()
@@ -148,9 +162,8 @@ def _sort_options(
     rest = config.update(**options)
     named = frozenset(name for name, value in options.items() if name not in rest and value is not None)
     passed = {name: rest.pop(name, None) for name in MODEL_INPUTS}
-    for name in ("synced_gpus", "trust_remote_code"):
-        rest.pop(name, None)
     rest = {name: value for name, value in rest.items() if value is not None}
+    mention_ignored(config, named, extras)
     for name in rest:
         if name in UNSUPPORTED:
             raise GenerationError(f"{name} is not an argument of generate() here: {UNSUPPORTED[name]}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..errors import GenerationError
 from .beams import NEVER
 from .choosing import best_tokens, to_log_probabilities
 from .hypotheses import Hypotheses, best_of, laid_out
@@ -18,6 +19,11 @@ class GroupSearch:
     """Each group searches alone, seeing only which tokens the groups before it took at this step."""
 
     def __init__(self, job: Job):
+        if job.processors.follow_rows:
+            raise GenerationError(
+                "num_beam_groups does not work with guidance_scale, nor with a logits processor that follows rows: "
+                "each group of beams is scored apart."
+            )
         self.job, self.record = job, Record(job.config)
         self.beams, self.groups = job.config.num_beams, job.config.num_beam_groups
         self.width = self.beams // self.groups

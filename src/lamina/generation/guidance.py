@@ -37,10 +37,10 @@ class Guidance:
         return scores.log_softmax(-1).sub_(free).mul_(self.scale).add_(free)
 
     def _first(self, input_ids: Tensor) -> Tensor:
-        ids = input_ids[:, -1:] if self.ids is None else self.ids.to(input_ids.device)
+        ids = input_ids[:, -1:] if self.ids is None else self.ids
         if len(input_ids) % len(ids):
             raise GenerationError(f"negative_prompt_ids has {len(ids)} rows, which do not match the batch.")
-        mask = torch.ones_like(ids) if self.mask is None else self.mask.to(ids.device)
+        mask = torch.ones_like(ids) if self.mask is None else self.mask
         room = ids.shape[1] + self.max_length
         self.state = self.model.start({"input_ids": ids, "attention_mask": mask}, room)
         copies = torch.arange(len(ids), device=ids.device).repeat_interleave(len(input_ids) // len(ids))

@@ -66,10 +66,10 @@ def right_aligned(ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | No
 def prepare(model: Decodes, config: GenerationConfig, given: dict[str, Any]) -> Prompt:
     """The prompt made of `given`: input_ids, attention_mask, token_type_ids and the decoder's own."""
     encoder_decoder = bool(getattr(model.config, "is_encoder_decoder", False))
-    ids = _ids(given.get("input_ids"), "input_ids", model.device)
+    ids = as_ids(given.get("input_ids"), "input_ids", model.device)
     if ids is None:
         ids = _from_bos(config, model.device)
-    mask = _mask(given.get("attention_mask"), ids, "attention_mask")
+    mask = as_mask(given.get("attention_mask"), ids, "attention_mask")
     if mask is None:
         mask = _guessed_mask(ids, config)
     if not encoder_decoder:
@@ -83,7 +83,8 @@ def prepare(model: Decodes, config: GenerationConfig, given: dict[str, Any]) -> 
     return Prompt(decoder_ids, tokens, lengths, ids, mask)
 
 
-def _ids(value: Any, name: str, device: torch.device) -> Tensor | None:
+def as_ids(value: Any, name: str, device: torch.device) -> Tensor | None:
+    """What a caller passed as ids: [rows, tokens], int64."""
     if value is None:
         return None
     try:
@@ -105,7 +106,7 @@ def _ids(value: Any, name: str, device: torch.device) -> Tensor | None:
 
 def _types(value: Any, ids: Tensor, mask: Tensor) -> Tensor | None:
     """Token types without padding, each row's last one going on to the right."""
-    types = _ids(value, "token_type_ids", ids.device)
+    types = as_ids(value, "token_type_ids", ids.device)
     if types is None:
         return None
     if types.shape != ids.shape:
@@ -116,7 +117,8 @@ def _types(value: Any, ids: Tensor, mask: Tensor) -> Tensor | None:
     return types.gather(1, torch.minimum(torch.arange(types.shape[1], device=ids.device), lengths[:, None] - 1))
 
 
-def _mask(value: Any, ids: Tensor, name: str) -> Tensor | None:
+def as_mask(value: Any, ids: Tensor, name: str) -> Tensor | None:
+    """What a caller passed as a mask of `ids`."""
     if value is None:
         return None
     try:
@@ -157,12 +159,12 @@ def several(tokens: int | Iterable[int] | None) -> tuple[int, ...]:
 def _decoder_prompt(config: GenerationConfig, given: dict[str, Any], source: Tensor) -> tuple[Tensor, Tensor | None]:
     """The decoder's first token, or the caller's beginning with that token before it."""
     first = _first_token(config, source)
-    ids = _ids(given.get("decoder_input_ids"), "decoder_input_ids", source.device)
+    ids = as_ids(given.get("decoder_input_ids"), "decoder_input_ids", source.device)
     if ids is None:
         return first, None
     if len(ids) != len(source):
         raise GenerationError(f"decoder_input_ids has {len(ids)} rows, but input_ids has {len(source)}.")
-    mask = _mask(given.get("decoder_attention_mask"), ids, "decoder_attention_mask")
+    mask = as_mask(given.get("decoder_attention_mask"), ids, "decoder_attention_mask")
     if bool((ids[:, 0] == first[:, 0]).any()):
         return ids, mask
     if mask is not None:
@@ -174,7 +176,7 @@ def _first_token(config: GenerationConfig, source: Tensor) -> Tensor:
     token = config.decoder_start_token_id if config.decoder_start_token_id is not None else config.bos_token_id
     if token is None:
         raise GenerationError("decoder_start_token_id is not set, nor bos_token_id: the decoder has no first token.")
-    first = torch.as_tensor(token, device=source.device).view(-1, 1)
+    first = torch.tensor(several(token), device=source.device).view(-1, 1)
     if len(first) not in (1, len(source)):
         raise GenerationError(f"decoder_start_token_id names {len(first)} tokens for {len(source)} rows.")
     return first.expand(len(source), 1).clone()

@@ -68,6 +68,11 @@ class Processors:
         """Whether all of them allow that finished rows are taken out of the batch."""
         return all(entry.own or isinstance(entry.process, FollowsRows) for entry in self._entries)
 
+    @property
+    def follow_rows(self) -> bool:
+        """Whether any of them remembers rows."""
+        return any(isinstance(entry.process, FollowsRows) for entry in self._entries)
+
     def __call__(self, input_ids: Tensor, scores: Tensor, sources: Tensor, beams: int = 1) -> Tensor:
         """Apply them all. Rows come `beams` to a source; of these, one must be left something to choose.
 

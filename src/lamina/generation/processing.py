@@ -8,7 +8,7 @@ from typing import Any
 from .bans import AllowedTokens, ForceToken, PrefixAllowedTokens, SuppressTokens, bad_words, sequence_bias
 from .config import GenerationConfig
 from .guidance import Guidance
-from .inputs import several
+from .inputs import as_ids, as_mask, several
 from .job import Job
 from .lengths import ExponentialDecay, MinLength
 from .logits import Processor, Processors, RemoveInvalidValues, Renormalize
@@ -28,7 +28,9 @@ def build_processors(
     """All of them; the caller's `custom` ones stand after the rules and before what shapes a sampled distribution."""
     processors, config = Processors(), job.config
     if config.guidance_scale not in (None, 1, 1.0):
-        ids, mask = extras.get("negative_prompt_ids"), extras.get("negative_prompt_attention_mask")
+        ids = as_ids(extras.get("negative_prompt_ids"), "negative_prompt_ids", job.model.device)
+        mask = extras.get("negative_prompt_attention_mask")
+        mask = None if ids is None else as_mask(mask, ids, "negative_prompt_attention_mask")
         processors.add(Guidance(float(config.guidance_scale or 1), job.model, job.max_length, ids, mask))
     _add_penalties(processors, job)
     _add_length_rules(processors, job)
@@ -51,7 +53,7 @@ def _add_penalties(processors: Processors, job: Job) -> None:
     if config.sequence_bias is not None:
         processors.add(sequence_bias(config.sequence_bias))
     if config.num_beam_groups > 1 and config.diversity_penalty > 0:
-        processors.add(HammingDiversity(config.diversity_penalty))
+        processors.add(HammingDiversity(float(config.diversity_penalty)))
     if config.encoder_repetition_penalty not in (None, 1, 1.0):
         processors.add(EncoderRepetitionPenalty(float(config.encoder_repetition_penalty or 1), source))
     if config.repetition_penalty not in (None, 1, 1.0):

@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
+from typing import Any
 
 from ..errors import GenerationError
 from ..files.shown import shown
-from ..nn.capacity import require_memory
+from ..nn.runtime import require_memory
 from .config import GenerationConfig
 from .inputs import Prompt, several
 from .protocol import Decodes
 
 BYTES_PER_ID = 16  # of a row's ids, held twice
 BYTES_PER_SCORE = 8  # of a float32, held twice
+
+
+OURS = __name__.partition(".")[0]
+# Methods that the reference's generate() calls on a model, and this one does not.
+NOT_CALLED = re.compile(
+    r"__call__|forward|prepare_inputs_for_generation|_update_model_kwargs_for_generation"
+    r"|_(sample|beam_search|assisted_decoding|expand_inputs_for_generation|merge_criteria_processor_list)"
+    r"|_get_(logits_processor|stopping_criteria|candidate_generator)|_validate_model_(kwargs|class)"
+    r"|_prepare_(\w+_for_generation|model_inputs|special_tokens|generation_config|generated_length)"
+)
+
+
+def require_own_steps(model: Any) -> None:
+    """Raise GenerationError where a subclass, a patched method or a hook would be passed over in silence.
+
+    A class that has a `step` of its own says itself how it writes.
+    """
+    kinds = list(takewhile(lambda kind: kind.__module__.partition(".")[0] != OURS, type(model).__mro__))
+    if len(kinds) == len(type(model).__mro__) or any("step" in vars(kind) for kind in kinds):
+        return
+    changed = [name for part in (model, *kinds) for name in vars(part) if NOT_CALLED.fullmatch(name)]
+    if changed:
+        raise GenerationError(
+            f"{type(model).__name__} has its own {', '.join(changed)}, which generate() does not call here: "
+            "pass a logits_processor, or write with model.start() and a step() of your own."
+        )
+    if model._forward_hooks or model._forward_pre_hooks:
+        raise GenerationError(
+            "The model has forward hooks, which generate() does not call here: put them on its parts, or remove them."
+        )
 
 
 def copies(config: GenerationConfig, vocabulary: int) -> int:

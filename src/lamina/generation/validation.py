@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from ..errors import GenerationError
 from ..files.shown import shown
@@ -113,6 +116,27 @@ ARGUMENTS = (
     "negative_prompt_attention_mask",
     "use_model_defaults",
 )
+
+
+def _has(*names: str) -> Callable[[Any], bool]:
+    return lambda value: not isinstance(value, type) and all(callable(getattr(value, name, None)) for name in names)
+
+
+def _callables(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Tensor))
+
+
+TAKEN: dict[str, Rule] = {  # arguments of generate() that are objects
+    "generation_config": ("a GenerationConfig", lambda value: hasattr(value, "with_defaults_of")),
+    "logits_processor": ("a list of callables", _callables),
+    "stopping_criteria": ("a list of callables", _callables),
+    "prefix_allowed_tokens_fn": ("a function of a row's number and its ids", callable),
+    "assistant_model": ("a model that writes", _has("start", "step")),
+    "streamer": ("an object with put() and end()", _has("put", "end")),
+    "tokenizer": ("a tokenizer", _has("decode")),
+    "use_model_defaults": TRUTH,
+    "synced_gpus": ("False, as no process waits for another here", lambda value: value is False),
+}
 # Options of the reference that change nothing of what is written, as far as they are not refused below.
 WITHOUT_EFFECT = (
     "cache_implementation",
@@ -139,7 +163,14 @@ def check(config: GenerationConfig) -> None:
                 raise GenerationError(f"{name} must be {wanted}, but is {shown(value)}.")
     _check_modes(config)
     _check_beams(config)
-    _mention_ignored(config)
+
+
+def check_arguments(**given: Any) -> None:
+    """Raise `GenerationError` at the first of these arguments of generate() that is not what it must be."""
+    for name, value in given.items():
+        wanted, holds = TAKEN[name]
+        if value is not None and not holds(value):
+            raise GenerationError(f"{name} must be {wanted}, but is {shown(value)}.")
 
 
 def unknown_options(config: GenerationConfig) -> list[str]:
@@ -196,16 +227,18 @@ def _check_groups(config: GenerationConfig) -> None:
 
 SAMPLING_ONLY = ("temperature", "top_p", "min_p", "typical_p", "top_k", "epsilon_cutoff", "eta_cutoff")
 BEAMS_ONLY = ("early_stopping", "length_penalty")
+GUIDED_ONLY = ("negative_prompt_ids", "negative_prompt_attention_mask")
 
 
-def _mention_ignored(config: GenerationConfig) -> None:
-    idle = (
-        [] if config.do_sample or config.penalty_alpha else [name for name in SAMPLING_ONLY if _unusual(config, name)]
-    )
-    if config.num_beams == 1:
-        idle += [name for name in BEAMS_ONLY if _unusual(config, name)]
+def mention_ignored(config: GenerationConfig, named: Set[str], extras: Mapping[str, Any]) -> None:
+    """Warn of options that a call names and that have no effect beside the others."""
+    idle = [] if config.do_sample or config.penalty_alpha else list(SAMPLING_ONLY)
+    idle += BEAMS_ONLY if config.num_beams == 1 else []
+    idle = [name for name in idle if name in named and _unusual(config, name)]
+    if config.guidance_scale in (None, 1, 1.0):
+        idle += [name for name, value in extras.items() if name in GUIDED_ONLY and value is not None]
     if idle:
-        logger.debug("Without do_sample or num_beams these options have no effect: %s", ", ".join(idle))
+        logger.warning("Without do_sample, num_beams or guidance_scale these have no effect: %s", ", ".join(idle))
 
 
 def _unusual(config: GenerationConfig, name: str) -> bool:

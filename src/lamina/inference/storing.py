@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..checkpoint.compact import SCALE, ZERO, joined
 from ..checkpoint.convert import export
-from ..checkpoint.names import Table, spell
+from ..families.names import Table, spell
 from .linears import FrozenLinear, PackedLinear
 
 

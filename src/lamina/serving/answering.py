@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from ..errors import LaminaError
 from ..generation.job import Job
-from ..pipelines.staged import Prepared, Staged
+from ..pipelines.base import Prepared
 from .admission import Permit
 from .batcher import Work, pieces_of
 from .dialects import PLAIN, Dialect
@@ -35,7 +35,7 @@ class Question:
     """
 
     served: Served
-    staged: Staged
+    pipe: Any  # a Pipeline, or one that writes where the question is of text to write
     items: Sequence[Any]
     options: Mapping[str, Any] = field(default_factory=dict)
     wanted: GenerationSpec = field(default_factory=GenerationSpec)
@@ -71,7 +71,7 @@ class PendingRequest:
     """A question under way. `begun` is done once it is read and admitted, `answered` once it is answered."""
 
     def __init__(self, serving: Serving, question: Question, permit: Permit):
-        self.serving, self.question, self.staged, self.permit = serving, question, question.staged, permit
+        self.serving, self.question, self.pipe, self.permit = serving, question, question.pipe, permit
         self._loop = asyncio.get_running_loop()
         self.begun: asyncio.Future[Prepared] = self._loop.create_future()
         self.answered: asyncio.Future[Answer] = self._loop.create_future()
@@ -102,15 +102,15 @@ class PendingRequest:
         try:
             if self.permit.cancelled:
                 return
-            settings = self.staged.settle(self.question.options)
+            settings = self.pipe.resolve_options(self.question.options)
             change = self.question.change
             items = self.question.items if change is None else [change(item) for item in self.question.items]
-            self._prepared = prepared = self.staged.prepare(items, settings)
+            self._prepared = prepared = self.pipe.prepare(items, settings)
             rows = prepared.rows
             self._check(rows)
-            self.permit.hold(sum(self.staged.cost(row, settings) for row in rows))
-            work = Work(self.staged, settings, rows, self.permit, self._computed)
-            jobs = [self.staged.job(row, settings) for row in rows] if self.staged.writes else []
+            self.permit.hold(sum(self.pipe.cost(row, settings) for row in rows))
+            work = Work(self.pipe, settings, rows, self.permit, self._computed)
+            jobs = [self.pipe.job(row, settings) for row in rows] if self.pipe.writes else []
             stepwise = bool(jobs) and all(job is not None for job in jobs)
             if self.question.wanted.sink is not None and not stepwise:
                 raise Invalid("only a text without beams can be told while it is written; set num_beams to 1")
@@ -162,7 +162,7 @@ class PendingRequest:
                 self._computed(work)
             elif not left and work.error is None:
                 own = self.writings[number]
-                work.keep(number, self.staged.written(writing.job, [one.new for one in own]))
+                work.keep(number, self.pipe.written(writing.job, [one.new for one in own]))
 
         return over
 
@@ -185,7 +185,7 @@ class PendingRequest:
         try:
             prepared = self._prepared
             assert prepared is not None
-            answers, shape = self.staged.finish(prepared, work.found), self.question.shape
+            answers, shape = list(self.pipe.finish(prepared, work.found)), self.question.shape
             if shape is not None:
                 answers = [shape(one) for one in answers]
             seconds = time.perf_counter() - self.permit.entered

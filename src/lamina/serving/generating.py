@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..generation.watermark import WatermarkingConfig
-from ..pipelines.staged import Prepared
+from ..pipelines.base import Prepared
 from .answering import Answer, Question
 from .dialects import Dialect, inference
 from .errors import Invalid
@@ -67,7 +67,7 @@ class WritingRequest:
             presence=given.get("presence_penalty", 0.0),
         )
         question = Question(
-            self.served, self.served.staged(self.task), self.prompts, options, wanted, dialect=self.dialect
+            self.served, self.served.pipeline_for(self.task), self.prompts, options, wanted, dialect=self.dialect
         )
         truncate = given.get("truncate")
         if truncate is None:
@@ -129,7 +129,7 @@ def check_lengths(served: Served, task: str, options: dict[str, Any], limits: Li
         if (options.get(name) or 0) > most:
             raise Invalid(f"{name} is {options[name]}, and {most} tokens are written at most")
     if options.get("max_new_tokens") is None and options.get("max_length") is None:
-        config = served.staged(task).pipe.settings.config
+        config = served.pipeline_for(task).settings.config
         if (config.max_new_tokens or config.max_length or 0) > most:
             options["max_new_tokens"] = most
 

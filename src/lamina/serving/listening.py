@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from starlette.requests import Request
 
-from ..pipelines.staged import Prepared
+from ..pipelines.base import Prepared
 from .answering import Answer, PendingRequest, Question, ask, release
 from .errors import DeadlinePassed
 from .state import Serving

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checkpoint.files import open_file
-from ..checkpoint.safetensors import write_safetensors
+from ..checkpoint.saving import write_safetensors
 from ..errors import CheckpointError, TrainingError
 from ..files.atomic import staged
 from ..files.jsonfile import read_json_object

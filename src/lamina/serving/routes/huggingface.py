@@ -89,7 +89,7 @@ def _add_status(made: APIRouter) -> None:
 async def respond(serving: Serving, served: Served, task: str, body: TaskRequest, request: Request) -> Response:
     if task not in PARAMETERS:
         raise NotFound(f"there is no task {task[:100]!r}; the model {served.id} does {', '.join(served.tasks)}")
-    served.staged(task)  # NotFound where the model cannot do it
+    served.pipeline_for(task)  # NotFound where the model cannot do it
     given = _parameters(task, body)
     if task in WRITING_TASKS:
         return await _write(serving, served, task, given, body, request)
@@ -100,7 +100,7 @@ async def respond(serving: Serving, served: Served, task: str, body: TaskRequest
     parameters, wire = read_parameters(task, given), WIRES[task]
     items, single = wire.split(body.inputs)
     check_rows(served, parameters, items)
-    question = Question(served, served.staged(task), items, wire.options(parameters), dialect=inference(task))
+    question = Question(served, served.pipeline_for(task), items, wire.options(parameters), dialect=inference(task))
     if isinstance(parameters, FeatureExtractionParameters):
         question = _features(question, parameters)
     found = await answer(serving, question, request)
