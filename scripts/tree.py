@@ -50,7 +50,7 @@ def tracked() -> list[Path]:
 
 
 def function_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines of a function without its signature and docstring: a long list of arguments is no long function."""
+    """Lines of a function without its signature and docstring: long lists of arguments do not count."""
     body = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
     return (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
 
