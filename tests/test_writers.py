@@ -25,7 +25,7 @@ import lamina
 from lamina.errors import LaminaError
 from lamina.files import hub
 from lamina.files.atomic import PREFIX, finish
-from lamina.inference import budget
+from lamina.inference import batching as budget
 from lamina.legacy.convert import convert_checkpoint
 from lamina.tokenizers import Tokenizer
 from lamina.training import add_lora, save_adapter

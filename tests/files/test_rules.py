@@ -37,7 +37,7 @@ OPENS = {  # files that open something, or ask whether it is there, and why each
     "files/paths.py": "the door itself",
     "files/tables.py": "rows that the caller names",
     "generation/config.py": "says that a file is no folder",
-    "inference/budget.py": "a note in the user's own cache",
+    "inference/batching.py": "a note in the user's own cache",
     "nn/capacity.py": "the memory that the system gives this process",
     "pipelines/defaults.py": "the model inside the package",
     "pipelines/sentence_modules.py": "files.paths.read_text",

@@ -85,7 +85,7 @@ def bench(model: Annotated[str, typer.Argument(help="A folder, a name on the Hub
     note = Console(stderr=True, highlight=False)
     results = run_all(trial, chosen, lambda found: note.print(f"{found['precision']} done", style="dim"))
     if "budget" in results[0]:
-        from ..inference.budget import keep_budget
+        from ..inference.batching import keep_budget
 
         keep_budget(device, results[0]["budget"])
     head = {"model": model, "threads": threads, "device": device, "texts": len(rows), "tokens": sum(map(len, rows))}
@@ -209,9 +209,7 @@ def measure_reading(model: Any, trial: Trial) -> dict[str, Any]:
     """All texts in batches by length, and the middle one by itself."""
     import torch
 
-    from ..inference.batching import run_by_length
-    from ..inference.budget import measure_budget, token_budget
-    from ..inference.workers import abreast, side_by_side
+    from ..inference.batching import abreast, measure_budget, run_by_length, side_by_side, token_budget
     from ..nn.model import packable, read_packed
 
     rows, packed = trial.rows, packable(model)

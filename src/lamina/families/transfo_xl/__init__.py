@@ -86,7 +86,6 @@ def derived(c: Config) -> dict[str, Any]:
 
 
 def build() -> Any:
-    """The network's class."""
     from .model import SegmentModel
 
     return SegmentModel
