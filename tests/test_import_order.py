@@ -21,7 +21,7 @@ LAYERS = (
     {"tokenizers", "nn"},
     {"families"},
     {"checkpoint"},
-    {"generation"},
+    {"generation", "legacy"},
     {"inference"},
     {"auto"},
     {"assets"},

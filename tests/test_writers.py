@@ -22,11 +22,11 @@ import pytest
 import torch
 
 import lamina
-from lamina.checkpoint.legacy import convert_checkpoint
 from lamina.errors import LaminaError
 from lamina.files import hub
 from lamina.files.atomic import PREFIX, finish
 from lamina.inference import budget
+from lamina.legacy.convert import convert_checkpoint
 from lamina.tokenizers import Tokenizer
 from lamina.training import add_lora, save_adapter
 from lamina.training.checkpointing import save_model

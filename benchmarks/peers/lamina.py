@@ -11,7 +11,7 @@ import lamina
 from lamina.inference.batching import run_by_length
 from lamina.inference.budget import token_budget
 from lamina.inference.workers import abreast, side_by_side
-from lamina.nn.packing import read_packed
+from lamina.nn.model import read_packed
 from lamina.pipelines.rows import Row, pack_rows
 
 from ..worker import Work

@@ -22,6 +22,40 @@ ACTIVATION_NAMES = (  # as config.json spells them; nn/feedforward.py has the fu
     "gelu_pytorch_tanh",
 )
 
+IGNORED = -100  # labels of this value carry no loss
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a kind of task is to everyone who reads or trains its models."""
+
+    targets: tuple[str, ...] = ("labels",)
+    per_token: bool = False  # a label for each token
+    masked: bool = False  # the loss reads the tokens with a label alone
+    shifted: bool = False  # labels are the inputs, each predicted by the tokens before it
+    writes: bool = False  # continues text
+    choices: bool = False  # rows of several texts, [batch, choices, tokens]
+
+
+KINDS: dict[str, Kind] = {
+    "body": Kind(()),
+    "encoder-body": Kind(()),
+    "pooled-body": Kind(()),
+    "masked-lm": Kind(per_token=True, masked=True),
+    "seq2seq-lm": Kind(per_token=True, masked=True, writes=True),
+    "aligned-lm": Kind(per_token=True, masked=True, writes=True),  # labels are shifted already
+    "causal-lm": Kind(per_token=True, masked=True, shifted=True, writes=True),
+    "token-classification": Kind(per_token=True, masked=True),
+    "replaced-token": Kind(per_token=True),
+    "sequence-classification": Kind(),
+    "next-sentence": Kind(),
+    "question-answering": Kind(("start_positions", "end_positions")),
+    "multiple-choice": Kind(choices=True),
+    "next-sentence-pretraining": Kind(("labels", "next_sentence_label")),
+    "sentence-order-pretraining": Kind(("labels", "sentence_order_label")),
+    "double-heads": Kind(("labels", "mc_token_ids", "mc_labels"), shifted=True, writes=True, choices=True),
+}
+
 
 @dataclass(frozen=True)
 class LearnedPositions:
@@ -77,8 +111,7 @@ class EmbeddingSpec:
     vocab_size: int
     hidden_size: int
     positions: Positions = None
-    embedding_size: int | None = None  # narrower table, projected up to hidden_size
-    projected: bool = False  # the projection exists even where the widths agree (ALBERT)
+    projected_from: int | None = None  # width of a table that is projected to hidden_size; None: it has that width
     token_types: int = 0
     token_types_from_tokens: bool = False  # GPT-2 and CTRL read token types from the token table
     token_types_written: bool = True  # those of a prompt count while it is written on from (CTRL: they do not)

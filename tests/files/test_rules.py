@@ -12,28 +12,28 @@ import lamina
 
 SOURCE = Path(lamina.__file__).parent
 OURS = ("LaminaError", "CheckpointError", "ConfigError", "HubError", "GenerationError")
-DESCRIBING = sorted((*SOURCE.glob("checkpoint/*.py"), *SOURCE.glob("files/*.py")))
+DESCRIBING = sorted(path for room in ("checkpoint", "legacy", "files") for path in (SOURCE / room).glob("*.py"))
 OPENERS = {"open", "read_text", "read_bytes", "is_file", "FileIO", "ZipFile", "memmap", "fromfile"}
 OPENS = {  # files that open something, or ask whether it is there, and why each may
-    "auto/tokenizer.py": "asks whether the folder has a config.json",
     "families/config.py": "a config.json that the caller names by its path",
-    "checkpoint/fairseq.py": "files.paths.read_text",
-    "checkpoint/legacy.py": "a .pt that the caller names by its path",
-    "checkpoint/openai_gpt.py": "files.paths.read_text; numpy maps a file that `inside` gave",
+    "legacy/fairseq.py": "files.paths.read_text",
+    "legacy/convert.py": "a .pt that the caller names by its path",
+    "legacy/openai_gpt.py": "files.paths.read_text; numpy maps a file that `inside` gave",
     "checkpoint/saving.py": "writes",
+    "checkpoint/storage.py": "a second handle on a file that is open",
     "checkpoint/torchfile.py": "zipfile, over a file that is open",
+    "cli/__init__.py": "the null device for a stream that is closed",
     "cli/formats.py": "writes",
+    "cli/generate.py": "cli.inputs.read_text",
     "cli/inputs.py": "rows that the caller names",
     "cli/output.py": "writes",
     "cli/run.py": "asks which files of a model an output may not replace",
     "cli/view.py": "opens a browser",
     "cli/resuming.py": "what an earlier run wrote",
-    "files/atomic.py": "flushes what was written",
+    "files/atomic.py": "flushes what was written, holds locks",
     "files/formats.py": "asks which names of a pattern are files",
-    "files/hub.py": "says that a file is no folder",
-    "files/hubcache.py": "names and commits in the hub's cache",
+    "files/hub.py": "says that a file is not a folder; names and commits in the cache",
     "files/jsonfile.py": "files.paths.read_bytes",
-    "files/locks.py": "holds a lock",
     "files/paths.py": "the door itself",
     "files/tables.py": "rows that the caller names",
     "generation/config.py": "says that a file is no folder",

@@ -126,17 +126,17 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def made(checkpoint: Callable[[str], Path], writer: Callable[[str], Path]) -> Callable[[str], Pipeline[Any]]:
+def made(checkpoint: Callable[[str], Path], writer: Callable[[str], Path]) -> Callable[[str], Pipeline]:
     @cache
-    def make(task: str) -> Pipeline[Any]:
+    def make(task: str) -> Pipeline:
         name, _, _ = INPUTS[task]
-        found: Pipeline[Any] = pipeline(task, model=checkpoint(name) if "-" in name else writer(name), device="cpu")
+        found: Pipeline = pipeline(task, model=checkpoint(name) if "-" in name else writer(name), device="cpu")
         return found
 
     return make
 
 
-def told(pipe: Pipeline[Any], task: str, options: dict[str, Any]) -> str:
+def told(pipe: Pipeline, task: str, options: dict[str, Any]) -> str:
     """An answer in words, or that it was refused."""
     _, inputs, usual = INPUTS[task]
     try:
@@ -152,7 +152,7 @@ def test_every_option_of_the_reference_is_tried() -> None:
 
 @pytest.mark.parametrize(("task", "name", "value"), CASES)
 def test_an_option_is_known_and_has_an_effect(
-    made: Callable[[str], Pipeline[Any]], task: str, name: str, value: Any
+    made: Callable[[str], Pipeline], task: str, name: str, value: Any
 ) -> None:
     pipe = made(task)
     found = told(pipe, task, {name: value})
@@ -162,14 +162,14 @@ def test_an_option_is_known_and_has_an_effect(
 
 
 @pytest.mark.parametrize("task", INPUTS)
-def test_an_option_that_nobody_knows_is_refused(made: Callable[[str], Pipeline[Any]], task: str) -> None:
+def test_an_option_that_nobody_knows_is_refused(made: Callable[[str], Pipeline], task: str) -> None:
     assert "knows no argument 'nonsense'" in told(made(task), task, {"nonsense": 1})
     near = sorted(VALUES[task])[0]
     assert f"did you mean {near}?" in told(made(task), task, {f"{near}x": 1})
 
 
 def test_what_cannot_act_on_a_loaded_model_is_told(
-    made: Callable[[str], Pipeline[Any]], caplog: pytest.LogCaptureFixture
+    made: Callable[[str], Pipeline], caplog: pytest.LogCaptureFixture
 ) -> None:
     loaded = made("text-classification")
     with caplog.at_level(logging.WARNING):

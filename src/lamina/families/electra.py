@@ -10,7 +10,8 @@ from .names import under
 
 def spec(c: Config) -> ModelSpec:
     """The body; embeddings are projected where their width differs."""
-    embedding = bert.embedding(c, embedding_size=c["embedding_size"], projected=c["embedding_size"] != c["hidden_size"])
+    width = c["embedding_size"]
+    embedding = bert.embedding(c, projected_from=None if width == c["hidden_size"] else width)
     return bert.single(c, embedding, bert.block(c))
 
 

@@ -7,6 +7,7 @@ is harmless whatever it says; or it is refused unless it says one of a few harml
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,19 +15,24 @@ from ..errors import ConfigError
 from ..files.hub import WHERE, check_kinds
 from ..files.shown import shown
 
-LOADING = (
-    "dtype",
-    "torch_dtype",
-    "variant",
-    "use_safetensors",
-    "ignore_mismatched_sizes",
-    "output_loading_info",
-    "precision",
-    "state_dict",
-    "device_map",
-    "generation_config",
-    "add_pooling_layer",
-)
+
+@dataclass
+class Loading:
+    """What the loader of weights is asked for."""
+
+    dtype: Any = None
+    variant: str | None = None
+    use_safetensors: bool | None = None
+    ignore_mismatched_sizes: bool = False
+    output_loading_info: bool = False
+    precision: str | None = None
+    state_dict: Any = None
+    device_map: Any = None
+    generation_config: Any = None
+    add_pooling_layer: bool | None = None
+
+
+LOADING = (*Loading.__annotations__, "torch_dtype")
 HARMLESS = (  # of earlier ways of loading, or of where a call came from
     "low_cpu_mem_usage",
     "resume_download",
@@ -96,13 +102,32 @@ def settled(options: Mapping[str, Any]) -> dict[str, Any]:
     return rest
 
 
+def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options that say where to look, and the others that somebody reads."""
+    rest = settled(options)
+    return {name: rest.pop(name) for name in WHERE if name in rest}, rest
+
+
+def split_loading(options: Mapping[str, Any]) -> tuple[dict[str, Any], Loading, dict[str, Any]]:
+    """Options for the hub, for the loader of weights, and what is left for the config."""
+    where, rest = split(options)
+    older = rest.pop("torch_dtype", None)
+    if older is not None and rest.get("dtype") is None:
+        rest["dtype"] = older
+    return where, Loading(**{name: rest.pop(name) for name in Loading.__annotations__ if name in rest}), rest
+
+
 def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
     """ConfigError, with the nearest name that is known, for a keyword that nobody reads."""
     known = set(known)
     for name in names:
         if name not in known:
             near = get_close_matches(str(name), sorted(known | set(EVERY)), 1, 0.6)
-            hint = f"did you mean {shown(near[0])}?" if near else "it is no option of loading and no key of this config"
+            hint = (
+                f"did you mean {shown(near[0])}?"
+                if near
+                else "it is neither an option of loading nor a key of this config"
+            )
             raise ConfigError(f"unknown keyword {shown(name)} of from_pretrained: {hint}")
 
 

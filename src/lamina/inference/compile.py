@@ -17,8 +17,7 @@ from torch import Tensor, library
 
 from ..errors import InputError
 from ..nn.layouts import Layout
-from ..nn.model import Model
-from ..nn.packing import packable, read_packed
+from ..nn.model import Model, packable, read_packed
 from ..nn.stack import Stack
 from .batching import filler_length
 from .graphs import GraphedSteps

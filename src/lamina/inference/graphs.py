@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..nn.decoding import DecodingState, StepOutput
-from ..nn.embeddings import check_room, table_rows
+from ..nn.decoding import DecodingState, SourceLayout, StepOutput
+from ..nn.layouts import Layout, Pair
 from ..nn.model import Model
-from ..nn.stepping import SourceLayout
+from ..nn.stack import check_room
 
 MOST_RECORDINGS = 8  # kept; each holds the keys and values of its rows
 WARM_UPS = 3  # runs before recording, which let kernels be chosen and memory be found
@@ -41,21 +41,38 @@ def record(run: Callable[[], None]) -> Replay:
     return replay
 
 
-class FixedLayout:
-    """Attention of one new token per row to buffers of fixed size: where it stands is read from the device."""
+class FixedBatch:
+    """One new token for each row of buffers of fixed size: where it stands is read from the device."""
 
-    def __init__(self, keys: list[Tensor], values: list[Tensor], position: Tensor, bias: Tensor | None):
+    longest = 0  # the recording is asked before it is played
+
+    def __init__(self, keys: list[Tensor], values: list[Tensor], position: Tensor):
         self.keys, self.values, self.position = keys, values, position
-        slots = torch.arange(keys[0].shape[2], device=position.device)
-        self.mask = (slots <= position)[None, None, None]
-        if bias is not None:
-            self.mask = bias.masked_fill(~self.mask, torch.finfo(bias.dtype).min)
+        self.slots = torch.arange(keys[0].shape[2], device=position.device)
+
+    @property
+    def steps(self) -> Tensor:
+        return self.position[:, None]
+
+    def pairs(self) -> Pair:
+        return self.steps, self.slots
+
+    def layout(self, causal: bool, bias: Tensor | None) -> Layout:
+        mask = (self.slots <= self.position)[None, None, None]
+        return FixedLayout(self, mask if bias is None else bias.masked_fill(~mask, torch.finfo(bias.dtype).min))
+
+
+class FixedLayout:
+    """Attention of these tokens to the buffers."""
+
+    def __init__(self, batch: FixedBatch, mask: Tensor):
+        self.batch, self.mask = batch, mask
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         """[rows, 1, heads, head_dim] to the same."""
-        keys, values = self.keys[layer], self.values[layer]
-        keys.index_copy_(2, self.position, k.transpose(1, 2))
-        values.index_copy_(2, self.position, v.transpose(1, 2))
+        keys, values = self.batch.keys[layer], self.batch.values[layer]
+        keys.index_copy_(2, self.batch.position, k.transpose(1, 2))
+        values.index_copy_(2, self.batch.position, v.transpose(1, 2))
         mask = self.mask.to(q.dtype) if self.mask.is_floating_point() else self.mask
         return F.scaled_dot_product_attention(q.transpose(1, 2), keys, values, mask, scale=scale).transpose(1, 2)
 
@@ -64,9 +81,7 @@ class Recording:
     """One step for a number of rows and slots, over buffers taken from the state it was made for."""
 
     def __init__(self, model: Model, state: DecodingState, recorder: Recorder):
-        stack = model.decoder or model.encoder
-        assert stack is not None
-        self.stack, self.head = stack, model.head
+        self.stack, self.head = model.top, model.head
         self.keys = [tensor for tensor in state.keys if tensor is not None]
         self.values = [tensor for tensor in state.values if tensor is not None]
         self.source = DecodingState(0, state.groups, 0, state.lengths.device)
@@ -81,13 +96,10 @@ class Recording:
 
     def run(self) -> None:
         """The step itself."""
-        positions = self.position[:, None]
-        slots = torch.arange(self.keys[0].shape[2], device=positions.device)
-        bias = None if self.stack.relative is None else self.stack.relative(positions, slots[None, None])
-        layout = FixedLayout(self.keys, self.values, self.position, bias)
-        source = None if self.source.memory is None else SourceLayout(self.source)
-        rows = table_rows(self.stack.spec.embedding.positions, positions).expand(len(self.ids), -1)
-        x = self.stack(self.stack.embeddings(self.ids, rows, None, None), layout, source, self.source.memory)
+        memory = self.source.memory
+        source = None if memory is None else SourceLayout(self.source)
+        batch = FixedBatch(self.keys, self.values, self.position)
+        x = self.stack.read(batch, self.ids, source_layout=source, memory=memory)
         assert self.head is not None
         logits = self.head(x[:, -1])
         self.logits = logits if self.logits is None else self.logits.copy_(logits)
@@ -147,9 +159,7 @@ class GraphedSteps:
         single = ids.shape[1] == 1 and lengths is None and not every and not hidden
         if not single or state.used == 0 or state.places is not None or state.width != 1 or state.types is not None:
             return type(self.model).step(self.model, ids, state, lengths, every=every, hidden=hidden)
-        stack = self.model.decoder or self.model.encoder
-        assert stack is not None
-        check_room(stack.spec.embedding.positions, state.longest + 1)
+        check_room(self.model.top.spec.embedding.positions, state.longest + 1)
         state.reserve(1)
         return StepOutput(self.recording(state).step(ids, state))
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..nn.feedforward import ACTIVATIONS
+from ..nn.stack import ACTIVATIONS
 from . import capabilities
 from .capabilities import POST, bare
 

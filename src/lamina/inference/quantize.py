@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from ..errors import InputError
-from ..nn.feedforward import ACTIVATIONS, FeedForward
-from ..nn.heads import Head
 from ..nn.model import Model
+from ..nn.objectives import Head
+from ..nn.stack import ACTIVATIONS, FeedForward
 from .capabilities import has
 from .int8 import Int8Linear, RowInt8Linear
 from .linears import Activation, FrozenLinear, PackedLinear

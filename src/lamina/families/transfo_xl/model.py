@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,41 +10,70 @@ from torch import Tensor, nn
 
 from ...errors import GenerationError, InputError
 from ...nn.decoding import StepOutput
-from ...nn.heads import Head
-from ...nn.model import Model, as_asked, check_inputs, check_reading
-from ...nn.objectives import IGNORED, OBJECTIVES, Objective, States
-from ...nn.outputs import MemoryClassifierOutput, MemoryLMOutput, MemoryModelOutput
-from ...nn.recording import tracing
-from ...spec import ModelSpec
+from ...nn.model import Model, Training, as_asked, check_inputs
+from ...nn.objectives import OBJECTIVES, Head, Objective, States, Targets
+from ...nn.outputs import LOGITS, WATCHED, ModelOutput, Tensors, output
+from ...nn.runtime import tracing
+from ...nn.stack import check_reading
+from ...spec import IGNORED, ModelSpec
 from . import SegmentSpec
 from .adaptive import AdaptiveEmbedding, AdaptiveSoftmax
 from .segments import Recall, SegmentLayout, SegmentStack, SegmentState, frequencies, kept_inputs, real_lengths
 
+MemoryModelOutput = output(
+    "MemoryModelOutput",
+    "Hidden states, and the memories for the next segment, [tokens, batch, hidden] per layer.",
+    *("last_hidden_state", "mems", *WATCHED),
+)
+MemoryClassifierOutput = output(
+    "MemoryClassifierOutput", "Logits [batch, labels], and memories.", *LOGITS, "mems", *WATCHED
+)
 
-def adaptive_lm(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
+
+@dataclass
+class MemoryLMOutput(ModelOutput):
+    """Log-probabilities [batch, tokens, vocab], or with labels the losses [batch, tokens - 1], cluster by cluster.
+
+    The scores are an empty tuple where labels were given: with a large vocabulary nobody could pay for both.
+    """
+
+    losses: Tensor | None = None
+    prediction_scores: Any = None
+    mems: list[Tensor] | None = None
+    hidden_states: Tensors | None = None
+    attentions: Tensors | None = None
+    loss: Tensor | None = None
+
+    @property
+    def logits(self) -> Any:
+        """The scores under the name that other language models give them."""
+        return self.prediction_scores
+
+
+def adaptive_lm(states: States, targets: Targets) -> dict[str, Any]:
     """Log-probabilities, or with labels the losses alone: the rare tokens' scores would cost more than they do."""
-    assert isinstance(model, SegmentModel) and model.softmax is not None
+    softmax = states.head
+    assert isinstance(softmax, AdaptiveSoftmax)
     labels = targets["labels"]
     if labels is None:
-        return {"prediction_scores": model.softmax(states.hidden)}
+        return {"prediction_scores": softmax(states.hidden)}
     if labels.shape != states.hidden.shape[:2] or labels.shape[1] < 2:
         raise InputError(f"labels {tuple(labels.shape)} must be as input_ids, two tokens or more in a row")
-    beyond = labels[(labels != IGNORED) & ((labels < 0) | (labels >= model.softmax.spec.edges[-1]))]
+    size = softmax.spec.edges[-1]
+    beyond = labels[(labels != IGNORED) & ((labels < 0) | (labels >= size))]
     if len(beyond):
-        raise InputError(
-            f"label {int(beyond[0])} is no token: the vocabulary ends at {model.softmax.spec.edges[-1] - 1}"
-        )
+        raise InputError(f"label {int(beyond[0])} is not a token: the vocabulary ends at {size - 1}")
     if bool((labels[0, 1:] == IGNORED).all()):  # the reference's guard against a mean over nothing
         labels = labels.clone()
-        labels[0, 1] = model.config.eos_token_id or 0
-    losses = model.softmax.losses(states.hidden[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+        labels[0, 1] = states.config.eos_token_id or 0
+    losses = softmax.losses(states.hidden[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
     losses = losses.view(len(labels), -1)
     return {"losses": losses, "loss": losses[losses != 0].mean(), "prediction_scores": ()}
 
 
 ENDINGS = {
     "body": replace(OBJECTIVES["body"], output=MemoryModelOutput),
-    "causal-lm": Objective(adaptive_lm, ("labels",), MemoryLMOutput),
+    "causal-lm": Objective(adaptive_lm, MemoryLMOutput),
     "sequence-classification": replace(OBJECTIVES["sequence-classification"], output=MemoryClassifierOutput),
 }
 
@@ -63,6 +91,16 @@ class SegmentModel(Model):
         self.softmax = AdaptiveSoftmax(self.body.embeddings) if lm else None
         self.head = Head(spec.head, self.body.embeddings.table(0)) if spec.head and not lm else None
 
+    @property
+    def stacks(self) -> list[Any]:
+        """The one stack."""
+        return [self.body]
+
+    @property
+    def ending(self) -> nn.Module | None:
+        """The softmax, or the plain head."""
+        return self.softmax or self.head
+
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -74,6 +112,7 @@ class SegmentModel(Model):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        training: Training | None = None,
     ) -> Any:
         """Ids [batch, tokens], and the `mems` that the segment before them returned, to the output class of the task.
 
@@ -101,7 +140,7 @@ class SegmentModel(Model):
             "hidden_states": tuple(hidden) if self.wants("output_hidden_states", output_hidden_states) else None,
             "attentions": tuple(layout.maps) if maps else None,
         }
-        output = self.finish(States(x, None, input_ids, attention_mask), {"labels": labels}, extra, both=False)
+        output = self.finish(States(x, None, input_ids, attention_mask), {"labels": labels}, extra, training)
         answer = as_asked(output, return_dict, self.config)
         if (
             isinstance(answer, tuple)
@@ -173,10 +212,11 @@ class SegmentModel(Model):
         assert self.softmax is not None
         if lengths is not None and bool((lengths == ids.shape[1]).all()):
             lengths = None
-        if state.cache.length == state.window:
+        if state.cache.used == state.window:
             check_inputs(self.body.embeddings.num_embeddings, ids, None, None)
         x = self.body.embeddings(ids)
         tokens, past = ids.shape[1], state.past
+        state.cache.reserve(tokens)
         layout = SegmentLayout(self.body, tokens, past, state.recall, state.distances(past + tokens, x.dtype))
         x, _ = self.body(x, layout)
         state.advance(tokens, lengths)
@@ -217,9 +257,6 @@ class SegmentModel(Model):
     def get_output_embeddings(self) -> None:
         """Nothing: no single projection reaches the vocabulary."""
         return
-
-    def _checkpoint(self, on: bool) -> None:
-        self.body.checkpointing = on
 
     def resize_token_embeddings(self, size: int) -> AdaptiveEmbedding:  # type: ignore[override]
         """Grow or cut the last cluster, that of the rarest tokens; new rows are drawn as fresh ones are."""

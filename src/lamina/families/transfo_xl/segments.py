@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...errors import GenerationError, InputError
-from ...nn.attention import SelfAttention
-from ...nn.block import Block
-from ...nn.cache import KeyValueCache
-from ...nn.capacity import require_pairs
 from ...nn.dropout import Dropout
-from ...nn.layouts import DenseLayout, RecordingLayout
+from ...nn.layouts import DenseLayout, KeyValueCache, RecordingLayout
+from ...nn.runtime import require_pairs
+from ...nn.stack import Block, SelfAttention
 from ...spec import BlockSpec
 from . import SegmentSpec
 from .adaptive import AdaptiveEmbedding
@@ -59,7 +57,7 @@ class SegmentStack(nn.Module):
                 self.attention(layer).content, self.attention(layer).distance = self.content, self.distance
         self.dropout = Dropout(block.dropout)
         self.memory_length = spec.memory_length
-        self.checkpointing = False
+        self.checkpointing = self.reads_only = False
 
     def attention(self, layer: int) -> RelativeAttention:
         """Attention of one layer."""
@@ -204,6 +202,7 @@ class SegmentState:
         self.lengths = torch.zeros(rows, dtype=torch.long, device=like.device)
         self.cache = KeyValueCache(len(stack.layers), self.window + max_length)
         blank = like.new_zeros(1, 1, stack.embeddings.spec.hidden_size).detach()
+        self.cache.reserve(self.window)
         for layer in range(len(stack.layers) if self.window else 0):
             k, v = (t.expand(rows, self.window, -1, -1).transpose(1, 2) for t in stack.remember(layer, blank))
             self.cache.write(layer, k, v)
@@ -213,12 +212,12 @@ class SegmentState:
     @property
     def past(self) -> int:
         """Slots that the next token looks back on."""
-        return self.window or self.cache.length
+        return self.window or self.cache.used
 
     def recall(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Write [rows, tokens, heads, head_dim] and return these and what their first looks back on."""
         keys, values = self.cache.write(layer, k.transpose(1, 2), v.transpose(1, 2))
-        first = self.cache.length - self.past
+        first = self.cache.used - self.past
         return keys[:, :, first:].transpose(1, 2), values[:, :, first:].transpose(1, 2)
 
     def distances(self, keys: int, dtype: torch.dtype) -> list[Tensor]:
@@ -231,7 +230,7 @@ class SegmentState:
 
     def advance(self, tokens: int, lengths: Tensor | None) -> None:
         """Close a step that wrote `tokens` per row, of which `lengths` are real."""
-        ends = None if lengths is None else self.cache.length + lengths
+        ends = None if lengths is None else self.cache.used + lengths
         self.cache.advance(tokens)
         self.lengths = self.lengths + (tokens if lengths is None else lengths)
         if ends is not None:
@@ -246,21 +245,21 @@ class SegmentState:
     def truncate(self, lengths: Tensor) -> None:
         """Forget what each row holds beyond `lengths` tokens."""
         kept = torch.minimum(self.lengths, lengths.to(self.lengths))
-        ends = self.cache.length - (self.lengths - kept)
+        ends = self.cache.used - (self.lengths - kept)
         self.lengths = kept
         self._align(ends, int(ends.max()))
 
     def join(self, other: SegmentState) -> None:
         """Take in another state's rows behind these."""
-        length = max(self.cache.length, other.cache.length)
+        length = max(self.cache.used, other.cache.used)
         for state in (self, other):
-            state._align(torch.full_like(state.lengths, state.cache.length), length)
+            state._align(torch.full_like(state.lengths, state.cache.used), length)
         mine, theirs = self.cache, other.cache
-        for layer in range(len(mine.keys)):
-            for held, more in ((mine.keys, theirs.keys), (mine.values, theirs.values)):
-                a, b = held[layer], more[layer]
+        for held, more in ((mine.keys, theirs.keys), (mine.values, theirs.values)):
+            for layer, (a, b) in enumerate(zip(held, more, strict=True)):
                 if a is not None and b is not None:
                     held[layer] = torch.cat([a[:, :, :length], b[:, :, :length]])
+        mine.capacity = length
         self.lengths = torch.cat([self.lengths, other.lengths])
 
     def _align(self, ends: Tensor, length: int) -> None:
@@ -273,8 +272,5 @@ class SegmentState:
             raise GenerationError("rows of different lengths cannot be written together without memories: set mem_len")
         slots = torch.arange(length, device=ends.device)
         places = (slots - behind[:, None]).clamp(min=0)[:, None, :, None]
-        for buffers in (self.cache.keys, self.cache.values):
-            for layer, buffer in enumerate(buffers):
-                if buffer is not None:
-                    buffers[layer] = buffer.gather(2, places.expand(-1, buffer.shape[1], -1, buffer.shape[3]))
-        self.cache.length = length
+        self.cache.change(lambda held: held.gather(2, places.expand(-1, held.shape[1], -1, held.shape[3])))
+        self.cache.used = self.cache.capacity = length

@@ -145,8 +145,8 @@ def _add_vectors(made: APIRouter, prefix: str, choice: Any) -> None:
             )
         options = {"return_tensors": True, "truncation": body.truncate}
         items = await input_texts(target.serving, served, body.inputs)
-        staged = served.staged("feature-extraction")
-        question = Question(served, staged, items, options, shape=_token_vectors, dialect=EMBEDDINGS)
+        pipe = served.pipeline_for("feature-extraction")
+        question = Question(served, pipe, items, options, shape=_token_vectors, dialect=EMBEDDINGS)
         return _sent(served, await answer(target.serving, question, request))
 
     @made.post(f"{prefix}/similarity", response_model=list[float])
@@ -154,7 +154,7 @@ def _add_vectors(made: APIRouter, prefix: str, choice: Any) -> None:
         """How alike a sentence is to others."""
         served = await target.model(embeds, "can make vectors of texts")
         read_parameters("sentence-similarity", body.parameters)
-        question = Question(served, served.staged("sentence-similarity"), [body.inputs.model_dump()])
+        question = Question(served, served.pipeline_for("sentence-similarity"), [body.inputs.model_dump()])
         found = await answer(target.serving, question, request)
         return _sent(served, found, found.answers[0])
 
@@ -168,7 +168,7 @@ def _add_scores(made: APIRouter, prefix: str, choice: Any) -> None:
         options: dict[str, Any] = {"top_k": None, "truncation": body.truncate}
         if body.raw_scores:
             options["function_to_apply"] = "none"
-        question = Question(served, served.staged("text-classification"), items, options, dialect=EMBEDDINGS)
+        question = Question(served, served.pipeline_for("text-classification"), items, options, dialect=EMBEDDINGS)
         found = await answer(target.serving, question, request)
         return _sent(served, found, found.answers[0] if single else found.answers)
 
@@ -179,7 +179,7 @@ def _add_scores(made: APIRouter, prefix: str, choice: Any) -> None:
         items = [{"text": body.query, "text_pair": text} for text in body.texts]
         function = "none" if body.raw_scores else served.pair_function()
         options = {"top_k": None, "truncation": body.truncate, "function_to_apply": function}
-        question = Question(served, served.staged("text-classification"), items, options, dialect=RANKING)
+        question = Question(served, served.pipeline_for("text-classification"), items, options, dialect=RANKING)
         found = await answer(target.serving, question, request)
         ranks = [{"index": number, "score": labels[0]["score"]} for number, labels in enumerate(found.answers)]
         ranks.sort(key=lambda rank: -rank["score"])
@@ -243,7 +243,7 @@ def checked_ids(served: Served, ids: list[int]) -> list[int]:
     """Ids that the vocabulary has."""
     most = len(served.tokenizer)
     if any(id >= most for id in ids):
-        raise Invalid(f"{max(ids)} is no token id: the vocabulary has {most}")
+        raise Invalid(f"there is no token id {max(ids)}: the vocabulary has {most}")
     return ids
 
 
