@@ -85,7 +85,7 @@ class Encoder:
             with self.lock, backend_errors("Turning to a language"):
                 self.recipe.switch(self.assembly, self.options, target)
 
-    def save_backend(self) -> str:
+    def backend_text(self) -> str:
         with self.lock:
             self.backend.no_truncation()
             self._cut = None

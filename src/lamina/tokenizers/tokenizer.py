@@ -515,7 +515,7 @@ class Tokenizer(Vocabulary):
             if later:
                 write_json(new("added_tokens.json"), later)
             if self.is_fast:
-                new("tokenizer.json").write_text(self._encoder.save_backend(), encoding="utf-8", newline="\n")
+                new("tokenizer.json").write_text(self._encoder.backend_text(), encoding="utf-8", newline="\n")
         return tuple(map(str, written))
 
     def save_vocabulary(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str, ...]:
