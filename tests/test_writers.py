@@ -199,8 +199,8 @@ def notes(place: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Write, Write]:
 
 
 MODEL = ("PreTrainedModel.save_pretrained", "save_weights", "write_safetensors")
-TOKENIZER = ("Tokenizer.save_pretrained", "tokenizers.saving.save", "write_json")
-VOCABULARY = ("Tokenizer.save_vocabulary", "tokenizers.saving.save_vocabulary", "write_vocabulary", "Splitter.save")
+TOKENIZER = ("Tokenizer.save_pretrained", "write_json")
+VOCABULARY = ("Tokenizer.save_vocabulary", "Splitter.save")
 ROWS = {
     "model": Row(models(), MODEL),
     "model in shards": Row(models(max_shard_size=600), MODEL),
