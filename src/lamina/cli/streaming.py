@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..generation.streaming import TextStreamer
+from ..generation.streaming import StopFilter, TextStreamer
 
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 
@@ -55,5 +55,4 @@ class Shown(TextStreamer):
             self._prompt = True
             self.on_finalized_text(prompt)
             self._prompt = False
-        places = [place for place in map(text.find, stop) if place >= 0]
-        self.on_finalized_text(text[: min(places, default=len(text))], stream_end=True)
+        self.on_finalized_text(StopFilter(stop).add(text, last=True), stream_end=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..generation.streaming import StopFilter
 from .answering import Answer, Question
 from .dialects import OPENAI_COMPLETIONS
 from .errors import Invalid
@@ -16,7 +17,6 @@ from .models import Served
 from .routes.openai_schemas import CompletionRequest
 from .schemas import TextGenerationParameters
 from .settings import Limits
-from .texts import StopFilter
 from .wire import read_parameters
 from .writing import Token, Writing
 
