@@ -30,7 +30,7 @@ ROOMS = {
     "cli": (3_120, 23),
     "families": (3_103, 21),
     "files": (1_686, 8),
-    "generation": (3_644, 13),
+    "generation": (3_674, 13),
     "inference": (1_430, 6),
     "legacy": (470, 4),
     "nn": (2_650, 11),
