@@ -271,43 +271,46 @@ def show_written(item: Any, answer: Any) -> RenderableType:
 
 @dataclass(frozen=True)
 class CommandTask:
-    """One task as the command line sees it."""
+    """One task as the command line sees it; `takes` are the options that are not its pipeline's."""
 
     name: str
     summary: str
     show: Callable[[Any, Any], RenderableType]  # an input and its answer, for people
-    options: tuple[str, ...] = ()  # parameters of `lamina run` that this task takes
+    takes: tuple[str, ...] = ("text_column",)
     required: tuple[str, ...] = ()
     alias: str | None = None
     inputs: Callable[[Iterable[Read], Given], Iterator[Asked]] = texts_alone
     columns: Callable[[Given], dict[str, str]] = text_columns
 
+    @property
+    def options(self) -> set[str]:
+        """The rows of OPTIONS that this task has."""
+        from ..pipelines import options
+
+        return {each.name for each in OPTIONS} & {*self.takes, *options.OPTIONS[self.name]}
+
 
 LANGUAGE_PAIR = re.compile(r"translation_\w+_to_\w+")
-TEXTS = ("text_column",)
-WRITING = ("max_new_tokens", *TEXTS)
+WRITING = ("text_column", "max_new_tokens")
+ASKING = ("question", "context", "question_column", "context_column")
 TASKS = (
     CommandTask(
         "text-classification",
         "a label for each text, such as its sentiment",
         show_labels,
-        ("top_k", "truncation", "text_pair_column", *TEXTS),
+        ("text_column", "text_pair_column"),
         alias="sentiment-analysis",
         inputs=texts_or_pairs,
     ),
     CommandTask(
-        "token-classification",
-        "the names of people, places and the like in a text",
-        show_entities,
-        ("aggregation_strategy", *TEXTS),
-        alias="ner",
+        "token-classification", "the names of people, places and the like in a text", show_entities, alias="ner"
     ),
-    CommandTask("fill-mask", "the likeliest words for a gap", show_fillings, ("top_k", "targets", *TEXTS)),
+    CommandTask("fill-mask", "the likeliest words for a gap", show_fillings),
     CommandTask(
         "question-answering",
         "the passage of --context that answers a question",
         show_passages,
-        ("top_k", "question", "context", "question_column", "context_column"),
+        ASKING,
         inputs=questions_with_context,
         columns=question_columns,
     ),
@@ -315,26 +318,20 @@ TASKS = (
         "zero-shot-classification",
         "which of your own --labels fit a text",
         show_choices,
-        ("candidate_labels", "hypothesis_template", "multi_label", *TEXTS),
         required=("candidate_labels",),
     ),
-    CommandTask("feature-extraction", "the vector of every token", show_vectors, ("truncation", *TEXTS)),
+    CommandTask("feature-extraction", "the vector of every token", show_vectors),
     CommandTask(
         "sentence-similarity",
         "how close texts are in meaning to --source",
         show_similarities,
-        ("source", *TEXTS),
+        ("text_column", "source"),
         inputs=compared_with_source,
     ),
     CommandTask("text-generation", "what may follow a text", show_written, WRITING),
-    CommandTask("summarization", "the gist of a text", show_written, (*WRITING, "truncation", "chunk")),
-    CommandTask(
-        "translation",
-        "a text in another language",
-        show_written,
-        (*WRITING, "truncation", "chunk", "src_lang", "tgt_lang"),
-    ),
-    CommandTask("text2text-generation", "a text made from a text", show_written, (*WRITING, "truncation")),
+    CommandTask("summarization", "the gist of a text", show_written, WRITING),
+    CommandTask("translation", "a text in another language", show_written, WRITING),
+    CommandTask("text2text-generation", "a text made from a text", show_written, WRITING),
 )
 NAMES = [name for task in TASKS for name in (task.name, task.alias) if name]
 
