@@ -24,8 +24,7 @@ from typing import Any, NoReturn
 import typer
 
 from ..errors import InputError
-from ..files.atomic import rename, staged, write_text
-from ..files.locks import release, take
+from ..files.atomic import release, rename, staged, take, write_text
 from ..files.tables import open_rows
 
 OPTION = "--output"

@@ -75,7 +75,7 @@ def view(
 
 def settings_of(memory: str, threads: int, timeout: float, cache: Path | None, host: str, **said: Any) -> Settings:
     """The viewer's settings: the options, and what the environment says of the Hub."""
-    from ..files.hubcache import cache_root
+    from ..files.hub import cache_root
     from ..viewer.settings import Settings, default_cache
 
     switches = (os.environ.get(name, "") for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))
