@@ -37,7 +37,7 @@ from .options import (
     with_options,
 )
 from .output import WRITERS, Output, Record, filled, find_output, input_fits, json_line
-from .tasks import NAMES, OPTIONS, TASKS, Asked, CommandTask, Given, find_task, question_columns
+from .tasks import NAMES, OPTIONS, TASKS, Asked, CommandTask, Given, find_task
 
 SOME_FAILED = 3  # the status where some rows have an error
 LONGEST_SAID = 300  # characters of an error that the last line repeats
@@ -120,7 +120,7 @@ def check_context(task: CommandTask, sources: Sources, given: Given) -> None:
     alone = sources.texts or given.question is not None
     for file in sources.files:
         alone = alone or file == STANDARD_INPUT or (sources.form or form_of(file)[0]) == "txt"
-    if task.columns is question_columns and given.context is None and alone:
+    if "context" in task.parts and given.context is None and alone:
         raise typer.BadParameter("a question needs a passage: TEXT or @FILE", param_hint="--context")
 
 
