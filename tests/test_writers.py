@@ -242,7 +242,6 @@ ELSEWHERE = {  # writers that are not of this table, and why
     "sharding.write": "fills a folder that publish makes whole; tests/training/test_ranks.py",
     "Job.write": "adds rows to a file that a stopped run goes on with; tests/cli/test_nothing_lost.py",
     "Output.write": "the same",
-    "Standard.write": "prints",
     "cli.generate.write": "prints",
     "search.Rows.write": "tensors in memory",
     "KeyValueCache.write": "tensors in memory",
