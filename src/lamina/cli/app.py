@@ -65,6 +65,6 @@ def start(
         bool, typer.Option("--version", "-V", callback=show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """The classic Transformer stack, whole and thin."""
+    """The classic Transformer stack, complete and small."""
     if context.invoked_subcommand is None:
         show_overview()

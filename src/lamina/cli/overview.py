@@ -28,7 +28,7 @@ FIRST_COMMANDS = (
 def show_overview() -> None:
     """Print the title, first commands and the table of tasks."""
     console = Console(highlight=False)
-    title = Text.assemble(("Lamina ", "bold"), __version__, "  the classic Transformer stack, whole and thin")
+    title = Text.assemble(("Lamina ", "bold"), __version__, "  the classic Transformer stack, complete and small")
     console.print("\n ", title)
     heading(console, "Start here")
     for purpose, command in FIRST_COMMANDS:
