@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ..generation.watermark import WatermarkingConfig
+from ..generation.config import WatermarkingConfig
 from ..pipelines.base import Prepared
 from .answering import Answer, Question
 from .dialects import Dialect, inference

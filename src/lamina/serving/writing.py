@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..generation.choosing import best_token, log_normalizer
-from ..generation.job import Job, require_sound
+from ..generation.job import Job
+from ..generation.processors import best_token, log_normalizer, require_sound
 from .admission import Permit
 
 
