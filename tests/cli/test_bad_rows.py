@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -221,7 +221,8 @@ def test_a_failure_of_many_is_looked_for_in_halves() -> None:
                 raise PipelineError("input 0: the text is bad")
             return [item * 2 for item in items]
 
-        def settle(self, truncation: Any = None) -> None: ...
+        options: ClassVar[dict[str, Any]] = {"truncation": None}
+        open_ended = False
 
     found = list(asking._found(Pipe(), TASKS[0], list(range(256)), {}))
     assert [answer for answer, error in found if error is None] == [2 * n for n in range(256) if n != 200]

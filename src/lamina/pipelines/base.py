@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -24,7 +25,7 @@ from ..nn.layouts import packs_well
 from ..nn.model import Model, packable, read_packed
 from ..nn.outputs import ModelOutput
 from ..tokenizers.tokenizer import Tokenizer
-from .options import TOKENIZING, Option, Settings, read_options
+from .options import TOKENIZING, Option, read_options
 from .rows import (
     Advice,
     AdvisedError,
@@ -74,6 +75,13 @@ class Prepared:
     def rows(self) -> list[Row]:
         """All rows, in the order of the inputs."""
         return [row for group in self.groups for row in group]
+
+
+class Settings(SimpleNamespace):
+    """A value for every option of a task, and what follows from them; never changed in place."""
+
+    def with_values(self, **values: Any) -> Settings:
+        return Settings(**{**vars(self), **values})
 
 
 class StepInputs(dict[str, Any]):
@@ -174,13 +182,13 @@ class Pipeline:
 
     def defaults(self) -> Settings:
         """The settings of a pipeline that was given no options."""
-        return Settings({"tokenizer": {}, **{name: option.default for name, option in self.options.items()}})
+        return Settings(tokenizer={}, **{name: option.default for name, option in self.options.items()})
 
     def resolve_options(self, options: Mapping[str, Any]) -> Any:
         """The pipeline's settings under a caller's options; raises PipelineError for those that make no sense."""
         given, rest = read_options(self.task, self.options, options) if options else ({}, {})
         more = self.other_options(rest) if rest else {}
-        return self.settle(self.settings.with_values(**given), {**given, **more})
+        return self.settle(self.settings.with_values(**given) if given else self.settings, {**given, **more})
 
     def other_options(self, options: dict[str, Any]) -> dict[str, Any]:
         """What `settle` is to know of options that are not in the task's table; refused unless `ignored`."""

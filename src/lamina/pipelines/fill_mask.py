@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from ..errors import PipelineError
 from ..files.shown import shown
-from .base import Pipeline
-from .options import OPTIONS, Settings
+from .base import Pipeline, Settings
+from .options import OPTIONS
 from .rows import Batch, Row, checked_text, encode_texts, gathered, tokenizer_call
 
 logger = logging.getLogger(__name__)

@@ -19,8 +19,7 @@ from ..generation.stopping import StopStrings
 from ..inference.batching import run_by_length
 from ..inference.budget import token_budget
 from ..nn.outputs import ModelOutput
-from .base import Pipeline
-from .options import Settings
+from .base import Pipeline, Settings
 from .rows import Batch, Row, encode_texts, pad_rows, tokenizer_call, unknown_argument
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PipelineError, TokenizerError
-from .base import Pipeline
-from .options import OPTIONS, TOKENIZING, Settings
+from .base import Pipeline, Settings
+from .options import OPTIONS, TOKENIZING
 from .rows import Batch, Row, checked_text, gathered, longest_row, model_row
 from .text_classification import Scores, softmax
 

@@ -12,8 +12,8 @@ from tokenizers.normalizers import Lowercase
 from torch import Tensor
 
 from ..errors import PipelineError
-from .base import Pipeline
-from .options import OPTIONS, TOKENIZING, Option, Settings
+from .base import Pipeline, Settings
+from .options import OPTIONS, TOKENIZING, Option
 from .rows import (
     UNLIMITED,
     AdvisedError,

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from ..errors import PipelineError
 from ..files.shown import shown
+from .base import Settings
 from .generating import GeneratingPipeline, Written
-from .options import OPTIONS, Settings
+from .options import OPTIONS
 from .rows import Advice, AdvisedError, Row, checked_text, longest_row, truncation_length
 
 NO_CHATS = "the models here were made before chats and have no template for them; write the prompt out as a text"

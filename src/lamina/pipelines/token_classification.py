@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import PipelineError
-from .base import Pipeline
-from .options import OPTIONS, Settings
+from .base import Pipeline, Settings
+from .options import OPTIONS
 from .rows import Batch, Row, checked_text, gathered, model_row, truncation_length
 from .text_classification import Scores, softmax
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import PipelineError, TokenizerError
 from ..files.shown import shown
-from .base import Pipeline
-from .options import OPTIONS, TOKENIZING, Settings
+from .base import Pipeline, Settings
+from .options import OPTIONS, TOKENIZING
 from .rows import Batch, Row, checked_text, encode_texts, gathered, truncation_length
 from .text_classification import Scores, softmax
 
