@@ -1,8 +1,8 @@
-"""What a caller may ask of every task: one declared table, read by pipelines, the server, the command line and docs."""
+"""What a caller may ask of every task: one declared table, read by pipelines, server, command line, docs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from operator import index
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 from ..errors import PipelineError
 from ..files.shown import shown
 from .rows import checked_text, gathered, unknown_argument
-
 
 LARGEST = 2**31 - 1  # of a count
 
@@ -92,7 +91,7 @@ class Option:
 
 
 def read_options(
-    task: str, table: Mapping[str, Option], given: Mapping[str, Any], known: Sequence[str] = ()
+    task: str, table: Mapping[str, Option], given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options that `table` declares, checked, without those that were not said; and all others as they are."""
     own = {name: table[name].checked(task, name, value) for name, value in given.items() if name in table}
