@@ -56,7 +56,7 @@ HOMES = {
     "Tokenizer": "tokenizers.tokenizer",
     "WatermarkingConfig": "generation.watermark",
     "compile": "inference.compile",
-    "set_seed": "generation.seeding",
+    "set_seed": "generation.generate",
 }
 
 

@@ -129,7 +129,7 @@ CASES: dict[str, tuple[Callable[[], dict[str, bytes]], str, int]] = {
     ),
     "a name of 10 MB": (
         lambda: index(json.dumps({"weight_map": {"a" * 10_000_000: "model.safetensors"}}).encode()),
-        "no name of a tensor",
+        "not the name of a tensor",
         FLOOR,
     ),
     "100,000 tensors": (lambda: tensors(100_000, 1), "100000 tensors", JSON_FLOOR),

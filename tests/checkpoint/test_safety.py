@@ -24,7 +24,7 @@ from lamina.checkpoint.files import open_weights, save_weights
 from lamina.errors import CheckpointError, ConfigError, HubError, LaminaError
 from lamina.families import config
 from lamina.families.config import PretrainedConfig
-from lamina.files import hubcache, paths
+from lamina.files import hub, paths
 from lamina.files.hub import resolve
 from lamina.generation.config import GenerationConfig
 from lamina.legacy import fairseq
@@ -223,7 +223,7 @@ def test_hostile_json(tmp_path: Path, text: str, says: str) -> None:
 
 def test_every_pattern_is_linear() -> None:
     """2024-12720, 2025-1194, -2099, -3263, -3264, -3933, -5197, -6051, -6638, -6921: patterns that took minutes."""
-    rooms = (fairseq, config, files, hubcache, paths, saving)
+    rooms = (fairseq, config, files, hub, paths, saving)
     patterns = [value for room in rooms for value in vars(room).values() if isinstance(value, re.Pattern)]
     assert len(patterns) >= 8
     shards = re.compile(rf"model{re.escape('.fp16')}-\d{{5}}-of-\d{{5}}\.safetensors", re.ASCII)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from lamina.cli import asking
+from lamina.cli import options, run
 from lamina.cli.tasks import TASKS
 from lamina.errors import LaminaError, PipelineError
 from lamina.pipelines.rows import AdvisedError
@@ -188,7 +188,7 @@ WORDS: list[tuple[str, LaminaError, str]] = [
 @pytest.mark.parametrize(("name", "said", "expected"), WORDS)
 def test_messages_speak_the_options_of_the_command_line(name: str, said: LaminaError, expected: str) -> None:
     task = next(task for task in TASKS if task.name == name)
-    assert asking.in_our_words(said, asking.spelling(task)) == expected
+    assert options.in_our_words(said, options.spelling(task.options)) == expected
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_failure_of_many_is_looked_for_in_halves() -> None:
         options: ClassVar[dict[str, Any]] = {"truncation": None}
         open_ended = False
 
-    found = list(asking._found(Pipe(), TASKS[0], list(range(256)), {}))
+    found = list(run.answers_to(Pipe(), TASKS[0], list(range(256)), {}))
     assert [answer for answer, error in found if error is None] == [2 * n for n in range(256) if n != 200]
     assert found[200] == (None, "the text is bad")
     assert len(calls) == 17

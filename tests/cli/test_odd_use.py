@@ -57,7 +57,6 @@ TWICE: list[tuple[list[str], int, str]] = [
     (["run", "text-classification", "x", "--set", "batch_size=0"], 2, "batch_size is 0"),
     (["run", "text-classification", "x", "--set", "batch_size=many"], 2, "batch_size is 'many'"),
     (["run", "text-classification", "-f", "-", "-f", "-"], 2, "standard input can be read only once"),
-    (["run", "text-classification", "x", "--revision", "main"], 1, "--revision is of models on the Hub"),
     (["run", "text-classification", "-f", "pipe.txt"], 2, "is a pipe or a device"),
     (["run", "question-answering", "x", "-c", "@"], 1, "there is no file name after @"),
     (["run", "question-answering", "x", "-c", "@."], 1, "cannot be read (Is a directory)"),

@@ -173,7 +173,7 @@ def test_wrong_usage_is_status_2_and_names_what_is_wrong(
         (["run", "text-classification", "x", "-m", "{tmp}"], "", "config.json"),
         (["run", "text-classification", "x", "-m", "{moods}", "--precision", "int3"], "", "int3"),
         (["run", "text-classification", "x", "-m", "{moods}/config.json"], "", "is a file"),
-        (["run", "text-classification", "x", "-m", "no-such-model"], "", "there is no folder no-such-model here, and"),
+        (["run", "text-classification", "x", "-m", "no-such-model"], "", "there is no folder 'no-such-model' here"),
         (["run", "summarization", "x", "-m", "builtin"], "", "the built-in model is for text-classification, not for"),
         (["run", "question-answering", "Who?", "-c", "@{tmp}/gone.txt", "-m", "{moods}"], "", "gone.txt"),
         (["info", "{tmp}"], "", "config.json"),

@@ -77,7 +77,6 @@ TOKENIZER_FILES = (
 
 @cache
 def names() -> list[str]:
-    """Everything `find` answers to."""
     plain = ("AutoConfig", "AutoTokenizer", "PreTrainedModel")
     tokenizers = [name + suffix for name in TOKENIZERS for suffix in ("", "Fast")]
     return sorted([*plain, *KINDS, *CONFIG_NAMES.values(), *tokenizers, *architectures()])
@@ -256,7 +255,6 @@ def _recipe(tokenizer_type: Any) -> str | None:
 
 
 def _as_mapping(config: Any) -> Mapping[str, Any] | None:
-    """A model's config as a mapping."""
     found = config.to_dict() if hasattr(config, "to_dict") else config
     if found is not None and not isinstance(found, Mapping):
         raise ConfigError(

@@ -430,7 +430,7 @@ class PreTrainedModel(Model):
         normalize_logits: bool = False,
     ) -> torch.Tensor:
         """What each written token was worth, [rows, steps], from the output of `generate`."""
-        from ..generation.transitions import transition_scores
+        from ..generation.generate import transition_scores
 
         return transition_scores(sequences, scores, beam_indices, normalize_logits)
 
@@ -474,7 +474,8 @@ def as_dtype(asked: Any, config: PretrainedConfig) -> torch.dtype:
     found = name if isinstance(name, torch.dtype) else getattr(torch, str(name).removeprefix("torch."), None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ConfigError(
-            f"dtype {shown(asked)} is none: use 'auto', 'float32', 'bfloat16', 'float16' or a torch.dtype"
+            f"dtype {shown(asked)} is not a floating-point type: use 'auto', 'float32', 'bfloat16', 'float16' or a "
+            "torch.dtype"
         )
     return found
 

@@ -71,7 +71,6 @@ def open_weights(folder: str | Path, *, variant: str | None = None, safetensors_
 
 
 def open_file(path: str | Path) -> Weights:
-    """Open one weights file by its path, whatever its name."""
     path = Path(path)
     file, tensors = open_mapped(path, read_safetensors if path.suffix == ".safetensors" else read_torch)
     return Weights(path.parent, {name: (file, stored) for name, stored in tensors.items()})
@@ -124,11 +123,10 @@ class _Held(MappedFile):
         return self.tensors[stored.offset].clone()
 
     def read_into(self, stored: StoredTensor, out: Tensor, scratch: Scratch) -> None:
-        """Copy one tensor into `out`."""
         out.copy_(self.tensors[stored.offset])
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """There is nothing to give back."""
 
 
 def given_weights(state_dict: Any) -> Weights:

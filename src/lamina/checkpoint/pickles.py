@@ -71,16 +71,21 @@ class Persistent:
     key: Any
 
 
-def read_pickle(file: Any, where: str, allowed: int = FLOOR) -> Any:
+def read_pickle(file: Any, where: str, allowed: int = FLOOR, references: list[Any] | None = None) -> Any:
     """The value of the next pickle in `file` (bytes, or with `read` and `readline`), which is left behind it.
 
     `allowed` is how many bytes the value may take, as estimated while it grows: a few opcodes can ask for a thousand
-    times their size. Raises CheckpointError for damaged pickles and for those that name what no checkpoint needs.
+    times their size. `references` gets the keys of references out of it. Raises CheckpointError for damaged pickles
+    and for those that name what no checkpoint needs.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # odd escapes in the text of damaged files
-            return _Unpickler(_Text(file) if isinstance(file, bytes) else file, where, allowed).load()
+            reader = _Unpickler(_Text(file) if isinstance(file, bytes) else file, where, allowed)
+            value = reader.load()
+            if references is not None:
+                references += reader.references
+            return value
     except CheckpointError:
         raise
     except EOFError:
@@ -116,14 +121,15 @@ class _Unpickler(PurePython):  # type: ignore[misc]
         super().__init__(file, encoding="latin1")
         self._file_readline = lambda: _whole_line(file.readline())
         self.where, self.room, self.opcodes = where, allowed, 0
+        self.references: list[Any] = []
 
     def charge(self, size: int) -> None:
-        """Count bytes that are about to be taken."""
         self.room -= size
         if self.room < 0:
             raise CheckpointError(f"{self.where} builds more than any checkpoint needs: it may be an attack")
 
     def persistent_load(self, key: Any) -> Persistent:
+        self.references.append(key)
         return Persistent(key)
 
     def find_class(self, module: str, name: str) -> Global:
@@ -214,7 +220,6 @@ class _Unpickler(PurePython):  # type: ignore[misc]
         self.set_items(self.stack[-1], values)
 
     def set_items(self, target: Any, values: list[Any]) -> None:
-        """Keys and values that follow each other."""
         target = target.items if isinstance(target, Record) else target
         if not isinstance(target, dict) or len(values) % 2:
             raise TypeError("items are set on what is not a dictionary")

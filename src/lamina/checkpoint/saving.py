@@ -68,9 +68,8 @@ def save_weights(
 
 
 def check_variant(variant: Any) -> None:
-    """Refuse what cannot be part of a file's name."""
     if variant is not None and not (isinstance(variant, str) and VARIANT.fullmatch(variant)):
-        raise CheckpointError(f"{shown(variant)} is no variant of weights, such as 'fp16'")
+        raise CheckpointError(f"{shown(variant)} is not a variant of weights, such as 'fp16'")
 
 
 def shard_bytes(size: int | str) -> int:

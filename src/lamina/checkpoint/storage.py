@@ -61,7 +61,6 @@ class StoredTensor:
 
     @property
     def count(self) -> int:
-        """How many numbers it has."""
         count = 1
         for size in self.shape:
             count *= size
@@ -69,7 +68,6 @@ class StoredTensor:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes they take."""
         return self.count * self.dtype.itemsize
 
 
@@ -156,6 +154,12 @@ class MappedFile:
         """Give the file back; tensors already mapped stay valid."""
         self._file.close()
 
+    def __enter__(self) -> MappedFile:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
 
 class Stream(io.BufferedReader):
     """A file read from start to end; no value of it may be longer than `most` bytes."""
@@ -175,7 +179,6 @@ class Stream(io.BufferedReader):
         return super().read(size)
 
     def readline(self, size: int | None = -1) -> bytes:
-        """Up to and with the next line feed, which has to come soon."""
         return super().readline(self.most)
 
 
@@ -204,15 +207,12 @@ class Weights(Mapping[str, Tensor]):
         return name in self._tensors
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The tensor's shape."""
         return self._tensors[name][1].shape
 
     def dtype(self, name: str) -> torch.dtype:
-        """The tensor's type on disk."""
         return self._tensors[name][1].dtype
 
     def path(self, name: str) -> Path:
-        """The file it lies in, for messages."""
         return self._tensors[name][0].path
 
     def location(self, name: str) -> tuple[Path, int]:
@@ -252,7 +252,9 @@ class Weights(Mapping[str, Tensor]):
 def check_name(name: Any, path: Path) -> str:
     """A tensor's name as found in a file: text of sane length."""
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
-        raise CheckpointError(f"{path}: {shown(name)} is no name of a tensor (text of 1 to {LONGEST_NAME} characters)")
+        raise CheckpointError(
+            f"{path}: {shown(name)} is not the name of a tensor (text of 1 to {LONGEST_NAME} characters)"
+        )
     return name
 
 

@@ -5,17 +5,50 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from ..errors import InputError
-from . import answers
+from ..files.shown import visible
 from .inputs import Read, missing
+from .options import option, spelled, switch
 
-TEXT, PAIR, QUESTION, CONTEXT = "--text-column", "--text-pair-column", "--question-column", "--context-column"
+column_option = partial(option, rich_help_panel="What the files hold")
+task_option = partial(option, rich_help_panel="For one task or another")
+task_switch = partial(switch, rich_help_panel="For one task or another")
+
+OPTIONS = (
+    column_option("text_column", str, "Column of texts; left out, text."),
+    column_option("text_pair_column", str, "Column of second texts; left out, text_pair if there is one."),
+    column_option("question_column", str, "Column of questions; left out, question."),
+    column_option("context_column", str, "Column of passages; left out, context."),
+    task_switch("truncation", "Cut texts longer than the model reads."),
+    task_option("top_k", int, "Answers for each text; 0: all.", "-k", min=0),
+    task_option("question", str, "What to ask.", "-q"),
+    task_option("context", str, "The passage to look in, or @FILE.", "-c"),
+    task_option("source", str, "The sentence to compare with."),
+    task_option("candidate_labels", str, "The labels to choose from: a,b,c.", "--labels"),
+    task_option("hypothesis_template", str, "A sentence with {} in a label's place.", "--hypothesis"),
+    task_switch("multi_label", "Labels do not exclude each other."),
+    task_option(
+        "aggregation_strategy",
+        str,
+        "none, simple, first, average or max: how word pieces become names; left out, simple.",
+        "--aggregation",
+    ),
+    task_option("max_new_tokens", int, "Most tokens to write.", min=1),
+    task_option("src_lang", str, "The language of the texts.", "--from"),
+    task_option("tgt_lang", str, "The language to translate into.", "--to"),
+    task_switch("chunk", "Read a long text in windows of whole sentences."),
+    task_option("targets", str, "Only these words may fill the gap: a,b,c."),
+)
 
 
 @dataclass(frozen=True)
@@ -40,19 +73,17 @@ class Asked(NamedTuple):
     error: str | None = None
 
 
-Columns = list[tuple[str, str]]  # that files must have, and the options that choose them
+def text_columns(given: Given) -> dict[str, str]:
+    """The columns that files must have, by their options: that of texts, and of second texts where it was named."""
+    pair = {"text_pair_column": given.text_pair_column} if given.text_pair_column else {}
+    return {"text_column": given.text_column or "text", **pair}
 
 
-def text_columns(given: Given) -> Columns:
-    """The column of texts, and that of second texts where it was named."""
-    pair = [(given.text_pair_column, PAIR)] if given.text_pair_column else []
-    return [(given.text_column or "text", TEXT), *pair]
-
-
-def question_columns(given: Given) -> Columns:
+def question_columns(given: Given) -> dict[str, str]:
     """The column of questions, and that of passages where --context does not say one for all."""
-    passage = [(given.context_column or "context", CONTEXT)] if given.context_column or given.context is None else []
-    return [(given.question_column or "question", QUESTION), *passage]
+    asked = given.context_column or given.context is None
+    passage = {"context_column": given.context_column or "context"} if asked else {}
+    return {"question_column": given.question_column or "question", **passage}
 
 
 def each_row(rows: Iterable[Read], item: Callable[[Any], Any]) -> Iterator[Asked]:
@@ -68,9 +99,8 @@ def each_row(rows: Iterable[Read], item: Callable[[Any], Any]) -> Iterator[Asked
 
 
 def texts_alone(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
-    """Each text."""
     name = given.text_column or "text"
-    return each_row(rows, lambda row: column(row, name, TEXT) if isinstance(row, dict) else row)
+    return each_row(rows, lambda row: column(row, name, "text_column") if isinstance(row, dict) else row)
 
 
 def texts_or_pairs(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
@@ -80,8 +110,8 @@ def texts_or_pairs(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
     def item(row: Any) -> Any:
         if not isinstance(row, dict):
             return row
-        text = column(row, name, TEXT)
-        pair = column(row, second, PAIR) if given.text_pair_column else row.get(second)
+        text = column(row, name, "text_column")
+        pair = column(row, second, "text_pair_column") if given.text_pair_column else row.get(second)
         return {"text": text, "text_pair": pair} if pair else text
 
     return each_row(rows, item)
@@ -96,8 +126,8 @@ def questions_with_context(rows: Iterable[Read], given: Given) -> Iterator[Asked
         own = place in columns or given.context is None or given.context_column
         if own and not isinstance(row, dict):
             raise InputError("a question needs a passage: give --context")
-        passage = column(columns, place, CONTEXT) if own else given.context
-        return {"question": column(columns, name, QUESTION), "context": passage}
+        passage = column(columns, place, "context_column") if own else given.context
+        return {"question": column(columns, name, "question_column"), "context": passage}
 
     asked = [Read("--question", given.question)] if given.question is not None else []
     return each_row(chain(asked, rows), item)
@@ -121,8 +151,122 @@ def compared_with_source(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
 def column(row: dict[str, Any], name: str, option: str) -> Any:
     """One column of a row; says which there are where it is missing."""
     if name not in row:
-        raise InputError(missing(name, option, list(row)))
+        raise InputError(missing(name, spelled(option), list(row)))
     return row[name]
+
+
+BAR_WIDTH = 16
+LONGEST_SHOWN = 240  # characters of a text
+EXCERPT = 90  # characters shown on either side of an answer
+PALETTE = ("cyan", "magenta", "yellow", "green", "blue", "red")
+
+
+def plain(value: Any, style: str = "") -> Text:
+    return Text(visible(str(value)), style)
+
+
+def score_rows(rows: Iterable[tuple[str, float, str]]) -> Table:
+    """Names, bars, scores and what stands behind them, in columns that line up from one answer to the next."""
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(style="bold", min_width=8, no_wrap=True, max_width=40)
+    table.add_column(no_wrap=True, width=BAR_WIDTH)
+    table.add_column(justify="right", no_wrap=True, width=len("-0.000"))
+    table.add_column(ratio=1)
+    for name, score, behind in rows:
+        filled = round(max(0.0, min(1.0, score)) * BAR_WIDTH)
+        bar = Text.assemble(("━" * filled, "cyan"), ("─" * (BAR_WIDTH - filled), "bright_black"))
+        table.add_row(plain(name), bar, f"{score:.3f}", plain(behind))
+    return table
+
+
+def indented(below: RenderableType) -> RenderableType:
+    return Padding(below, (0, 0, 0, 2))
+
+
+def under_text(item: Any, *below: RenderableType) -> RenderableType:
+    """The text that was asked about, and its answers below."""
+    return Group(Text(text_of(item), style="italic"), indented(Group(*below)))
+
+
+def text_of(item: Any) -> str:
+    """The part of an input that reads as text, on one line, cut where it is a whole page."""
+    if isinstance(item, dict):
+        item = " ⏐ ".join(str(part) for key in ("text", "text_pair") if (part := item.get(key)))
+    text = visible(" ".join(str(item).split()))
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+
+
+def listed(answer: Any) -> list[Any]:
+    return answer if isinstance(answer, list) else [answer]
+
+
+def show_labels(item: Any, answer: Any) -> RenderableType:
+    """A label and its text on one line; several labels below their text."""
+    found = listed(answer)
+    if len(found) == 1:
+        return score_rows([(found[0]["label"], found[0]["score"], text_of(item))])
+    return under_text(item, score_rows((each["label"], each["score"], "") for each in found))
+
+
+def show_entities(item: Any, answer: Any) -> RenderableType:
+    """The text with what was found marked in it, and a line for each find."""
+    kinds = [str(entity.get("entity_group") or entity.get("entity")) for entity in answer]
+    colors = {name: PALETTE[number % len(PALETTE)] for number, name in enumerate(sorted(set(kinds)))}
+    text = plain(item["text"] if isinstance(item, dict) else item)
+    table = Table.grid(padding=(0, 2))
+    for entity, kind in zip(answer, kinds, strict=True):
+        if entity["start"] is not None:
+            text.stylize(f"bold reverse {colors[kind]}", entity["start"], entity["end"])
+        table.add_row(plain(kind, colors[kind]), plain(entity["word"], "bold"), f"{entity['score']:.3f}")
+    return Group(text, indented(table if answer else Text("nothing found", style="bright_black")))
+
+
+def show_fillings(item: Any, answer: Any) -> RenderableType:
+    """The words for the gap, best first; for each gap where there are several."""
+    gaps = answer if answer and isinstance(answer[0], list) else [answer]
+    tables = (score_rows((each["token_str"], each["score"], each["sequence"]) for each in gap) for gap in gaps)
+    return under_text(item, *tables)
+
+
+def show_passages(item: Any, answer: Any) -> RenderableType:
+    """The question, the answers, and where in the passage they stand."""
+    shown: list[RenderableType] = [plain(item["question"], "italic")]
+    passage = visible(str(item["context"]))
+    for each in listed(answer):
+        start, end = each["start"], each["end"]
+        left, right = passage[max(0, start - EXCERPT) : start], passage[end : end + EXCERPT]
+        excerpt = Text.assemble(
+            "… " if start > EXCERPT else "",
+            left,
+            (passage[start:end], "bold reverse cyan"),
+            right,
+            " …" if end + EXCERPT < len(passage) else "",
+        )
+        shown.append(indented(score_rows([(each["answer"] or "no answer", each["score"], "")])))
+        shown.append(indented(Text(" ").join(excerpt.split())))
+    return Group(*shown)
+
+
+def show_choices(item: Any, answer: Any) -> RenderableType:
+    return under_text(item, score_rows((*pair, "") for pair in zip(answer["labels"], answer["scores"], strict=True)))
+
+
+def show_vectors(item: Any, answer: Any) -> RenderableType:
+    """How many vectors of what width, and where the first begins; `--json` gives them whole."""
+    vectors = answer[0]
+    start = ", ".join(f"{number:.4f}" for number in vectors[0][:4])
+    return under_text(item, Text(f"{len(vectors)} tokens × {len(vectors[0])} numbers: [[{start}, …], …]"))
+
+
+def show_similarities(item: Any, answer: Any) -> RenderableType:
+    rows = (("", score, sentence) for score, sentence in zip(answer, item["sentences"], strict=True))
+    return under_text(item["source_sentence"], score_rows(rows))
+
+
+def show_written(item: Any, answer: Any) -> RenderableType:
+    """What was written for a text: its continuation, summary or translation, or several."""
+    texts = [text for each in listed(answer) for key, text in each.items() if key.endswith("_text")]
+    return under_text(item, *map(plain, texts))
 
 
 @dataclass(frozen=True)
@@ -136,7 +280,7 @@ class CommandTask:
     required: tuple[str, ...] = ()
     alias: str | None = None
     inputs: Callable[[Iterable[Read], Given], Iterator[Asked]] = texts_alone
-    columns: Callable[[Given], Columns] = text_columns
+    columns: Callable[[Given], dict[str, str]] = text_columns
 
 
 LANGUAGE_PAIR = re.compile(r"translation_\w+_to_\w+")
@@ -146,7 +290,7 @@ TASKS = (
     CommandTask(
         "text-classification",
         "a label for each text, such as its sentiment",
-        answers.show_labels,
+        show_labels,
         ("top_k", "truncation", "text_pair_column", *TEXTS),
         alias="sentiment-analysis",
         inputs=texts_or_pairs,
@@ -154,15 +298,15 @@ TASKS = (
     CommandTask(
         "token-classification",
         "the names of people, places and the like in a text",
-        answers.show_entities,
+        show_entities,
         ("aggregation_strategy", *TEXTS),
         alias="ner",
     ),
-    CommandTask("fill-mask", "the likeliest words for a gap", answers.show_fillings, ("top_k", "targets", *TEXTS)),
+    CommandTask("fill-mask", "the likeliest words for a gap", show_fillings, ("top_k", "targets", *TEXTS)),
     CommandTask(
         "question-answering",
         "the passage of --context that answers a question",
-        answers.show_passages,
+        show_passages,
         ("top_k", "question", "context", "question_column", "context_column"),
         inputs=questions_with_context,
         columns=question_columns,
@@ -170,28 +314,29 @@ TASKS = (
     CommandTask(
         "zero-shot-classification",
         "which of your own --labels fit a text",
-        answers.show_choices,
+        show_choices,
         ("candidate_labels", "hypothesis_template", "multi_label", *TEXTS),
         required=("candidate_labels",),
     ),
-    CommandTask("feature-extraction", "the vector of every token", answers.show_vectors, ("truncation", *TEXTS)),
+    CommandTask("feature-extraction", "the vector of every token", show_vectors, ("truncation", *TEXTS)),
     CommandTask(
         "sentence-similarity",
         "how close texts are in meaning to --source",
-        answers.show_similarities,
+        show_similarities,
         ("source", *TEXTS),
         inputs=compared_with_source,
     ),
-    CommandTask("text-generation", "what may follow a text", answers.show_written, WRITING),
-    CommandTask("summarization", "the gist of a text", answers.show_written, (*WRITING, "truncation", "chunk")),
+    CommandTask("text-generation", "what may follow a text", show_written, WRITING),
+    CommandTask("summarization", "the gist of a text", show_written, (*WRITING, "truncation", "chunk")),
     CommandTask(
         "translation",
         "a text in another language",
-        answers.show_written,
+        show_written,
         (*WRITING, "truncation", "chunk", "src_lang", "tgt_lang"),
     ),
-    CommandTask("text2text-generation", "a text made from a text", answers.show_written, (*WRITING, "truncation")),
+    CommandTask("text2text-generation", "a text made from a text", show_written, (*WRITING, "truncation")),
 )
+NAMES = [name for task in TASKS for name in (task.name, task.alias) if name]
 
 
 def find_task(name: str) -> CommandTask | None:

@@ -123,7 +123,11 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             near = get_close_matches(str(name), sorted(known | set(EVERY)), 1, 0.6)
-            hint = f"did you mean {shown(near[0])}?" if near else "it is no option of loading and no key of this config"
+            hint = (
+                f"did you mean {shown(near[0])}?"
+                if near
+                else "it is neither an option of loading nor a key of this config"
+            )
             raise ConfigError(f"unknown keyword {shown(name)} of from_pretrained: {hint}")
 
 

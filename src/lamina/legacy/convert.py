@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,8 @@ def convert_checkpoint(source: str | Path, target: str | Path, *, variant: str |
         finish(target)
     if target.exists() and not same and (not target.is_dir() or not all(map(left_over, target.iterdir()))):
         raise CheckpointError(f"{target} already exists and is not empty")
-    with _read(source, variant) as converted, staged(target, CheckpointError) as new:
+    converted = _read(source, variant)
+    with staged(target, CheckpointError) as new:
         files = [*save_weights(target, converted.tensors)]
         for path in converted.carried:
             if not same:
@@ -56,29 +56,23 @@ def convert_checkpoint(source: str | Path, target: str | Path, *, variant: str |
     return files
 
 
-@contextmanager
-def _read(source: Path, variant: str | None) -> Iterator[Converted]:
+def _read(source: Path, variant: str | None) -> Converted:
     if source.is_file():
-        with fairseq.read(source) as converted:
-            yield converted
-    elif present(source, "params_shapes.json"):
-        yield openai_gpt.read(source)
-    elif present(source, "config.json"):
-        with _read_folder(source, variant) as converted:
-            yield converted
-    else:
-        found = [name for name in listed(source, CheckpointError) if name.endswith(".pt")]
-        if len(found) != 1:
-            raise CheckpointError(
-                f"{source} has neither config.json, nor params_shapes.json, nor one .pt file: "
-                f"{f'name one of {few(found)}' if found else 'there is nothing to convert'}"
-            )
-        with fairseq.read(inside(source, found[0])) as converted:
-            yield converted
+        return fairseq.read(source)
+    if present(source, "params_shapes.json"):
+        return openai_gpt.read(source)
+    if present(source, "config.json"):
+        return _read_folder(source, variant)
+    found = [name for name in listed(source, CheckpointError) if name.endswith(".pt")]
+    if len(found) != 1:
+        raise CheckpointError(
+            f"{source} has neither config.json, nor params_shapes.json, nor one .pt file: "
+            f"{f'name one of {few(found)}' if found else 'there is nothing to convert'}"
+        )
+    return fairseq.read(inside(source, found[0]))
 
 
-@contextmanager
-def _read_folder(source: Path, variant: str | None) -> Iterator[Converted]:
+def _read_folder(source: Path, variant: str | None) -> Converted:
     config = read_json_object(inside(source, "config.json", ConfigError))
     PretrainedConfig.from_dict(config)  # refuses what could not be loaded either
     texts = {}
@@ -94,7 +88,7 @@ def _read_folder(source: Path, variant: str | None) -> Iterator[Converted]:
         if name.endswith(CARRIED) and not name.endswith(".index.json") and name not in ("config.json", *texts)
     ]
     with open_weights(source, variant=variant) as weights:
-        yield Converted(config, once(weights, config), texts, tuple(carried))
+        return Converted(config, once(weights, config), texts, tuple(carried))
 
 
 def once(weights: Weights, config: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -145,7 +139,7 @@ def read_vocabulary(path: Path) -> tuple[list[str], bool]:
         raise CheckpointError(f"{path} holds no Transformer-XL vocabulary (idx2sym or sym2idx)")
     for word in words:
         if not isinstance(word, str) or word.split() != [word]:
-            raise CheckpointError(f"{path}: {shown(word)} is no word that one line of vocab.txt can hold")
+            raise CheckpointError(f"{path}: {shown(word)} is not a word that one line of vocab.txt can hold")
     if len(set(words)) != len(words):
         raise CheckpointError(f"{path} lists some words twice")
     return words, bool(tree.get("lower_case", False))

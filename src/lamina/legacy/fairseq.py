@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,20 +54,17 @@ WORDS_BYTES = 16 << 20  # of a dictionary or a list of merges: the largest publi
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 
 
-@contextmanager
-def read(path: Path) -> Iterator[Converted]:
+def read(path: Path) -> Converted:
     """RoBERTa's tensors, config and vocabulary; its LM head, or its classifier where it has exactly one."""
     file, tree = open_mapped(path, read_torch_tree)
-    try:
+    with file:
         model = tree.get("model") if isinstance(tree, dict) else None
         settings = _settings(tree) if isinstance(model, dict) else None
         if not isinstance(model, dict) or settings is None:
             raise CheckpointError(f"{path} is not a fairseq checkpoint: it has no model with its arguments")
         stored = {check_name(name, path): value for name, value in model.items() if isinstance(value, StoredTensor)}
         tensors = _rename({name: file.mapped(value) for name, value in stored.items()}, path)
-        yield Converted(_config(tensors, settings, path), tensors, _vocabulary(path, tensors))
-    finally:
-        file.close()
+        return Converted(_config(tensors, settings, path), tensors, _vocabulary(path, tensors))
 
 
 def _settings(tree: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -91,7 +87,7 @@ def _rename(model: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("lm_head.")}
     words = tensors.get("roberta.embeddings.word_embeddings.weight")
     if words is None or words.dim() != 2:
-        raise CheckpointError(f"{path} holds no RoBERTa: there is no matrix embed_tokens")
+        raise CheckpointError(f"{path} is not a RoBERTa: it has no matrix embed_tokens")
     tensors["roberta.embeddings.token_type_embeddings.weight"] = torch.zeros(1, words.shape[1], dtype=words.dtype)
     return tensors
 

@@ -130,11 +130,10 @@ class Served:
 
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer of its pipeline."""
         return self.pipeline.tokenizer
 
     @property
-    def room(self) -> int | None:
+    def max_text_tokens(self) -> int | None:
         """Tokens of a text that the model reads, special ones not counted; None: as many as there are."""
         limit = truncation_length(self.tokenizer, self.pipeline.model)
         return None if limit is None else limit - int(self.tokenizer.num_special_tokens_to_add())

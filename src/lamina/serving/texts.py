@@ -7,12 +7,12 @@ from typing import Any
 
 from ..errors import TokenizerError
 
-INCOMPLETE = "\ufffd"  # what bytes decode to that are no whole character yet
+INCOMPLETE = "\ufffd"  # what the bytes of an incomplete character decode to
 CONTEXT = 6  # tokens before the new ones that may decide how these are spaced
 
 
 class Detokenizer:
-    """The text of each new token. What is no whole character yet comes with the token that completes it.
+    """The text of each new token. An incomplete character comes with the token that completes it.
 
     `prompt` is the tokens that the text goes on from.
     """

@@ -13,8 +13,8 @@ from typing import Any
 
 from lamina.errors import TokenizerError
 from lamina.files.shown import shown
-from lamina.tokenizers.charsmap import MAX_REPLACEMENT_BYTES, longest_replacement
 from lamina.tokenizers.files import MAX_TOKEN_CHARS, MAX_VOCAB, check_added, check_vocab
+from lamina.tokenizers.sentencepiece import MAX_REPLACEMENT_BYTES, longest_replacement
 
 # The only patterns that published tokenizers of the supported families hold. Others could be made to run forever.
 KNOWN_PATTERNS = frozenset(

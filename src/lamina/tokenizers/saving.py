@@ -39,11 +39,7 @@ def save(tokenizer: Tokenizer, folder: Path, prefix: str) -> tuple[str, ...]:
         if later:
             write_json(new("added_tokens.json"), later)
         if tokenizer.is_fast:
-            with tokenizer._lock:
-                tokenizer._backend.no_truncation()
-                tokenizer._cut = None
-                text = tokenizer._backend.to_str(pretty=True)
-            new("tokenizer.json").write_text(text, encoding="utf-8", newline="\n")
+            new("tokenizer.json").write_text(tokenizer._encoder.save_backend(), encoding="utf-8", newline="\n")
     return tuple(map(str, written))
 
 

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Encoding
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
 from lamina.files.paths import local_path
 from lamina.files.shown import shown
-from lamina.tokenizers.decoding import clean_up, join_pieces, read_ids
+from lamina.tokenizers.encoder import Call, Job, is_words, zip_pairs
 from lamina.tokenizers.encoding import BatchEncoding
-from lamina.tokenizers.files import backend_errors, report
-from lamina.tokenizers.manual import IdRows
-from lamina.tokenizers.recipe import Assembly, Options, Recipe
+from lamina.tokenizers.files import backend_errors
+from lamina.tokenizers.limits import (
+    LARGE,
+    UNLIMITED,
+    Limits,
+    Notices,
+    check_room,
+    check_side,
+    pad_row,
+    read_length,
+    read_names,
+    read_type,
+    settle,
+    share,
+    shorten,
+)
+from lamina.tokenizers.recipe import Assembly, Options, Recipe, fill_template, read_template
 from lamina.tokenizers.recipes import RECIPES
-from lamina.tokenizers.template import fill_template, read_template
+from lamina.tokenizers.vocabulary import Vocabulary
+
+FILLS = {"attention_mask": 0, "special_tokens_mask": 1, "offset_mapping": (0, 0)}
 
 
-class Tokenizer(IdRows):
+class Tokenizer(Vocabulary):
     """Turns text into the ids a model reads, and ids back into text.
 
     Made by `Tokenizer.from_folder`, `Tokenizer.train`, or `AutoTokenizer.from_pretrained`.
@@ -30,8 +48,15 @@ class Tokenizer(IdRows):
 
     def __init__(self, recipe: Recipe, assembly: Assembly, options: Options) -> None:
         super().__init__(recipe, assembly, options)
-        self.clean_up_tokenization_spaces: bool = bool(options.get("clean_up_tokenization_spaces", False))
+        stated = (options.get(name) for name in ("model_max_length", "max_len"))
+        self.model_max_length = read_length(next((length for length in stated if length is not None), UNLIMITED))
+        self.padding_side = check_side("padding_side", options.get("padding_side", "right"))
+        self.truncation_side = check_side("truncation_side", options.get("truncation_side", "right"))
+        self.model_input_names = read_names(options.get("model_input_names") or recipe.model_input_names)
+        self.split_special_tokens: bool = bool(options.get("split_special_tokens", False))
+        self.pad_token_type_id = read_type(options.get("pad_token_type_id", 0))
         self.name_or_path: str = options.get("name_or_path", "")
+        self._notices = Notices()
 
     @classmethod
     def from_folder(cls, folder: str | Path, recipe: str | None = None, **overrides: Any) -> Tokenizer:
@@ -68,8 +93,165 @@ class Tokenizer(IdRows):
     @property
     def backend_tokenizer(self) -> Backend:
         """The Rust library's object, which may be changed from here on: it alone reads texts then."""
-        self._shared, self._table = True, None
-        return self._backend
+        return self._encoder.share()
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether calls know offsets, words and characters."""
+        return self._assembly.splitter is None
+
+    def __call__(
+        self,
+        text: Any = None,
+        text_pair: Any = None,
+        text_target: Any = None,
+        text_pair_target: Any = None,
+        add_special_tokens: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: str | None = None,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        verbose: bool = True,
+        split_special_tokens: bool | None = None,
+    ) -> BatchEncoding:
+        """Turn a text, a pair or a batch of them into ids and masks, as a Transformers 4.57 tokenizer call does.
+
+        Returns lists, or tensors [batch, tokens] with `return_tensors`; `labels` hold the ids of `text_target`.
+        """
+        if text is None and text_target is None:
+            raise TokenizerError("There is nothing to tokenize: pass text or text_target.")
+        notices = self._notices if verbose else None
+        limits = settle(padding, truncation, max_length, stride, pad_to_multiple_of, self.model_max_length, notices)
+        names = self.model_input_names
+        side = self.padding_side if padding_side is None else check_side("padding_side", padding_side)
+        call = Call(
+            limits,
+            add_special_tokens,
+            is_split_into_words,
+            self.split_special_tokens if split_special_tokens is None else split_special_tokens,
+            self.truncation_side == "left",
+            side == "left",
+            "token_type_ids" in names if return_token_type_ids is None else return_token_type_ids,
+            "attention_mask" in names if return_attention_mask is None else return_attention_mask,
+            return_overflowing_tokens,
+            return_special_tokens_mask,
+            return_offsets_mapping,
+            return_length,
+        )
+        run = partial(self._run, call, return_tensors, notices)
+        if text_target is None:
+            return run(text, text_pair)
+        found = run(text, text_pair) if text is not None else None
+        encoder = self._encoder
+        with encoder.lock:
+            encoder.switch(target=True)
+            try:
+                labels = run(text_target, text_pair_target)
+            finally:
+                encoder.switch(target=encoder.targeting)
+        if found is None:
+            return labels
+        found["labels"] = labels["input_ids"]
+        return found
+
+    def _run(self, call: Call, tensors: str | None, notices: Notices | None, text: Any, pair: Any) -> BatchEncoding:
+        presplit = call.presplit
+        single = isinstance(text, str) or (presplit and not (text and isinstance(text[0], list | tuple)))
+        job = Job([(text, pair) if pair else text] if single else zip_pairs(text, pair), single, call)
+        self._check(job)
+        # Without a post-processor, the faster call forgets the token types of pairs.
+        fast = not (single or presplit or call.offsets or call.overflow or self._backend.post_processor is None)
+        known = None if presplit or call.offsets or call.overflow else self._encoder.look_up(job, fast)
+        encodings: list[Any] = self._encoder.encode(job, fast) if known is None else known
+        owners: list[int] = []
+        if call.overflow:
+            groups = [[encoding, *encoding.overflowing] for encoding in encodings]
+            owners = [index for index, group in enumerate(groups) for _ in group]
+            encodings = list(chain.from_iterable(groups))
+        columns, length = self._columns(encodings, call)
+        if call.overflow:
+            columns["overflow_to_sample_mapping"] = owners
+        if notices and call.limits.max_length is None and self.model_max_length < LARGE:
+            notices.long(columns["input_ids"], self.model_max_length)
+        if single and tensors is None and not call.overflow:
+            whole = "length" if self.is_fast else ""  # a list even here, but for the Python kinds
+            columns = {key: value if key == whole else value[0] for key, value in columns.items()}
+        source = None
+        if self._assembly.splitter is None:
+            source = partial(self._finish, None if fast or known is not None else encodings, job, length)
+        return BatchEncoding(columns, source, tensors)
+
+    def _check(self, job: Job) -> None:
+        call = job.call
+        if not job.texts:
+            raise TokenizerError("The batch is empty: there is nothing to tokenize.")
+        if call.limits.padding and self.pad_token_id is None:
+            raise TokenizerError(
+                "Padding needs a pad token, and this tokenizer has none. Choose one, such as tokenizer.pad_token = "
+                "tokenizer.eos_token, or add one: tokenizer.add_special_tokens({'pad_token': '[PAD]'})."
+            )
+        if call.limits.truncation:
+            paired = isinstance(job.texts[0], tuple) and not is_words(job.texts[0], call.presplit)
+            specials = self.num_special_tokens_to_add(paired) if call.add_special_tokens else 0
+            check_room(call.limits, specials)
+        if call.presplit and not self.recipe.splits_words and not self.init_kwargs.get("add_prefix_space"):
+            raise TokenizerError("Words already split need a tokenizer made with add_prefix_space=True, for this kind.")
+        if call.offsets and not self.is_fast:
+            raise TokenizerError("return_offsets_mapping is not available: this kind keeps no alignment with the text.")
+
+    def _columns(self, encodings: Sequence[Any], call: Call) -> tuple[dict[str, Any], int | None]:
+        """The lists a call returns, and the length they were padded to."""
+        ids = [encoding.ids for encoding in encodings]
+        columns: dict[str, Any] = {"input_ids": ids}
+        fills: dict[str, Any] = {"input_ids": self.pad_token_id}
+        if call.token_type_ids:
+            plain = self._assembly.splitter is not None and not call.add_special_tokens  # as in the reference
+            columns["token_type_ids"] = [[0] * len(e.ids) if plain else e.type_ids for e in encodings]
+            fills["token_type_ids"] = self.pad_token_type_id
+        if call.attention_mask:
+            columns["attention_mask"] = [[1] * len(row) for row in ids]
+            fills["attention_mask"] = 0
+        if call.special_tokens_mask:
+            columns["special_tokens_mask"] = [encoding.special_tokens_mask for encoding in encodings]
+            fills["special_tokens_mask"] = 1
+        if call.offsets:
+            columns["offset_mapping"] = [encoding.offsets for encoding in encodings]
+            fills["offset_mapping"] = (0, 0)
+        length = None
+        if call.limits.padding:
+            length = call.limits.padded_length([len(row) for row in ids])
+            for key, value in fills.items():
+                columns[key] = [pad_row(row, length, value, call.pad_left) for row in columns[key]]
+        if call.length:
+            rows = columns["input_ids"] if self.is_fast else ids  # the Python kinds count before they pad
+            columns["length"] = [len(row) for row in rows]
+        return columns, length
+
+    def _finish(self, encodings: list[Encoding] | None, job: Job, length: int | None) -> list[Encoding]:
+        """Encodings for questions about words and characters, made or padded when first asked for."""
+        if encodings is None:
+            encodings = self._encoder.encode(job, fast=False)
+        if length is not None:
+            with backend_errors("Padding"):
+                for encoding in encodings:
+                    encoding.pad(
+                        length,
+                        direction="left" if job.call.pad_left else "right",
+                        pad_id=self.pad_token_id or 0,
+                        pad_type_id=self.pad_token_type_id,
+                        pad_token=self.pad_token or "",
+                    )
+        return encodings
 
     def encode(self, text: Any, text_pair: Any = None, **options: Any) -> Any:
         """The ids alone; the options are those of a call."""
@@ -100,57 +282,161 @@ class Tokenizer(IdRows):
         if not isinstance(text, str):
             raise TokenizerError(f"Cannot tokenize a {type(text).__name__}: pass a string.")
         with backend_errors("Tokenizing"):
-            return self._pieces(text, self.split_special_tokens)
+            return self._encoder.pieces(text, self.split_special_tokens)
 
-    def decode(
+    def pad(
         self,
-        token_ids: Any,
-        skip_special_tokens: bool = False,
-        clean_up_tokenization_spaces: bool | None = None,
-        spaces_between_special_tokens: bool = True,
-        use_source_tokenizer: bool = False,
-    ) -> str:
-        """The text of one row of ids (a number, list, array or tensor [tokens])."""
-        if self._assembly.splitter is not None:
-            ids = read_ids(token_ids)
-            text = join_pieces(self, ids, skip_special_tokens, spaces_between_special_tokens, use_source_tokenizer)
-        else:
-            text = self._decode_row(token_ids, skip_special_tokens)
-        clean = (
-            self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
+        encoded_inputs: Any,
+        padding: bool | str = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_attention_mask: bool | None = None,
+        return_tensors: str | None = None,
+        verbose: bool = True,
+    ) -> BatchEncoding:
+        """Pad rows that were tokenized before: one, a batch, or a list of rows as a data loader collects them."""
+        columns = as_columns(encoded_inputs)
+        name = self.model_input_names[0]
+        if name not in columns:
+            raise TokenizerError(f"pad needs {name}, but got {', '.join(map(str, columns)) or 'nothing'}.")
+        if return_tensors is None:
+            return_tensors = tensor_type_of(columns[name])
+        columns = {key: plain(value) for key, value in columns.items()}
+        rows = columns[name]
+        if not rows:
+            return BatchEncoding({**columns, **({"attention_mask": []} if return_attention_mask else {})})
+        notices = self._notices if verbose else None
+        limits = settle(padding, False, max_length, 0, pad_to_multiple_of, self.model_max_length, notices)
+        if limits.padding and self.pad_token_id is None:
+            raise TokenizerError("Padding needs a pad token: set tokenizer.pad_token, for example to its eos_token.")
+        left = check_side("padding_side", padding_side or self.padding_side) == "left"
+        single = not isinstance(rows[0], list | tuple)
+        if single:
+            columns = {key: [value] for key, value in columns.items()}
+        wanted = "attention_mask" in self.model_input_names if return_attention_mask is None else return_attention_mask
+        padded = self._pad_columns(columns, limits, left, wanted)
+        if single:
+            padded = {key: value[0] for key, value in padded.items()}
+        return BatchEncoding(padded, tensor_type=return_tensors)
+
+    def _pad_columns(self, columns: dict[str, Any], limits: Limits, left: bool, masked: bool) -> dict[str, Any]:
+        name = self.model_input_names[0]
+        rows = columns[name]
+        if any(isinstance(value, list) and len(value) != len(rows) for value in columns.values()):
+            raise TokenizerError("The columns of a batch to pad differ in their number of rows.")
+        if masked and "attention_mask" not in columns:
+            columns["attention_mask"] = [[1] * len(row) for row in rows]
+        if not limits.padding:
+            return columns
+        length = limits.padded_length([len(row) for row in rows])
+        fills = {**FILLS, "token_type_ids": self.pad_token_type_id, name: self.pad_token_id}
+        return {
+            key: [pad_row(list(row), length, fills[key], left) for row in value] if key in fills else value
+            for key, value in columns.items()
+        }
+
+    def prepare_for_model(
+        self,
+        ids: Sequence[int],
+        pair_ids: Sequence[int] | None = None,
+        add_special_tokens: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: str | None = None,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_length: bool = False,
+        verbose: bool = True,
+        prepend_batch_axis: bool = False,
+    ) -> BatchEncoding:
+        """Cut ids to length, put special tokens around them and pad them, as a call does with text."""
+        limits = settle(
+            padding, truncation, max_length, stride, pad_to_multiple_of, self.model_max_length, self._notices
         )
-        return clean_up(text) if clean else text
+        pair = pair_ids is not None
+        specials = self.num_special_tokens_to_add(pair) if add_special_tokens else 0
+        check_room(limits, specials)
+        first, second = list(ids), list(pair_ids) if pair_ids is not None else None
+        excess = 0
+        overflow: list[int] = []
+        if limits.truncation and limits.max_length is not None:
+            excess = len(first) + len(second or ()) + specials - limits.max_length
+            first, second, overflow = self.truncate_sequences(first, second, excess, limits.truncation, stride)
+        columns: dict[str, Any] = {}
+        if return_overflowing_tokens:
+            columns |= {"overflowing_tokens": overflow, "num_truncated_tokens": excess}
+        names = self.model_input_names
+        types = "token_type_ids" in names if return_token_type_ids is None else return_token_type_ids
+        columns |= self._bracket(first, second, add_special_tokens, types, return_special_tokens_mask)
+        padded = BatchEncoding(columns)
+        if columns["input_ids"]:
+            padded = self.pad(
+                columns,
+                limits.padding or False,
+                limits.max_length,
+                pad_to_multiple_of,
+                padding_side,
+                return_attention_mask,
+                verbose=False,
+            )
+        if return_length:
+            padded["length"] = len(padded["input_ids"])
+        return padded.convert_to_tensors(return_tensors, prepend_batch_axis)
 
-    def _decode_row(self, token_ids: Any, skip_special_tokens: bool) -> str:
-        """Decode what looks like ids at once, and look closer only where the Rust library will not have it."""
-        if self._bent and not self._bent.isdisjoint(ids := read_ids(token_ids)):
-            return self._decode_tokens(ids, skip_special_tokens)
-        if type(token_ids) is list:
-            try:
-                return self._backend.decode(token_ids, skip_special_tokens)
-            except (TypeError, OverflowError):
-                pass
-            except BaseException as error:
-                report("Decoding", error)
-        with backend_errors("Decoding"):
-            return self._backend.decode(read_ids(token_ids), skip_special_tokens)
+    def _bracket(
+        self, first: list[int], second: list[int] | None, specials: bool, types: bool, mask: bool
+    ) -> dict[str, list[int]]:
+        """The columns of ids with, or without, special tokens around them."""
+        parts = read_template(self._backend, second is not None)
+        rows = fill_template(parts if specials else [p for p in parts if p.sequence is not None], first, second)
+        names = ["input_ids", *(["token_type_ids"] if types else []), *(["special_tokens_mask"] if mask else [])]
+        found = dict(zip(("input_ids", "token_type_ids", "special_tokens_mask"), rows, strict=True))
+        return {name: found[name] for name in names}
 
-    def _decode_tokens(self, ids: list[int], skip_special_tokens: bool) -> str:
-        """Decode in the Rust library's steps, but with added tokens as they were added, not as they are looked for."""
-        skipped = {i for i, token in self._contents.items() if token.special} if skip_special_tokens else set()
-        tokens = [token for i in ids if i not in skipped and (token := self._token(i)) is not None]
-        return self.convert_tokens_to_string(tokens)
+    def truncate_sequences(
+        self,
+        ids: list[int],
+        pair_ids: list[int] | None = None,
+        num_tokens_to_remove: int = 0,
+        truncation_strategy: str = "longest_first",
+        stride: int = 0,
+    ) -> tuple[list[int], list[int] | None, list[int]]:
+        """Cut ids by so many tokens; returns both rows and, where one was cut, what was removed plus `stride` more."""
+        count = num_tokens_to_remove
+        if count <= 0:
+            return ids, pair_ids, []
+        left = self.truncation_side == "left"
+        if truncation_strategy == "longest_first" and pair_ids is not None:
+            from_first, from_second = share(len(ids), len(pair_ids), count)
+            return shorten(ids, from_first, left), shorten(pair_ids, from_second, left), []
+        second = truncation_strategy == "only_second"
+        row = pair_ids if second else ids
+        if row is None or len(row) <= count:
+            have = 0 if row is None else len(row)
+            raise TokenizerError(
+                f"truncation={shown(truncation_strategy)} should remove {count} tokens from a text of {have}. "
+                "Use 'longest_first', or a larger max_length."
+            )
+        size = min(len(row), stride + count)
+        removed = row[:size] if left else row[-size:]
+        kept = shorten(row, count, left)
+        return (ids, kept, removed) if second else (kept, pair_ids, removed)
 
-    def batch_decode(self, sequences: Any, **options: Any) -> list[str]:
-        """The texts of several rows of ids; the options are those of `decode`."""
-        return [self.decode(row, **options) for row in sequences]
-
-    def convert_tokens_to_string(self, tokens: list[str]) -> str:
-        """The text that tokens stand for."""
-        if self._assembly.splitter is not None:
-            return self._assembly.splitter.join(tokens, set(self.all_special_tokens))
-        with backend_errors("Joining tokens"):
-            return self._backend.decoder.decode(tokens) if self._backend.decoder is not None else " ".join(tokens)
+    def get_special_tokens_mask(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None, already_has_special_tokens: bool = False
+    ) -> list[int]:
+        """1 for special tokens and 0 for those of the text."""
+        if already_has_special_tokens:
+            special = set(self.all_special_ids)
+            return [int(index in special) for index in token_ids_0]
+        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[2]
 
     @property
     def max_len_single_sentence(self) -> int:
@@ -165,14 +451,15 @@ class Tokenizer(IdRows):
     @contextmanager
     def as_target_tokenizer(self) -> Iterator[None]:
         """Within this, texts are read as targets: in the target language, with the target's files."""
-        with self._lock:
-            self._targeting = True
-            self._switch(target=True)
+        encoder = self._encoder
+        with encoder.lock:
+            encoder.targeting = True
+            encoder.switch(target=True)
             try:
                 yield
             finally:
-                self._targeting = False
-                self._switch(target=False)
+                encoder.targeting = False
+                encoder.switch(target=False)
 
     @property
     def src_lang(self) -> str | None:
@@ -196,7 +483,7 @@ class Tokenizer(IdRows):
         before = self.init_kwargs.get(option)
         self.init_kwargs[option] = value
         try:
-            self._switch(target=self._targeting)
+            self._encoder.switch(target=self._encoder.targeting)
         except TokenizerError:
             self.init_kwargs[option] = before
             raise
@@ -261,15 +548,13 @@ class Tokenizer(IdRows):
         return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {key: value for key, value in self.__dict__.items() if key not in ("_lock", "_table")}
-        return kept | {"recipe": self.recipe.name}
+        return self.__dict__ | {"recipe": self.recipe.name}  # a recipe's functions do not travel
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.recipe = RECIPES[state["recipe"]]
-        self._lock = threading.RLock()
         self._backend = self._assembly.backend
-        self._table = False
+        self._encoder.renew(self.recipe)
 
     def __repr__(self) -> str:
         return (
@@ -277,3 +562,31 @@ class Tokenizer(IdRows):
             f"model_max_length={self.model_max_length}, padding_side={self.padding_side!r}, "
             f"truncation_side={self.truncation_side!r}, special_tokens={self.special_tokens_map})"
         )
+
+
+def as_columns(encoded: Any) -> dict[str, Any]:
+    """Columns out of a mapping or a list of mappings."""
+    if isinstance(encoded, Mapping):
+        return dict(encoded.items())
+    if isinstance(encoded, list | tuple) and encoded and all(isinstance(row, Mapping) for row in encoded):
+        keys = encoded[0].keys()
+        if any(row.keys() != keys for row in encoded):
+            raise TokenizerError("The rows to pad do not all have the same fields.")
+        return {key: [row[key] for row in encoded] for key in keys}
+    raise TokenizerError("pad takes what a tokenizer call returned: a mapping, or a list of mappings.")
+
+
+def tensor_type_of(rows: Any) -> str | None:
+    """ "pt" or "np" where rows are tensors or arrays."""
+    probe = rows[0] if isinstance(rows, list | tuple) and rows else rows
+    module = type(probe).__module__.split(".")[0]
+    return {"torch": "pt", "numpy": "np"}.get(module)
+
+
+def plain(value: Any) -> Any:
+    """Lists out of tensors and arrays."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value] if any(hasattr(item, "tolist") for item in value) else list(value)
+    return value

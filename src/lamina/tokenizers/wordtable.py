@@ -16,7 +16,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers
 
 from lamina.tokenizers.limits import Limits
-from lamina.tokenizers.template import read_template
+from lamina.tokenizers.recipe import read_template
 
 MOST_WORDS = 1 << 16  # that are remembered, some 10 MB
 LONGEST_WORD = 64  # characters of a word worth remembering

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from ..errors import TrainingError
-from ..generation.seeding import set_seed
+from ..generation.generate import set_seed
 from ..inference.memory import freed_kept
 from . import checkpointing, folders, sharding
 from .arguments import TrainingArguments

@@ -25,8 +25,6 @@ from .targets import Target, new_router, scopes
 
 
 class GenerateRequest(Body):
-    """The request of text-generation-inference."""
-
     inputs: Annotated[str, Field(description="The prompt.")]
     parameters: dict[str, Any] | None = Field(None, description="Options, those of text generation.")
     stream: StrictBool = Field(False, description="Read at / only.")
@@ -63,7 +61,6 @@ def _add(made: APIRouter, prefix: str, choice: Any) -> None:
 
 
 def writes(served: Served) -> bool:
-    """Whether a model writes text."""
     return writing_task(served) is not None
 
 

@@ -15,11 +15,10 @@ from tokenizers import models
 from lamina.errors import TokenizerError
 from lamina.files.paths import inside
 from lamina.files.shown import shown
-from lamina.tokenizers.charsmap import CharacterMap
 from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_vocab_json
 from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, end
 from lamina.tokenizers.recipes.unigram import SPACE
-from lamina.tokenizers.sentencepiece import NORMAL, UNIGRAM, USER_DEFINED, read_sentencepiece
+from lamina.tokenizers.sentencepiece import NORMAL, UNIGRAM, USER_DEFINED, CharacterMap, read_sentencepiece
 
 
 class PieceCutter:

@@ -1,4 +1,4 @@
-"""The calls whose answers `make_pipeline_goldens.py` records: every task, option and tricky input."""
+"""The calls of pipelines that read: every task, option and tricky input."""
 
 from __future__ import annotations
 

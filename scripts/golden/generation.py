@@ -1,22 +1,15 @@
-"""Write tests/generation/golden: what Transformers generates where Lamina must generate the same.
+"""What Transformers generates where Lamina must generate the same.
 
-Run with the interpreter of an environment that holds the reference; which file is written depends on its version:
-
-    PYTHONPATH=src python scripts/make_generation_goldens.py searches   4.57.6: greedy, sampling, beams
-                                                             classic    4.40.2: contrastive, groups, constraints
-                                                             families   all searches on tiny models of each family:
-                                                                        4.57.6, 4.40.2 and 4.37.2, a file each
-                                                             settings   4.57.6: where options may stand
-                                                             types      4.57.6: prompts with token types
+searches, settings and types are 4.57.6's; classic (contrastive search, groups, constraints) is 4.40.2's; families has
+all searches on tiny models of each family, in a file for each of 4.57.6, 4.40.2 and 4.37.2.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +17,13 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+from tests.generation import cases
+from tests.generation.families import ARCHITECTURES, STUBBORN, class_name, config, write_checkpoint
+from tests.generation.settings import CASES, CLASSES, PROMPTS, TYPES, rows, write_settings
+from tests.generation.standin import BOS, EOS, PAD, VOCAB, WIDTH, embed, head, source_state, states
 
-from tests.generation import cases  # noqa: E402
-from tests.generation.families import ARCHITECTURES, STUBBORN, class_name, config, write_checkpoint  # noqa: E402
-from tests.generation.settings import CASES, CLASSES, PROMPTS, TYPES, rows, write_settings  # noqa: E402
-from tests.generation.standin import BOS, EOS, PAD, VOCAB, WIDTH, embed, head, source_state, states  # noqa: E402
+from .forms import TESTS, indented
 
-GOLDEN = ROOT / "tests" / "generation" / "golden"
 NAMES = {"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS, "decoder_start_token_id": BOS}
 
 
@@ -304,22 +295,16 @@ def types() -> dict[str, Any]:
     return found
 
 
-def write(name: str, found: dict[str, Any]) -> None:
-    GOLDEN.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"transformers": transformers.__version__, **found}, indent=1)
-    for _ in range(3):  # rows of numbers stand on one line
-        text = _joined(text)
-    (GOLDEN / f"{name}.json").write_text(text + "\n")
-    print(name, {kind: len(values.get("answers", values)) for kind, values in found.items()})
+PARTS = {"searches": searches, "classic": classic, "families": families, "settings": settings, "types": types}
 
 
-def _joined(text: str) -> str:
-    return re.sub(r"\[\s+(-?[\d.e-]+(?:,\s+-?[\d.e-]+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text)
+def names() -> list[str]:
+    """What this version of the reference answers."""
+    by_version = {"4.57": ("searches", "settings", "types", "families"), "4.40": ("classic", "families")}
+    return list(by_version.get(transformers.__version__[:4], ("families",)))
 
 
-if __name__ == "__main__":
-    for part in sys.argv[1:]:
-        found = {"searches": searches, "classic": classic, "families": families, "settings": settings, "types": types}[
-            part
-        ]()
-        write(part if part != "families" else f"families-{transformers.__version__}", found)
+def make(name: str) -> Iterator[tuple[Path, bytes]]:
+    file = f"families-{transformers.__version__}" if name == "families" else name
+    found = {"transformers": transformers.__version__, **PARTS[name]()}
+    yield TESTS / "generation" / "golden" / f"{file}.json", indented(found, joined=True)

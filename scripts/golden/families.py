@@ -1,38 +1,47 @@
-"""Write `tests/families/golden`: what the reference library answers for every row of `tests/families/rows`.
-
-Run from the repository root, in an environment that has the reference, once per version of it:
-`python scripts/make_model_goldens.py [FAMILY ...]`. transformers 4.57.6 speaks for twelve families and 4.37.2, the
-last version in which it works, for Transformer-XL; each run writes the families its version speaks for.
-"""
+"""What the reference answers for every row of `tests/families/rows`: 4.57.6, and 4.37.2 for Transformer-XL."""
 
 from __future__ import annotations
 
 import inspect
 import json
-import sys
 import tempfile
-import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import transformers
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from safetensors.torch import load_file
 from safetensors.torch import save_file as save_torch_file
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.families.rows import FAMILIES
 from tests.families.rows.row import Row
 from tests.families.weights import fill, probe, sinusoids
 
-GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "families" / "golden"
-SPEAKS_FOR = {"4.57.6": set(FAMILIES) - {"transfo-xl"}, "4.37.2": {"transfo-xl"}}
+from .forms import TESTS, indented
+
+GOLDEN = TESTS / "families" / "golden"
 LABELS = ("labels", "start_positions", "mc_labels")
 Names = list[tuple[str, tuple[int, ...]]]
 DRAWS = 16  # fresh models from which the statistics of initialization are taken
+
+
+def names() -> list[str]:
+    """The families that this version of the reference speaks for."""
+    return [name for name in FAMILIES if (name == "transfo-xl") == (transformers.__version__ == "4.37.2")]
+
+
+def make(family: str) -> Iterator[tuple[Path, bytes]]:
+    """Its rows, and what its configuration says when nothing is asked for."""
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    for row in FAMILIES[family]:
+        yield GOLDEN / f"{row.id}.safetensors", answers(row)
+    defaults = json.loads((GOLDEN / "defaults.json").read_text())
+    defaults[family] = transformers.AutoConfig.for_model(family).to_diff_dict()
+    yield GOLDEN / "defaults.json", indented(defaults, sort=True)
 
 
 def make_checkpoint(row: Row, folder: Path) -> tuple[Names, Names]:
@@ -123,7 +132,7 @@ def initial(row: Row, names: Names) -> np.ndarray[Any, Any]:
     return np.asarray([(value.mean(), value.std(), (value == 0).mean()) for value in values], dtype=np.float32)
 
 
-def write(row: Row) -> None:
+def answers(row: Row) -> bytes:
     inputs = row.inputs()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -146,42 +155,5 @@ def write(row: Row) -> None:
         "recreated": recreated,
         "keys": [list(output) for output in outputs],
     }
-    save_file(
-        {name: np.ascontiguousarray(tensor).reshape(tensor.shape) for name, tensor in tensors.items()},
-        GOLDEN / f"{row.id}.safetensors",
-        metadata={"golden": json.dumps(meta, separators=(",", ":"))},
-    )
-
-
-def write_defaults(families: list[str]) -> None:
-    """What each family's configuration says when nothing is asked for."""
-    path = GOLDEN / "defaults.json"
-    defaults = json.loads(path.read_text()) if path.exists() else {}
-    for family in families:
-        defaults[family] = transformers.AutoConfig.for_model(family).to_diff_dict()
-    path.write_text(json.dumps(defaults, indent=1, sort_keys=True) + "\n")
-
-
-def main() -> int:
-    families = [name for name in sys.argv[1:] or FAMILIES if name in SPEAKS_FOR[transformers.__version__]]
-    warnings.simplefilter("ignore")
-    transformers.logging.set_verbosity_error()
-    torch.set_num_threads(1)
-    GOLDEN.mkdir(parents=True, exist_ok=True)
-    for family in families:
-        wanted = {f"{row.id}.safetensors" for row in FAMILIES[family]}
-        for row in FAMILIES[family]:
-            write(row)
-        size = sum((GOLDEN / name).stat().st_size for name in wanted)
-        print(f"{family}: {len(wanted)} rows, {size // 1024} KiB")
-    write_defaults(families)
-    stale = {path.name for path in GOLDEN.glob("*.safetensors")} - {
-        f"{row.id}.safetensors" for rows in FAMILIES.values() for row in rows
-    }
-    for name in stale:
-        (GOLDEN / name).unlink()
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    kept = {name: np.ascontiguousarray(tensor).reshape(tensor.shape) for name, tensor in tensors.items()}
+    return save(kept, {"golden": json.dumps(meta, separators=(",", ":"))})

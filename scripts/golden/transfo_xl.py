@@ -1,15 +1,9 @@
-"""Write `tests/families/golden/transfo_xl.json`: what Transformer-XL writes, and the corners of its loss.
-
-Run from the repository root in an environment with transformers 4.37.2, the last version in which the family works:
-`python scripts/make_transfo_xl_goldens.py`. Single calls of the models are `make_model_goldens.py`'s business.
-"""
+"""What Transformer-XL writes, and the corners of its loss: transformers 4.37.2, the last version in which it works."""
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
-import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +11,11 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from tests.families.rows.row import TINY
 from tests.families.weights import fill
 
-GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "families" / "golden" / "transfo_xl.json"
+from .forms import TESTS, compact
+
 CONFIGS: dict[str, dict[str, Any]] = {
     "usual": {},
     "short_memory": {"mem_len": 4, "cutoffs": [4, 9, 50]},
@@ -95,8 +88,11 @@ def losses(model: Any) -> dict[str, Any]:
     return found
 
 
-def main() -> int:
-    warnings.simplefilter("ignore")
+def names() -> list[str]:
+    return ["written"]
+
+
+def make(name: str) -> Iterator[tuple[Path, bytes]]:
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
     with torch.no_grad():
@@ -110,10 +106,4 @@ def main() -> int:
             "written": {name: {"config": CONFIGS[name], **written(model)} for name, model in models.items()},
             "losses": losses(models["usual"]),
         }
-    GOLDEN.write_text(json.dumps(golden, separators=(",", ":")) + "\n")
-    print(f"{GOLDEN.name}: {GOLDEN.stat().st_size // 1024} KiB")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    yield TESTS / "families" / "golden" / "transfo_xl.json", compact(golden)

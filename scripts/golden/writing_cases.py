@@ -1,4 +1,4 @@
-"""The calls of pipelines that write whose answers `make_text_pipeline_goldens.py` records."""
+"""The calls of pipelines that write."""
 
 from __future__ import annotations
 
