@@ -143,7 +143,7 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
             "choice",
             choices=("sigmoid", "softmax", "none"),
         ),
-        "top_k": Option("How many labels, best first; left out, all of them.", "count", 1, none=True),
+        "top_k": Option("How many labels, best first; None means all.", "count", 1, none=True),
         **TOKENIZING,
     },
     "token-classification": {
