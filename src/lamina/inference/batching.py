@@ -8,7 +8,7 @@ from itertools import accumulate, islice
 from typing import Any, TypeVar
 
 TOKENS = 1024  # of one batch: past this a CPU gains nothing and its caches lose
-WINDOW = 256  # inputs looked at together: enough to sort well, few enough to hold in memory
+AT_ONCE = 256  # inputs looked at together: enough to sort well, few enough to hold in memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -99,7 +99,7 @@ def filler_length(tokens: int) -> int:
     return -tokens % step
 
 
-def windows(items: Iterable[Item], size: int = WINDOW, first: int | None = None) -> Iterator[list[Item]]:
+def runs(items: Iterable[Item], size: int = AT_ONCE, first: int | None = None) -> Iterator[list[Item]]:
     """Successive runs of `items`, none longer than `size`.
 
     With `first` the first run has that many and each next one twice as many, so that a slow source shows its first
@@ -107,6 +107,6 @@ def windows(items: Iterable[Item], size: int = WINDOW, first: int | None = None)
     """
     source = iter(items)
     count = size if first is None else min(first, size)
-    while window := list(islice(source, count)):
-        yield window
+    while run := list(islice(source, count)):
+        yield run
         count = min(2 * count, size)

@@ -31,7 +31,7 @@ class ZeroShotClassificationPipeline(Pipeline):
     loader: ClassVar[str] = "AutoModelForSequenceClassification"
     options = OPTIONS["zero-shot-classification"]
     ignored: ClassVar[tuple[str, ...]] = tuple(TOKENIZING)
-    window: ClassVar[int] = 32  # texts; each is as many rows as there are labels
+    at_once: ClassVar[int] = 32  # texts; each is as many rows as there are labels
 
     def defaults(self) -> Settings:
         if self.entailment_id == -1:
