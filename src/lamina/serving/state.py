@@ -45,7 +45,7 @@ class Serving:
         self.metrics.watch("lamina_requests_active", "Requests being answered.", lambda: self.active)
         self.metrics.watch("lamina_ready", "Whether new work is taken.", lambda: float(self.ready))
         for served in self.models.values():
-            served.serving = self
+            served.engine = self.engine
 
     @property
     def default(self) -> Served:

@@ -16,9 +16,9 @@ from ...nn.outputs import LOGITS, WATCHED, ModelOutput, Tensors, output
 from ...nn.runtime import tracing
 from ...nn.stack import check_reading
 from ...spec import IGNORED, ModelSpec
-from . import SegmentSpec
 from .adaptive import AdaptiveEmbedding, AdaptiveSoftmax
 from .segments import Recall, SegmentLayout, SegmentStack, SegmentState, frequencies, kept_inputs, real_lengths
+from .spec import SegmentSpec
 
 MemoryModelOutput = output(
     "MemoryModelOutput",

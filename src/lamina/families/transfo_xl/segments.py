@@ -18,8 +18,8 @@ from ...nn.layouts import DenseLayout, KeyValueCache, RecordingLayout
 from ...nn.runtime import require_pairs
 from ...nn.stack import Block, SelfAttention
 from ...spec import BlockSpec
-from . import SegmentSpec
 from .adaptive import AdaptiveEmbedding
+from .spec import SegmentSpec
 
 Recall = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 
