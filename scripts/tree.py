@@ -28,7 +28,7 @@ ROOMS = {
     "auto": (806, 3),
     "checkpoint": (1_838, 8),
     "cli": (2_796, 14),
-    "families": (3_103, 21),
+    "families": (3_115, 22),
     "files": (1_686, 8),
     "generation": (3_674, 13),
     "inference": (1_430, 6),
