@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, NamedTuple
 import typer
 
 from ..errors import InputError
-from ..files.formats import find_files, listed
-from ..files.shown import cause, shown
+from ..files.formats import find_files
+from ..files.shown import cause, few, shown
 from ..files.tables import LONGEST, open_rows, stream_rows
 
 FILE_KINDS = (
@@ -125,11 +125,9 @@ def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None, a
             advice = str(error).replace("name its format", "give --format")
             raise typer.BadParameter(advice, param_hint="--file") from None
         if paths != [Path(each)]:
-            rest = f"; left out: {listed(left_out)}" if left_out else ""
-            print(
-                f"{each}: {len(paths)} file{'' if len(paths) == 1 else 's'}, in this order: {listed(paths)}{rest}",
-                file=sys.stderr,
-            )
+            rest = f"; left out: {few(map(str, left_out), 5)}" if left_out else ""
+            several, order = "" if len(paths) == 1 else "s", few(map(str, paths), 5)
+            print(f"{each}: {len(paths)} file{several}, in this order: {order}{rest}", file=sys.stderr)
         found += paths
     if not texts and not files and not asked:
         found.append(STANDARD_INPUT)
