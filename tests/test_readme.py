@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from lamina.pipelines.defaults import EMBEDDED
 
 from lamina.cli.tasks import TASKS
+from lamina.pipelines.create import EMBEDDED
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lamina.generation.choosing import best_token, best_tokens, draw, log_normalizer, to_log_probabilities
+from lamina.generation.processors import best_token, best_tokens, draw, log_normalizer, to_log_probabilities
 
 WIDTHS = (1, 5, 63, 64, 65, 130, 1000, 50257)
 

@@ -155,7 +155,7 @@ def test_tokens_outside_the_vocabulary_are_named_before_any_step(options: dict[s
 
 @pytest.mark.parametrize("family", ["gpt2", "t5", "transfo-xl"])
 def test_prompts_outside_the_vocabulary_are_refused(family: str) -> None:
-    with pytest.raises(InputError, match="the vocabulary has ids 0 to 98"):
+    with pytest.raises(InputError, match="the model has 0 to 98"):
         tiny(family).generate(torch.tensor([[5, 99]]))
 
 

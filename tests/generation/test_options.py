@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from lamina.errors import GenerationError, LaminaError
-from lamina.generation import GenerationConfig, WatermarkingConfig, validation, watermark
+from lamina.generation import GenerationConfig, WatermarkingConfig
+from lamina.generation import config as table
 from lamina.generation.generate import generate
 from lamina.nn import capacity
 
@@ -66,11 +67,11 @@ def attempt(options: dict[str, Any], model: Standin) -> str:
 
 def test_every_option_has_a_rule() -> None:
     hints = {name for name in GenerationConfig.__annotations__ if not name.startswith("_")}
-    assert set(validation.RULES) == hints
-    assert set(watermark.RULES) == set(WatermarkingConfig().to_dict())
+    assert set(table.OPTIONS) == hints
+    assert set(table.WATERMARK_RULES) == set(WatermarkingConfig().to_dict())
 
 
-@pytest.mark.parametrize("name", validation.RULES)
+@pytest.mark.parametrize("name", table.OPTIONS)
 def test_no_value_of_an_option_goes_wrong(name: str) -> None:
     others = ("num_beam", "num_return", "temperature", "stop_strings", "max_", "min_", "diversity")
     for how in ({}, {"do_sample": True}, {"num_beams": 2}):
@@ -206,8 +207,8 @@ PIECES = [
 def test_files_of_anything_raise_nothing_foreign(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     names = [
-        *validation.RULES,
-        *validation.WITHOUT_EFFECT,
+        *table.OPTIONS,
+        *table.WITHOUT_EFFECT,
         "dola_layers",
         "__class__",
         "_origin",

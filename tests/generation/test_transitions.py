@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from lamina.errors import GenerationError
-from lamina.generation.generate import generate
-from lamina.generation.transitions import transition_scores
+from lamina.generation.generate import generate, transition_scores
 
 from .standin import Standin
 

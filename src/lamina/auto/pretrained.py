@@ -27,8 +27,7 @@ from ..files.shown import shown
 from ..generation.config import FILE_NAME as GENERATION_FILE
 from ..generation.config import GenerationConfig, kept_in_model_config
 from ..inference.linears import FrozenLinear
-from ..inference.quantize import Freezer, freeze, settle_precision
-from ..inference.storing import stored_tensors
+from ..inference.quantize import Freezer, freeze, settle_precision, stored_tensors
 from ..nn.model import Model
 from ..spec import ModelSpec
 
@@ -431,7 +430,7 @@ class PreTrainedModel(Model):
         normalize_logits: bool = False,
     ) -> torch.Tensor:
         """What each written token was worth, [rows, steps], from the output of `generate`."""
-        from ..generation.transitions import transition_scores
+        from ..generation.generate import transition_scores
 
         return transition_scores(sequences, scores, beam_indices, normalize_logits)
 

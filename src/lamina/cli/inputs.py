@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import typer
 
 from ..errors import InputError
 from ..files.formats import find_files
-from ..files.shown import cause, few, shown
-from ..files.tables import LONGEST, open_rows, stream_rows
+from ..files.shown import few, shown
+from ..files.tables import open_rows, stream_rows
+from .options import spelled
 
 FILE_KINDS = (
     ".txt, .jsonl, .json, .csv, .tsv, .parquet, .arrow, or .gz, .bz2, .zst of text; a folder or pattern of them"
@@ -45,21 +44,21 @@ class Sources:
     def rows(self) -> Iterator[Read]:
         """All of them, one by one; a place is `FILE:LINE`, counted in the whole file."""
         for number, text in enumerate(self.texts, 1):
-            yield _argument(number, text)
+            yield _text(f"text {number}", text)
         for file in self.files:
-            for number, value, wrong in self._opened(file):
-                yield Read(f"{_name(file)}:{number}", value, wrong)
-
-    def _opened(self, file: Path | str) -> Any:
-        if isinstance(file, Path):
-            return open_rows(file, InputError, self.form)
-        if sys.stdin.isatty() and self.form is None:
-            return ((number, *_argument(number, line)[1:]) for number, line in enumerate(typed_lines(), 1))
-        return stream_rows(sys.stdin.buffer, "standard input", InputError, self.form or "txt")
+            if isinstance(file, Path):
+                name, rows = str(file), iter(open_rows(file, InputError, self.form))
+            elif sys.stdin.isatty() and self.form is None:
+                yield from (_text(f"standard input:{number}", line) for number, line in enumerate(typed_lines(), 1))
+                continue
+            else:
+                name = "standard input"
+                rows = iter(stream_rows(sys.stdin.buffer, name, InputError, self.form or "txt"))
+            for row in rows:
+                yield Read(f"{name}:{row.number}", row.value, row.error)
 
     @property
     def paths(self) -> list[Path]:
-        """The files among them."""
         return [file for file in self.files if isinstance(file, Path)]
 
     def count(self) -> int | None:
@@ -68,44 +67,39 @@ class Sources:
             return None
         return sum(1 for _ in self.rows())
 
-    def check_columns(self, wanted: Sequence[tuple[str, str]]) -> None:
-        """Refuse a file that has columns, but not those of `wanted`: their names, and the options that choose them."""
+    def check_columns(self, wanted: Mapping[str, str]) -> None:
+        """Refuse a file that has columns, but not those of `wanted`: by the options that choose them, their names."""
         for file in self.paths:
             rows = open_rows(file, InputError, self.form)
             columns = rows.columns
             if columns is None:
                 found = [value for _, value, wrong in islice(rows, LOOKED_AT) if not wrong]
-                every = [set(value) if isinstance(value, dict) else {name for name, _ in wanted[:1]} for value in found]
+                every = [set(value) if isinstance(value, dict) else set(list(wanted.values())[:1]) for value in found]
                 columns = list(dict.fromkeys(name for value in found if isinstance(value, dict) for name in value))
-                lacking = [pair for pair in wanted if found and not any(pair[0] in each for each in every)]
+                lacking = [option for option in wanted if found and not any(wanted[option] in each for each in every)]
             else:
-                lacking = [pair for pair in wanted if columns and pair[0] not in columns]
+                lacking = [option for option in wanted if columns and wanted[option] not in columns]
             rows.close()
             if lacking:
-                raise InputError(f"{file}: {missing(*lacking[0], columns)}")
+                raise InputError(f"{file}: {missing(wanted[lacking[0]], spelled(lacking[0]), columns)}")
 
 
 def missing(name: str, option: str, columns: Sequence[str]) -> str:
     """What to say where there is no column `name`."""
-    return (
-        f"there is no {shown(name)}, only {', '.join(map(shown, columns[:20])) or 'nothing'}; {option} names the column"
-    )
+    there = ", ".join(map(shown, columns[:20])) or "nothing"
+    return f"there is no {shown(name)}, only {there}; {option} names the column"
 
 
-def _argument(number: int, text: str) -> Read:
+def _text(place: str, text: str) -> Read:
     """A text as the shell gave it, or a person typed it; its bytes may be UTF-8 although the locale is not."""
-    place, data = f"text {number}", text.encode(errors="surrogateescape")
+    data = text.encode(errors="surrogateescape")
     try:
         return Read(place, data.decode())
     except UnicodeDecodeError:
         return Read(place, data.decode(errors="backslashreplace"), "not UTF-8")
 
 
-def _name(file: Path | str) -> str:
-    return str(file) if isinstance(file, Path) else "standard input"
-
-
-def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None, asked: bool = False) -> Sources:
+def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None = None, asked: bool = False) -> Sources:
     """The inputs that the arguments name, usage errors for files that are not there.
 
     Without any, standard input, unless something was `asked` otherwise.
@@ -126,8 +120,8 @@ def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None, a
             raise typer.BadParameter(advice, param_hint="--file") from None
         if paths != [Path(each)]:
             rest = f"; left out: {few(map(str, left_out), 5)}" if left_out else ""
-            several, order = "" if len(paths) == 1 else "s", few(map(str, paths), 5)
-            print(f"{each}: {len(paths)} file{several}, in this order: {order}{rest}", file=sys.stderr)
+            count = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+            print(f"{each}: {count}, in this order: {few(map(str, paths), 5)}{rest}", file=sys.stderr)
         found += paths
     if not texts and not files and not asked:
         found.append(STANDARD_INPUT)
@@ -148,45 +142,3 @@ def typed_lines() -> Iterator[str]:
             return
         if line.strip():
             yield line.rstrip("\n")
-
-
-def read_settings(pairs: Sequence[str], taken: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
-    """The values of `--set NAME=VALUE`: JSON where it is, else text. `taken` has the names that an option gives."""
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise typer.BadParameter(f"{shown(pair)} is not NAME=VALUE", param_hint="--set")
-        if name in settings or name in taken:
-            raise typer.BadParameter(f"{name} is given by {taken.get(name, '--set')} already", param_hint="--set")
-        try:
-            settings[name] = json.loads(value)
-        except (ValueError, RecursionError):
-            settings[name] = value
-    return settings
-
-
-def text_or_file(value: str | None) -> str | None:
-    """An option's text, read from FILE where it is written `@FILE`."""
-    if value is None or not value.startswith("@"):
-        return value
-    if value == "@":
-        raise InputError("there is no file name after @")
-    try:
-        with open(value[1:], "rb") as opened:
-            return read_text(opened, value[1:])
-    except (OSError, ValueError) as error:
-        raise InputError(f"{value[1:]}: cannot be read ({cause(error)})") from None
-
-
-def read_text(opened: BinaryIO, name: str) -> str:
-    """All of a text in UTF-8, if it is one that a model could read; no more than so much is ever held."""
-    try:
-        data = opened.read(LONGEST + 1)
-        if len(data) > LONGEST:
-            raise InputError(f"{name}: more than {LONGEST:,} bytes, the most that is read of one text")
-        return data.decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 ({error.reason}); convert it first") from None

@@ -283,8 +283,10 @@ def take(path: Path, flags: int = os.O_RDONLY) -> int | None:
 
     Raises OSError where the file cannot be opened, or the file system has no locks.
     """
-    import fcntl  # here, since Windows has none, and reading needs none
-
+    try:
+        import fcntl  # here, since Windows has none, and reading needs none
+    except ImportError:
+        raise OSError(errno.ENOLCK, "this system has no locks") from None
     handle = os.open(path, flags | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,13 +7,13 @@ from typing import Any
 
 _HOMES = {
     "GenerationConfig": "config",
-    "WatermarkingConfig": "watermark",
+    "WatermarkingConfig": "config",
     "TextStreamer": "streaming",
     "TextIteratorStreamer": "streaming",
     "AsyncTextIteratorStreamer": "streaming",
-    "Constraint": "constraints",
-    "DisjunctiveConstraint": "constraints",
-    "PhrasalConstraint": "constraints",
+    "Constraint": "constrained",
+    "DisjunctiveConstraint": "constrained",
+    "PhrasalConstraint": "constrained",
 }
 __all__ = sorted(_HOMES)
 

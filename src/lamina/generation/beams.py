@@ -1,16 +1,23 @@
-"""Beam search and beam sampling: the best few sequences of every source, kept side by side."""
+"""Beam search, beam sampling and groups of beams: the best few sequences of every source, kept side by side."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
 
-from .choosing import best_tokens, log_normalizer, to_log_probabilities
-from .job import Job, Record, require_sound
-from .lengths import power
-from .outputs import GenerateOutput
+from ..errors import GenerationError
+from .job import Job, Record
+from .processors import (
+    HammingDiversity,
+    best_tokens,
+    log_normalizer,
+    power,
+    require_sound,
+    to_log_probabilities,
+)
+from .protocol import GenerateOutput
 
 NEVER = -1.0e9  # score of what is not to be chosen; finite, so that a beam with nothing else goes on
 
@@ -39,12 +46,12 @@ class Beams:
 
     def select(self, sources: Tensor) -> Beams:
         """Some of the sources."""
-        return Beams(**{field.name: getattr(self, field.name).index_select(0, sources) for field in fields(self)})
+        return Beams(**{each.name: getattr(self, each.name).index_select(0, sources) for each in fields(self)})
 
     def put(self, sources: Tensor, other: Beams) -> None:
         """Write back what became of these sources."""
-        for field in fields(self):
-            getattr(self, field.name)[sources] = getattr(other, field.name)
+        for each in fields(self):
+            getattr(self, each.name)[sources] = getattr(other, each.name)
 
 
 class BeamSearch:
@@ -218,3 +225,182 @@ class BeamSearch:
 def _gather(values: Tensor, places: Tensor) -> Tensor:
     """`values` [sources, beams, n] at `places` [sources, m]: a new tensor [sources, m, n]."""
     return values.gather(1, places[:, :, None].expand(-1, -1, values.shape[2]))
+
+
+@dataclass
+class Hypothesis:
+    """A finished sequence without its end token, and the row that each of its generated tokens came from."""
+
+    score: float  # with the length penalty
+    ids: list[int]
+    origins: list[int]
+
+
+@dataclass
+class Hypotheses:
+    """The best `count` finished sequences."""
+
+    job: Job
+    count: int
+    kept: list[Hypothesis] = field(default_factory=list)
+    complete: bool = False
+
+    def add(self, ids: list[int], log_probability: float, origins: list[int], generated: int) -> None:
+        """Keep a sequence of `generated` new tokens if it is among the best."""
+        score = log_probability / power(generated, self.job.config.length_penalty)
+        if len(self.kept) < self.count or score > self.worst:
+            self.kept.append(Hypothesis(score, ids, origins))
+            if len(self.kept) > self.count:
+                worst = min(range(len(self.kept)), key=lambda index: self.kept[index].score)
+                del self.kept[worst]
+
+    @property
+    def worst(self) -> float:
+        """The lowest score kept."""
+        return min(hypothesis.score for hypothesis in self.kept)
+
+    def close_if_unbeatable(self, best_log_probability: float, generated: int) -> None:
+        """Be complete once the best running sequence cannot get among these, as far as early_stopping looks."""
+        config = self.job.config
+        if self.complete or len(self.kept) < self.count:
+            return
+        if config.early_stopping == "never" and config.length_penalty > 0:
+            generated = self.job.max_length - self.job.prompt.length
+        attainable = best_log_probability / power(generated, config.length_penalty)
+        self.complete = config.early_stopping is True or self.worst >= attainable
+
+
+def best_of(groups: list[Hypotheses], count: int) -> list[Hypothesis]:
+    """The best `count` over several keepers, best first; of equals the one found later."""
+    every = [hypothesis for group in groups for hypothesis in group.kept]
+    return sorted(every, key=lambda hypothesis: hypothesis.score)[::-1][:count]
+
+
+def laid_out(job: Job, found: list[Hypothesis]) -> tuple[Tensor, Tensor, Tensor]:
+    """Sequences with their end token where there is room, their scores, and the rows of their tokens."""
+    device = job.prompt.input_ids.device
+    longest = min(max(len(one.ids) for one in found) + 1, job.max_length)
+    sequences = torch.full((len(found), longest), job.filler, device=device)
+    steps = max(len(one.origins) for one in found)
+    origins = torch.full((len(found), steps), -1, dtype=torch.int32, device=device)
+    for row, one in enumerate(found):
+        ids = one.ids if len(one.ids) >= longest or not job.eos else [*one.ids, job.eos[0]]
+        sequences[row, : len(ids)] = torch.tensor(ids, device=device)
+        origins[row, : len(one.origins)] = torch.tensor(one.origins, dtype=torch.int32, device=device)
+    scores = torch.tensor([one.score for one in found], dtype=torch.float32, device=device)
+    return sequences, scores, origins
+
+
+class GroupSearch:
+    """Diverse beam search: each group searches alone, but sees which tokens the groups before it took at this step."""
+
+    def __init__(self, job: Job):
+        if job.processors.follow_rows:
+            raise GenerationError(
+                "num_beam_groups does not work with guidance_scale, nor with a logits processor that follows rows: "
+                "each group of beams is scored apart."
+            )
+        self.job, self.record = job, Record(job.config)
+        self.beams, self.groups = job.config.num_beams, job.config.num_beam_groups
+        self.width = self.beams // self.groups
+        self.candidates = max(2, 1 + len(job.eos)) * self.width
+        self.length = job.prompt.length
+        size, device = job.prompt.size, job.prompt.input_ids.device
+        self.ids = job.buffer()[:, None].repeat(1, self.beams, 1)  # [sources, beams, max_length]
+        self.scores = torch.full((size, self.beams), NEVER, device=device)
+        self.scores[:, :: self.width] = 0
+        self.origins: list[list[list[int]]] = [[[] for _ in range(self.beams)] for _ in range(size)]
+        self.found = [[Hypotheses(job, self.width) for _ in range(self.groups)] for _ in range(size)]
+
+    def run(self) -> Tensor | GenerateOutput:
+        """Search; the sequences [sources * num_return_sequences, tokens], best first, or an output."""
+        state, logits = self.job.begin(self.beams)
+        while True:
+            tokens, parents = self._step(logits)
+            rows = (parents + torch.arange(len(parents), device=parents.device)[:, None] * self.beams).view(-1)
+            self.ids = self.ids.flatten(0, 1).index_select(0, rows).view_as(self.ids)
+            self.ids[:, :, self.length] = tokens
+            self._follow(rows.view_as(parents).tolist())
+            self.length += 1
+            ids = self.ids[:, :, : self.length].flatten(0, 1)
+            if self._complete() or bool(self.job.stopping(ids, self.record.scores).all()):
+                break
+            state.reorder(rows)
+            self.job.processors.reorder(rows)
+            self.job.stopping.reorder(rows)
+            logits = self.job.step(tokens.view(-1), state)
+        return self._answer()
+
+    def _step(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """The next token of every beam and the beam it continues, [sources, beams] each."""
+        self.record.before(logits)
+        logs = to_log_probabilities(logits)
+        require_sound(logs[:, 0])
+        logs = logs.view(len(self.ids), self.beams, -1)
+        tokens = torch.zeros(len(self.ids), self.beams, dtype=torch.long, device=logits.device)
+        parents = torch.zeros_like(tokens)
+        for group in range(self.groups):
+            first, last = group * self.width, (group + 1) * self.width
+            for diversity in self.job.processors.of_type(HammingDiversity):
+                diversity.chosen = tokens[:, :first] if group else None
+            processed = self._processed(logs[:, first:last], first)
+            logs[:, first:last] = processed
+            best, chosen, beam = self._best(processed, self.scores[:, first:last])
+            for source in range(len(self.ids)):
+                kept = self._sort_out(source, group, best[source], chosen[source], beam[source])
+                self.scores[source, first:last], tokens[source, first:last] = kept[0], kept[1]
+                parents[source, first:last] = kept[2] + first
+        self.record.after(logs.flatten(0, 1))
+        return tokens, parents
+
+    def _processed(self, logs: Tensor, first: int) -> Tensor:
+        if not len(self.job.processors):
+            return logs
+        flat = logs.clone().flatten(0, 1)  # processors change what they are given, and `logs` is a part of it all
+        ids = self.ids[:, first : first + self.width, : self.length].flatten(0, 1)
+        return self.job.processors(ids, flat, self.job.sources(self.width), self.width).view_as(logs)
+
+    def _best(self, logs: Tensor, running: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The best continuations of a group: scores, tokens and the beam within the group."""
+        values, tokens = best_tokens(logs.flatten(0, 1), self.candidates)
+        width = values.shape[1]
+        sums = (values.view(len(logs), -1, width) + running[:, :, None]).flatten(1)
+        best, places = sums.topk(min(self.candidates, sums.shape[1]))
+        return best, tokens.view(len(logs), -1).gather(1, places), places // width
+
+    def _sort_out(
+        self, source: int, group: int, scores: Tensor, tokens: Tensor, beams: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Keep what ended among the found ones; the candidates that go on."""
+        found = self.found[source][group]
+        if found.complete:
+            idle = torch.zeros(self.width, dtype=torch.long, device=tokens.device)
+            return torch.zeros_like(scores[: self.width]), idle + self.job.filler, idle
+        ends = self.job.stopping.ends(tokens)
+        generated = self.length + 1 - self.job.prompt.length
+        for rank in ends[: self.width].nonzero()[:, 0].tolist():
+            beam = group * self.width + int(beams[rank])
+            origins = [*self.origins[source][beam], source * self.beams + beam]
+            found.add(self.ids[source, beam, : self.length].tolist(), float(scores[rank]), origins, generated)
+        going = (~ends).nonzero()[: self.width, 0]
+        found.close_if_unbeatable(float(scores.max()), generated)
+        return scores[going], tokens[going], beams[going]
+
+    def _follow(self, rows: list[list[int]]) -> None:
+        beams = self.beams
+        self.origins = [[[*self.origins[row // beams][row % beams], row] for row in source] for source in rows]
+
+    def _complete(self) -> bool:
+        return all(group.complete for source in self.found for group in source)
+
+    def _answer(self) -> Tensor | GenerateOutput:
+        best = []
+        for source, groups in enumerate(self.found):
+            for beam in range(self.beams):
+                group = groups[beam // self.width]
+                if not group.complete:
+                    generated = self.length - self.job.prompt.length
+                    ids = self.ids[source, beam, : self.length].tolist()
+                    group.add(ids, float(self.scores[source, beam]), self.origins[source][beam], generated)
+            best += best_of(groups, self.job.config.num_return_sequences)
+        return self.job.beam_answer(*laid_out(self.job, best), self.record)

@@ -1,142 +1,193 @@
-"""How to write: every option of generation, where its value came from, and where it is kept."""
+"""How to write: every option of generation in one table, where its value came from, and where it is kept."""
 
 from __future__ import annotations
 
 import copy
+import difflib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, GenerationError
+from ..families.keywords import SETTINGS as IN_MODEL_CONFIG
 from ..families.keywords import refuse_unknown, settled
 from ..files.atomic import finish, write_text
 from ..files.hub import WHERE, resolve
 from ..files.jsonfile import read_json_object
 from ..files.paths import inside, local_path, present
 from ..files.shown import shown
-from .validation import RULES, check, unknown_options
-from .watermark import WatermarkingConfig
+from .options import (
+    ARGUMENTS,
+    BIASES,
+    COUNT,
+    FORCED,
+    LIST,
+    NUMBER,
+    ONE_OR_MORE,
+    PAIR,
+    POSITIVE,
+    SECONDS,
+    SHARE,
+    SIZE,
+    SOME,
+    SPECIAL,
+    SPECIALS,
+    START,
+    STOPS,
+    TEXT,
+    TOKEN,
+    TOKEN_IDS,
+    TRUTH,
+    WORDS,
+    ZERO_OR_MORE,
+    Option,
+    Rule,
+    is_number,
+    is_whole,
+    one_of,
+    option,
+)
 
 FILE_NAME = "generation_config.json"
 WRITTEN_BY = "4.57.6"  # the contract these files follow; readers decide by it how defaults are inherited
 MAX_FILE_BYTES = 16 * 2**20
 TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 MADE_OF_CONFIG = "_from_model_config"  # a file that says so gives way where the model's config is changed
-IN_MODEL_CONFIG = (  # options that a model's config may hold, and that `generate` looks for there
-    "max_length",
-    "min_length",
-    "do_sample",
-    "early_stopping",
-    "num_beams",
-    "temperature",
-    "top_k",
-    "top_p",
-    "typical_p",
-    "repetition_penalty",
-    "length_penalty",
-    "no_repeat_ngram_size",
-    "encoder_no_repeat_ngram_size",
-    "bad_words_ids",
-    "num_return_sequences",
-    "output_scores",
-    "return_dict_in_generate",
-    "forced_bos_token_id",
-    "forced_eos_token_id",
-    "remove_invalid_values",
-    "exponential_decay_length_penalty",
-    "suppress_tokens",
-    "begin_suppress_tokens",
-    "num_beam_groups",
-    "diversity_penalty",
+# Options of the reference that change nothing of what is written, except where REFUSED says so.
+WITHOUT_EFFECT = (
+    *("cache_implementation", "cache_config", "return_legacy_cache", "prefill_chunk_size", "is_assistant"),
+    *("assistant_lookbehind", "target_lookbehind", "compile_config", "disable_compile", "low_memory"),
 )
+REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {  # the values that are, if any others, and what to do
+    "token_healing": ((True,), "trim the prompt's last token instead"),
+    "assistant_early_exit": ((), "pass a smaller assistant_model"),
+    "dola_layers": ((), "it changes what is written; leave it out"),
+    "cache_implementation": (("quantized",), "it changes what is written; leave it out"),
+}
 LONGEST_NUMBER = 9  # digits, of a version
+LONGEST_NAME, FEW = 60, 5  # of names of options in messages
 logger = logging.getLogger("lamina")
 
 
-def _allows_none(hint: str) -> bool:
-    return "None" in hint or hint == "Any"
+@dataclass
+class WatermarkingConfig:
+    """Which share of the vocabulary is favored after each context, and by how much."""
+
+    greenlist_ratio: float = 0.25
+    bias: float = 2.0
+    hashing_key: int = 15485863
+    seeding_scheme: str = "lefthash"
+    context_width: int = 1
+
+    def __post_init__(self) -> None:
+        for name, rule in WATERMARK_RULES.items():
+            _require(rule, getattr(self, name), f"watermarking_config: {name}")
+
+    @classmethod
+    def from_dict(cls, options: Mapping[str, Any]) -> WatermarkingConfig:
+        """From a mapping of these fields."""
+        unknown = sorted(options.keys() - {field.name for field in fields(cls)})
+        if unknown:
+            raise GenerationError(f"watermarking_config has unknown fields: {shown(unknown)}.")
+        return cls(**options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as a mapping."""
+        return asdict(self)
+
+
+WATERMARK_RULES: Mapping[str, Rule] = {
+    "greenlist_ratio": Rule("a number between 0 and 1", lambda value: is_number(value) and 0 < value < 1),
+    "bias": NUMBER,
+    "hashing_key": Rule("a whole number of at most 63 bits", lambda value: is_whole(value) and abs(value) < 2**63),
+    "seeding_scheme": one_of("lefthash", "selfhash"),
+    "context_width": COUNT,
+}
+WATERMARK = Rule("a WatermarkingConfig or a mapping of its fields", lambda value: isinstance(value, WatermarkingConfig))
 
 
 class GenerationConfig:
     """Options of `generate`. What is not set has the default of the class, which is Transformers' 4.57.
 
     `set_options` tells the two apart, so that a default never overrides what someone chose. Unknown keys are kept as
-    attributes and written back.
+    attributes, written back, and named in a warning. A new option is a row here, and its processor.
     """
 
-    max_length: int = 20
-    max_new_tokens: int | None = None
-    min_length: int = 0
-    min_new_tokens: int | None = None
-    early_stopping: bool | str = False
-    max_time: float | None = None
-    stop_strings: str | list[str] | None = None
-    do_sample: bool = False
-    num_beams: int = 1
-    use_cache: bool = True
-    temperature: float | None = 1.0
-    top_k: int | None = 50
-    top_p: float | None = 1.0
-    min_p: float | None = None
-    typical_p: float | None = 1.0
-    epsilon_cutoff: float | None = 0.0
-    eta_cutoff: float | None = 0.0
-    repetition_penalty: float | None = 1.0
-    encoder_repetition_penalty: float | None = 1.0
-    length_penalty: float = 1.0
-    no_repeat_ngram_size: int | None = 0
-    encoder_no_repeat_ngram_size: int | None = 0
-    bad_words_ids: list[list[int]] | None = None
-    force_words_ids: list[Any] | None = None
-    constraints: list[Any] | None = None
-    renormalize_logits: bool = False
-    forced_bos_token_id: int | None = None
-    forced_eos_token_id: int | list[int] | None = None
-    remove_invalid_values: bool = False
-    exponential_decay_length_penalty: tuple[int, float] | None = None
-    suppress_tokens: list[int] | None = None
-    begin_suppress_tokens: list[int] | None = None
-    sequence_bias: Any = None
-    token_healing: bool = False
-    guidance_scale: float | None = None
-    watermarking_config: WatermarkingConfig | None = None
-    num_return_sequences: int = 1
-    output_attentions: bool = False
-    output_hidden_states: bool = False
-    output_scores: bool = False
-    output_logits: bool | None = None
-    return_dict_in_generate: bool = False
-    pad_token_id: int | None = None
-    bos_token_id: int | None = None
-    eos_token_id: int | list[int] | None = None
-    decoder_start_token_id: int | list[int] | None = None
-    num_beam_groups: int = 1
-    diversity_penalty: float = 0.0
-    penalty_alpha: float | None = None
-    num_assistant_tokens: int = 20
-    num_assistant_tokens_schedule: str = "constant"
-    assistant_confidence_threshold: float | None = 0.4
-    prompt_lookup_num_tokens: int | None = None
-    max_matching_ngram_size: int | None = None
-    assistant_early_exit: int | None = None
-    transformers_version: str = WRITTEN_BY
+    max_length: int = option(20, COUNT)
+    max_new_tokens: int | None = option(None, COUNT)
+    min_length: int = option(0, SIZE)
+    min_new_tokens: int | None = option(None, SIZE)
+    early_stopping: bool | str = option(False, one_of(True, False, "never"), needs="num_beams")
+    max_time: float | None = option(None, SECONDS)
+    stop_strings: str | list[str] | None = option(None, STOPS)
+    do_sample: bool = option(False, TRUTH)
+    num_beams: int = option(1, COUNT)
+    use_cache: bool = option(True, TRUTH)
+    temperature: float | None = option(1.0, ZERO_OR_MORE, needs="do_sample")
+    top_k: int | None = option(50, SIZE, needs="do_sample")
+    top_p: float | None = option(1.0, SHARE, needs="do_sample")
+    min_p: float | None = option(None, SHARE, needs="do_sample")
+    typical_p: float | None = option(1.0, SOME, needs="do_sample")
+    epsilon_cutoff: float | None = option(0.0, SHARE, needs="do_sample")
+    eta_cutoff: float | None = option(0.0, SHARE, needs="do_sample")
+    repetition_penalty: float | None = option(1.0, POSITIVE)
+    encoder_repetition_penalty: float | None = option(1.0, POSITIVE)
+    length_penalty: float = option(1.0, NUMBER, needs="num_beams")
+    no_repeat_ngram_size: int | None = option(0, SIZE)
+    encoder_no_repeat_ngram_size: int | None = option(0, SIZE)
+    bad_words_ids: list[list[int]] | None = option(None, WORDS)
+    force_words_ids: list[Any] | None = option(None, FORCED)
+    constraints: list[Any] | None = option(None, LIST)
+    renormalize_logits: bool = option(False, TRUTH)
+    forced_bos_token_id: int | None = option(None, TOKEN)
+    forced_eos_token_id: int | list[int] | None = option(None, ONE_OR_MORE)
+    remove_invalid_values: bool = option(False, TRUTH)
+    exponential_decay_length_penalty: tuple[int, float] | None = option(None, PAIR)
+    suppress_tokens: list[int] | None = option(None, TOKEN_IDS)
+    begin_suppress_tokens: list[int] | None = option(None, TOKEN_IDS)
+    sequence_bias: Any = option(None, BIASES)
+    token_healing: bool = option(False, TRUTH)
+    guidance_scale: float | None = option(None, POSITIVE)
+    watermarking_config: WatermarkingConfig | None = option(None, WATERMARK)
+    num_return_sequences: int = option(1, COUNT)
+    output_attentions: bool = option(False, TRUTH)
+    output_hidden_states: bool = option(False, TRUTH)
+    output_scores: bool = option(False, TRUTH)
+    output_logits: bool | None = option(None, TRUTH)
+    return_dict_in_generate: bool = option(False, TRUTH)
+    pad_token_id: int | None = option(None, SPECIAL)
+    bos_token_id: int | None = option(None, SPECIAL)
+    eos_token_id: int | list[int] | None = option(None, SPECIALS)
+    decoder_start_token_id: int | list[int] | None = option(None, START)
+    num_beam_groups: int = option(1, COUNT)
+    diversity_penalty: float = option(0.0, ZERO_OR_MORE)
+    penalty_alpha: float | None = option(None, SHARE)
+    num_assistant_tokens: int = option(20, COUNT)
+    num_assistant_tokens_schedule: str = option("constant", one_of("constant", "heuristic", "heuristic_transient"))
+    assistant_confidence_threshold: float | None = option(0.4, SHARE)
+    prompt_lookup_num_tokens: int | None = option(None, COUNT)
+    max_matching_ngram_size: int | None = option(None, COUNT)
+    assistant_early_exit: int | None = option(None, COUNT)
+    transformers_version: str = option(WRITTEN_BY, TEXT)
 
     _from_model_config = False
     _origin: Any = None  # `set_options` as they were read or derived
 
     def __init__(self, **options: Any):
         """Set `options`, known or not; `GenerationError` where they cannot be."""
-        self._fill(options)
-        self._tell_unknown("GenerationConfig")
+        self._fill(options, "GenerationConfig")
 
-    def _fill(self, options: dict[str, Any]) -> None:
-        vars(self)[MADE_OF_CONFIG] = options.pop(MADE_OF_CONFIG, False) is True
+    def _fill(self, options: Mapping[str, Any], where: str) -> None:
+        vars(self)[MADE_OF_CONFIG] = options.get(MADE_OF_CONFIG) is True
         for name, value in options.items():
-            self._assign(name, value)
+            if name != MADE_OF_CONFIG:
+                self._assign(name, value)
         check(self)
+        self._tell_unknown(where)
 
     def _tell_unknown(self, where: str) -> None:
         unknown = unknown_options(self)
@@ -150,9 +201,9 @@ class GenerationConfig:
             self._tell_unknown("GenerationConfig")
 
     def _assign(self, name: str, value: Any) -> None:
-        if name not in RULES and (name.startswith("_") or hasattr(GenerationConfig, name)):
+        if name not in OPTIONS and (name.startswith("_") or hasattr(GenerationConfig, name)):
             raise GenerationError(f"{shown(name)} cannot be an option of generation: it is the name of a method.")
-        if name in RULES and hasattr(value, "tolist"):
+        if name in OPTIONS and hasattr(value, "tolist"):
             value = value.tolist()
         if name == "watermarking_config" and isinstance(value, Mapping):
             value = WatermarkingConfig.from_dict(value)
@@ -173,7 +224,7 @@ class GenerationConfig:
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         """Every known option with its default."""
-        return {name: getattr(cls, name) for name in RULES}
+        return {name: getattr(cls, name) for name in OPTIONS}
 
     @property
     def set_options(self) -> dict[str, Any]:
@@ -264,14 +315,13 @@ class GenerationConfig:
     def _of(cls, options: Mapping[str, Any], where: str) -> GenerationConfig:
         kept = {name: value for name, value in options.items() if not name.startswith("_") or name == MADE_OF_CONFIG}
         config = cls.__new__(cls)
-        config._fill(kept)
-        config._tell_unknown(where)
+        config._fill(kept, where)
         return config
 
     @classmethod
     def from_dict(cls, config_dict: Mapping[str, Any], return_unused_kwargs: bool = False, **options: Any) -> Any:
         """The options of a mapping, under `options`; with `return_unused_kwargs` also those that are no options."""
-        unused = {name: options.pop(name) for name in set(options) - RULES.keys()} if return_unused_kwargs else {}
+        unused = {name: options.pop(name) for name in set(options) - OPTIONS.keys()} if return_unused_kwargs else {}
         config = cls._of({**config_dict, **options}, "GenerationConfig")
         return (config, unused) if return_unused_kwargs else config
 
@@ -291,9 +341,9 @@ class GenerationConfig:
         """
         rest, name = settled(options), str(config_file_name)
         where = {key: rest.pop(key) for key in WHERE if key in rest}
-        unused = {key: rest.pop(key) for key in list(rest) if key not in RULES}
+        unused = {key: rest.pop(key) for key in list(rest) if key not in OPTIONS}
         if not return_unused_kwargs:
-            refuse_unknown(unused, RULES)
+            refuse_unknown(unused, OPTIONS)
         folder = local_path(pretrained_model_name, ConfigError)
         if where or not folder.is_dir():
             folder = resolve(os.fspath(pretrained_model_name), [name], **where)
@@ -331,7 +381,11 @@ class GenerationConfig:
         return f"{type(self).__name__} {self.to_json_string()}"
 
 
-NEVER_NONE = frozenset(name for name, hint in GenerationConfig.__annotations__.items() if not _allows_none(hint))
+# The table as a mapping; the attributes of the class become the defaults.
+OPTIONS: Mapping[str, Option] = {name: row for name, row in vars(GenerationConfig).items() if isinstance(row, Option)}
+for _name, _row in OPTIONS.items():
+    setattr(GenerationConfig, _name, _row.default)
+NEVER_NONE = frozenset(name for name in OPTIONS if not GenerationConfig.__annotations__[name].endswith(("None", "Any")))
 
 
 def kept_in_model_config(values: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
@@ -351,3 +405,70 @@ def _json(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(shown(value))
+
+
+def check(config: GenerationConfig) -> None:
+    """Raise `GenerationError` at the first option that cannot be meant, alone or beside the others."""
+    for name, value in config.set_options.items():
+        if name in ARGUMENTS:
+            raise GenerationError(f"{name} is an argument of generate(), not an option of GenerationConfig.")
+        if name in OPTIONS and value is not None:
+            _require(OPTIONS[name].rule, value, name)
+        refused, instead = REFUSED.get(name, ((None,), ""))
+        if value is not None and value is not False and (not refused or value in refused):
+            raise GenerationError(f"{name}={shown(value)} is not supported: {instead}.")
+    _check_together(config)
+
+
+def _require(rule: Rule, value: Any, what: str) -> None:
+    if not rule.holds(value):
+        raise GenerationError(f"{what} must be {rule.wanted}, but is {shown(value)}.")
+
+
+def check_arguments(**given: Any) -> None:
+    """Raise `GenerationError` at the first of these arguments of generate() that is not what it must be."""
+    for name, value in given.items():
+        if value is not None:
+            _require(ARGUMENTS[name], value, name)
+
+
+def _check_together(config: GenerationConfig) -> None:
+    beams, groups, returned = config.num_beams, config.num_beam_groups, config.num_return_sequences
+    forced = config.constraints is not None or config.force_words_ids is not None
+    contradictions = {
+        "temperature is 0, which cannot be sampled from; set do_sample=False for greedy search.": (
+            config.do_sample and config.temperature == 0.0
+        ),
+        f"num_return_sequences ({returned}) is greater than num_beams ({beams}).": beams > 1 and returned > beams,
+        f"num_return_sequences is {returned}, but greedy search finds one sequence only; "
+        "set do_sample=True or num_beams to at least as many.": beams == 1 and returned > 1 and not config.do_sample,
+        f"num_beams ({beams}) is not divisible by num_beam_groups ({groups}).": groups > 1 and beams % groups,
+        "num_beam_groups is a search, not sampling; set do_sample=False.": groups > 1 and config.do_sample,
+        "diversity_penalty needs num_beam_groups greater than 1.": groups == 1 and config.diversity_penalty,
+        "force_words_ids and constraints need num_beams greater than 1.": forced and beams == 1,
+        "force_words_ids and constraints are a search, not sampling; set do_sample=False.": forced and config.do_sample,
+        "force_words_ids and constraints do not work with num_beam_groups.": forced and groups > 1,
+    }
+    for message, wrong in contradictions.items():
+        if wrong:
+            raise GenerationError(message)
+
+
+def unknown_options(config: GenerationConfig) -> list[str]:
+    """What is set and no option here, nor one of the reference that changes nothing: shown, with the nearest option."""
+    found = [name for name in config.set_options if name not in OPTIONS and name not in WITHOUT_EFFECT]
+    near = [difflib.get_close_matches(name[:LONGEST_NAME], OPTIONS, 1, 0.8) for name in found[:FEW]]
+    hints = [f" (did you mean {names[0]}?)" if names else "" for names in near]
+    more = [f"{len(found) - FEW} more"] if len(found) > FEW else []
+    return [shown(name) + hint for name, hint in zip(found, hints, strict=False)] + more
+
+
+def mention_ignored(config: GenerationConfig, named: Set[str], extras: Mapping[str, Any]) -> None:
+    """Warn of options that a call names and that have no effect beside the others."""
+    on = {"do_sample": config.do_sample or config.penalty_alpha, "num_beams": config.num_beams > 1, "": True}
+    idle = [name for name in OPTIONS if name in named and not on[OPTIONS[name].needs]]
+    idle = [name for name in idle if getattr(config, name) not in (None, OPTIONS[name].default)]
+    if config.guidance_scale in (None, 1, 1.0):
+        idle += [name for name, value in extras.items() if name.startswith("negative_prompt") and value is not None]
+    if idle:
+        logger.warning("Without do_sample, num_beams or guidance_scale these have no effect: %s", ", ".join(idle))

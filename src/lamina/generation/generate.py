@@ -1,41 +1,48 @@
-"""`generate`: options resolved, the prompt prepared, one search run."""
+"""`generate`: options resolved, what they need of model and machine asked, the prompt prepared, one search run."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import logging
-from collections.abc import Callable, Iterable
+import random
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import GenerationError
 from ..files.shown import shown
+from ..nn.runtime import require_memory
 from .assisted import assisted_search
-from .bans import AllowedTokens
-from .beams import BeamSearch
-from .config import NEVER_NONE, GenerationConfig
+from .beams import BeamSearch, GroupSearch
+from .config import NEVER_NONE, OPTIONS, GenerationConfig, check_arguments, mention_ignored
 from .constrained import ConstrainedSearch
-from .contrastive import contrastive_search
-from .groups import GroupSearch
-from .inputs import Prompt, eos_tokens, prepare
-from .job import Job, Streamer
-from .logits import Processor
-from .outputs import GenerateOutput
-from .processing import build_processors
-from .protocol import Decodable, Decodes
-from .requirements import require_own_steps, require_room, require_tokens
-from .search import search
+from .job import Job, Prompt, build_processors, prepare
+from .options import ARGUMENTS, several
+from .processors import AllowedTokens, Processor, require_words
+from .protocol import Decodable, Decodes, GenerateOutput, Streamer
+from .search import contrastive_search, search
 from .stopping import Criterion, MaxTime, Stopping, StopStrings
-from .validation import check_arguments, mention_ignored
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_LENGTH = 20
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "decoder_input_ids", "decoder_attention_mask")
-EXTRAS = ("tokenizer", "negative_prompt_ids", "negative_prompt_attention_mask", "use_model_defaults")
+BYTES_PER_ID = 16  # of a row's ids, held twice
+BYTES_PER_SCORE = 8  # of a float32, held twice
+OURS = __name__.partition(".")[0]
+# Methods that the reference's generate() calls on a model, and this one does not.
+NOT_CALLED = re.compile(
+    r"__call__|forward|prepare_inputs_for_generation|_update_model_kwargs_for_generation"
+    r"|_(sample|beam_search|assisted_decoding|expand_inputs_for_generation|merge_criteria_processor_list)"
+    r"|_get_(logits_processor|stopping_criteria|candidate_generator)|_validate_model_(kwargs|class)"
+    r"|_prepare_(\w+_for_generation|model_inputs|special_tokens|generation_config|generated_length)"
+)
 UNSUPPORTED = {
     "encoder_outputs": "pass input_ids; the encoder runs once by itself",
     "inputs_embeds": "pass input_ids",
@@ -53,7 +60,7 @@ class _Call:
 
     config: GenerationConfig
     inputs: dict[str, Any]
-    extras: dict[str, Any]
+    arguments: dict[str, Any]
     named: frozenset[str]  # options given in the call itself
 
 
@@ -74,100 +81,77 @@ def generate(
     `options` are model inputs (`input_ids`, `attention_mask`, `decoder_input_ids`, `decoder_attention_mask`), fields of
     `GenerationConfig`, `tokenizer` (for stop strings), `negative_prompt_ids` and `negative_prompt_attention_mask` (for
     guidance). They go before `generation_config`, which goes before the model's own. Returns ids
-    [rows, tokens], the prompt included, or an output of `generation.outputs` where `return_dict_in_generate` is set.
+    [rows, tokens], the prompt included, or an output of `generation.protocol` where `return_dict_in_generate` is set.
     Raises `GenerationError` before any step where the options make no sense together.
     """
-    check_arguments(synced_gpus=synced_gpus)
-    with torch.inference_mode():
-        job, run = _planned(
-            model,
-            inputs,
-            generation_config,
-            logits_processor,
-            stopping_criteria,
-            prefix_allowed_tokens_fn,
-            assistant_model,
-            streamer,
-            options,
-        )
-        try:
+    arguments = {
+        "logits_processor": logits_processor,
+        "stopping_criteria": stopping_criteria,
+        "prefix_allowed_tokens_fn": prefix_allowed_tokens_fn,
+        "synced_gpus": synced_gpus,
+        "assistant_model": assistant_model,
+        "streamer": streamer,
+    }
+    try:
+        with torch.inference_mode():
+            job, run = _planned(model, inputs, generation_config, {**options, **arguments})
             result = run(job)
-        except BaseException as error:
-            _tell(streamer, error)
-            raise
+    except BaseException as error:
+        _tell(streamer, error)
+        raise
     return _outside_inference(result)
 
 
-def plan(
-    model: Decodes,
-    *,
-    generation_config: GenerationConfig | None = None,
-    logits_processor: Iterable[Processor] | None = None,
-    stopping_criteria: Iterable[Criterion] | None = None,
-    prefix_allowed_tokens_fn: AllowedTokens | None = None,
-    **options: Any,
-) -> tuple[Job, bool]:
+def plan(model: Decodes, *, generation_config: GenerationConfig | None = None, **options: Any) -> tuple[Job, bool]:
     """What `generate` would run for these arguments, for callers with a loop of their own.
 
     The second value says whether the search is one that goes token by token, greedy or sampling, without beams.
     """
-    custom = (logits_processor, stopping_criteria, prefix_allowed_tokens_fn)
-    job, run = _planned(model, None, generation_config, *custom, None, None, options)
+    job, run = _planned(model, None, generation_config, options)
     return job, run is search
 
 
 def _planned(
-    model: Decodes,
-    inputs: Tensor | None,
-    generation_config: GenerationConfig | None,
-    logits_processor: Iterable[Processor] | None,
-    stopping_criteria: Iterable[Criterion] | None,
-    prefix_allowed_tokens_fn: AllowedTokens | None,
-    assistant_model: Decodes | None,
-    streamer: Streamer | None,
-    options: dict[str, Any],
+    model: Decodes, inputs: Tensor | None, generation_config: GenerationConfig | None, options: dict[str, Any]
 ) -> tuple[Job, Run]:
     """The job and the search for it; raises GenerationError where the options make no sense together."""
-    check_arguments(
-        logits_processor=logits_processor,
-        stopping_criteria=stopping_criteria,
-        prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
-        assistant_model=assistant_model,
-        streamer=streamer,
-        generation_config=generation_config,
-        tokenizer=options.get("tokenizer"),
-        use_model_defaults=options.get("use_model_defaults"),
-    )
-    require_own_steps(model)
-    call = _sort_options(model, inputs, generation_config, options)
+    arguments = {name: options.pop(name, None) for name in ARGUMENTS}
+    check_arguments(**arguments)
+    _require_own_steps(model)
+    call = _sort_options(model, inputs, generation_config, options, arguments)
     prompt = prepare(model, call.config, call.inputs)
-    _settle_lengths(model, call, prompt)
-    require_room(model, call.config, prompt)
-    run = _mode(call.config, assistant_model, streamer)
-    job = _job(model, call, prompt, streamer)
-    job.processors = build_processors(job, call.extras, prefix_allowed_tokens_fn, logits_processor or ())
-    job.stopping.add_custom(stopping_criteria or ())
+    _resolve_lengths(model, call, prompt)
+    _require_room(model, call.config, prompt)
+    run = _mode(call.config, arguments["assistant_model"], arguments["streamer"])
+    job = _job(model, call, prompt)
+    job.processors = build_processors(job, arguments)
+    job.stopping.add_custom(arguments["stopping_criteria"] or ())
     return job, run
 
 
 def _sort_options(
-    model: Decodes, inputs: Tensor | None, given: GenerationConfig | None, options: dict[str, Any]
+    model: Decodes,
+    inputs: Tensor | None,
+    given: GenerationConfig | None,
+    options: dict[str, Any],
+    arguments: dict[str, Any],
 ) -> _Call:
     options = {name: value for name, value in options.items() if value is not None or name not in NEVER_NONE}
-    extras = {name: options.pop(name, None) for name in EXTRAS}
     if given is None:
         config = model.generation_config.copy()
+    elif not isinstance(given, GenerationConfig):
+        raise GenerationError(f"generation_config must be a GenerationConfig, but is {shown(given)}.")
     else:
-        config = given.with_defaults_of(model.generation_config, extras["use_model_defaults"])
+        config = given.with_defaults_of(model.generation_config, arguments["use_model_defaults"])
     rest = config.update(**options)
     named = frozenset(name for name, value in options.items() if name not in rest and value is not None)
     passed = {name: rest.pop(name, None) for name in MODEL_INPUTS}
     rest = {name: value for name, value in rest.items() if value is not None}
-    mention_ignored(config, named, extras)
+    mention_ignored(config, named, arguments)
     for name in rest:
         if name in UNSUPPORTED:
             raise GenerationError(f"{name} is not an argument of generate() here: {UNSUPPORTED[name]}.")
-        known = [*GenerationConfig.defaults(), *MODEL_INPUTS, *EXTRAS]
+        known = [*OPTIONS, *MODEL_INPUTS, *ARGUMENTS]
         near = difflib.get_close_matches(name[:60], known, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise GenerationError(f"generate() has no argument {shown(name)}.{hint}")
@@ -175,10 +159,10 @@ def _sort_options(
         if passed["input_ids"] is not None:
             raise GenerationError("Both inputs and input_ids were passed; they are the same thing, pass one.")
         passed["input_ids"] = inputs
-    return _Call(config, passed, extras, named)
+    return _Call(config, passed, arguments, named)
 
 
-def _settle_lengths(model: Decodes, call: _Call, prompt: Prompt) -> None:
+def _resolve_lengths(model: Decodes, call: _Call, prompt: Prompt) -> None:
     """Resolve max_length and min_length, which count the prompt. `max_new_tokens` goes before `max_length`."""
     config, named = call.config, call.named
     room = model.writing_room
@@ -238,9 +222,9 @@ def _mode(config: GenerationConfig, assistant: Decodes | None, streamer: Streame
     assisted = assistant is not None or config.prompt_lookup_num_tokens is not None
     run: Run = search
     if config.constraints is not None or config.force_words_ids is not None:
-        run = _constrained
+        run = _beams(ConstrainedSearch)
     elif config.num_beams > 1:
-        run = _groups if config.num_beam_groups > 1 else _beams
+        run = _beams(GroupSearch if config.num_beam_groups > 1 else BeamSearch)
     elif config.penalty_alpha and config.top_k and config.top_k > 1 and not config.do_sample:
         run = contrastive_search
     if config.num_beams > 1 and streamer is not None:
@@ -259,31 +243,25 @@ def _mode(config: GenerationConfig, assistant: Decodes | None, streamer: Streame
     return lambda job: assisted_search(job, assistant)
 
 
-def _beams(job: Job) -> Tensor | GenerateOutput:
-    return BeamSearch(job).run()
+def _beams(kind: Callable[[Job], BeamSearch | GroupSearch | ConstrainedSearch]) -> Run:
+    return lambda job: kind(job).run()
 
 
-def _groups(job: Job) -> Tensor | GenerateOutput:
-    return GroupSearch(job).run()
-
-
-def _constrained(job: Job) -> Tensor | GenerateOutput:
-    return ConstrainedSearch(job).run()
-
-
-def _job(model: Decodes, call: _Call, prompt: Prompt, streamer: Streamer | None) -> Job:
-    config, device = call.config, prompt.input_ids.device
+def _job(model: Decodes, call: _Call, prompt: Prompt) -> Job:
+    config, device, streamer = call.config, prompt.input_ids.device, call.arguments["streamer"]
     if config.return_dict_in_generate and (config.output_attentions or config.output_hidden_states):
         raise GenerationError(
             "generate() returns no attentions or hidden states; call the model on the finished sequences for them."
         )
-    require_tokens(config, model.writing_vocabulary)
-    eos = eos_tokens(config)
+    for name, option in OPTIONS.items():
+        if option.rule.words is not None and (value := getattr(config, name)) is not None:
+            require_words(name, option.rule.words(value), model.writing_vocabulary)
+    eos = several(config.eos_token_id)
     stopping = Stopping(config.max_length, eos, device)
     if config.max_time is not None:
         stopping.add(MaxTime(config.max_time))
     if config.stop_strings:
-        _add_stop_strings(stopping, config.stop_strings, call.extras["tokenizer"], streamer)
+        _add_stop_strings(stopping, config.stop_strings, call.arguments["tokenizer"], streamer)
     pad = config.pad_token_id if config.pad_token_id is not None else next(iter(eos), None)
     readable = None if pad is None or 0 <= pad < model.writing_vocabulary else model.writing_vocabulary
     return Job(model, config, prompt, stopping, config.max_length, eos, pad, streamer, readable)
@@ -315,3 +293,86 @@ def _outside_inference(result: Tensor | GenerateOutput) -> Tensor | GenerateOutp
     for name, value in result.items():
         setattr(result, name, tuple(map(torch.clone, value)) if isinstance(value, tuple) else value.clone())
     return result
+
+
+def _require_own_steps(model: Any) -> None:
+    """Raise GenerationError where a subclass, a patched method or a hook would be passed over in silence.
+
+    A class that has a `step` of its own says itself how it writes.
+    """
+    kinds = list(takewhile(lambda kind: kind.__module__.partition(".")[0] != OURS, type(model).__mro__))
+    if len(kinds) == len(type(model).__mro__) or any("step" in vars(kind) for kind in kinds):
+        return
+    changed = [name for part in (model, *kinds) for name in vars(part) if NOT_CALLED.fullmatch(name)]
+    if changed:
+        raise GenerationError(
+            f"{type(model).__name__} has its own {', '.join(changed)}, which generate() does not call here: "
+            "pass a logits_processor, or write with model.start() and a step() of your own."
+        )
+    if model._forward_hooks or model._forward_pre_hooks:
+        raise GenerationError(
+            "The model has forward hooks, which generate() does not call here: put them on its parts, or remove them."
+        )
+
+
+def _copies(config: GenerationConfig, vocabulary: int) -> int:
+    """Rows that each source is given."""
+    if config.num_beams > 1:
+        return config.num_beams
+    if config.penalty_alpha and not config.do_sample:
+        return max(1, min(config.top_k or 1, vocabulary))
+    return config.num_return_sequences
+
+
+def _require_room(model: Decodes, config: GenerationConfig, prompt: Prompt) -> None:
+    """Raise GenerationError where the longest answer to one source, or ids and scores of all, exceed the memory."""
+    vocabulary, length = model.writing_vocabulary, config.max_length
+    each, new = _copies(config, vocabulary), length - prompt.length
+    row = vocabulary * BYTES_PER_SCORE + length * BYTES_PER_ID
+    source = each * (row + new * model.token_bytes)
+    kept = (config.output_scores + bool(config.output_logits)) * config.return_dict_in_generate
+    everything = prompt.size * each * (row + kept * new * vocabulary * BYTES_PER_SCORE // 2)
+    many = ("num_beams", "num_return_sequences", *(["top_k"] if config.penalty_alpha else []))
+    lower = [name for name in many if (getattr(config, name) or 1) > 1]
+    lower.append("max_length" if config.max_new_tokens is None else "max_new_tokens")
+    what = f"Writing {prompt.size * each:,} rows of up to {length:,} tokens"
+    require_memory(max(source, everything), model.device, what, f"lower {' or '.join(lower)}.", GenerationError)
+
+
+def transition_scores(
+    sequences: Tensor,
+    scores: Sequence[Tensor] | None,
+    beam_indices: Tensor | None = None,
+    normalize_logits: bool = False,
+) -> Tensor:
+    """The score of each generated token, [rows, steps]; 0 after the end of a beam's sequence.
+
+    `sequences`, `scores` and `beam_indices` are those of an output of `generate`; `normalize_logits` turns scores into
+    log-probabilities first, which beams have anyway.
+    """
+    if not scores:
+        raise GenerationError("There are no scores; generate with return_dict_in_generate=True and output_scores=True.")
+    if beam_indices is None:
+        steps = len(scores)
+        rows = torch.arange(len(sequences), device=sequences.device)[:, None].expand(-1, steps)
+    else:
+        steps = int((beam_indices >= 0).sum(1).max())
+        rows = beam_indices[:, :steps]
+    tokens = sequences[:, sequences.shape[1] - steps :]
+    columns = []
+    for step, every in enumerate(scores[:steps]):
+        worth = every.log_softmax(-1) if normalize_logits else every
+        columns.append(worth[rows[:, step].clamp(min=0), tokens[:, step]].masked_fill(rows[:, step] < 0, 0.0))
+    return torch.stack(columns, 1)
+
+
+def set_seed(seed: int, deterministic: bool = False) -> None:
+    """Seed Python, NumPy and torch on every device, so that the same call draws the same; as the reference's does.
+
+    `deterministic` also has torch refuse operations whose result may differ from run to run.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    if deterministic:
+        torch.use_deterministic_algorithms(True)

@@ -1,11 +1,14 @@
-"""What decoding asks of a model: three calls. Everything else in this package stands on them."""
+"""What decoding asks of a model: three calls, on which everything else in this package stands; and what it returns."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from ..nn.outputs import ModelOutput
 
 
 class State(Protocol):
@@ -85,3 +88,48 @@ class Decodable(Protocol):
 
     def decode(self, token_ids: Any, **options: Any) -> str:
         """Text of one sequence of ids."""
+
+
+class Streamer(Protocol):
+    """Takes tokens as they are chosen: first the prompt [rows, tokens], then one per row at a time."""
+
+    def put(self, value: Tensor) -> None:
+        """Take them."""
+
+    def end(self) -> None:
+        """No more will come."""
+
+
+@dataclass
+class GenerateDecoderOnlyOutput(ModelOutput):
+    """Sequences [rows, tokens]; scores and logits, one [rows, vocab] per step, after and before the processors."""
+
+    sequences: Tensor | None = None
+    scores: tuple[Tensor, ...] | None = None
+    logits: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class GenerateEncoderDecoderOutput(GenerateDecoderOnlyOutput):
+    """The same of a model with an encoder."""
+
+
+@dataclass
+class GenerateBeamDecoderOnlyOutput(ModelOutput):
+    """As without beams, with the sequences' scores [rows] and which beam each token came from [rows, steps], -1 after
+    the end.
+    """
+
+    sequences: Tensor | None = None
+    sequences_scores: Tensor | None = None
+    scores: tuple[Tensor, ...] | None = None
+    logits: tuple[Tensor, ...] | None = None
+    beam_indices: Tensor | None = None
+
+
+@dataclass
+class GenerateBeamEncoderDecoderOutput(GenerateBeamDecoderOnlyOutput):
+    """The same of a model with an encoder."""
+
+
+GenerateOutput = GenerateDecoderOnlyOutput | GenerateBeamDecoderOnlyOutput

@@ -1,4 +1,4 @@
-"""One sequence per row: greedy search and sampling."""
+"""One sequence per row: greedy search, sampling and contrastive search."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .choosing import best_token, draw
-from .job import Job, Record, require_sound
-from .outputs import GenerateOutput
-from .protocol import State
+from .job import Job, Record
+from .processors import best_token, best_tokens, draw, require_sound
+from .protocol import GenerateOutput, State
 
 
 @dataclass
@@ -107,3 +106,103 @@ def _drop_finished(job: Job, rows: Rows, state: State, tokens: Tensor) -> Tensor
     job.processors.reorder(stay)
     job.stopping.reorder(stay)
     return tokens.index_select(0, stay)
+
+
+class _Context:
+    """Directions of the hidden states of everything written: [rows, max_length, hidden], by each row's own length."""
+
+    def __init__(self, hidden: Tensor, lengths: Tensor, room: int):
+        rows, tokens, width = hidden.shape
+        self.directions = hidden.new_zeros(rows, room, width)
+        self.directions[:, :tokens] = _direction(hidden)
+        self.lengths = lengths
+
+    def likeness(self, hidden: Tensor) -> Tensor:
+        """The greatest cosine of each candidate's state [rows, k, hidden] to its row: [rows, k]."""
+        longest = int(self.lengths.max())
+        cosines = _direction(hidden) @ self.directions[:, :longest].transpose(1, 2)
+        beyond = torch.arange(longest, device=hidden.device) >= self.lengths[:, None]
+        return cosines.masked_fill(beyond[:, None], -torch.inf).amax(-1)
+
+    def add(self, hidden: Tensor) -> None:
+        """Append one state per row."""
+        rows = torch.arange(len(hidden), device=hidden.device)
+        self.directions[rows, self.lengths] = _direction(hidden)
+        self.lengths = self.lengths + 1
+
+
+def _direction(hidden: Tensor) -> Tensor:
+    return hidden.div(hidden.norm(dim=-1, keepdim=True))
+
+
+class _Contrastive:
+    def __init__(self, job: Job):
+        self.job, self.record = job, Record(job.config)
+        self.k = int(job.config.top_k or 1)
+        self.alpha = float(job.config.penalty_alpha or 0)
+        self.buffer = job.buffer()
+        self.length = job.prompt.length
+        self.finished = torch.zeros(len(self.buffer), dtype=torch.bool, device=self.buffer.device)
+
+    def run(self) -> Tensor | GenerateOutput:
+        job, streamer = self.job, self.job.streamer
+        if streamer is not None:
+            streamer.put(self.buffer[:, : self.length].cpu())
+        state, logits, context = self._begin()
+        while True:
+            tokens, logits = self._step(logits, state, context)
+            if job.pad is not None:
+                tokens = tokens.masked_fill(self.finished, job.pad)
+            self.buffer[:, self.length] = tokens
+            self.length += 1
+            if streamer is not None:
+                streamer.put(tokens.cpu())
+            self.finished = self.finished | job.stopping(self.buffer[:, : self.length], self.record.scores)
+            if bool(self.finished.all()):
+                break
+        if streamer is not None:
+            streamer.end()
+        return job.answer(self.buffer[:, : self.length], self.record)
+
+    def _begin(self) -> tuple[State, Tensor, _Context]:
+        prompt, model = self.job.prompt, self.job.model
+        state = prompt.start(model, self.job.max_length)
+        output = model.step(prompt.tokens, state, prompt.lengths, every=True, hidden=True)
+        lengths = prompt.lengths
+        if lengths is None:
+            lengths = torch.full((prompt.size,), prompt.tokens.shape[1], device=prompt.tokens.device)
+        last = output.logits[torch.arange(prompt.size, device=lengths.device), lengths - 1].float()
+        return state, last, _Context(_states(output.hidden), lengths, self.job.max_length)
+
+    def _step(self, logits: Tensor, state: State, context: _Context) -> tuple[Tensor, Tensor]:
+        """The next token of each row and the logits after it: of the k likeliest the least repetitive."""
+        self.record.before(logits)
+        scores = logits
+        if len(self.job.processors):
+            scores = self.job.processors(self.buffer[:, : self.length], logits, self.job.sources(1))
+        self.record.after(scores)
+        probabilities, candidates = best_tokens(scores.softmax(-1), self.k)
+        require_sound(probabilities[:, 0])
+        rows, k = candidates.shape
+        everyone = torch.arange(rows, device=candidates.device)
+        state.reorder(everyone.repeat_interleave(k))
+        output = self.job.model.step(candidates.reshape(-1, 1), state, hidden=True)
+        hidden = _states(output.hidden).view(rows, k, -1)
+        chosen = ((1 - self.alpha) * probabilities - self.alpha * context.likeness(hidden)).argmax(-1)
+        context.add(hidden[everyone, chosen])
+        place = everyone * k + chosen
+        state.reorder(place)
+        return candidates[everyone, chosen], output.logits.index_select(0, place).float()
+
+
+def _states(hidden: Tensor | None) -> Tensor:
+    assert hidden is not None  # the protocol's promise for hidden=True
+    return hidden.float()
+
+
+def contrastive_search(job: Job) -> Tensor | GenerateOutput:
+    """Of the `top_k` likeliest tokens, take the best by (1 - alpha) * probability - alpha * likeness to the context.
+
+    The likeness is the greatest cosine between the candidate's hidden state and those before it; padding has none.
+    """
+    return _Contrastive(job).run()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import GenerationError
 from ..files.shown import shown
-from .logits import FollowsRows
+from .processors import FollowsRows
 from .protocol import Decodable
 
 Scores = Sequence[Tensor] | None

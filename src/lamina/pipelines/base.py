@@ -17,9 +17,7 @@ import torch
 from ..errors import LaminaError, PipelineError
 from ..files.atomic import staged
 from ..files.shown import few
-from ..inference.batching import WINDOW, run_by_length, windows
-from ..inference.budget import token_budget
-from ..inference.workers import abreast, side_by_side
+from ..inference.batching import WINDOW, abreast, run_by_length, side_by_side, token_budget, windows
 from ..nn.layouts import packs_well
 from ..nn.model import Model, packable, read_packed
 from ..nn.outputs import ModelOutput

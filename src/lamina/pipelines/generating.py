@@ -14,10 +14,9 @@ from ..auto import find
 from ..errors import PipelineError
 from ..files.shown import shown
 from ..generation.config import GenerationConfig
-from ..generation.inputs import eos_tokens
+from ..generation.options import several
 from ..generation.stopping import StopStrings
-from ..inference.batching import run_by_length
-from ..inference.budget import token_budget
+from ..inference.batching import run_by_length, token_budget
 from ..nn.outputs import ModelOutput
 from .base import Pipeline
 from .options import Settings
@@ -238,7 +237,7 @@ class GeneratingPipeline(Pipeline):
 
     def _over(self, settings: Any) -> Over:
         """What tells the end of a sequence: a token, or the last one of a stop string."""
-        eos = set(eos_tokens(settings.config))
+        eos = set(several(settings.config.eos_token_id))
         strings = settings.config.stop_strings
         if not strings:
             return lambda ids, end: ids[end - 1] in eos

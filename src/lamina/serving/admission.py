@@ -106,11 +106,9 @@ class Permit:
         self.computing = 0.0  # seconds in passes that its rows took part in
 
     def hold(self, tokens: int) -> None:
-        """Count tokens as well."""
         self._admission.hold(self, tokens)
 
     def leave(self) -> None:
-        """Give it back."""
         self._admission.leave(self)
 
     def begin(self) -> None:
@@ -120,5 +118,4 @@ class Permit:
 
     @property
     def waited(self) -> float:
-        """Seconds in the queue."""
         return (self.started or time.perf_counter()) - self.entered

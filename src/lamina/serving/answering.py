@@ -18,11 +18,11 @@ from .admission import Permit
 from .batcher import Work, pieces_of
 from .dialects import PLAIN, Dialect
 from .engine import log_failure
-from .errors import BackendFailed, Invalid, Refusal, shut_down, shutting_down
+from .errors import BackendFailed, Invalid, Refusal, no_new_work, work_dropped
 from .models import Served
 from .state import Serving
 from .waiting import deadline_of, unless_gone
-from .writing import Wanted, Writing
+from .writing import GenerationSpec, Writing
 
 LITTLE, LITTLE_TEXT = 8, 4096  # inputs and characters that are read in less time than a hand-over is worth
 
@@ -38,7 +38,7 @@ class Question:
     pipe: Any  # a Pipeline, or one that writes where the question is of text to write
     items: Sequence[Any]
     options: Mapping[str, Any] = field(default_factory=dict)
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: GenerationSpec = field(default_factory=GenerationSpec)
     change: Callable[[Any], Any] | None = None
     shape: Callable[[Any], Any] | None = None
     dialect: Dialect = PLAIN
@@ -67,7 +67,7 @@ class Answer:
         }
 
 
-class Asked:
+class PendingRequest:
     """A question under way. `begun` is done once it is read and admitted, `answered` once it is answered."""
 
     def __init__(self, serving: Serving, question: Question, permit: Permit):
@@ -95,7 +95,7 @@ class Asked:
 
     def _taken(self, step: Future[None]) -> None:
         if step.cancelled():  # the pool was closed before the step's turn came
-            self._fail(shut_down())
+            self._fail(work_dropped())
 
     def read(self) -> None:
         """Turn the texts into rows and queue them; on a text thread."""
@@ -125,7 +125,7 @@ class Asked:
             else:
                 self.serving.batcher(self.question.served).put(work, pieces_of(work))
             if self.serving.engine.over:  # the lane was given up before these rows were in it
-                self._fail(shut_down())
+                self._fail(work_dropped())
         except BaseException as error:  # the Rust tokenizer panics with a BaseException
             self._fail(error)
 
@@ -178,7 +178,7 @@ class Asked:
         try:
             self.submit(self._finish, work)
         except RuntimeError:  # the pool is closed
-            self._fail(shut_down())
+            self._fail(work_dropped())
 
     def _finish(self, work: Work) -> None:
         """Turn what was found into answers; on a text thread."""
@@ -205,23 +205,23 @@ class Asked:
             self.permit.cancelled = True
 
 
-def ask(serving: Serving, question: Question) -> Asked:
+def ask(serving: Serving, question: Question) -> PendingRequest:
     """Let a question in and have it read; raises what refuses it. `release` must follow, whatever happens."""
     if serving.draining:
-        raise shutting_down()
+        raise no_new_work()
     if not question.items:
         raise Invalid("the list of inputs is empty")
     permit = serving.admission.enter(len(question.items), *_characters(question.items))
-    asked = Asked(serving, question, permit)
+    asked = PendingRequest(serving, question, permit)
     try:
         asked.begin()
     except RuntimeError:  # the pool is closed
         permit.leave()
-        raise shut_down() from None
+        raise work_dropped() from None
     return asked
 
 
-def release(asked: Asked) -> None:
+def release(asked: PendingRequest) -> None:
     """Give back what a question holds, once; whatever of it is still to be computed is dropped."""
     permit = asked.permit
     if permit.released:

@@ -210,7 +210,6 @@ def picked(name: str, number: int, count: int) -> int:
 
 
 def named(pipe: Pipeline, ids: Sequence[int]) -> list[MapToken]:
-    """Tokens as people read them."""
     tokenizer = pipe.tokenizer
     special = set(tokenizer.all_special_ids)
     # Decoding gives whole characters and spaces where it can; a piece of a character keeps its spelling.

@@ -14,7 +14,7 @@ from ..pipelines.base import Pipeline
 from ..pipelines.rows import Row
 from .admission import Permit
 from .engine import Engine, log_failure
-from .errors import BackendFailed, Invalid, shut_down
+from .errors import BackendFailed, Invalid, work_dropped
 from .metrics import Metrics
 
 MISSING = 0.1  # of a batch: what several at once may lack of being full
@@ -57,7 +57,6 @@ class Piece:
 
     @property
     def tokens(self) -> int:
-        """How many the row has."""
         return len(self.row)
 
 
@@ -138,7 +137,6 @@ class Batcher:
         self.engine.wake()
 
     def ready(self) -> bool:
-        """Whether rows wait."""
         return bool(self._waiting)
 
     def brief(self) -> bool:
@@ -147,7 +145,6 @@ class Batcher:
             return bool(self._waiting) and not self._waiting[0].work.pipe.writes
 
     def turn(self) -> None:
-        """Compute one batch."""
         batch = self._take()
         if not batch:
             return
@@ -196,7 +193,7 @@ class Batcher:
             found = self._infer(batch, works)
         except Abandoned:
             for work in works:
-                _fail(work, shut_down())
+                _fail(work, work_dropped())
             return
         except Exception as error:
             self._apart(batch, works, error)

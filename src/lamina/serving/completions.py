@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..files.shown import shown
+from ..generation.streaming import StopFilter
 from .answering import Answer, Question
 from .dialects import OPENAI_COMPLETIONS
 from .errors import Invalid
@@ -18,7 +19,6 @@ from .models import Served
 from .routes.openai_schemas import CompletionRequest
 from .schemas import HARMLESS, TextGenerationParameters
 from .settings import Limits
-from .texts import StopFilter
 from .wire import read_parameters
 from .writing import Token, Writing
 
@@ -32,8 +32,6 @@ SPREAD = ("top_k", "typical_p", "repetition_penalty", "no_repeat_ngram_size", "d
 
 @dataclass(frozen=True)
 class Completion:
-    """One request for completions, resolved."""
-
     served: Served
     body: CompletionRequest
     prompts: Sequence[str]
@@ -50,12 +48,11 @@ class Completion:
 
     @property
     def number(self) -> int:
-        """Texts for each prompt."""
         return self.body.n or 1
 
     @property
     def written(self) -> int:
-        """Texts that are written for each prompt, of which the likeliest are shown."""
+        """How many texts are generated for each prompt; the likeliest are shown."""
         return max(self.body.best_of or 1, self.number)
 
     def question(self, listening: bool = False) -> Question:
@@ -122,7 +119,6 @@ class Completion:
         return {**head, "choices": choices, **({} if usage is None else {"usage": usage})}
 
     def whole(self, answer: Answer) -> dict[str, Any]:
-        """Everything at once."""
         if not answer.writings:
             raise Invalid("this model's options ask for beams, which completions cannot tell; use /generate")
         choices: list[dict[str, Any]] = []
@@ -152,7 +148,6 @@ class Completion:
         return () if writing.job.model.config.is_encoder_decoder else prompt
 
     def logprobs(self, tokens: Sequence[Token], pieces: Sequence[str], offset: int) -> dict[str, Any]:
-        """What OpenAI tells of tokens."""
         offsets = [offset]
         for piece in pieces[:-1]:
             offsets.append(offsets[-1] + len(piece))
@@ -171,5 +166,4 @@ def _mean(writing: Writing) -> float:
 
 
 def usage(read: int, written: int) -> dict[str, int]:
-    """Tokens, counted."""
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}

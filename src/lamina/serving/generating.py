@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ..generation.watermark import WatermarkingConfig
+from ..generation.config import WatermarkingConfig
+from ..generation.streaming import Detokenizer
 from ..pipelines.base import Prepared
 from .answering import Answer, Question
 from .dialects import Dialect, inference
@@ -15,9 +16,9 @@ from .errors import Invalid
 from .models import Served
 from .schemas import Parameters, TextGenerationParameters
 from .settings import Limits
-from .texts import Detokenizer, last_tokens
+from .texts import last_tokens
 from .wire import as_writing
-from .writing import Token, Wanted, Writing
+from .writing import GenerationSpec, Token, Writing
 
 USUAL_TOKENS = 100  # written where nobody says how many
 SAMPLING = ("temperature", "top_k", "top_p", "typical_p")  # any of them means that tokens are to be drawn
@@ -59,7 +60,7 @@ class WritingRequest:
             options.setdefault("num_beams", 1)
         check_lengths(self.served, self.task, options, self.limits)
         given = self.parameters.given()
-        wanted = Wanted(
+        wanted = GenerationSpec(
             seed=given.get("seed"),
             logprobs=self.listening or bool(given.get("details")) or given.get("best_of", 1) > 1,
             top=given.get("top_n_tokens", self.top),
@@ -115,7 +116,7 @@ def _generation_options(parameters: TextGenerationParameters) -> dict[str, Any]:
     return options
 
 
-# Parameters that are no options of the pipeline.
+# Parameters that are not options of the pipeline.
 OWN = frozenset(
     {"stop", "stop_sequences", "truncate", "frequency_penalty", "presence_penalty", "watermark", "details"}
     | {"decoder_input_details", "top_n_tokens", "best_of", "grammar", "adapter_id", "seed"}
@@ -164,7 +165,6 @@ def token_texts(tokenizer: Any, writing: Writing, prompt: Sequence[int]) -> list
 def details_of(
     tokenizer: Any, writing: Writing, prompt: Sequence[int], seed: int | None, prefill: bool = False
 ) -> dict[str, Any]:
-    """How a text came about."""
     texts = token_texts(tokenizer, writing, prompt)
     special, told = set(tokenizer.all_special_ids), list(zip(writing.tokens, texts, strict=True))
     details: dict[str, Any] = {

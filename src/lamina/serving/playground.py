@@ -186,7 +186,6 @@ def model_page(served: Served) -> ModelPage:
 
 
 def router() -> APIRouter:
-    """The routes of the pages."""
     routes = new_router("playground")
 
     @routes.get("/", include_in_schema=False)

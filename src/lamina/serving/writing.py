@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..generation.choosing import best_token, log_normalizer
-from ..generation.job import Job, require_sound
+from ..generation.job import Job
+from ..generation.processors import best_token, log_normalizer, require_sound
 from .admission import Permit
 
 
@@ -27,7 +27,7 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class GenerationSpec:
     """What is asked of a sequence besides its ids."""
 
     seed: int | None = None
@@ -44,7 +44,7 @@ class Writing:
 
     job: Job
     permit: Permit
-    wanted: Wanted
+    wanted: GenerationSpec
     number: int  # among the sequences of its prompt
     index: int  # among those of its request
     done: Callable[[Writing], None]

@@ -83,7 +83,6 @@ def _products(module: nn.Module) -> int:
 
 
 def _written(batch: dict[str, Any]) -> Tensor:
-    """Tokens of every target."""
     if isinstance(batch.get("labels"), Tensor) and batch["labels"].dim() == 2:
         counts: Tensor = (batch["labels"] != IGNORED).sum(-1)
         return counts.double()

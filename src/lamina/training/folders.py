@@ -74,7 +74,7 @@ def discard(folder: Path) -> None:
     if not others:
         remove_folder(folder, folder.parent / f"{ASIDE}old-{folder.name}-{os.getpid()}")
         return
-    for name in (STATE, *sorted(own - {STATE})):  # without its state it is none
+    for name in (STATE, *sorted(own - {STATE})):  # without its state it is not a checkpoint
         (folder / name).unlink(missing_ok=True)
 
 

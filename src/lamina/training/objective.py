@@ -42,7 +42,7 @@ def count_targets(model: Any, batch: dict[str, Any]) -> int:
 
 
 def count_tokens(batch: dict[str, Any]) -> int:
-    """Tokens that are no padding, of the source where there are two sides."""
+    """Non-padding tokens, those of the source where there are two sides."""
     mask, ids = batch.get("attention_mask"), batch.get("input_ids")
     if mask is not None:
         return int(mask.sum())

@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from ..errors import TrainingError
-from ..generation.seeding import set_seed
-from ..inference.memory import freed_kept
+from ..generation.generate import set_seed
+from ..inference.batching import freed_kept
 from . import checkpointing, folders, sharding
 from .arguments import TrainingArguments
 from .assembly import check_model, make_engine

@@ -160,7 +160,7 @@ class AnswerMetric:
             kept.keep(self.n_best)
 
     def rank(self) -> dict[str, list[dict[str, Any]]]:
-        """The best answers to each question by its id, best first: text, score, start, end; "" is no answer.
+        """The best answers to each question by its id, best first: text, score, start, end; "" means no answer.
 
         Scores are sums of two logits; `probability` is their softmax over what is listed.
         """

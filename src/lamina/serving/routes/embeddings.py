@@ -243,7 +243,7 @@ def checked_ids(served: Served, ids: list[int]) -> list[int]:
     """Ids that the vocabulary has."""
     most = len(served.tokenizer)
     if any(id >= most for id in ids):
-        raise Invalid(f"{max(ids)} is no token id: the vocabulary has {most}")
+        raise Invalid(f"there is no token id {max(ids)}: the vocabulary has {most}")
     return ids
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, StrictBool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...generation.streaming import Detokenizer
 from ..answering import Answer, answer
 from ..errors import Invalid
 from ..generating import WritingRequest, details_of, generated, prompt_ids, token_record, top_records, writing_task
@@ -19,14 +20,11 @@ from ..models import Served
 from ..replies import EventStream, Json, event
 from ..schemas import Body, Parameters
 from ..state import Serving
-from ..texts import Detokenizer
 from ..wire import read_parameters
 from .targets import Target, new_router, scopes
 
 
 class GenerateRequest(Body):
-    """The request of text-generation-inference."""
-
     inputs: Annotated[str, Field(description="The prompt.")]
     parameters: dict[str, Any] | None = Field(None, description="Options, those of text generation.")
     stream: StrictBool = Field(False, description="Read at / only.")
@@ -63,7 +61,6 @@ def _add(made: APIRouter, prefix: str, choice: Any) -> None:
 
 
 def writes(served: Served) -> bool:
-    """Whether a model writes text."""
     return writing_task(served) is not None
 
 

@@ -87,7 +87,6 @@ def _add_status(made: APIRouter) -> None:
 
 
 async def respond(serving: Serving, served: Served, task: str, body: TaskRequest, request: Request) -> Response:
-    """The answer of a task."""
     if task not in PARAMETERS:
         raise NotFound(f"there is no task {task[:100]!r}; the model {served.id} does {', '.join(served.tasks)}")
     served.pipeline_for(task)  # NotFound where the model cannot do it
@@ -138,8 +137,12 @@ def check_rows(served: Served, parameters: Parameters, items: Sequence[Any]) -> 
             raise Invalid(f"{gaps} gaps with {guesses} guesses each; at most {GUESSES} guesses together")
     if isinstance(parameters, ZeroShotClassificationParameters) and inputs * len(parameters.candidate_labels) > ROWS:
         raise Invalid(f"{inputs} texts with {len(parameters.candidate_labels)} labels each; at most {ROWS} together")
-    if isinstance(parameters, TokenClassificationParameters) and served.room and parameters.stride is not None:
-        most = served.room // 2
+    if (
+        isinstance(parameters, TokenClassificationParameters)
+        and served.max_text_tokens
+        and parameters.stride is not None
+    ):
+        most = served.max_text_tokens // 2
         if parameters.stride > most:
             raise Invalid(f"stride is {parameters.stride}; windows may overlap by half, {most} tokens")
 
@@ -162,7 +165,7 @@ def _features(question: Question, parameters: FeatureExtractionParameters) -> Qu
         raise Invalid("prompt_name: only a sentence model has prompts; write the prompt before the text")
     shape = partial(shaped, normalize=bool(parameters.normalize), dimensions=parameters.dimensions)
     change = None
-    tokenizer, limit = question.served.tokenizer, question.served.room
+    tokenizer, limit = question.served.tokenizer, question.served.max_text_tokens
     if parameters.truncate and (parameters.truncation_direction or "").lower() == "left" and limit is not None:
         change = partial(_keep_end, tokenizer, limit)
     return replace(question, change=change, shape=shape)

@@ -118,7 +118,6 @@ def datasets_of(rows: Sequence[Any]) -> dict[str, Any]:
 
 
 def load_tokenizer(settings: RecipeSettings, **options: Any) -> Any:
-    """The model's tokenizer."""
     return find("AutoTokenizer").from_pretrained(settings.model, **options)
 
 
