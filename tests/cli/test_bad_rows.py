@@ -213,7 +213,7 @@ def test_a_failure_of_many_is_looked_for_in_halves() -> None:
     calls: list[int] = []
 
     class Pipe:
-        window = 256
+        at_once = 256
         options = ("truncation",)
         open_ended = False
 

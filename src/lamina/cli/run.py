@@ -258,12 +258,12 @@ def answers(
     pipe: Any, task: CommandTask, asked: Iterable[Asked], settings: Mapping[str, Any], batch_size: int | None
 ) -> Iterator[Answered]:
     """Each row and its answer, as they come; a row that cannot be answered costs its neighbours nothing."""
-    from ..inference.batching import windows
+    from ..inference.batching import runs
 
-    for window in windows(asked, batch_size or pipe.window, batch_size or 1):
-        fine = [each.item for each in window if each.error is None]
+    for run in runs(asked, batch_size or pipe.at_once, batch_size or 1):
+        fine = [each.item for each in run if each.error is None]
         found = answers_to(pipe, task, fine, {"batch_size": batch_size, **settings})
-        for each in window:
+        for each in run:
             yield Answered(each, error=each.error) if each.error is not None else Answered(each, *next(found))
 
 

@@ -34,7 +34,7 @@ from ..files.jsonfile import read_json_object
 from ..nn.model import Model
 
 TOKENS = 1024  # of one batch: past this a CPU gains nothing and its caches lose
-WINDOW = 256  # inputs looked at together: enough to sort well, few enough to hold in memory
+AT_ONCE = 256  # inputs looked at together: enough to sort well, few enough to hold in memory
 ACCELERATOR_TOKENS = 16384  # an accelerator starves on less
 CANDIDATES = (256, 512, 1024, 2048, 4096)
 SMALLEST, LARGEST = 64, 1 << 17
@@ -133,7 +133,7 @@ def filler_length(tokens: int) -> int:
     return -tokens % step
 
 
-def windows(items: Iterable[Item], size: int = WINDOW, first: int | None = None) -> Iterator[list[Item]]:
+def runs(items: Iterable[Item], size: int = AT_ONCE, first: int | None = None) -> Iterator[list[Item]]:
     """Successive runs of `items`, none longer than `size`.
 
     With `first` the first run has that many and each next one twice as many, so that a slow source shows its first
@@ -141,8 +141,8 @@ def windows(items: Iterable[Item], size: int = WINDOW, first: int | None = None)
     """
     source = iter(items)
     count = size if first is None else min(first, size)
-    while window := list(islice(source, count)):
-        yield window
+    while run := list(islice(source, count)):
+        yield run
         count = min(2 * count, size)
 
 
