@@ -26,7 +26,7 @@ MACHINE = re.compile(
 ROOMS = {
     "(root)": (410, 4),
     "auto": (777, 3),
-    "checkpoint": (1_777, 8),
+    "checkpoint": (1_781, 8),
     "cli": (2_796, 14),
     "families": (3_111, 22),
     "files": (1_665, 8),
