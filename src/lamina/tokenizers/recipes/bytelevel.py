@@ -135,7 +135,7 @@ class Bytes:
         return [chr(byte) for byte in text.encode("utf-8")]
 
     def join(self, tokens: list[str], special_tokens: set[str], source: bool = False) -> str:
-        """The text of bytes; those that make no character are left out."""
+        """The text of bytes; incomplete characters are left out."""
         encoded = (bytes([ord(token)]) if len(token) == 1 and ord(token) < 256 else token.encode() for token in tokens)
         return b"".join(encoded).decode("utf-8", errors="ignore")
 
