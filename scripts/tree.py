@@ -37,7 +37,7 @@ ROOMS = {
     "pipelines": (4_430, 36),
     "scale": (124, 2),
     "serving": (5_754, 37),
-    "tokenizers": (4_677, 20),
+    "tokenizers": (4_664, 20),
     "training": (6_816, 51),
     "viewer": (6_123, 46),
 }
