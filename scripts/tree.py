@@ -30,7 +30,7 @@ ROOMS = {
     "cli": (3_120, 23),
     "families": (1_646, 15),
     "files": (1_650, 10),
-    "generation": (3_674, 13),
+    "generation": (3_510, 12),
     "inference": (1_528, 13),
     "nn": (3_512, 28),
     "pipelines": (4_430, 36),

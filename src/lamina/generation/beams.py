@@ -45,7 +45,6 @@ class Beams:
     improvable: Tensor  # [sources]: whether a running beam may still beat a finished one
 
     def select(self, sources: Tensor) -> Beams:
-        """Some of the sources."""
         return Beams(**{each.name: getattr(self, each.name).index_select(0, sources) for each in fields(self)})
 
     def put(self, sources: Tensor, other: Beams) -> None:
@@ -238,8 +237,6 @@ class Hypothesis:
 
 @dataclass
 class Hypotheses:
-    """The best `count` finished sequences."""
-
     job: Job
     count: int
     kept: list[Hypothesis] = field(default_factory=list)
@@ -256,7 +253,6 @@ class Hypotheses:
 
     @property
     def worst(self) -> float:
-        """The lowest score kept."""
         return min(hypothesis.score for hypothesis in self.kept)
 
     def close_if_unbeatable(self, best_log_probability: float, generated: int) -> None:
@@ -292,7 +288,7 @@ def laid_out(job: Job, found: list[Hypothesis]) -> tuple[Tensor, Tensor, Tensor]
 
 
 class HypothesisSearch:
-    """What group and constrained search share: beams side by side, and a keeper of finished sequences for each group."""
+    """What group and constrained search share: beams, and a keeper of finished sequences for each group of them."""
 
     def __init__(self, job: Job):
         self.job, self.record = job, Record(job.config)

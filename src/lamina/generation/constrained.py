@@ -68,7 +68,6 @@ class Progress:
 
     @classmethod
     def after(cls, constraints: Sequence[Constraint], ids: Sequence[int]) -> Progress:
-        """Progress of a sequence of ids."""
         progress = cls(constraints, list(range(len(constraints))))
         for token in ids:
             if progress.complete:
@@ -78,7 +77,6 @@ class Progress:
 
     @property
     def complete(self) -> bool:
-        """Whether everything is met."""
         return self.met == len(self.constraints)
 
     @property
@@ -89,7 +87,6 @@ class Progress:
         return self.met * unit + partial
 
     def wanted(self) -> list[int]:
-        """Ids that would bring a constraint further."""
         if self.current is not None:
             return list(self._node())
         return [token for index in self.open for token in self.constraints[index].trie]
@@ -101,7 +98,6 @@ class Progress:
         return node
 
     def add(self, token: int) -> None:
-        """Take one more token."""
         if self.complete:
             return
         if self.current is None:
@@ -127,7 +123,6 @@ class Progress:
             self.current, self.path = None, []
 
     def with_token(self, token: int) -> Progress:
-        """What progress would be after one more token."""
         result = Progress(self.constraints, list(self.open), self.met, self.current, list(self.path))
         result.add(token)
         return result
@@ -157,8 +152,6 @@ class _Candidate:
 
 
 class ConstrainedSearch(HypothesisSearch):
-    """One search; `run` is all there is to call."""
-
     def __init__(self, job: Job):
         self.constraints = constraints_of(job.config.constraints, job.config.force_words_ids)
         words = [word for constraint in self.constraints for word in constraint.words]

@@ -21,14 +21,13 @@ from ..files.shown import shown
 from ..nn.capacity import require_memory
 from .assisted import assisted_search
 from .beams import BeamSearch, GroupSearch, HypothesisSearch
-from .config import NEVER_NONE, OPTIONS, GenerationConfig, check_arguments, mention_ignored
+from .config import ARGUMENTS, NEVER_NONE, OPTIONS, GenerationConfig, check_arguments, mention_ignored, several
 from .constrained import ConstrainedSearch
 from .job import Job, Prompt, build_processors, prepare
-from .options import ARGUMENTS, several
 from .processors import AllowedTokens, Processor, require_words
 from .protocol import Decodable, Decodes, GenerateOutput, Streamer
 from .search import search
-from .stopping import Criterion, MaxTime, Stopping, StopStrings
+from .stopping import Criterion, Stopping, StopStrings, max_time
 
 logger = logging.getLogger(__name__)
 
@@ -260,7 +259,7 @@ def _job(model: Decodes, call: _Call, prompt: Prompt) -> Job:
     eos = several(config.eos_token_id)
     stopping = Stopping(config.max_length, eos, device)
     if config.max_time is not None:
-        stopping.add(MaxTime(config.max_time))
+        stopping.add(max_time(config.max_time))
     if config.stop_strings:
         _add_stop_strings(stopping, config.stop_strings, call.arguments["tokenizer"], streamer)
     pad = config.pad_token_id if config.pad_token_id is not None else next(iter(eos), None)
@@ -317,7 +316,6 @@ def _require_own_steps(model: Any) -> None:
 
 
 def _copies(config: GenerationConfig, vocabulary: int) -> int:
-    """Rows that each source is given."""
     if config.num_beams > 1:
         return config.num_beams
     if config.penalty_alpha and not config.do_sample:

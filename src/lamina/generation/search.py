@@ -26,11 +26,9 @@ class Rows:
         return self.buffer[:, :length] if self.live is None else self.buffer.index_select(0, self.live)[:, :length]
 
     def live_sources(self) -> Tensor:
-        """The source of each row in the batch."""
         return self.sources if self.live is None else self.sources.index_select(0, self.live)
 
     def write(self, tokens: Tensor, place: int) -> None:
-        """Put one token into each row."""
         if self.live is None:
             self.buffer[:, place] = tokens
         else:
@@ -101,7 +99,6 @@ def _chosen(job: Job, rows: Rows, scores: Tensor) -> Tensor:
 
 
 def _drop_finished(job: Job, rows: Rows, state: State, tokens: Tensor) -> Tensor:
-    """Go on with the unfinished rows only."""
     if not bool(rows.finished.any()):
         return tokens
     stay = rows.leave()
@@ -128,7 +125,6 @@ class _Context:
         return cosines.masked_fill(beyond[:, None], -torch.inf).amax(-1)
 
     def add(self, hidden: Tensor) -> None:
-        """Append one state per row."""
         rows = torch.arange(len(hidden), device=hidden.device)
         self.directions[rows, self.lengths] = _direction(hidden)
         self.lengths = self.lengths + 1
@@ -141,9 +137,9 @@ def _direction(hidden: Tensor) -> Tensor:
 class Contrast:
     """Contrastive search: likely, but unlike what was said before (Su et al., 2022, "A Contrastive Framework").
 
-    Of the `top_k` likeliest tokens it takes the best by (1 - alpha) * probability - alpha * likeness to what is there, the
-    greatest cosine between the candidate's hidden state and those before it, padding left out. Candidates are consumed
-    before one is chosen, so what follows the chosen one is known at once: `logits`.
+    Of the `top_k` likeliest tokens it takes the best by (1 - alpha) * probability - alpha * likeness, the greatest
+    cosine between the candidate's hidden state and those before it, padding left out. Candidates are consumed before
+    one is chosen, so what follows the chosen one is known at once: `logits`.
     """
 
     def __init__(self, job: Job):

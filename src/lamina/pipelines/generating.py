@@ -12,8 +12,7 @@ import torch
 
 from ..auto import find
 from ..errors import PipelineError
-from ..generation.config import GenerationConfig
-from ..generation.options import several
+from ..generation.config import GenerationConfig, several
 from ..generation.stopping import StopStrings
 from ..inference.batching import run_by_length
 from ..inference.budget import token_budget
