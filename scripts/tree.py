@@ -30,7 +30,7 @@ ROOMS = {
     "cli": (2_796, 14),
     "families": (3_111, 22),
     "files": (1_665, 8),
-    "generation": (3_674, 13),
+    "generation": (3_510, 12),
     "inference": (1_430, 6),
     "legacy": (460, 4),
     "nn": (2_650, 11),
