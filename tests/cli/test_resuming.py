@@ -141,7 +141,7 @@ def test_rows_are_read_as_they_are_answered(writer: Writer, tmp_path: Path, monk
     answers = pipe(texts())
     for _ in range(600):
         next(answers)
-    assert read <= 600 + pipe.window
+    assert read <= 600 + pipe.at_once
 
 
 def test_the_bar_counts_what_was_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -17,14 +18,12 @@ import torch
 from ..errors import LaminaError, PipelineError
 from ..files.atomic import staged
 from ..files.shown import few
-from ..inference.batching import WINDOW, run_by_length, windows
-from ..inference.budget import token_budget
-from ..inference.workers import abreast, side_by_side
+from ..inference.batching import AT_ONCE, abreast, run_by_length, runs, side_by_side, token_budget
 from ..nn.layouts import packs_well
 from ..nn.model import Model, packable, read_packed
 from ..nn.outputs import ModelOutput
 from ..tokenizers.tokenizer import Tokenizer
-from .options import TOKENIZING, Option, Settings, read_options
+from .options import TOKENIZING, Option, read_options
 from .rows import (
     Advice,
     AdvisedError,
@@ -72,8 +71,14 @@ class Prepared:
 
     @property
     def rows(self) -> list[Row]:
-        """All rows, in the order of the inputs."""
         return [row for group in self.groups for row in group]
+
+
+class Settings(SimpleNamespace):
+    """A value for every option of a task, and what follows from them; never changed in place."""
+
+    def with_values(self, **values: Any) -> Settings:
+        return Settings(**{**vars(self), **values})
 
 
 class StepInputs(dict[str, Any]):
@@ -114,7 +119,7 @@ class Pipeline:
     loader: ClassVar[str] = "AutoModel"  # what loads one
     options: ClassVar[Mapping[str, Option]] = {}  # all that the task knows
     ignored: ClassVar[tuple[str, ...]] = ()  # options that other tasks know, taken without effect
-    window: ClassVar[int] = WINDOW  # inputs in memory at once
+    at_once: ClassVar[int] = AT_ONCE  # inputs in memory at once
     advice: ClassVar[tuple[Advice, ...]] = (("truncation", True, "to cut it off"),)  # where a text is too long
     selected_by: ClassVar[tuple[str, ...]] = ()  # settings that decide what `select` keeps of a model's output
     steps: ClassVar[bool] = True  # whether an answer is made of one row, so that its steps can be overridden
@@ -174,13 +179,13 @@ class Pipeline:
 
     def defaults(self) -> Settings:
         """The settings of a pipeline that was given no options."""
-        return Settings({"tokenizer": {}, **{name: option.default for name, option in self.options.items()}})
+        return Settings(tokenizer={}, **{name: option.default for name, option in self.options.items()})
 
     def resolve_options(self, options: Mapping[str, Any]) -> Any:
         """The pipeline's settings under a caller's options; raises PipelineError for those that make no sense."""
         given, rest = read_options(self.task, self.options, options) if options else ({}, {})
         more = self.other_options(rest) if rest else {}
-        return self.settle(self.settings.with_values(**given), {**given, **more})
+        return self.settle(self.settings.with_values(**given) if given else self.settings, {**given, **more})
 
     def other_options(self, options: dict[str, Any]) -> dict[str, Any]:
         """What `settle` is to know of options that are not in the task's table; refused unless `ignored`."""
@@ -226,7 +231,7 @@ class Pipeline:
         most = self.batch_size if batch_size is None else BATCH_SIZE.checked(self.task, "batch_size", batch_size)
         if streamed(inputs):
             ahead = None if hasattr(inputs, "__len__") else most or 1
-            size = most if most and ahead else self.window
+            size = most if most and ahead else self.at_once
             return Results(
                 inputs, lambda items: self._in_chunks(self._parsed(items, settings), settings, most, size, ahead)
             )
@@ -256,7 +261,7 @@ class Pipeline:
     ) -> Iterator[Any]:
         """Answers in input order; at most `size` inputs are held at once, `ahead` of them at first."""
         first = 0
-        for items in windows(parsed, size or self.window, ahead):
+        for items in runs(parsed, size or self.at_once, ahead):
             names = [input_name(first + place) if numbered else "" for place in range(len(items))]
             prepared = Prepared(settings, items, self._encoded(items, names, settings))
             yield from self.finish(prepared, self.compute(prepared.rows, settings, batch_size))
@@ -328,7 +333,6 @@ class Pipeline:
         return plain and packs_well(self.device, model.dtype) and packs(rows)
 
     def _pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
-        """One pass of the model over `rows`."""
         batch = pad_rows(rows, self.tokenizer, self.device)
         with torch.inference_mode():
             return self.select(self.model(**batch.inputs, **self._uncached), batch, settings)
@@ -342,7 +346,6 @@ class Pipeline:
             return self.select(output, batch, settings)
 
     def _check_head(self) -> None:
-        """Refuses a model that was made for something else."""
         if self.kinds and self.model.kind not in self.kinds:
             raise PipelineError(
                 f"{self.task} needs a {self.kinds[0]} model, and this is a {self.model.kind} one "
@@ -496,7 +499,6 @@ class Pipeline:
 
 
 def _moved(values: Any, device: torch.device) -> Any:
-    """The same mapping with its tensors on `device`."""
     for name, value in list(values.items()) if hasattr(values, "items") else ():
         if isinstance(value, torch.Tensor):
             values[name] = value.to(device)

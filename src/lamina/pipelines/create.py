@@ -90,7 +90,6 @@ def find_task(name: str) -> CatalogEntry:
 
 
 def infer_task(kind: str, architecture: str) -> str:
-    """The task that a model of this kind is usually for."""
     if kind not in USUAL_TASKS:
         raise PipelineError(f"{architecture} does not say what it is for; pass task=, one of {', '.join(TASKS)}")
     return USUAL_TASKS[kind]
@@ -202,7 +201,6 @@ def _task_of(name: str, where: Mapping[str, Any]) -> str:
 
 
 def _load_model(loader: str, name: str, config: Any, options: Mapping[str, Any]) -> Any:
-    """The model that the pipeline wants, with the caller's config where there is one."""
     if isinstance(config, str | Path):
         where = {key: value for key, value in options.items() if key in WHERE}
         config = find("AutoConfig").from_pretrained(config, **where)

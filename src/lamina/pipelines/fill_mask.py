@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from ..errors import PipelineError
 from ..files.shown import shown
-from .base import Pipeline
-from .options import OPTIONS, Settings
+from .base import Pipeline, Settings
+from .options import OPTIONS
 from .rows import Batch, Row, checked_text, encode_texts, gathered, tokenizer_call
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,6 @@ class FillMaskPipeline(Pipeline):
         return answer[0] if isinstance(inputs, list) and len(inputs) == 1 else answer
 
     def _target_ids(self, targets: Sequence[str]) -> tuple[int, ...]:
-        """Token ids of the target words, each once."""
         vocabulary = self.tokenizer.get_vocab()
         found: dict[int, None] = {}
         for target in targets:
@@ -82,7 +81,6 @@ class FillMaskPipeline(Pipeline):
         return [[row] for row in rows]
 
     def _masks(self, row: Row) -> list[int]:
-        """Where the masks stand in a row."""
         return [place for place, token in enumerate(row.inputs["input_ids"]) if token == self.tokenizer.mask_token_id]
 
     def select(self, output: Any, batch: Batch, settings: Any) -> list[Guesses]:
@@ -97,7 +95,6 @@ class FillMaskPipeline(Pipeline):
         return found
 
     def answer(self, item: str, rows: list[Row], found: list[Guesses], settings: Any) -> Any:
-        """The text with each guess put in."""
         masks = self._masks(rows[0])
         answers = []
         for place, (scores, numbers) in zip(masks, found[0], strict=True):

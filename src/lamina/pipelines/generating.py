@@ -13,14 +13,12 @@ from torch import Tensor
 from ..auto import find
 from ..errors import PipelineError
 from ..files.shown import shown
-from ..generation.config import GenerationConfig
+from ..generation.config import OPTIONS, GenerationConfig
 from ..generation.options import several
 from ..generation.stopping import StopStrings
-from ..inference.batching import run_by_length
-from ..inference.budget import token_budget
+from ..inference.batching import run_by_length, token_budget
 from ..nn.outputs import ModelOutput
-from .base import Pipeline
-from .options import Settings
+from .base import Pipeline, Settings
 from .rows import Batch, Row, encode_texts, pad_rows, tokenizer_call, unknown_argument
 
 if TYPE_CHECKING:
@@ -70,10 +68,13 @@ class GeneratingPipeline(Pipeline):
         return super().defaults().with_values(config=None, given={}, arguments={}, base=None, tensors=False)
 
     def other_options(self, options: dict[str, Any]) -> dict[str, Any]:
-        known = GenerationConfig.defaults()
         for name in options:
-            if name not in ARGUMENTS and name not in known and name not in ("generation_config", "assistant_tokenizer"):
-                names = (*self.options, *known, *ARGUMENTS)
+            if (
+                name not in ARGUMENTS
+                and name not in OPTIONS
+                and name not in ("generation_config", "assistant_tokenizer")
+            ):
+                names = (*self.options, *OPTIONS, *ARGUMENTS)
                 raise PipelineError(
                     f"{self.task} {unknown_argument(name, names, 'it takes its own and the options of generation')}"
                 )
@@ -102,13 +103,12 @@ class GeneratingPipeline(Pipeline):
         if isinstance(assistant, str):
             loaded = find(self.loader).from_pretrained(assistant).to(self.model.device, self.model.dtype)
             arguments["assistant_model"] = loaded.eval()
-        said = {name: value for name, value in options.items() if name in GenerationConfig.defaults()}
+        said = {name: value for name, value in options.items() if name in OPTIONS}
         said = said_later(settings.given, said)
         settings = settings.with_values(given=said, arguments={**settings.arguments, **arguments}, base=base)
         return settings.with_values(config=overridden(self._base_config(settings), said))
 
     def _base_config(self, settings: Any) -> GenerationConfig:
-        """The options under the caller's."""
         if settings.base is not None:
             base: GenerationConfig = settings.base.with_defaults_of(self.model.generation_config)
             return base
@@ -163,7 +163,6 @@ class GeneratingPipeline(Pipeline):
         return tokenizer_call(self.tokenizer, self.model, settings.tokenizer)
 
     def _judged(self, config: GenerationConfig) -> bool:
-        """Whether an option looks at what is read."""
         defaults = config.defaults()
         return any(getattr(config, name) not in (None, defaults[name]) for name in self.judging)
 
@@ -231,7 +230,6 @@ class GeneratingPipeline(Pipeline):
         }
 
     def select(self, output: Any, batch: Batch, settings: Any) -> list[Written]:
-        """The sequences of each row, without what padding made of them."""
         paired = bool(self.model.config.is_encoder_decoder)
         start = 0 if paired else batch.inputs["input_ids"].shape[1]
         return split_rows(output, len(batch.rows), start, 1 if paired else start, self._over(settings))
@@ -290,7 +288,7 @@ def overridden(config: GenerationConfig, options: Given) -> GenerationConfig:
     for whole, new in LENGTHS:
         if options.get(whole) is not None:
             setattr(result, new, None)
-    result.update(**{name: value for name, value in options.items() if name in GenerationConfig.defaults()})
+    result.update(**{name: value for name, value in options.items() if name in OPTIONS})
     return result
 
 

@@ -1,8 +1,8 @@
-"""What a caller may ask of every task: one declared table, read by pipelines, the server, the command line and docs."""
+"""What a caller may ask of every task: one declared table, read by pipelines, server, command line, docs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from operator import index
 from typing import Any
@@ -11,14 +11,17 @@ from ..errors import PipelineError
 from ..files.shown import shown
 from .rows import checked_text, gathered, unknown_argument
 
+LARGEST = 2**31 - 1  # of a count
+
 
 @dataclass(frozen=True)
 class Option:
     """One option of a task: what it does, what it may be, and what it is unless said.
 
-    `kind` is "flag", "count" (a whole number of at least `least`; `most` bounds it in requests to a server), "choice"
-    of `choices`, "text", "texts" (a list, or one text), "labels" (texts, or one with commas), "arguments" of a
-    tokenizer's call by name, or "any" for what others check. None stands for not said, unless `none` is a value.
+    `kind` is "flag", "count" (a whole number of at least `least`), "choice" of `choices`, "text", "texts" (a list, or
+    one text), "labels" (texts, or one with commas), "arguments" of a tokenizer's call by name, or "any" for what others
+    check. Requests to a server have numbers of at most `most`, and as many texts. None stands for not said, unless
+    `none` says that it is a value.
     """
 
     help: str
@@ -46,9 +49,9 @@ class Option:
             number = None if isinstance(value, bool) else index(value)
         except TypeError:
             number = None
-        if number is None or number < self.least:
-            rest = ", or None for all" if self.none else ""
-            wanted = f"a whole number of at least {self.least}{rest}"
+        if number is None or not self.least <= number <= LARGEST:
+            most = f" and at most {LARGEST}" if number is not None and number > LARGEST else ""
+            wanted = f"a whole number of at least {self.least}{most}{', or None for all' if self.none else ''}"
             raise PipelineError(f"{task}: {name} is {shown(value)}; it must be {wanted}")
         return number
 
@@ -87,21 +90,8 @@ class Option:
         return dict(value)
 
 
-class Settings:
-    """A value for every option of a task, and what it follows from them; never changed in place."""
-
-    def __init__(self, values: Mapping[str, Any]):
-        self.__dict__.update(values)
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"there is no setting {name}")
-
-    def with_values(self, **values: Any) -> Settings:
-        return Settings({**self.__dict__, **values})
-
-
 def read_options(
-    task: str, table: Mapping[str, Option], given: Mapping[str, Any], known: Sequence[str] = ()
+    task: str, table: Mapping[str, Option], given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options that `table` declares, checked, without those that were not said; and all others as they are."""
     own = {name: table[name].checked(task, name, value) for name, value in given.items() if name in table}
@@ -153,11 +143,11 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
             "choice",
             choices=("sigmoid", "softmax", "none"),
         ),
-        "top_k": Option("How many labels, best first; left out, all of them.", "count", 1, none=True),
+        "top_k": Option("How many labels, best first; None means all.", "count", 1, none=True),
         **TOKENIZING,
     },
     "token-classification": {
-        "ignore_labels": Option("Labels to leave out; left out, only O is.", "texts", ("O",)),
+        "ignore_labels": Option("Labels to leave out; left out, only O is.", "texts", ("O",), least=0),
         "grouped_entities": Option("The older name of aggregation_strategy simple."),
         "ignore_subwords": Option("With grouped_entities the older name of aggregation_strategy first."),
         "aggregation_strategy": Option(
@@ -172,7 +162,7 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
     },
     "fill-mask": {
         "top_k": Option("How many guesses; left out, 5.", "count", 5, most=1000),
-        "targets": Option("Only these words may fill the gap.", "texts"),
+        "targets": Option("Only these words may fill the gap.", "texts", most=1000),
         "tokenizer_kwargs": ENCODING,
     },
     "question-answering": {

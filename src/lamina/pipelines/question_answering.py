@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PipelineError, TokenizerError
-from .base import Pipeline
-from .options import OPTIONS, TOKENIZING, Settings
+from .base import Pipeline, Settings
+from .options import OPTIONS, TOKENIZING
 from .rows import Batch, Row, checked_text, gathered, longest_row, model_row
 from .text_classification import Scores, softmax
 
@@ -139,7 +139,7 @@ class QuestionAnsweringPipeline(Pipeline):
     loader: ClassVar[str] = "AutoModelForQuestionAnswering"
     options = OPTIONS["question-answering"]
     ignored: ClassVar[tuple[str, ...]] = tuple(TOKENIZING)
-    window: ClassVar[int] = 64  # examples; a long context is many rows
+    at_once: ClassVar[int] = 64  # examples; a long context is many rows
 
     def settle(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
         old = "topk" in given and "top_k" not in given
@@ -177,7 +177,6 @@ class QuestionAnsweringPipeline(Pipeline):
         return self._answer(inputs, self.resolve_options(options), batch_size)
 
     def _paired(self, question: Any, context: Any) -> list[Example]:
-        """Questions with their contexts."""
         for name, value in (("question", question), ("context", context)):
             if value is None:
                 raise PipelineError(f"{self.task} needs a {name}: pass question= and context=, texts or lists of texts")
@@ -191,7 +190,6 @@ class QuestionAnsweringPipeline(Pipeline):
         return [Example(*pair) for pair in zip(questions, contexts, strict=True)]
 
     def parse(self, item: Any, settings: Any) -> Example:
-        """A dictionary or object with a question and a context."""
         if isinstance(item, Mapping):
             missing = [name for name in ("question", "context") if name not in item]
             if missing:
@@ -210,7 +208,6 @@ class QuestionAnsweringPipeline(Pipeline):
         return item
 
     def encode(self, items: Sequence[Example], settings: Any) -> list[list[Row]]:
-        """One row for each window of each context."""
         encoding, contexts = self._windows(items, settings)
         mark = self.tokenizer.cls_token_id
         groups: list[list[Row]] = [[] for _ in items]
@@ -245,7 +242,6 @@ class QuestionAnsweringPipeline(Pipeline):
         return list(zip(batch.own(starts), batch.own(ends), strict=True))
 
     def answer(self, item: Example, rows: list[Row], found: list[tuple[Scores, Scores]], settings: Any) -> Any:
-        """The best answers of all windows."""
         # Spans that grow to the same words become one answer, so more are looked at than asked for.
         count = settings.top_k * 2 + 10 if settings.align_to_words else settings.top_k
         spans, nothing = [], []

@@ -39,7 +39,6 @@ class AdvisedError(PipelineError):
         return f"{self.what}; " + ("pass " + ", or ".join(ways) if ways else self.otherwise)
 
     def at(self, name: str) -> AdvisedError:
-        """The same of an input that is called `name`."""
         return AdvisedError(f"{name}{self.what}", *self.options, otherwise=self.otherwise)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -55,7 +54,6 @@ def in_python(name: str, value: Any) -> str:
 
 
 def input_name(number: int) -> str:
-    """What stands before a message about one of several inputs."""
     return f"input {number}: "
 
 
@@ -221,7 +219,6 @@ def tokenizer_call(tokenizer: Tokenizer, model: Any, given: Mapping[str, Any]) -
 def encode_texts(
     tokenizer: Tokenizer, texts: Sequence[Any], pairs: Sequence[Any] | None, call: Mapping[str, Any]
 ) -> list[Row]:
-    """One row for each text, or pair of texts."""
     encoding = tokenizer(list(texts), None if pairs is None else list(pairs), **call)
     return [model_row(tokenizer, encoding, number) for number in range(len(texts))]
 
@@ -291,6 +288,5 @@ def packs(rows: Sequence[Row]) -> bool:
 
 
 def _rectangle(rows: list[list[int]], width: int, filler: int | None, left: bool) -> torch.Tensor:
-    """`rows` as one integer tensor [rows, width]."""
     padded = [[filler or 0] * (width - len(row)) for row in rows]
     return torch.tensor([gap + row if left else row + gap for row, gap in zip(rows, padded, strict=True)])

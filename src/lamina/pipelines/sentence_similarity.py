@@ -12,8 +12,8 @@ from tokenizers.normalizers import Lowercase
 from torch import Tensor
 
 from ..errors import PipelineError
-from .base import Pipeline
-from .options import OPTIONS, TOKENIZING, Option, Settings
+from .base import Pipeline, Settings
+from .options import OPTIONS, TOKENIZING, Option
 from .rows import (
     UNLIMITED,
     AdvisedError,
@@ -89,7 +89,6 @@ class SentenceSimilarityPipeline(Pipeline):
         return made
 
     def parse(self, item: Any, settings: Any) -> list[str]:
-        """The source sentence and, after it, the others."""
         if not isinstance(item, Mapping) or "source_sentence" not in item or "sentences" not in item:
             raise PipelineError("pass source_sentence= and sentences=, or a dictionary with these keys")
         others = gathered(item["sentences"])
@@ -116,7 +115,6 @@ class SentenceSimilarityPipeline(Pipeline):
         return self._lower(text) if settings.sentence.lower_case else text
 
     def _lower(self, text: str) -> str:
-        """A text in lower case, special tokens left as they are."""
         marks = [token for token in self.tokenizer.all_special_tokens if token != token.lower()]
         mark = next((mark for mark in marks if mark in text), None)
         if mark is not None:
@@ -139,12 +137,10 @@ class SentenceSimilarityPipeline(Pipeline):
         return min((length for length in (said, longest_row(self.model)) if length is not None), default=None)
 
     def select(self, output: Any, batch: Batch, settings: Any) -> list[Tensor]:
-        """The vector of each row: [hidden]."""
         states = batch.own(output[0].float())
         return [settings.sentence.vector(own, row.memory).cpu() for own, row in zip(states, batch.rows, strict=False)]
 
     def answer(self, item: list[str], rows: list[Row], found: list[Tensor], settings: Any) -> Any:
-        """Similarities of the first vector with all others."""
         source, others = found[0], torch.stack(found[1:])
         return SIMILARITIES[settings.sentence.similarity](source, others).tolist()
 
@@ -206,7 +202,7 @@ class FeatureExtractionPipeline(Pipeline):
 
     options = OPTIONS["feature-extraction"]
     ignored: ClassVar[tuple[str, ...]] = tuple(TOKENIZING)
-    window: ClassVar[int] = 32  # whole hidden states are held until their turn comes
+    at_once: ClassVar[int] = 32  # whole hidden states are held until their turn comes
 
     def settle(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
         call = dict(given.get("tokenize_kwargs", {}))

@@ -103,7 +103,6 @@ def cut_into_windows(text: str, limit: int, count: Count, repeated: int = 0) -> 
 
 
 def _fitting(sentence: str, limit: int, count: Count) -> list[str]:
-    """The sentence whole if it fits, else in parts that do."""
     if count([sentence])[0] <= limit:
         return [sentence]
     parts = halves(sentence)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PipelineError
-from .base import Pipeline
-from .options import OPTIONS, TOKENIZING, Settings
+from .base import Pipeline, Settings
+from .options import OPTIONS, TOKENIZING
 from .rows import Batch, Row, checked_text, encode_texts, gathered, tokenizer_call
 
 Scores = NDArray[np.floating[Any]]

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from ..errors import PipelineError
 from ..files.shown import shown
+from .base import Settings
 from .generating import GeneratingPipeline, Written
-from .options import OPTIONS, Settings
+from .options import OPTIONS
 from .rows import Advice, AdvisedError, Row, checked_text, longest_row, truncation_length
 
 NO_CHATS = "the models here were made before chats and have no template for them; write the prompt out as a text"
@@ -46,7 +47,6 @@ class TextGenerationPipeline(GeneratingPipeline):
         return super().settle(self._returning(settings, given), given)
 
     def _returning(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
-        """The settings with what is to be returned."""
         if "return_type" in given:
             kind = self._return_type(given["return_type"])
             return settings.with_values(tensors=kind == "tensors", return_full_text=kind == "full_text")
@@ -151,7 +151,6 @@ class TextGenerationPipeline(GeneratingPipeline):
         return ("room", self.room(row, settings).get("max_new_tokens"))
 
     def room(self, row: Row, settings: Any) -> dict[str, Any]:
-        """No more tokens than the model has positions for."""
         limit, config = longest_row(self.model), settings.config
         if limit is None:
             return {}
@@ -160,7 +159,6 @@ class TextGenerationPipeline(GeneratingPipeline):
         return {"max_new_tokens": min(config.max_new_tokens, limit - len(row))}
 
     def answer(self, item: str, rows: list[Row], found: list[Written], settings: Any) -> list[dict[str, Any]]:
-        """A record for each sequence."""
         prompt = rows[0].inputs["input_ids"]
         before = item if settings.return_full_text else ""
         records: list[dict[str, Any]] = []

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import torch
 
 from ..errors import PipelineError
+from .base import Settings
 from .generating import GeneratingPipeline, Written
-from .options import CHUNKING, OPTIONS, Settings
+from .options import CHUNKING, OPTIONS
 from .rows import Advice, Row, checked_text, gathered, longest_row, truncation_length
 from .sentences import cut_into_windows, join_windows
 

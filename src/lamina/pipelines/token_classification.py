@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import PipelineError
-from .base import Pipeline
-from .options import OPTIONS, Settings
+from .base import Pipeline, Settings
+from .options import OPTIONS
 from .rows import Batch, Row, checked_text, gathered, model_row, truncation_length
 from .text_classification import Scores, softmax
 
@@ -183,7 +183,6 @@ class TokenClassificationPipeline(Pipeline):
         return self._answer(inputs, settings, batch_size)
 
     def _with_offsets(self, inputs: Any, offsets: Sequence[Any], settings: Any) -> Any:
-        """Sentences that carry the spans that the caller gave."""
         if isinstance(offsets[0], tuple):
             offsets = [offsets]
         items = inputs if isinstance(inputs, list) else [inputs]
@@ -215,7 +214,6 @@ class TokenClassificationPipeline(Pipeline):
         return Sentence(settings.delimiter.join(words), words, tuple(starts))
 
     def encode(self, items: Sequence[Sentence], settings: Any) -> list[list[Row]]:
-        """One row for each text, or one for each of its windows."""
         limit = truncation_length(self.tokenizer, self.model)
         windowed: dict[str, Any] = (
             {} if settings.stride is None else {"stride": settings.stride, "return_overflowing_tokens": True}
@@ -276,7 +274,6 @@ class TokenClassificationPipeline(Pipeline):
         ]
 
     def _tokens(self, sentence: Sentence, window: WindowTokens, scores: Scores) -> list[Token]:
-        """The tokens of a window that stand for text, placed in the sentence."""
         tokens = []
         for index, name in enumerate(self.tokenizer.convert_ids_to_tokens(window.ids)):
             if window.special[index]:

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 from ..errors import PipelineError
 from ..files.shown import shown
 from ..tokenizers.tokenizer import Tokenizer
-from .base import announce
-from .options import OPTIONS, Settings
+from .base import Settings, announce
+from .options import OPTIONS
 from .rows import Advice, Row
 from .text_to_text import Text2TextGenerationPipeline
 

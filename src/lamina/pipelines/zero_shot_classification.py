@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import PipelineError, TokenizerError
 from ..files.shown import shown
-from .base import Pipeline
-from .options import OPTIONS, TOKENIZING, Settings
+from .base import Pipeline, Settings
+from .options import OPTIONS, TOKENIZING
 from .rows import Batch, Row, checked_text, encode_texts, gathered, truncation_length
 from .text_classification import Scores, softmax
 
@@ -31,7 +31,7 @@ class ZeroShotClassificationPipeline(Pipeline):
     loader: ClassVar[str] = "AutoModelForSequenceClassification"
     options = OPTIONS["zero-shot-classification"]
     ignored: ClassVar[tuple[str, ...]] = tuple(TOKENIZING)
-    window: ClassVar[int] = 32  # texts; each is as many rows as there are labels
+    at_once: ClassVar[int] = 32  # texts; each is as many rows as there are labels
 
     def defaults(self) -> Settings:
         if self.entailment_id == -1:

@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from ..errors import LaminaError
-from ..inference.budget import token_budget
-from ..inference.workers import abreast
+from ..inference.batching import abreast, token_budget
 from .admission import Admission
 from .batcher import Batcher
 from .continuous import Writer
