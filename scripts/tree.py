@@ -36,10 +36,10 @@ ROOMS = {
     "nn": (2_650, 11),
     "pipelines": (4_430, 36),
     "scale": (124, 2),
-    "serving": (5_754, 37),
+    "serving": (5_720, 37),
     "tokenizers": (4_664, 20),
-    "training": (6_816, 51),
-    "viewer": (6_123, 46),
+    "training": (6_772, 50),
+    "viewer": (6_075, 46),
 }
 VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}
 
