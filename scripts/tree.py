@@ -34,7 +34,7 @@ ROOMS = {
     "inference": (1_528, 13),
     "legacy": (470, 4),
     "nn": (2_891, 24),
-    "pipelines": (4_430, 36),
+    "pipelines": (3_958, 17),
     "scale": (124, 2),
     "serving": (5_754, 37),
     "tokenizers": (5_022, 34),
