@@ -1,4 +1,4 @@
-"""Lamina: the classic Transformer stack, whole and thin.
+"""Lamina: the classic Transformer stack, complete and small.
 
 Public names are imported on first use (PEP 562), so that `import lamina` needs no torch.
 """

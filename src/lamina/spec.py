@@ -7,8 +7,9 @@ An option that excludes another is one field of a sum type, never two booleans, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-ACTIVATION_NAMES = (  # as config.json spells them; nn/feedforward.py has the functions
+ACTIVATION_NAMES = (  # as config.json spells them; nn/stack.py has the functions
     "relu",
     "silu",
     "swish",
@@ -227,12 +228,12 @@ class ModelSpec:
     shared_tokens: bool = True  # encoder and decoder read one token table
     shift: Shift | None = None
 
-    @property
+    @cached_property
     def reading_room(self) -> int | None:
         """Tokens of a text that the model reads at most; None where its positions have no end."""
         return _stack_room(self.encoder or self.decoder)
 
-    @property
+    @cached_property
     def writing_room(self) -> int | None:
         """Tokens of a row that the model writes at most, its prompt included; None where positions have no end."""
         return _stack_room(self.decoder or self.encoder)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -214,15 +214,14 @@ def test_a_failure_of_many_is_looked_for_in_halves() -> None:
 
     class Pipe:
         at_once = 256
+        options = ("truncation",)
+        open_ended = False
 
         def __call__(self, items: Any, **settings: Any) -> list[int]:
             calls.append(len(items))
             if any(item == 200 for item in items):
                 raise PipelineError("input 0: the text is bad")
             return [item * 2 for item in items]
-
-        options: ClassVar[dict[str, Any]] = {"truncation": None}
-        open_ended = False
 
     found = list(run.answers_to(Pipe(), TASKS[0], list(range(256)), {}))
     assert [answer for answer, error in found if error is None] == [2 * n for n in range(256) if n != 200]

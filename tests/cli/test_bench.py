@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lamina.cli import bench
-from lamina.inference import budget
+from lamina.inference import batching as budget
 from tests.cli.conftest import Finished
 
 Lamina = Callable[..., Finished]

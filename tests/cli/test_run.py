@@ -213,6 +213,8 @@ def test_any_option_of_the_pipeline_can_be_set(lamina: Lamina, checkpoint: Check
     raw = lamina(*command, "function_to_apply=none").lines[0]["output"]["score"]
     expected = pipeline("text-classification", model=checkpoint("bert-moods"))("Plain.", function_to_apply="none")
     assert raw == pytest.approx(expected[0]["score"], abs=1e-6)
+    tags = ["run", "ner", "Ada Lovelace.", "-m", checkpoint("bert-tags")]
+    assert lamina(*tags, "--set", "aggregation_strategy=none").out == lamina(*tags, "--aggregation", "none").out
     wrong = lamina(*command, "colour=red")
     assert (wrong.status, "colour" in wrong.err) == (1, True)
     assert lamina(*command, "nothing").status == 2

@@ -116,7 +116,7 @@ def test_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_ENDPOINT", "http://hub.localhost:1")
-    found = settings_of("1G", 1, 5.0, None, None, None, "0.0.0.0")
+    found = settings_of("1G", 1, 5.0, None, "0.0.0.0", origin=None, tokenizer=None)
     assert found.offline and found.hub_cache == tmp_path and found.endpoint == "http://hub.localhost:1"
     assert (
         found.hosts == ("*",) and browsable("0.0.0.0") == "127.0.0.1" and browsable("::1") == browsable("::") == "[::1]"

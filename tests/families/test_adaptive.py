@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lamina.families.transfo_xl import AdaptiveVocabulary
 from lamina.families.transfo_xl.adaptive import AdaptiveEmbedding, AdaptiveSoftmax
+from lamina.families.transfo_xl.spec import AdaptiveVocabulary
 
 EDGES = {"four": (0, 3, 10, 11, 40), "one": (0, 40)}
 TOKENS = torch.arange(40)

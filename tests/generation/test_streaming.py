@@ -207,3 +207,11 @@ def test_asynchronous_iterators() -> None:
 
     plain = generate(Standin(), torch.tensor([[5, 9]]), max_new_tokens=9)
     assert asyncio.run(collect()) == Words().decode(plain[0].tolist())
+
+
+def test_whoever_waits_hears_of_arguments_that_make_no_sense() -> None:
+    streamer = TextIteratorStreamer(Bytes(), timeout=5)
+    with pytest.raises(GenerationError, match="num_beams"):
+        generate(Standin(), torch.tensor([[5, 9]]), streamer=streamer, num_beams=2)
+    with pytest.raises(GenerationError, match="num_beams"):
+        next(streamer)

@@ -11,9 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lamina.inference import capabilities
-from lamina.inference.int8 import Int8Linear, RowInt8Linear
-from lamina.inference.linears import Activation, FrozenLinear, PackedLinear
-from lamina.inference.weight_only import Int4Linear, Int8WeightLinear
+from lamina.inference.linears import (
+    Activation,
+    FrozenLinear,
+    Int4Linear,
+    Int8Linear,
+    Int8WeightLinear,
+    PackedLinear,
+    RowInt8Linear,
+)
 from lamina.nn.stack import ACTIVATIONS
 
 KINDS = (PackedLinear, Int8Linear, RowInt8Linear, Int8WeightLinear, Int4Linear)

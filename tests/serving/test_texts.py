@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina import AutoTokenizer
-from lamina.serving.texts import Detokenizer, StopFilter, describe_tokens, last_tokens
+from lamina.generation.streaming import Detokenizer, StopFilter
+from lamina.serving.texts import describe_tokens, last_tokens
 
 TEXTS = ["Berlin is fine.", "안녕하세요 👋🏽 Anna", "日本語😀 and\n\nmore  spaces", "naïve — “quotes”", "🏳️‍🌈🏳️‍🌈"]
 

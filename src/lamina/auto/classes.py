@@ -17,21 +17,8 @@ from ..files.shown import shown
 if TYPE_CHECKING:
     from ..tokenizers.tokenizer import Tokenizer
 
-STEMS = {  # what the reference's names of each family's classes begin with
-    "albert": "Albert",
-    "bart": "Bart",
-    "bert": "Bert",
-    "ctrl": "CTRL",
-    "distilbert": "DistilBert",
-    "electra": "Electra",
-    "gpt2": "GPT2",
-    "marian": "Marian",
-    "mbart": "MBart",
-    "openai-gpt": "OpenAIGPT",
-    "roberta": "Roberta",
-    "t5": "T5",
-    "transfo-xl": "TransfoXL",
-}
+# What the reference's names of each family's classes begin with: the body, a family's first task, is XModel.
+STEMS = {model_type: family(model_type).tasks[0].architecture.removesuffix("Model") for model_type in MODULES}
 CONFIG_NAMES = {model_type: stem + "Config" for model_type, stem in STEMS.items()}
 TOKENIZERS = {stem + "Tokenizer": family(model_type).tokenizer for model_type, stem in STEMS.items()} | {
     "MBart50Tokenizer": "mbart50",

@@ -27,8 +27,7 @@ from ..files.shown import shown
 from ..generation.config import FILE_NAME as GENERATION_FILE
 from ..generation.config import GenerationConfig, kept_in_model_config
 from ..inference.linears import FrozenLinear
-from ..inference.quantize import Freezer, freeze, settle_precision
-from ..inference.storing import stored_tensors
+from ..inference.quantize import Freezer, freeze, settle_precision, stored_tensors
 from ..nn.model import Model
 from ..spec import ModelSpec
 

@@ -76,7 +76,7 @@ def start(
         bool, typer.Option("--version", "-V", callback=show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """The classic Transformer stack, whole and thin."""
+    """The classic Transformer stack, complete and small."""
     if context.invoked_subcommand is None:
         show_overview()
 
@@ -84,7 +84,7 @@ def start(
 def show_overview() -> None:
     """The title, first commands and the table of tasks."""
     console = Console(highlight=False)
-    title = Text.assemble(("Lamina ", "bold"), __version__, "  the classic Transformer stack, whole and thin")
+    title = Text.assemble(("Lamina ", "bold"), __version__, "  the classic Transformer stack, complete and small")
     console.print("\n ", title)
     console.print(Text("\n  Start here", style="bold"))
     for purpose, line in FIRST_COMMANDS:

@@ -40,6 +40,15 @@ LONGEST = 256  # tokens of a text that are read
 DEFAULTS = ["fp32-packed", "int8", "int8-accurate"]
 WRITING_DEFAULTS = ["fp32-packed", "bf16", "int8", "int4"]
 WRITING = ("LMHeadModel", "ForConditionalGeneration", "ForCausalLM", "MTModel")  # ends of the names of such classes
+SHOWN: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("tokens_per_second", "tokens/s", "{:,.0f}".format),
+    ("speedup", "speed", "{:.2f}x".format),
+    ("latency_ms", "one text", "{:,.1f} ms".format),
+    ("peak_bytes", "peak", lambda count: "?" if count is None else f"{count / 1e6:,.0f} MB"),
+    ("load_seconds", "load", "{:.2f} s".format),
+    ("cosine", "cosine", "{:.4f}".format),
+    ("agreement", "same choice", "{:.1%}".format),
+)
 ROUNDS = 3
 SINGLES = 9
 PROMPT = 32  # tokens at most, of each text, that a model writes on from
@@ -85,7 +94,7 @@ def bench(model: Annotated[str, typer.Argument(help="A folder, a name on the Hub
     note = Console(stderr=True, highlight=False)
     results = run_all(trial, chosen, lambda found: note.print(f"{found['precision']} done", style="dim"))
     if "budget" in results[0]:
-        from ..inference.budget import keep_budget
+        from ..inference.batching import keep_budget
 
         keep_budget(device, results[0]["budget"])
     head = {"model": model, "threads": threads, "device": device, "texts": len(rows), "tokens": sum(map(len, rows))}
@@ -144,20 +153,10 @@ def show(console: Console, head: dict[str, Any], results: list[dict[str, Any]]) 
                   f"{head['threads']} threads on {head['device']}")  # fmt: skip
     table = Table(box=None, padding=(0, 1), header_style="bold")
     table.add_column("precision", style="cyan", no_wrap=True)
-    for name in ("tokens/s", "speed", "one text", "peak", "load", "cosine", "same choice"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for _, heading, _ in SHOWN:
+        table.add_column(heading, justify="right", no_wrap=True)
     for found in results:
-        peak = found["peak_bytes"]
-        table.add_row(
-            found["precision"],
-            f"{found['tokens_per_second']:,.0f}",
-            f"{found['speedup']:.2f}x",
-            f"{found['latency_ms']:,.1f} ms",
-            "?" if peak is None else f"{peak / 1e6:,.0f} MB",
-            f"{found['load_seconds']:.2f} s",
-            f"{found['cosine']:.4f}",
-            f"{found['agreement']:.1%}",
-        )
+        table.add_row(found["precision"], *(form(found[name]) for name, _, form in SHOWN))
     console.print(table)
     if "budget" in results[0]:
         console.print(f"{results[0]['budget']} tokens in a batch are best here, and are kept for pipelines")
@@ -209,9 +208,7 @@ def measure_reading(model: Any, trial: Trial) -> dict[str, Any]:
     """All texts in batches by length, and the middle one by itself."""
     import torch
 
-    from ..inference.batching import run_by_length
-    from ..inference.budget import measure_budget, token_budget
-    from ..inference.workers import abreast, side_by_side
+    from ..inference.batching import abreast, measure_budget, run_by_length, side_by_side, token_budget
     from ..nn.model import packable, read_packed
 
     rows, packed = trial.rows, packable(model)

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import CheckpointError
-from ..families.transfo_xl import SegmentSpec
+from ..families.transfo_xl.spec import SegmentSpec
 from ..files.shown import visible
 from ..spec import (
     EmbeddingSpec,

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter
 from types import MappingProxyType
@@ -143,7 +143,7 @@ def model_name(name: str | None, task: str | None = None) -> str | None:
     return path
 
 
-def load(known: Sequence[str], name: str | None, model: str | None, **options: Any) -> Any:
+def load(known: Collection[str], name: str | None, model: str | None, **options: Any) -> Any:
     """The pipeline for the task `name`, whose options are `known`, or for what the model is for."""
     from ..pipelines import pipeline
     from ..pipelines.base import refuse_untrained
@@ -158,7 +158,7 @@ def load(known: Sequence[str], name: str | None, model: str | None, **options: A
     return pipe
 
 
-def spelling(options: Sequence[str], pipe: Any = None) -> Spelling:
+def spelling(options: Collection[str], pipe: Any = None) -> Spelling:
     """How an option of a pipeline is typed: by its own name, or with --set where the pipeline alone knows it."""
     known = pipe.options if pipe is not None else {}
     open_ended = pipe is not None and pipe.open_ended

@@ -1,4 +1,4 @@
-"""Where answers go: standard output, or a file that a stopped run can be taken up from.
+"""The file that answers go to, and that a stopped run can be taken up from.
 
 Rows of .jsonl are added to the file itself, those of all other formats to a journal beside it, from which the file is
 made when all are there. While a run lasts, a note beside the file says what it is made from.
@@ -12,7 +12,6 @@ import glob
 import json
 import math
 import os
-import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,12 +19,13 @@ from datetime import date, datetime, time
 from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from ..errors import InputError
 from ..files.atomic import release, rename, staged, take, write_text
+from ..files.tables import open_rows
 
 OPTION = "--output"
 write_bytes = os.write
@@ -67,38 +67,6 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class Standard:
-    """Standard output, or a pipe or device that was named."""
-
-    def __init__(self, path: Path | None = None):
-        self.path = path
-        self.written = 0
-        self._stream: IO[str] | None = None
-
-    def begin(self, record: Record) -> None:
-        if self.path is not None:
-            self._stream = self.path.open("w", encoding="utf-8")
-
-    def write(self, line: str) -> None:
-        try:
-            print(line, file=self._stream or sys.stdout, flush=True)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            if self._stream is None:
-                drop_standard_output()
-            raise InputError(f"{self.path or 'standard output'} cannot be written: {error.strerror}") from None
-        self.written += 1
-
-    def finish(self) -> None:
-        """Nothing is left to do."""
-
-    def close(self) -> None:
-        if self._stream is not None:
-            with suppress(OSError):  # of a device that is full, as was said before
-                self._stream.close()
-
-
 class Output:
     """A file of answers. Nothing on disk changes before `begin`, and the file is whole after `finish`.
 
@@ -121,6 +89,12 @@ class Output:
     def finished(self) -> bool:
         """Whether the file was made by a run that was not stopped."""
         return filled(self.path) and not self.note.exists() and not self.aside.exists()
+
+    def rows(self) -> Iterator[tuple[Row, int]]:
+        """The rows that are there, and the bytes of the journal up to the end of each; all of them of a whole table."""
+        if not self.direct and self.finished:
+            return ((row.value if row.error is None else {}, 0) for row in open_rows(self.path, InputError))
+        return rows_of(self.journal) if self.seen else iter(())
 
     def begin(self, record: Record) -> None:
         """Make the journal ready: empty with a note, or cut after its whole rows."""
@@ -196,18 +170,16 @@ def drop_standard_output() -> None:
         os.close(nowhere)
 
 
-def find_output(path: Path | None, inputs: Sequence[Path], resume: bool, overwrite: bool) -> Output | Standard:
-    """Where the answers go, checked and untouched; a usage error where they may not go there."""
+def find_output(path: Path | None, inputs: Sequence[Path], resume: bool, overwrite: bool) -> Output | None:
+    """The file that answers go to, checked and untouched; a usage error where they may not go there."""
     if path is None:
         if resume or overwrite:
             option = "--resume" if resume else "--overwrite"
             raise typer.BadParameter("it needs the file that it is about: give --output", param_hint=option)
-        return Standard()
+        return None
     if resume and overwrite:
         raise typer.BadParameter("--resume goes on with the file that --overwrite gives up", param_hint="--resume")
     real = Path(os.path.realpath(path))
-    if real.exists() and not stat.S_ISREG(real.stat().st_mode) and not real.is_dir():
-        return Standard(real)
     if wrong := wrong_place(path, real) or next((said for each in inputs if (said := same_as(path, real, each))), None):
         raise typer.BadParameter(wrong, param_hint=OPTION)
     output = Output(real, path, overwrite)
@@ -222,6 +194,8 @@ def find_output(path: Path | None, inputs: Sequence[Path], resume: bool, overwri
 def wrong_place(path: Path, real: Path) -> str | None:
     """What is wrong with a place for an output."""
     suffix = real.suffix.lower()
+    if real.exists() and not real.is_file() and not real.is_dir():
+        return f"{path} is a pipe or a device: leave it out, and redirect standard output"
     if suffix not in WRITERS:
         return f"{path}: its ending says the format, and is not one of {', '.join(WRITERS)}"
     if real.is_dir():
@@ -348,11 +322,14 @@ def _text(value: Any) -> str:
 
 
 def input_fits(row: Row, given: Any) -> bool:
-    """Whether a row of a table was made from the input `given`; null and the empty text are alike in a CSV."""
+    """Whether a row of a table, {} where it cannot be read, was made from the input `given`.
+
+    In a CSV null and the empty text are alike.
+    """
     cells = {name: value for name, value in row.items() if name.partition(".")[0] == "input"}
     flat = {f"input.{name}": value for name, value in given.items()} if isinstance(given, dict) else {}
     there = {name: value for name, value in cells.items() if value not in ("", None)}
-    return any(
+    return not row or any(
         there.keys() <= wanted.keys()
         and all(_text(there.get(name)) == _text(value) or there.get(name) == value for name, value in wanted.items())
         for wanted in (flat, {"input": given})

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import chain, islice, zip_longest
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -18,8 +18,7 @@ from rich.text import Text
 from ..errors import InputError, LaminaError
 from ..files.formats import NAMES as FORMS
 from ..files.formats import form_of
-from ..files.shown import shown, visible
-from ..files.tables import open_rows
+from ..files.shown import visible
 from .inputs import FILE_KINDS, STANDARD_INPUT, Sources, find_sources
 from .options import (
     LOADING,
@@ -37,8 +36,8 @@ from .options import (
     text_or_file,
     with_options,
 )
-from .output import WRITERS, Output, Record, Standard, filled, find_output, input_fits, json_line, rows_of
-from .tasks import NAMES, OPTIONS, TASKS, Asked, CommandTask, Given, find_task, question_columns
+from .output import WRITERS, Output, Record, filled, find_output, input_fits, json_line
+from .tasks import NAMES, OPTIONS, TASKS, Asked, CommandTask, Given, find_task
 
 SOME_FAILED = 3  # the status where some rows have an error
 LONGEST_SAID = 300  # characters of an error that the last line repeats
@@ -75,14 +74,11 @@ def run(
     """
     chosen = find_task(task) or find_task(known_name(task, NAMES, "TASK"))
     assert chosen is not None
-    values = {each.name: said[each.name] for each in OPTIONS}
-    given = check_options(
-        chosen, {name: value for name, value in values.items() if value is not None and value is not False}
-    )
-    batch_size, files, context = said["batch_size"], said["file"] or [], said["context"]
-    taken = {name: spelled(name) for name in [*given, *(["batch_size"] if batch_size else [])]}
-    settings = read_settings(said["setting"] or [], taken)
-    batch_size = checked_size(settings.pop("batch_size", batch_size))
+    files, context = said["file"] or [], said["context"]
+    named = {name: value for name, value in said.items() if value is not None and value is not False}
+    settings = read_settings(said["setting"] or [], {name: spelled(name) for name in named})
+    batch_size = settings.pop("batch_size", said["batch_size"])
+    given = check_options(chosen, {each.name: named[each.name] for each in OPTIONS if each.name in named})
     sources = find_sources(texts or [], files, said["form"], asked=said["question"] is not None)
     parts = Given(**{each.name: given.pop(each.name, None) for each in fields(Given)})
     check_context(chosen, sources, parts)
@@ -93,23 +89,15 @@ def run(
     sources.check_columns(chosen.columns(parts))
     loading = {"model": model, **{each.name: said[each.name] for each in LOADING}}
     pictures = not (said["json"] or said["output"]) and sys.stdout.isatty()
-    job = Job(chosen, task, loading, sources, parts, {**given, **settings}, batch_size, said["strict"], pictures)
-    raise typer.Exit(job.run(place, said["resume"]))
-
-
-def checked_size(size: Any) -> int | None:
-    """`batch_size`, which --set can give as well."""
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-        raise typer.BadParameter(
-            f"batch_size is {shown(size)}; it must be a whole number from 1 on", param_hint="--set"
-        )
-    return size
+    job = Job(chosen, task, loading, sources, parts, {**given, **settings}, batch_size, place, said["strict"], pictures)
+    raise typer.Exit(job.run(said["resume"]))
 
 
 def check_options(task: CommandTask, given: dict[str, Any]) -> dict[str, Any]:
     """What was given, as the pipeline wants it; a usage error for an option of another task or a missing one."""
+    known = task.options
     for name in given:
-        if name not in task.options:
+        if name not in known:
             raise typer.BadParameter(f"{task.name} has no such option", param_hint=spelled(name))
     for name in task.required:
         if name not in given:
@@ -122,7 +110,7 @@ def check_options(task: CommandTask, given: dict[str, Any]) -> dict[str, Any]:
         given["chunk"] = "sentences"
     if "targets" in given:
         given["targets"] = given["targets"].split(",")
-    if "aggregation_strategy" in task.options:
+    if "aggregation_strategy" in known:
         given.setdefault("aggregation_strategy", "simple")
     return given
 
@@ -132,7 +120,7 @@ def check_context(task: CommandTask, sources: Sources, given: Given) -> None:
     alone = sources.texts or given.question is not None
     for file in sources.files:
         alone = alone or file == STANDARD_INPUT or (sources.form or form_of(file)[0]) == "txt"
-    if task.columns is question_columns and given.context is None and alone:
+    if "context" in task.parts and given.context is None and alone:
         raise typer.BadParameter("a question needs a passage: TEXT or @FILE", param_hint="--context")
 
 
@@ -155,21 +143,21 @@ class Job:
     given: Given
     settings: Mapping[str, Any]
     batch_size: int | None
+    place: Output | None = None
     strict: bool = False
     pictures: bool = False
+    written: int = 0  # rows
     wrong: int = 0  # rows with an error
     said: str = ""  # of the first of them
 
-    def run(self, place: Output | Standard, resume: bool) -> int:
-        """Answer what is left and write it to `place`; the exit status."""
+    def run(self, resume: bool) -> int:
+        """Answer what is left and write it; the exit status."""
         asked: Iterable[Asked] = self.task.inputs(self.sources.rows(), self.given)
-        record = self.record() if isinstance(place, Output) else {}
-        if isinstance(place, Output) and resume:
+        place, record = self.place, self.record() if self.place else {}
+        if place and resume:
             whole = place.finished
-            if place.direct or not whole:
-                asked, self.wrong = skip_finished(place, iter(asked), record)
-            else:
-                self.wrong = check_whole(place, iter(asked))
+            asked, self.wrong = skip_finished(place, iter(asked), record)
+            self.written = place.written
             if whole:
                 print(
                     f"{place.shown} has a row for every input: nothing is left to do. What model and options it was "
@@ -178,10 +166,11 @@ class Job:
                 )
                 return SOME_FAILED if self.wrong else 0
         try:
-            self.write(self.answered(asked) if asked else iter(()), place, record)
+            self.write(self.answered(asked) if asked else iter(()), record)
         finally:
-            place.close()
-        return self.close(place)
+            if place:
+                place.close()
+        return self.close()
 
     def record(self) -> Record:
         """All that rows follow from. Files are read through once for their digests, some seconds for a gigabyte."""
@@ -199,41 +188,48 @@ class Job:
 
     def answered(self, asked: Iterable[Asked]) -> Iterator[Answered]:
         """Every row with its answer; with `strict` InputError at the first that has none."""
+        from ..pipelines.base import BATCH_SIZE
+
         pipe = load(self.task.options, self.called, **self.loading)
         try:
+            batch_size = BATCH_SIZE.checked(self.called, "batch_size", self.batch_size)
             pipe.resolve_options(self.settings)
         except LaminaError as error:
             raise InputError(in_our_words(error, spelling(self.task.options, pipe))) from None
-        batch_size = 1 if STANDARD_INPUT in self.sources.files and sys.stdin.isatty() else self.batch_size
+        if STANDARD_INPUT in self.sources.files and sys.stdin.isatty():
+            batch_size = 1
         for found in answers(pipe, self.task, asked, self.settings, batch_size):
             if self.strict and found.error is not None:
                 raise InputError(f"{found.asked.place}: {found.error}")
             yield found
 
-    def write(self, answered: Iterator[Answered], place: Output | Standard, record: Record) -> None:
+    def write(self, answered: Iterator[Answered], record: Record) -> None:
         """Write every row as soon as it is known; a progress bar where the rows go elsewhere."""
         from ..pipelines.base import track
 
         first = list(islice(answered, 1))  # nothing is touched before there is an answer
-        place.begin(record)
+        if self.place:
+            self.place.begin(record)
         rows: Iterable[Answered] = chain(first, answered)
-        if isinstance(place, Output) or not sys.stdout.isatty():
-            rows = track(rows, self.sources.count(), "texts", place.written)
+        if self.place or not sys.stdout.isatty():
+            rows = track(rows, self.sources.count(), "texts", self.written)
         console = Console(highlight=False)
         for found in rows:
             line, found = self.line(found)
             if found.error is not None:
                 self.wrong += 1
                 self.said = self.said or f"{found.asked.place}: {found.error}"
-            if not self.pictures:
-                place.write(line)
-                continue
-            place.written += 1
-            if found.error is not None:
+            if self.place:
+                self.place.write(line)
+            elif not self.pictures:
+                print(line, flush=True)
+            elif found.error is not None:
                 console.print(Text(visible(f"{found.asked.place}: {found.error}"), style="red"))
             else:
                 console.print(self.task.show(found.asked.item, found.output))
-        place.finish()
+            self.written += 1
+        if self.place:
+            self.place.finish()
 
     def line(self, found: Answered) -> tuple[str, Answered]:
         """The JSON of a row, and the row; an answer that JSON cannot hold is an error."""
@@ -244,15 +240,15 @@ class Job:
                 found = found._replace(output=None, error="the model answers with NaN or an infinite number")
         return json_line({"input": found.asked.row, "error": f"{found.asked.place}: {found.error}"}), found
 
-    def close(self, place: Output | Standard) -> int:
+    def close(self) -> int:
         """Say how many rows went where and how many have an error; the exit status."""
         failed = f", {self.wrong} with an error" if self.wrong else ""
         if self.said:
             said = visible(" ".join(self.said.split()))
             failed += f" ({said if len(said) <= LONGEST_SAID else said[:LONGEST_SAID] + '...'})"
-        rows = f"{place.written} row{'' if place.written == 1 else 's'}"
-        if isinstance(place, Output):
-            print(f"{rows} -> {place.shown}{failed}", file=sys.stderr)
+        rows = f"{self.written} row{'' if self.written == 1 else 's'}"
+        if self.place:
+            print(f"{rows} -> {self.place.shown}{failed}", file=sys.stderr)
         elif failed:
             print(f"lamina: {rows}{failed}", file=sys.stderr)
         return SOME_FAILED if self.wrong else 0
@@ -321,48 +317,28 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def as_written(asked: Asked) -> Any:
-    """The input of a row as its output holds it."""
-    return json.loads(json_line({"input": asked.row}))["input"]
-
-
 def skip_finished(output: Output, asked: Iterator[Asked], record: Record) -> tuple[Iterable[Asked], int]:
     """The rows that a stopped run has left to do, if any, and how many of the finished ones have an error.
 
     Raises InputError, and changes nothing, where those that are there were made from something else: by the note, and
     by what each row says of its input. Without a note a file is taken for a whole one, which nothing may be left of.
     """
-    if filled(output.journal) and output.note.exists():
+    noted, wrong = output.note.exists(), 0
+    if noted and filled(output.journal):
         check_note(output, record)
-    wrong = 0
-    for row, end in rows_of(output.journal) if output.seen else ():
+    for row, end in output.rows():
         given = next(asked, None)
-        if given is None or as_written(given) != row["input"]:
-            raise another(output, output.written + 1, given)
+        written = None if given is None else json.loads(json_line({"input": given.row}))["input"]
+        if given is None or not (row["input"] == written if end else input_fits(row, written)):
+            there = "there is no such input" if given is None else f"the input {given.place} is another"
+            raise InputError(f"{output.shown}, row {output.written + 1}: {there}; {ADVICE}")
         output.written, output.whole = output.written + 1, end
-        wrong += "error" in row
+        wrong += row.get("error") not in (None, "")
     left = next(asked, None)
-    if output.seen and not output.note.exists() and (left is not None or output.whole < output.seen):
-        raise InputError(
-            f"{output.shown} is not whole, and {output.note}, which says what such a file is made from, is not there; "
-            + ADVICE
-        )
+    if (output.seen or output.written) and not noted and (left is not None or output.whole < output.seen):
+        note = f"{output.note}, which says what such a file is made from, is not there"
+        raise InputError(f"{output.shown} is not whole, and {note}; {ADVICE}")
     return (() if left is None else chain([left], asked)), wrong
-
-
-def check_whole(output: Output, asked: Iterator[Asked]) -> int:
-    """How many rows of a whole table have an error; InputError where they were made from other inputs than these."""
-    wrong = 0
-    for number, (found, given) in enumerate(zip_longest(open_rows(output.path, InputError), asked), 1):
-        if found is None or given is None or not (found.error or input_fits(found.value, as_written(given))):
-            raise another(output, number, given)
-        wrong += isinstance(found.value, dict) and found.value.get("error") not in (None, "")
-    return wrong
-
-
-def another(output: Output, number: int, given: Asked | None) -> InputError:
-    there = "there is no such input" if given is None else f"the input {given.place} is another"
-    return InputError(f"{output.shown}, row {number}: {there}; {ADVICE}")
 
 
 def check_note(output: Output, record: Record) -> None:

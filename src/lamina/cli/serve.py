@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -75,13 +76,9 @@ def serve(
 
 def _require_packages() -> None:
     """Say what to install where the extra is missing."""
-    try:
-        import fastapi  # noqa: F401
-        import orjson  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise ServingError(f"serving needs the package {error.name}; run pip install 'lamina[serve]'") from None
+    for package in ("fastapi", "orjson", "prometheus_client", "uvicorn"):
+        if find_spec(package) is None:
+            raise ServingError(f"serving needs the package {package}; run pip install 'lamina[serve]'")
 
 
 def _serve_here(settings: ServeSettings, threads: int | None) -> None:

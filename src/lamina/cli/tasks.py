@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -73,69 +73,35 @@ class Asked(NamedTuple):
     error: str | None = None
 
 
-def text_columns(given: Given) -> dict[str, str]:
-    """The columns that files must have, by their options: that of texts, and of second texts where it was named."""
-    pair = {"text_pair_column": given.text_pair_column} if given.text_pair_column else {}
-    return {"text_column": given.text_column or "text", **pair}
+def column_of(part: str, given: Given) -> tuple[str, str, bool]:
+    """For a part of an input: the option that chooses its column, the column, and whether rows must have it."""
+    option = f"{part}_column"
+    chosen: str | None = getattr(given, option)
+    free = part == "text_pair" or (part == "context" and given.context is not None)
+    return option, chosen or part, chosen is not None or not free
 
 
-def question_columns(given: Given) -> dict[str, str]:
-    """The column of questions, and that of passages where --context does not say one for all."""
-    asked = given.context_column or given.context is None
-    passage = {"context_column": given.context_column or "context"} if asked else {}
-    return {"question_column": given.question_column or "question", **passage}
-
-
-def each_row(rows: Iterable[Read], item: Callable[[Any], Any]) -> Iterator[Asked]:
-    """What `item` makes of every row; a row that cannot be read, or made something of, is asked as its error."""
-    for place, row, wrong in rows:
-        if wrong is None:
-            try:
-                yield Asked(place, row, item(row))
-                continue
-            except InputError as error:
-                wrong = str(error)
-        yield Asked(place, row, error=wrong)
-
-
-def texts_alone(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
-    name = given.text_column or "text"
-    return each_row(rows, lambda row: column(row, name, "text_column") if isinstance(row, dict) else row)
-
-
-def texts_or_pairs(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
-    """Each text, or text and second text where rows have such a column."""
-    name, second = given.text_column or "text", given.text_pair_column or "text_pair"
-
-    def item(row: Any) -> Any:
-        if not isinstance(row, dict):
+def item_of(row: Any, parts: Sequence[str], given: Given) -> Any:
+    """What a pipeline gets of a row: a text, or an object of several `parts`. InputError where a column is missing."""
+    if not isinstance(row, dict):
+        if "context" not in parts:
             return row
-        text = column(row, name, "text_column")
-        pair = column(row, second, "text_pair_column") if given.text_pair_column else row.get(second)
-        return {"text": text, "text_pair": pair} if pair else text
-
-    return each_row(rows, item)
-
-
-def questions_with_context(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
-    """--question and every text, asked of --context; rows may bring a context of their own."""
-    name, place = given.question_column or "question", given.context_column or "context"
-
-    def item(row: Any) -> Any:
-        columns = row if isinstance(row, dict) else {name: row}
-        own = place in columns or given.context is None or given.context_column
-        if own and not isinstance(row, dict):
+        if given.context is None or given.context_column:
             raise InputError("a question needs a passage: give --context")
-        passage = column(columns, place, "context_column") if own else given.context
-        return {"question": column(columns, name, "question_column"), "context": passage}
+        return {"question": row, "context": given.context}
+    found: dict[str, Any] = {}
+    for part in parts:
+        option, name, needed = column_of(part, given)
+        if needed and name not in row:
+            raise InputError(missing(name, spelled(option), list(row)))
+        found[part] = row.get(name, given.context if part == "context" else None)
+    if not found.get("text_pair", True):
+        del found["text_pair"]
+    return found if len(found) > 1 else found[parts[0]]
 
-    asked = [Read("--question", given.question)] if given.question is not None else []
-    return each_row(chain(asked, rows), item)
 
-
-def compared_with_source(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
+def compared(asked: Sequence[Asked], given: Given) -> Iterator[Asked]:
     """All texts as one input, compared with --source or else with the first of them."""
-    asked = list(texts_alone(rows, given))
     texts = [each.item for each in asked]
     source, *sentences = [*([given.source] if given.source is not None else []), *texts] or [None]
     if not sentences:
@@ -146,13 +112,6 @@ def compared_with_source(rows: Iterable[Read], given: Given) -> Iterator[Asked]:
         yield Asked(asked[0].place, both, both)
     else:
         yield Asked(wrong.place, wrong.row, error=wrong.error or "is not text")
-
-
-def column(row: dict[str, Any], name: str, option: str) -> Any:
-    """One column of a row; says which there are where it is missing."""
-    if name not in row:
-        raise InputError(missing(name, spelled(option), list(row)))
-    return row[name]
 
 
 BAR_WIDTH = 16
@@ -271,70 +230,86 @@ def show_written(item: Any, answer: Any) -> RenderableType:
 
 @dataclass(frozen=True)
 class CommandTask:
-    """One task as the command line sees it."""
+    """One task as the command line sees it: `parts` of an input, and what it takes beside its pipeline's options."""
 
     name: str
     summary: str
     show: Callable[[Any, Any], RenderableType]  # an input and its answer, for people
-    options: tuple[str, ...] = ()  # parameters of `lamina run` that this task takes
+    parts: tuple[str, ...] = ("text",)
+    takes: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     alias: str | None = None
-    inputs: Callable[[Iterable[Read], Given], Iterator[Asked]] = texts_alone
-    columns: Callable[[Given], dict[str, str]] = text_columns
+    together: bool = False  # all rows are one input
+
+    @property
+    def options(self) -> set[str]:
+        """The rows of OPTIONS that this task has."""
+        from ..pipelines import options
+
+        columns = (f"{part}_column" for part in self.parts)
+        return {each.name for each in OPTIONS} & {*columns, *self.takes, *options.OPTIONS[self.name]}
+
+    def columns(self, given: Given) -> dict[str, str]:
+        """The columns that files must have, by the options that choose them."""
+        found = (column_of(part, given) for part in self.parts)
+        return {option: name for option, name, needed in found if needed}
+
+    def inputs(self, rows: Iterable[Read], given: Given) -> Iterator[Asked]:
+        """What is asked of every row; one that cannot be read, or made something of, is asked as its error."""
+        if given.question is not None:
+            rows = chain([Read("--question", given.question)], rows)
+        asked = (self._asked(row, given) for row in rows)
+        return compared(list(asked), given) if self.together else asked
+
+    def _asked(self, row: Read, given: Given) -> Asked:
+        wrong = row.error
+        if wrong is None:
+            try:
+                return Asked(row.place, row.value, item_of(row.value, self.parts, given))
+            except InputError as error:
+                wrong = str(error)
+        return Asked(row.place, row.value, error=wrong)
 
 
 LANGUAGE_PAIR = re.compile(r"translation_\w+_to_\w+")
-TEXTS = ("text_column",)
-WRITING = ("max_new_tokens", *TEXTS)
+WRITING = ("max_new_tokens",)
 TASKS = (
     CommandTask(
         "text-classification",
         "a label for each text, such as its sentiment",
         show_labels,
-        ("top_k", "truncation", "text_pair_column", *TEXTS),
+        ("text", "text_pair"),
         alias="sentiment-analysis",
-        inputs=texts_or_pairs,
     ),
     CommandTask(
-        "token-classification",
-        "the names of people, places and the like in a text",
-        show_entities,
-        ("aggregation_strategy", *TEXTS),
-        alias="ner",
+        "token-classification", "the names of people, places and the like in a text", show_entities, alias="ner"
     ),
-    CommandTask("fill-mask", "the likeliest words for a gap", show_fillings, ("top_k", "targets", *TEXTS)),
+    CommandTask("fill-mask", "the likeliest words for a gap", show_fillings),
     CommandTask(
         "question-answering",
         "the passage of --context that answers a question",
         show_passages,
-        ("top_k", "question", "context", "question_column", "context_column"),
-        inputs=questions_with_context,
-        columns=question_columns,
+        ("question", "context"),
+        ("question", "context"),
     ),
     CommandTask(
         "zero-shot-classification",
         "which of your own --labels fit a text",
         show_choices,
-        ("candidate_labels", "hypothesis_template", "multi_label", *TEXTS),
         required=("candidate_labels",),
     ),
-    CommandTask("feature-extraction", "the vector of every token", show_vectors, ("truncation", *TEXTS)),
+    CommandTask("feature-extraction", "the vector of every token", show_vectors),
     CommandTask(
         "sentence-similarity",
         "how close texts are in meaning to --source",
         show_similarities,
-        ("source", *TEXTS),
-        inputs=compared_with_source,
+        takes=("source",),
+        together=True,
     ),
-    CommandTask("text-generation", "what may follow a text", show_written, WRITING),
-    CommandTask("summarization", "the gist of a text", show_written, (*WRITING, "truncation", "chunk")),
-    CommandTask(
-        "translation",
-        "a text in another language",
-        show_written,
-        (*WRITING, "truncation", "chunk", "src_lang", "tgt_lang"),
-    ),
-    CommandTask("text2text-generation", "a text made from a text", show_written, (*WRITING, "truncation")),
+    CommandTask("text-generation", "what may follow a text", show_written, takes=WRITING),
+    CommandTask("summarization", "the gist of a text", show_written, takes=WRITING),
+    CommandTask("translation", "a text in another language", show_written, takes=WRITING),
+    CommandTask("text2text-generation", "a text made from a text", show_written, takes=WRITING),
 )
 NAMES = [name for task in TASKS for name in (task.name, task.alias) if name]
 

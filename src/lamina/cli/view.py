@@ -49,7 +49,7 @@ def view(
     Hub's cache; Parquet also elsewhere, at https:// or hf://datasets/owner/name, where DuckDB has httpfs. Nothing is
     written but the cache, and no file outside PATH_OR_NAME is read.
     """
-    settings = settings_of(**{name: said[name] for name in SETTINGS})
+    settings = settings_of(**said)
     try:
         import uvicorn
 
@@ -73,18 +73,7 @@ def view(
         opened.close()
 
 
-SETTINGS = ("memory", "threads", "timeout", "cache", "tokenizer", "origin", "host")
-
-
-def settings_of(
-    memory: str,
-    threads: int,
-    timeout: float,
-    cache: Path | None,
-    tokenizer: list[Path] | None,
-    origin: list[str] | None,
-    host: str,
-) -> Settings:
+def settings_of(memory: str, threads: int, timeout: float, cache: Path | None, host: str, **said: Any) -> Settings:
     """The viewer's settings: the options, and what the environment says of the Hub."""
     from ..files.hub import cache_root
     from ..viewer.settings import Settings, default_cache
@@ -100,8 +89,8 @@ def settings_of(
         offline=any(value.upper() in ("1", "ON", "YES", "TRUE") for value in switches),
         token=os.environ.get("HF_TOKEN") or None,
         hosts=("*",) if host in ("0.0.0.0", "::") else (host,),
-        origins=tuple(origin or ()),
-        tokenizers=tuple(path.expanduser().absolute() for path in tokenizer or ()),
+        origins=tuple(said["origin"] or ()),
+        tokenizers=tuple(path.expanduser().absolute() for path in said["tokenizer"] or ()),
     )
 
 

@@ -30,7 +30,6 @@ def names(c: Config) -> dict[str, str]:
 
 
 def dropout(c: Config) -> float:
-    """The classifiers' rate."""
     own = c["classifier_dropout_prob"]
     return float(c["hidden_dropout_prob"] if own is None else own)
 

@@ -10,7 +10,6 @@ from .names import under
 
 
 def stack(c: Config, side: str, embedding: EmbeddingSpec, pre_norm: bool, **more: Any) -> StackSpec:
-    """One side of the model."""
     block = BlockSpec(
         c["d_model"],
         c[f"{side}_attention_heads"],

@@ -158,9 +158,10 @@ class PretrainedConfig:
     def values(self) -> dict[str, Any]:
         """Everything a family's spec may ask for: defaults, the file's values, and the number of labels."""
         merged = {**COMMON, **self.family.defaults, **self._values}
-        for key, value in self.family.derived(merged).items():
-            if merged.get(key) is None:
-                merged[key] = value
+        if self.family.derived is not None:
+            for key, value in self.family.derived(merged).items():
+                if merged.get(key) is None:
+                    merged[key] = value
         merged["num_labels"] = len(self._values["id2label"])
         return merged
 

@@ -11,7 +11,6 @@ ACTIVATIONS = {"gelu": "gelu_new"}  # what GPT's config calls gelu is the tanh f
 
 
 def spec(c: Config) -> ModelSpec:
-    """The body."""
     embedding = EmbeddingSpec(
         c["vocab_size"],
         c["n_embd"],

@@ -19,7 +19,6 @@ def activation(c: Config) -> tuple[str, bool]:
 
 
 def spec(c: Config) -> ModelSpec:
-    """Both sides."""
     bend, gated = activation(c)
     rate = c["dropout_rate"]
     block = BlockSpec(

@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_LENGTH = 20
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "decoder_input_ids", "decoder_attention_mask")
-EXTRAS = ("tokenizer", "negative_prompt_ids", "negative_prompt_attention_mask", "use_model_defaults")
 BYTES_PER_ID = 16  # of a row's ids, held twice
 BYTES_PER_SCORE = 8  # of a float32, held twice
 OURS = __name__.partition(".")[0]
@@ -61,7 +60,7 @@ class _Call:
 
     config: GenerationConfig
     inputs: dict[str, Any]
-    extras: dict[str, Any]
+    arguments: dict[str, Any]
     named: frozenset[str]  # options given in the call itself
 
 
@@ -82,90 +81,77 @@ def generate(
     `options` are model inputs (`input_ids`, `attention_mask`, `decoder_input_ids`, `decoder_attention_mask`), fields of
     `GenerationConfig`, `tokenizer` (for stop strings), `negative_prompt_ids` and `negative_prompt_attention_mask` (for
     guidance). They go before `generation_config`, which goes before the model's own. Returns ids
-    [rows, tokens], the prompt included, or an output of `generation.outputs` where `return_dict_in_generate` is set.
+    [rows, tokens], the prompt included, or an output of `generation.protocol` where `return_dict_in_generate` is set.
     Raises `GenerationError` before any step where the options make no sense together.
     """
-    check_arguments(synced_gpus=synced_gpus)
-    with torch.inference_mode():
-        custom = (logits_processor, stopping_criteria, prefix_allowed_tokens_fn)
-        job, run = _planned(model, inputs, generation_config, *custom, assistant_model, streamer, options)
-        try:
+    arguments = {
+        "logits_processor": logits_processor,
+        "stopping_criteria": stopping_criteria,
+        "prefix_allowed_tokens_fn": prefix_allowed_tokens_fn,
+        "synced_gpus": synced_gpus,
+        "assistant_model": assistant_model,
+        "streamer": streamer,
+    }
+    try:
+        with torch.inference_mode():
+            job, run = _planned(model, inputs, generation_config, {**options, **arguments})
             result = run(job)
-        except BaseException as error:
-            _tell(streamer, error)
-            raise
+    except BaseException as error:
+        _tell(streamer, error)
+        raise
     return _outside_inference(result)
 
 
-def plan(
-    model: Decodes,
-    *,
-    generation_config: GenerationConfig | None = None,
-    logits_processor: Iterable[Processor] | None = None,
-    stopping_criteria: Iterable[Criterion] | None = None,
-    prefix_allowed_tokens_fn: AllowedTokens | None = None,
-    **options: Any,
-) -> tuple[Job, bool]:
+def plan(model: Decodes, *, generation_config: GenerationConfig | None = None, **options: Any) -> tuple[Job, bool]:
     """What `generate` would run for these arguments, for callers with a loop of their own.
 
     The second value says whether the search is one that goes token by token, greedy or sampling, without beams.
     """
-    custom = (logits_processor, stopping_criteria, prefix_allowed_tokens_fn)
-    job, run = _planned(model, None, generation_config, *custom, None, None, options)
+    job, run = _planned(model, None, generation_config, options)
     return job, run is search
 
 
 def _planned(
-    model: Decodes,
-    inputs: Tensor | None,
-    generation_config: GenerationConfig | None,
-    logits_processor: Iterable[Processor] | None,
-    stopping_criteria: Iterable[Criterion] | None,
-    prefix_allowed_tokens_fn: AllowedTokens | None,
-    assistant_model: Decodes | None,
-    streamer: Streamer | None,
-    options: dict[str, Any],
+    model: Decodes, inputs: Tensor | None, generation_config: GenerationConfig | None, options: dict[str, Any]
 ) -> tuple[Job, Run]:
     """The job and the search for it; raises GenerationError where the options make no sense together."""
-    named = {"assistant_model": assistant_model, "streamer": streamer, **options}
-    check_arguments(
-        logits_processor=logits_processor,
-        stopping_criteria=stopping_criteria,
-        prefix_allowed_tokens_fn=prefix_allowed_tokens_fn,
-        **{name: value for name, value in named.items() if name in ARGUMENTS},
-    )
+    arguments = {name: options.pop(name, None) for name in ARGUMENTS}
+    check_arguments(**arguments)
     _require_own_steps(model)
-    call = _sort_options(model, inputs, generation_config, options)
+    call = _sort_options(model, inputs, generation_config, options, arguments)
     prompt = prepare(model, call.config, call.inputs)
     _resolve_lengths(model, call, prompt)
     _require_room(model, call.config, prompt)
-    run = _mode(call.config, assistant_model, streamer)
-    job = _job(model, call, prompt, streamer)
-    job.processors = build_processors(job, call.extras, prefix_allowed_tokens_fn, logits_processor or ())
-    job.stopping.add_custom(stopping_criteria or ())
+    run = _mode(call.config, arguments["assistant_model"], arguments["streamer"])
+    job = _job(model, call, prompt)
+    job.processors = build_processors(job, arguments)
+    job.stopping.add_custom(arguments["stopping_criteria"] or ())
     return job, run
 
 
 def _sort_options(
-    model: Decodes, inputs: Tensor | None, given: GenerationConfig | None, options: dict[str, Any]
+    model: Decodes,
+    inputs: Tensor | None,
+    given: GenerationConfig | None,
+    options: dict[str, Any],
+    arguments: dict[str, Any],
 ) -> _Call:
     options = {name: value for name, value in options.items() if value is not None or name not in NEVER_NONE}
-    extras = {name: options.pop(name, None) for name in EXTRAS}
     if given is None:
         config = model.generation_config.copy()
     elif not isinstance(given, GenerationConfig):
         raise GenerationError(f"generation_config must be a GenerationConfig, but is {shown(given)}.")
     else:
-        config = given.with_defaults_of(model.generation_config, extras["use_model_defaults"])
+        config = given.with_defaults_of(model.generation_config, arguments["use_model_defaults"])
     rest = config.update(**options)
     named = frozenset(name for name, value in options.items() if name not in rest and value is not None)
     passed = {name: rest.pop(name, None) for name in MODEL_INPUTS}
     rest = {name: value for name, value in rest.items() if value is not None}
-    mention_ignored(config, named, extras)
+    mention_ignored(config, named, arguments)
     for name in rest:
         if name in UNSUPPORTED:
             raise GenerationError(f"{name} is not an argument of generate() here: {UNSUPPORTED[name]}.")
-        known = [*OPTIONS, *MODEL_INPUTS, *EXTRAS]
+        known = [*OPTIONS, *MODEL_INPUTS, *ARGUMENTS]
         near = difflib.get_close_matches(name[:60], known, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise GenerationError(f"generate() has no argument {shown(name)}.{hint}")
@@ -173,7 +159,7 @@ def _sort_options(
         if passed["input_ids"] is not None:
             raise GenerationError("Both inputs and input_ids were passed; they are the same thing, pass one.")
         passed["input_ids"] = inputs
-    return _Call(config, passed, extras, named)
+    return _Call(config, passed, arguments, named)
 
 
 def _resolve_lengths(model: Decodes, call: _Call, prompt: Prompt) -> None:
@@ -261,8 +247,8 @@ def _beams(kind: Callable[[Job], BeamSearch | GroupSearch | ConstrainedSearch]) 
     return lambda job: kind(job).run()
 
 
-def _job(model: Decodes, call: _Call, prompt: Prompt, streamer: Streamer | None) -> Job:
-    config, device = call.config, prompt.input_ids.device
+def _job(model: Decodes, call: _Call, prompt: Prompt) -> Job:
+    config, device, streamer = call.config, prompt.input_ids.device, call.arguments["streamer"]
     if config.return_dict_in_generate and (config.output_attentions or config.output_hidden_states):
         raise GenerationError(
             "generate() returns no attentions or hidden states; call the model on the finished sequences for them."
@@ -275,7 +261,7 @@ def _job(model: Decodes, call: _Call, prompt: Prompt, streamer: Streamer | None)
     if config.max_time is not None:
         stopping.add(MaxTime(config.max_time))
     if config.stop_strings:
-        _add_stop_strings(stopping, config.stop_strings, call.extras["tokenizer"], streamer)
+        _add_stop_strings(stopping, config.stop_strings, call.arguments["tokenizer"], streamer)
     pad = config.pad_token_id if config.pad_token_id is not None else next(iter(eos), None)
     readable = None if pad is None or 0 <= pad < model.writing_vocabulary else model.writing_vocabulary
     return Job(model, config, prompt, stopping, config.max_length, eos, pad, streamer, readable)

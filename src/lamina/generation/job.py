@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from ..files.shown import shown
 from . import processors as made
 from .config import GenerationConfig
 from .options import several
-from .processors import AllowedTokens, Own, Processor, Processors
+from .processors import Own, Processors
 from .protocol import (
     Decodes,
     GenerateBeamDecoderOnlyOutput,
@@ -334,18 +334,16 @@ WARPERS: tuple[tuple[str, Any, Callable[[Tensor, Any, int], Tensor]], ...] = (
 )
 
 
-def build_processors(
-    job: Job, extras: Mapping[str, Any], allowed: AllowedTokens | None, custom: Iterable[Processor]
-) -> Processors:
-    """All of them; the caller's `custom` ones stand after the rules and before what shapes a sampled distribution."""
-    processors, config = Processors(), job.config
+def build_processors(job: Job, arguments: Mapping[str, Any]) -> Processors:
+    """All of them; the caller's own stand after the rules and before what shapes a sampled distribution."""
+    processors, config, allowed = Processors(), job.config, arguments["prefix_allowed_tokens_fn"]
     if config.guidance_scale not in (None, 1, 1.0):
-        processors.add("guidance_scale", Guidance(float(config.guidance_scale or 1), job, extras))
+        processors.add("guidance_scale", Guidance(float(config.guidance_scale or 1), job, arguments))
     _add(processors, BEFORE_ALLOWED, job)
     if allowed is not None:
         processors.add("prefix_allowed_tokens_fn", made.prefix_allowed(allowed))
     _add(processors, AFTER_ALLOWED, job)
-    processors.add_custom(custom)
+    processors.add_custom(arguments["logits_processor"] or ())
     if config.do_sample:
         # Beams keep a token besides the ends, or they could not go on.
         keep = max(2, len(job.eos) + 1) if config.num_beams > 1 else 1
@@ -383,10 +381,10 @@ class Guidance:
     negative prompt the last token of the prompt takes its place. An encoder-decoder reads it as its source.
     """
 
-    def __init__(self, scale: float, job: Job, extras: Mapping[str, Any]):
+    def __init__(self, scale: float, job: Job, arguments: Mapping[str, Any]):
         self.scale, self.model, self.max_length = scale, job.model, job.max_length
-        self.ids = as_ids(extras.get("negative_prompt_ids"), "negative_prompt_ids", job.model.device)
-        mask = extras.get("negative_prompt_attention_mask")
+        self.ids = as_ids(arguments.get("negative_prompt_ids"), "negative_prompt_ids", job.model.device)
+        mask = arguments.get("negative_prompt_attention_mask")
         self.mask = None if self.ids is None else as_mask(mask, self.ids, "negative_prompt_attention_mask")
         if job.encoder_decoder and self.ids is None:
             raise GenerationError("guidance_scale needs negative_prompt_ids where the model has an encoder.")

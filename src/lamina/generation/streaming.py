@@ -1,4 +1,4 @@
-"""Text while it is being written. No character is ever cut, and nothing of a stop string is shown."""
+"""Text from ids as they come: no character is ever cut, and nothing of a stop string is shown."""
 
 from __future__ import annotations
 
@@ -23,6 +23,71 @@ WHOLE = re.compile(
 BOUNDARY = re.compile(rf"\s|{WHOLE.pattern}")
 
 
+class StopFilter:
+    """Text up to the first of some stop strings, which is not shown itself, nor any beginning of it."""
+
+    def __init__(self, stops: Sequence[str]):
+        self._stops = [stop for stop in stops if stop]
+        self._held = ""
+        self.stopped = False
+
+    def add(self, text: str, last: bool = False) -> str:
+        """What may be shown now that `text` has come; `last` says that nothing will follow."""
+        if self.stopped:
+            return ""
+        text = self._held + text
+        places = [place for place in (text.find(stop) for stop in self._stops) if place >= 0]
+        if places:
+            self.stopped, self._held = True, ""
+            return text[: min(places)]
+        kept = 0 if last else max((_overlap(text, stop) for stop in self._stops), default=0)
+        self._held = text[len(text) - kept :]
+        return text[: len(text) - kept]
+
+
+def _overlap(text: str, stop: str) -> int:
+    """The longest end of `text` that begins `stop`."""
+    return next((size for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])), 0)
+
+
+class Detokenizer:
+    """The text of each new token. What is no whole character yet comes with the token that completes it.
+
+    `prompt` is the tokens that the text goes on from.
+    """
+
+    def __init__(self, tokenizer: Any, prompt: Sequence[int] = (), skip_special_tokens: bool = True):
+        self._tokenizer, self._skip = tokenizer, skip_special_tokens
+        self._ids = list(prompt[-CONTEXT_TOKENS:])
+        self._shown = len(self._ids)  # tokens whose text has been given out
+        self._first = 0  # tokens before this one no longer matter
+
+    def add(self, id: int) -> str:
+        """The text that this token settles; perhaps none."""
+        self._ids.append(id)
+        before, now = self._text(self._ids[self._first : self._shown]), self._text(self._ids[self._first :])
+        if now.endswith(INCOMPLETE):
+            return ""
+        if now != before:  # a special token, which is not shown, says nothing of how the next one is spaced
+            self._first = self._shown
+        self._shown = len(self._ids)
+        return now[len(before) :]
+
+    def rest(self) -> str:
+        """What is left at the end: bytes that never became a character."""
+        if self._shown == len(self._ids):
+            return ""
+        before, now = self._text(self._ids[self._first : self._shown]), self._text(self._ids[self._first :])
+        self._shown = len(self._ids)
+        return now[len(before) :]
+
+    def _text(self, ids: list[int]) -> str:
+        if not ids:
+            return ""
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=self._skip, clean_up_tokenization_spaces=False)
+        return text
+
+
 class TextStreamer:
     """Prints text as soon as words are whole.
 
@@ -39,13 +104,13 @@ class TextStreamer:
     def _reset(self) -> None:
         self._tokens: list[int] = []
         self._shown = 0  # characters of the text of `_tokens` that were shown
-        self._waiting = ""  # whole text that may yet be the beginning of a stop string
-        self._stopped = False
+        self._filter = StopFilter(self._stop_strings)
         self._in_prompt = True
 
     def hold_back(self, stop_strings: Sequence[str]) -> None:
         """Never show these strings, nor what comes after: `generate` says so before the first token."""
         self._stop_strings = stop_strings
+        self._filter = StopFilter(stop_strings)
 
     def put(self, value: Tensor) -> None:
         """Take the ids of the prompt [1, tokens], then those of each step [1]."""
@@ -60,7 +125,7 @@ class TextStreamer:
         if prompt:
             self._emit(self._next(text, until))
         else:
-            self._release(self._next(text, until), last=False)
+            self._emit(self._filter.add(self._next(text, until)))
         if self._shown == len(text) and (text.endswith("\n") or len(self._tokens) > KEPT_TOKENS):
             self._tokens = [] if text.endswith("\n") else self._tokens[-CONTEXT_TOKENS:]
             self._shown = len(self._text())
@@ -76,24 +141,10 @@ class TextStreamer:
         if text:
             self.on_finalized_text(text)
 
-    def _release(self, text: str, last: bool) -> None:
-        """Show what cannot belong to a stop string any more."""
-        if self._stopped:
-            return
-        text = self._waiting + text
-        places = [place for place in (text.find(string) for string in self._stop_strings) if place >= 0]
-        if places:
-            self._stopped, self._waiting = True, ""
-            self._emit(text[: min(places)])
-            return
-        kept = 0 if last else max((_overlap(text, string) for string in self._stop_strings), default=0)
-        self._waiting = text[len(text) - kept :]
-        self._emit(text[: len(text) - kept])
-
     def end(self) -> None:
         """Show what was waiting; the stream is over, and the streamer ready for another."""
         text = self._text()
-        self._release(self._next(text, len(text)), last=True)
+        self._emit(self._filter.add(self._next(text, len(text)), last=True))
         self._reset()
         self.on_finalized_text("", stream_end=True)
 
@@ -109,11 +160,6 @@ def _whole_until(text: str) -> int:
     for match in BOUNDARY.finditer(whole):
         end = match.end()
     return end
-
-
-def _overlap(text: str, string: str) -> int:
-    """The longest end of `text` that begins `string`."""
-    return next((size for size in range(min(len(string) - 1, len(text)), 0, -1) if text.endswith(string[:size])), 0)
 
 
 class TextIteratorStreamer(TextStreamer):

@@ -48,7 +48,6 @@ class DecodingState(KeyValueCache):
 
     @property
     def rows(self) -> int:
-        """How many sequences are being written."""
         return self.groups * self.width
 
     def visible_places(self) -> Tensor:
@@ -59,7 +58,6 @@ class DecodingState(KeyValueCache):
         return self.places
 
     def reserve(self, slots: int) -> None:
-        """Make room for `slots` more."""
         super().reserve(slots)
         if self.places is not None and self.places.shape[1] < self.capacity:
             self.places = _padded(self.places, self.capacity, -1)
@@ -224,7 +222,6 @@ class DecodingLayout:
         self.state, self.mask, self.causal = state, mask, causal
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """[rows, tokens, heads, head_dim] to the same."""
         groups = self.state.groups
         keys, values = self.state.write(layer, grouped_rows(k, groups), grouped_rows(v, groups))
         grouped = grouped_rows(q, groups)

@@ -65,7 +65,6 @@ class Holes(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """Nothing comes back through a hole."""
         (keep,) = ctx.saved_tensors
         return (gradient * keep).mul_(ctx.factor), None
 
@@ -78,7 +77,6 @@ class Dropping:
         self.causal = causal
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """Attention within each sequence."""
         scale = q.shape[-1] ** -0.5 if scale is None else scale
         apply: Callable[..., Tensor] = DroppedAttention.apply
         return apply(q[0], k[0], v[0], self.runs, self.causal, scale, dropout)[None]
@@ -109,7 +107,6 @@ class DroppedAttention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of queries, keys and values."""
         q, k, v, keep, *weights = ctx.saved_tensors
         runs, scale, factor = ctx.settings
         found = [torch.empty(q.shape, dtype=q.dtype) for _ in range(3)]

@@ -96,11 +96,9 @@ class KeyValueCache:
         return keys.narrow(2, 0, end), values.narrow(2, 0, end)
 
     def advance(self, tokens: int) -> None:
-        """Count the tokens that every layer has now written."""
         self.used += tokens
 
     def crop(self, length: int) -> None:
-        """Forget everything after `length` tokens."""
         self.used = min(self.used, length)
 
     def select(self, rows: Tensor) -> None:
@@ -207,7 +205,6 @@ class DenseLayout:
             self.mask = bias.masked_fill(~visible, torch.finfo(bias.dtype).min)
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """Scaled dot-product attention over the whole rectangle."""
         q, k, v = (t.transpose(1, 2) for t in (q, k, v))
         mask = self.mask.to(q.dtype) if self.mask is not None and self.mask.is_floating_point() else self.mask
         causal = self.causal and (recording() or q.shape[2] > 1)
@@ -256,7 +253,6 @@ class PackedLayout:
         self.kernel = kernel
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """Attention within each sequence."""
         return self.kernel(q, k, v, scale, dropout)
 
 
@@ -314,7 +310,6 @@ class ByLength:
         self.masks = {length: _mask(bias, length, causal) for _, length in self.runs}
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """Attention within each sequence."""
         if len(self.runs) == 1:
             count, length = self.runs[0]
             return self._run(q, k, v, count, length, scale, dropout)[None]
@@ -355,7 +350,6 @@ class Varlen:
 
 
 def varlen_attention() -> Callable[..., Any]:
-    """Torch's attention over sequences of different lengths."""
     from torch.nn.attention.varlen import varlen_attn  # here, since it is new and only CUDA has it
 
     return varlen_attn

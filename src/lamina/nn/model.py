@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -58,8 +58,7 @@ class Model(nn.Module):
     @property
     def top(self) -> Stack:
         """The stack whose states the head reads."""
-        stack: Stack = self.stacks[-1]
-        return stack
+        return cast(Stack, self.decoder or self.encoder)
 
     @property
     def reads_only(self) -> bool:
@@ -171,7 +170,6 @@ class Model(nn.Module):
 
     @property
     def writing_vocabulary(self) -> int:
-        """How many tokens the head chooses from."""
         return self.head.project.out_features if self.head is not None else 0
 
     @property
@@ -208,8 +206,7 @@ class Model(nn.Module):
 
     def get_input_embeddings(self) -> nn.Embedding:
         """The token table."""
-        table: nn.Embedding = self.stacks[0].embeddings.tokens
-        return table
+        return cast(nn.Embedding, self.stacks[0].embeddings.tokens)
 
     def get_output_embeddings(self) -> nn.Linear | None:
         """The projection to the vocabulary, where the task has one."""
@@ -220,15 +217,13 @@ class Model(nn.Module):
 
     def gradient_checkpointing_enable(self) -> None:
         """Trade time for memory: recompute each block in the backward pass."""
-        self._checkpoint(True)
+        for stack in self.stacks:
+            stack.checkpointing = True
 
     def gradient_checkpointing_disable(self) -> None:
         """Keep every block's activations again."""
-        self._checkpoint(False)
-
-    def _checkpoint(self, on: bool) -> None:
         for stack in self.stacks:
-            stack.checkpointing = on
+            stack.checkpointing = False
 
     def resize_token_embeddings(self, size: int) -> nn.Embedding:
         """Grow or cut the vocabulary; new rows are drawn as fresh ones are, tied projections follow.
@@ -327,8 +322,7 @@ class SingleStackModel(Model):
             attentions=self.wants("output_attentions", output_attentions),
             hidden=self.wants("output_hidden_states", output_hidden_states),
         )
-        x = read.last_hidden_state
-        assert x is not None
+        x = read[0]
         states = States(x, None if self.pooler is None else self.pooler(x), ids, mask, choices)
         targets = {
             "labels": labels.flatten(0, 1) if labels is not None and self.kind == "double-heads" else labels,
@@ -339,9 +333,7 @@ class SingleStackModel(Model):
             "mc_token_ids": mc_token_ids,
             "mc_labels": mc_labels,
         }
-        extra = {**vars(read)}
-        del extra["last_hidden_state"]
-        return as_asked(self.finish(states, targets, extra, training), return_dict, self.config)
+        return as_asked(self.finish(states, targets, vars(read), training), return_dict, self.config)
 
     def _flat(self, *inputs: Tensor | None) -> tuple[int, tuple[Tensor | None, ...]]:
         """How many choices there are per row, and the inputs with each choice a row of its own."""

@@ -129,7 +129,6 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Ten
 
 
 def optional_loss(logits: Tensor, labels: Tensor | None, smoothing: float = 0.0) -> Tensor | None:
-    """Cross-entropy where labels were given."""
     return None if labels is None else cross_entropy(logits, labels, smoothing)
 
 
@@ -186,7 +185,6 @@ def select(states: States, how: str | None, index: Tensor | None = None) -> Tens
 
 
 def head(states: States) -> Tensor:
-    """Logits of the model's (first) head."""
     assert isinstance(states.head, Head)
     logits: Tensor = states.head(select(states, states.head.spec.select))
     return logits
@@ -238,7 +236,6 @@ def classification_loss(states: States, logits: Tensor, labels: Tensor) -> Tenso
 
 
 def sequence(states: States, targets: Targets) -> dict[str, Any]:
-    """One set of logits per sequence."""
     logits, labels = head(states), targets["labels"]
     return {"logits": logits, "loss": None if labels is None else classification_loss(states, logits, labels)}
 

@@ -82,10 +82,9 @@ class EncoderDecoderModel(Model):
             attentions=attentions,
             hidden=hidden,
         )
-        assert read.last_hidden_state is not None
         by_source = self.head is not None and self.head.spec.select == "eos"
         read_ids = input_ids if by_source else decoder_input_ids
-        states = States(read.last_hidden_state, None, read_ids, decoder_attention_mask)
+        states = States(read[0], None, read_ids, decoder_attention_mask)
         targets = {"labels": labels, "start_positions": start_positions, "end_positions": end_positions}
         extra = {
             "past_key_values": cache,
@@ -130,15 +129,13 @@ class EncoderDecoderModel(Model):
         """Read the sources of `batch` once, and make room for one row each of up to `max_length` tokens."""
         assert self.encoder is not None and self.decoder is not None
         encoded, ids, mask = batch.get("encoder_outputs"), batch.get("input_ids"), batch.get("attention_mask")
-        lengths = source_lengths(mask)
+        lengths, table = source_lengths(mask), self.encoder.embeddings.tokens
         where = None
-        if encoded is None and ids is not None and lengths is not None and not self.training:
-            where = placed(lengths, ids.shape[1])
+        if encoded is None and lengths is not None and ids is not None and not self.training:
+            where = placed(lengths, ids)
         if where is not None and ids is not None:
-            check_inputs(self.encoder.embeddings.tokens.num_embeddings, ids, mask, None)
-            source = self.encoder.read(
-                PackedBatch(where.lengths, self.encoder.embeddings.tokens.weight), where.taken(ids)
-            )
+            check_inputs(table.num_embeddings, ids, mask, None)
+            source = self.encoder.read(PackedBatch(where.lengths, table.weight), where.taken(ids))
         else:
             source = (encoded or self.encode(ids, mask, batch.get("inputs_embeds")))[0]
         rows = len(source) if where is None else where.shape[0]
@@ -191,9 +188,10 @@ def source_lengths(mask: Tensor | None) -> list[int] | None:
     return lengths.tolist() if bool((front == mask.bool()).all()) and int(lengths.min()) > 0 else None
 
 
-def placed(lengths: list[int], width: int) -> Placed | None:
+def placed(lengths: list[int], ids: Tensor) -> Placed | None:
     """Where tokens of rows padded on the right stand, shortest row first; None where there is little padding."""
-    if sum(lengths) > WORTH * len(lengths) * width:
+    width = ids.shape[1]
+    if len(lengths) != len(ids) or max(lengths) > width or sum(lengths) > WORTH * len(lengths) * width:
         return None
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     flat = torch.cat([torch.arange(row * width, row * width + lengths[row]) for row in order])

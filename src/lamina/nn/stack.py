@@ -68,7 +68,7 @@ class Embeddings(nn.Module):
 
     def __init__(self, spec: EmbeddingSpec, tokens: nn.Embedding | None = None):
         super().__init__()
-        self.spec = spec
+        self.spec, self.room = spec, room(spec.positions)
         width = spec.projected_from or spec.hidden_size
         fits = spec.padding_id is not None and -spec.vocab_size <= spec.padding_id < spec.vocab_size
         padding = spec.padding_id if fits else None
@@ -91,6 +91,14 @@ class Embeddings(nn.Module):
     def type_table(self) -> nn.Embedding | None:
         """Where token types are looked up, be it among the tokens; None where none are read."""
         return self.tokens if self.types is None and self.spec.token_types_from_tokens else self.types
+
+    def check_room(self, tokens: int) -> None:
+        """Raise InputError where there are fewer positions than tokens."""
+        if self.room is not None and tokens > self.room:
+            raise InputError(
+                f"the input is {tokens} tokens long, the model has positions for {self.room}: "
+                "shorten it, or let the tokenizer do so with truncation=True"
+            )
 
     def check(self, token_types: Tensor | None, positions: Tensor | None) -> None:
         """Raise InputError for types and positions of a call that the tables have no row for."""
@@ -162,18 +170,7 @@ def table_rows(kind: Positions, steps: Tensor) -> Tensor:
     return steps
 
 
-def check_room(kind: Positions, tokens: int) -> None:
-    """Raise InputError where the table is too short."""
-    most = room(kind)
-    if most is not None and tokens > most:
-        raise InputError(
-            f"the input is {tokens} tokens long, the model has positions for {most}: "
-            "shorten it, or let the tokenizer do so with truncation=True"
-        )
-
-
 def linear(x: Tensor) -> Tensor:
-    """The same tensor."""
     return x
 
 
@@ -215,7 +212,6 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(spec.intermediate_size, spec.hidden_size, spec.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., hidden] to the same."""
         x = self.up(x)
         if self.gated:
             gate, x = x.chunk(2, -1)
@@ -375,9 +371,8 @@ class Stack(nn.Module):
         position_ids: Tensor | None = None,
     ) -> Tensor:
         """The vectors of a batch's tokens, each at its place: [batch, tokens, hidden]."""
-        positions = self.spec.embedding.positions
-        check_room(positions, batch.longest)
-        places = table_rows(positions, batch.steps) if position_ids is None else position_ids
+        self.embeddings.check_room(batch.longest)
+        places = table_rows(self.spec.embedding.positions, batch.steps) if position_ids is None else position_ids
         x: Tensor = self.embeddings(ids, places, types, embeds)
         if self.reads_only:
             check_reading(x)

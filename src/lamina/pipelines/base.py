@@ -18,9 +18,7 @@ import torch
 from ..errors import LaminaError, PipelineError
 from ..files.atomic import staged
 from ..files.shown import few
-from ..inference.batching import AT_ONCE, run_by_length, runs
-from ..inference.budget import token_budget
-from ..inference.workers import abreast, side_by_side
+from ..inference.batching import AT_ONCE, abreast, run_by_length, runs, side_by_side, token_budget
 from ..nn.layouts import packs_well
 from ..nn.model import Model, packable, read_packed
 from ..nn.outputs import ModelOutput

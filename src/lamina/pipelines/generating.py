@@ -16,8 +16,7 @@ from ..files.shown import shown
 from ..generation.config import OPTIONS, GenerationConfig
 from ..generation.options import several
 from ..generation.stopping import StopStrings
-from ..inference.batching import run_by_length
-from ..inference.budget import token_budget
+from ..inference.batching import run_by_length, token_budget
 from ..nn.outputs import ModelOutput
 from .base import Pipeline, Settings
 from .rows import Batch, Row, encode_texts, pad_rows, tokenizer_call, unknown_argument

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..files.shown import shown
+from ..generation.streaming import StopFilter
 from .answering import Answer, Question
 from .dialects import OPENAI_COMPLETIONS
 from .errors import Invalid
@@ -18,7 +19,6 @@ from .models import Served
 from .routes.openai_schemas import CompletionRequest
 from .schemas import HARMLESS, TextGenerationParameters
 from .settings import Limits
-from .texts import StopFilter
 from .wire import read_parameters
 from .writing import Token, Writing
 

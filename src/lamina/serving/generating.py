@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..generation.config import WatermarkingConfig
+from ..generation.streaming import Detokenizer
 from ..pipelines.base import Prepared
 from .answering import Answer, Question
 from .dialects import Dialect, inference
@@ -15,7 +16,7 @@ from .errors import Invalid
 from .models import Served
 from .schemas import Parameters, TextGenerationParameters
 from .settings import Limits
-from .texts import Detokenizer, last_tokens
+from .texts import last_tokens
 from .wire import as_writing
 from .writing import GenerationSpec, Token, Writing
 

@@ -22,11 +22,11 @@ from ..pipelines.sentence_modules import PATTERNS as SENTENCE_FILES
 from ..pipelines.sentence_modules import SentenceModel, find_sentence_model, pair_function
 from ..pipelines.sentence_similarity import EmbeddingPipeline, SentenceSimilarityPipeline
 from ..pipelines.translation import task_languages
+from .engine import Engine
 from .errors import BackendFailed, DeadlinePassed, Invalid, NotFound
 
 if TYPE_CHECKING:
     from .settings import ServeSettings
-    from .state import Serving
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Served:
         self._lock = Lock()
         self._loaded: Future[None] = Future()
         self._loaded.set_running_or_notify_cancel()  # a client that leaves must not cancel it
-        self.serving: Serving | None = None  # where its work is done, once the server has started
+        self.engine: Engine | None = None  # where its work is done, once the server has started
 
     state: State
 
@@ -194,9 +194,9 @@ class Served:
 
     async def run(self, function: Callable[..., Result], *args: Any) -> Result:
         """What `function(*args)` gives, called on the model thread between two batches."""
-        if self.serving is None:
+        if self.engine is None:
             raise BackendFailed(f"the model {self.id} is not being served")
-        return await self.serving.engine.call(function, *args)
+        return await self.engine.call(function, *args)
 
 
 def plain_task(name: str) -> str:

@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from ..errors import LaminaError
-from ..inference.budget import token_budget
-from ..inference.workers import abreast
+from ..inference.batching import abreast, token_budget
 from .admission import Admission
 from .batcher import Batcher
 from .continuous import Writer
@@ -46,7 +45,7 @@ class Serving:
         self.metrics.watch("lamina_requests_active", "Requests being answered.", lambda: self.active)
         self.metrics.watch("lamina_ready", "Whether new work is taken.", lambda: float(self.ready))
         for served in self.models.values():
-            served.serving = self
+            served.engine = self.engine
 
     @property
     def default(self) -> Served:

@@ -81,13 +81,11 @@ class Encoder:
         return self.backend
 
     def switch(self, target: bool) -> None:
-        """Turn to the language, and for Marian the files, of sources or of targets."""
         if self.recipe.switch is not None:
             with self.lock, backend_errors("Turning to a language"):
                 self.recipe.switch(self.assembly, self.options, target)
 
-    def save_backend(self) -> str:
-        """The text of tokenizer.json."""
+    def backend_text(self) -> str:
         with self.lock:
             self.backend.no_truncation()
             self._cut = None
@@ -154,7 +152,6 @@ class Encoder:
             self._cut = wanted
 
     def _pieces_of(self, text: Any, call: Call) -> Any:
-        """The pieces of a text, of words, or of a pair, for kinds cut in Python."""
         if isinstance(text, tuple) and len(text) == 2 and not is_words(text, call.presplit):
             first, second = (self._pieces_of(part, call) for part in text)
             return self._cut_pair(first, second, call)
@@ -179,7 +176,6 @@ class Encoder:
         return shorten(first, cuts[0], call.cut_left), shorten(second, cuts[1], call.cut_left)
 
     def pieces(self, text: str, split_special: bool = False) -> list[str]:
-        """The pieces that a kind cut in Python makes of a text."""
         if not isinstance(text, str):
             raise TypeError
         assert self.splitter is not None
@@ -191,7 +187,8 @@ def split_at_added(
     text: str, added: Mapping[str, AddedToken], split: Callable[[str], list[str]], lowercase: bool = False
 ) -> list[str]:
     """The added tokens found in a text, longest first, and the pieces of what lies between them."""
-    parts = cut(text, added)
+    longest_first = sorted(added, key=len, reverse=True)
+    parts = re.split("(" + "|".join(map(re.escape, longest_first)) + ")", text) if added else [text]
     for index, part in enumerate(parts):
         token = added.get(part) if index % 2 else None
         if token is None:
@@ -214,16 +211,7 @@ def split_at_added(
     return pieces
 
 
-def cut(text: str, added: Mapping[str, AddedToken]) -> list[str]:
-    """Text and added tokens in turn, text first and last."""
-    if not added:
-        return [text]
-    tokens = sorted(added, key=len, reverse=True)
-    return re.split("(" + "|".join(map(re.escape, tokens)) + ")", text)
-
-
 def zip_pairs(texts: Any, pairs: Any) -> list[Any]:
-    """The rows of a batch: texts, or texts with their second texts."""
     if not isinstance(texts, list | tuple):
         raise TokenizerError(f"Cannot tokenize a {type(texts).__name__}. {SHAPES}")
     if pairs is None:
@@ -238,12 +226,10 @@ def zip_pairs(texts: Any, pairs: Any) -> list[Any]:
 
 
 def is_words(value: tuple[Any, ...], presplit: bool) -> bool:
-    """Whether a tuple is one text split into words rather than a pair of texts."""
     return presplit and isinstance(value[0], str)
 
 
 def describe_bad_text(job: Job) -> str:
-    """Say which row of a batch is no text."""
     presplit = job.call.presplit
     good = (list, tuple) if presplit else (str,)
     for index, row in enumerate(job.texts):
@@ -258,7 +244,6 @@ def describe_bad_text(job: Job) -> str:
 
 
 def can_be_written(value: Any) -> bool:
-    """Whether a text, or every text of a row, can be written as UTF-8."""
     try:
         str(
             "".join(value) if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value) else value

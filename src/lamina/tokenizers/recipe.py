@@ -74,31 +74,27 @@ class Recipe:
 
 
 def token_id(backend: Backend, token: str) -> int:
-    """The id of a token that must be there."""
     index = backend.token_to_id(token)
     if index is None:
         raise TokenizerError(f"The vocabulary has no {shown(token)}, which this kind of tokenizer needs.")
     return int(index)
 
 
+def surround(backend: Backend, single: str | list[str], pair: str | list[str], *tokens: str) -> None:
+    """Put these special tokens around texts: `single` and `pair` say how, `$A` and `$B` being the texts."""
+    special = [(token, token_id(backend, token)) for token in tokens]
+    backend.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=special)
+
+
 def bracket(backend: Backend, cls: str, sep: str) -> None:
     """Put `[CLS] A [SEP] B [SEP]` around texts, with token types 0 and 1."""
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{cls}:0 $A:0 {sep}:0",
-        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
-        special_tokens=[(cls, token_id(backend, cls)), (sep, token_id(backend, sep))],
-    )
+    surround(backend, f"{cls}:0 $A:0 {sep}:0", f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1", cls, sep)
 
 
 def end(assembly: Assembly, options: Options, between: bool = True) -> None:
     """Put the end token, where there is one, after a text; `between` also after the first of a pair."""
-    backend = assembly.backend
     eos = [str(options["eos_token"])] if options.get("eos_token") is not None else []
-    backend.post_processor = processors.TemplateProcessing(
-        single=["$A", *eos],
-        pair=["$A", *(eos if between else []), "$B", *eos],
-        special_tokens=[(token, token_id(backend, token)) for token in eos],
-    )
+    surround(assembly.backend, ["$A", *eos], ["$A", *(eos if between else []), "$B", *eos], *eos)
 
 
 def list_sentinels(options: Options, over_empty: bool = True) -> None:
@@ -137,7 +133,6 @@ def read_template(backend: Backend, pair: bool) -> list[Part]:
 
 
 def parts_of(state: dict[str, Any], pair: bool) -> list[Part]:
-    """The parts that a post-processor's state describes."""
     kind = state["type"]
     if kind == "TemplateProcessing":
         return [part_of(item, state["special_tokens"]) for item in state["pair" if pair else "single"]]
@@ -158,7 +153,6 @@ def parts_of(state: dict[str, Any], pair: bool) -> list[Part]:
 
 
 def part_of(item: dict[str, Any], specials: dict[str, Any]) -> Part:
-    """One item of a TemplateProcessing."""
     if "SpecialToken" in item:
         token = item["SpecialToken"]
         return Part(tuple(specials[token["id"]]["ids"]), token["type_id"])

@@ -77,7 +77,6 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
 
 
 def read_normalizer(model: SentencePieceModel, spec: dict[int, int | bytes]) -> None:
-    """Take over what a NormalizerSpec message says."""
     charsmap = spec.get(2, b"")
     if not isinstance(charsmap, bytes):
         raise ValueError("its character map is not a byte string")
@@ -88,7 +87,6 @@ def read_normalizer(model: SentencePieceModel, spec: dict[int, int | bytes]) -> 
 
 
 def parse_piece(data: bytes) -> Piece:
-    """One SentencePiece message: text, score, kind."""
     if len(data) > 2 * MAX_PIECE_BYTES:
         raise ValueError(f"a piece of {len(data)} bytes")
     values = pick(data, (1, 2, 3))
@@ -104,14 +102,12 @@ def parse_piece(data: bytes) -> Piece:
 
 
 def integer(value: int | bytes) -> int:
-    """A field that should be a number."""
     if isinstance(value, bytes):
         raise ValueError("a number is stored as text")
     return value
 
 
 def pick(data: bytes, wanted: tuple[int, ...]) -> dict[int, int | bytes]:
-    """The fields of these numbers; of a repeated one the last counts."""
     return {number: value for number, value in fields(data, MAX_SPEC_FIELDS) if number in wanted}
 
 
@@ -198,7 +194,6 @@ class CharacterMap:
         return None if found is None else (found[0], self.replacement(found[1]))
 
     def replacement(self, place: int) -> str:
-        """The replacement at this place of the table."""
         stop = self.replacements.find(b"\0", place)
         if place >= len(self.replacements) or stop < 0:
             raise TokenizerError("The character map of the SentencePiece file points outside its replacements.")
@@ -220,7 +215,6 @@ class CharacterMap:
         return any(self.longest(char + bytes([second])) is not None for second in range(128))
 
     def apply(self, text: str) -> str:
-        """The text with every rule applied from left to right."""
         if not self.units:
             return text
         out = []

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Encoding
+from tokenizers import AddedToken, Encoding, models
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
-from lamina.files.paths import local_path
+from lamina.files.atomic import staged
+from lamina.files.paths import inside, local_path, present
 from lamina.files.shown import shown
 from lamina.tokenizers.encoder import Call, Job, is_words, zip_pairs
-from lamina.tokenizers.encoding import BatchEncoding
-from lamina.tokenizers.files import backend_errors
+from lamina.tokenizers.encoding import BatchEncoding, as_columns, plain, tensor_type_of
+from lamina.tokenizers.files import as_json, backend_errors, write_json
 from lamina.tokenizers.limits import (
     LARGE,
     UNLIMITED,
@@ -35,7 +38,12 @@ from lamina.tokenizers.limits import (
 )
 from lamina.tokenizers.recipe import Assembly, Options, Recipe, fill_template, read_template
 from lamina.tokenizers.recipes import RECIPES
-from lamina.tokenizers.vocabulary import Vocabulary
+from lamina.tokenizers.vocabulary import ROLES, Vocabulary
+
+logger = logging.getLogger("lamina.tokenizers")
+SIDES = ("padding_side", "truncation_side")
+SAVED = ("additional_special_tokens", "clean_up_tokenization_spaces", "model_max_length", *SIDES)
+UNSAVED = {"name_or_path", "added_tokens_decoder", "use_fast"}
 
 FILLS = {"attention_mask": 0, "special_tokens_mask": 1, "offset_mapping": (0, 0)}
 
@@ -271,18 +279,17 @@ class Tokenizer(Vocabulary):
         self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
     ) -> list[str]:
         """The tokens of a text."""
-        if self._assembly.splitter is not None and not add_special_tokens and not options:
-            return self._pieces_checked(text) + (self._pieces_checked(pair) if pair else [])
+        if not self.is_fast and not add_special_tokens and not options:
+            texts = [text, pair] if pair else [text]
+            for part in texts:
+                if not isinstance(part, str):
+                    raise TokenizerError(f"Cannot tokenize a {type(part).__name__}: pass a string.")
+            with backend_errors("Tokenizing"):
+                return [piece for part in texts for piece in self._encoder.pieces(part, self.split_special_tokens)]
         found = self(text, pair, add_special_tokens=add_special_tokens, **options)
         if found.encodings is None:
             return [token or "" for token in self.convert_ids_to_tokens(found["input_ids"])]
         return found.tokens()
-
-    def _pieces_checked(self, text: Any) -> list[str]:
-        if not isinstance(text, str):
-            raise TokenizerError(f"Cannot tokenize a {type(text).__name__}: pass a string.")
-        with backend_errors("Tokenizing"):
-            return self._encoder.pieces(text, self.split_special_tokens)
 
     def pad(
         self,
@@ -306,8 +313,9 @@ class Tokenizer(Vocabulary):
         rows = columns[name]
         if not rows:
             return BatchEncoding({**columns, **({"attention_mask": []} if return_attention_mask else {})})
-        notices = self._notices if verbose else None
-        limits = settle(padding, False, max_length, 0, pad_to_multiple_of, self.model_max_length, notices)
+        limits = settle(
+            padding, False, max_length, 0, pad_to_multiple_of, self.model_max_length, self._notices if verbose else None
+        )
         if limits.padding and self.pad_token_id is None:
             raise TokenizerError("Padding needs a pad token: set tokenizer.pad_token, for example to its eos_token.")
         left = check_side("padding_side", padding_side or self.padding_side) == "left"
@@ -374,7 +382,11 @@ class Tokenizer(Vocabulary):
             columns |= {"overflowing_tokens": overflow, "num_truncated_tokens": excess}
         names = self.model_input_names
         types = "token_type_ids" in names if return_token_type_ids is None else return_token_type_ids
-        columns |= self._bracket(first, second, add_special_tokens, types, return_special_tokens_mask)
+        parts = read_template(self._backend, pair)
+        kept = parts if add_special_tokens else [part for part in parts if part.sequence is not None]
+        asked = {"input_ids": True, "token_type_ids": types, "special_tokens_mask": return_special_tokens_mask}
+        rows = zip(asked.items(), fill_template(kept, first, second), strict=True)
+        columns |= {name: row for (name, wanted), row in rows if wanted}
         padded = BatchEncoding(columns)
         if columns["input_ids"]:
             padded = self.pad(
@@ -389,16 +401,6 @@ class Tokenizer(Vocabulary):
         if return_length:
             padded["length"] = len(padded["input_ids"])
         return padded.convert_to_tensors(return_tensors, prepend_batch_axis)
-
-    def _bracket(
-        self, first: list[int], second: list[int] | None, specials: bool, types: bool, mask: bool
-    ) -> dict[str, list[int]]:
-        """The columns of ids with, or without, special tokens around them."""
-        parts = read_template(self._backend, second is not None)
-        rows = fill_template(parts if specials else [p for p in parts if p.sequence is not None], first, second)
-        names = ["input_ids", *(["token_type_ids"] if types else []), *(["special_tokens_mask"] if mask else [])]
-        found = dict(zip(("input_ids", "token_type_ids", "special_tokens_mask"), rows, strict=True))
-        return {name: found[name] for name in names}
 
     def truncate_sequences(
         self,
@@ -428,15 +430,6 @@ class Tokenizer(Vocabulary):
         removed = row[:size] if left else row[-size:]
         kept = shorten(row, count, left)
         return (ids, kept, removed) if second else (kept, pair_ids, removed)
-
-    def get_special_tokens_mask(
-        self, token_ids_0: list[int], token_ids_1: list[int] | None = None, already_has_special_tokens: bool = False
-    ) -> list[int]:
-        """1 for special tokens and 0 for those of the text."""
-        if already_has_special_tokens:
-            special = set(self.all_special_ids)
-            return [int(index in special) for index in token_ids_0]
-        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[2]
 
     @property
     def max_len_single_sentence(self) -> int:
@@ -505,18 +498,6 @@ class Tokenizer(Vocabulary):
         found["forced_bos_token_id"] = self._backend.token_to_id(tgt_lang)
         return found
 
-    @property
-    def control_codes(self) -> dict[str, int]:
-        """CTRL's control codes and their ids; empty for other kinds."""
-        ids = ((code, self._backend.token_to_id(code)) for code in self.recipe.control_codes)
-        return {code: index for code, index in ids if index is not None}
-
-    @property
-    def lang_code_to_id(self) -> dict[str, int | None]:
-        """The languages' codes and their ids, for the kinds that have some."""
-        codes = self.additional_special_tokens if "src_lang" in self.recipe.options else []
-        return {code: self._id(code) for code in codes}
-
     def apply_chat_template(self, *_: Any, **__: Any) -> str:
         """Not offered: the models here were made before chat."""
         raise TokenizerError(
@@ -524,28 +505,80 @@ class Tokenizer(Vocabulary):
         )
 
     def save_pretrained(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str, ...]:
-        """Write the files that Transformers 4.57 writes, and name them."""
-        from lamina.tokenizers.saving import save
-
-        return save(self, local_path(save_directory, TokenizerError), filename_prefix or "")
+        """Write the files that Transformers 4.57 writes, all or none, and name them."""
+        with self._writing(save_directory, filename_prefix) as (new, written):
+            write_json(new("tokenizer_config.json"), self._configuration())
+            write_json(new("special_tokens_map.json"), self._special_tokens())
+            self._write_vocabulary(new, filename_prefix)
+            size = self.vocab_size
+            later = {token: index for token, index in self.added_tokens_encoder.items() if index >= size}
+            if later:
+                write_json(new("added_tokens.json"), later)
+            if self.is_fast:
+                new("tokenizer.json").write_text(self._encoder.backend_text(), encoding="utf-8", newline="\n")
+        return tuple(map(str, written))
 
     def save_vocabulary(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str, ...]:
-        """Write the original vocabulary files alone, and name them."""
-        from lamina.tokenizers.saving import save_vocabulary
+        """Write the original vocabulary files alone, all or none, and name them."""
+        with self._writing(save_directory, filename_prefix) as (new, written):
+            self._write_vocabulary(new, filename_prefix)
+        return tuple(map(str, written))
 
-        return save_vocabulary(self, local_path(save_directory, TokenizerError), filename_prefix or "")
+    @contextmanager
+    def _writing(self, folder: str | Path, prefix: str | None) -> Iterator[tuple[Callable[[str], Path], list[Path]]]:
+        """A function that gives the place to write a file of a name at, and the list of where they will stand."""
+        if prefix and (Path(prefix).name != prefix or prefix[0] == "." or "\0" in prefix):
+            raise TokenizerError(f"filename_prefix={shown(prefix)} should be a plain name.")
+        target, written = local_path(folder, TokenizerError), []
+        with backend_errors("Saving a tokenizer"), staged(target, TokenizerError) as new:
 
-    def build_inputs_with_special_tokens(
-        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
-    ) -> list[int]:
-        """Ids with the special tokens around them."""
-        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[0]
+            def named(name: str) -> Path:
+                name = f"{prefix}-{name}" if prefix else name
+                written.append(target / name)
+                return new(name)
 
-    def create_token_type_ids_from_sequences(
-        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
-    ) -> list[int]:
-        """The token types of the same row."""
-        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[1]
+            yield named, written
+
+    def _write_vocabulary(self, new: Callable[[str], Path], prefix: str | None) -> None:
+        assembly, model = self._assembly, self._backend.model
+        if assembly.splitter is not None:
+            assembly.splitter.save(new)
+            return
+        for path in assembly.originals:
+            if present(path.parent, path.name):
+                shutil.copyfile(inside(path.parent, path.name, TokenizerError), new(path.name))
+            else:  # tokenizer.json says the same
+                logger.warning("%s is gone, so it is not saved again; tokenizer.json holds what it said.", path)
+        if not assembly.originals and isinstance(model, models.WordPiece | models.BPE):
+            names = ("vocab.txt",) if isinstance(model, models.WordPiece) else ("vocab.json", "merges.txt")
+            places = [new(name).parent for name in names]
+            model.save(str(places[0]), prefix or None)
+
+    def _configuration(self) -> dict[str, Any]:
+        config = {key: as_json(value) for key, value in self.init_kwargs.items() if key not in UNSAVED}
+        for role in ROLES:
+            if role in config or role in self._special or role in self.recipe.special_tokens:
+                config[role] = getattr(self, role)  # None where the kind's usual token is not wanted
+        config |= {name: getattr(self, name) for name in SAVED}
+        added = sorted(self.added_tokens_decoder.items())
+        config["added_tokens_decoder"] = {str(index): token.__getstate__() for index, token in added}
+        config["tokenizer_class"] = self.recipe.class_name
+        if not config["additional_special_tokens"] and "additional_special_tokens" not in self.init_kwargs:
+            del config["additional_special_tokens"]
+        if self.recipe.class_name == "PreTrainedTokenizerFast":
+            config["model_input_names"] = self.model_input_names
+        return config
+
+    def _special_tokens(self) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            role: {key: flag for key, flag in token.__getstate__().items() if key != "special"}
+            if isinstance(token, AddedToken)
+            else token
+            for role, token in self._special.items()
+        }
+        if self.additional_special_tokens:
+            found["additional_special_tokens"] = self.additional_special_tokens
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"recipe": self.recipe.name}  # a recipe's functions do not travel
@@ -562,31 +595,3 @@ class Tokenizer(Vocabulary):
             f"model_max_length={self.model_max_length}, padding_side={self.padding_side!r}, "
             f"truncation_side={self.truncation_side!r}, special_tokens={self.special_tokens_map})"
         )
-
-
-def as_columns(encoded: Any) -> dict[str, Any]:
-    """Columns out of a mapping or a list of mappings."""
-    if isinstance(encoded, Mapping):
-        return dict(encoded.items())
-    if isinstance(encoded, list | tuple) and encoded and all(isinstance(row, Mapping) for row in encoded):
-        keys = encoded[0].keys()
-        if any(row.keys() != keys for row in encoded):
-            raise TokenizerError("The rows to pad do not all have the same fields.")
-        return {key: [row[key] for row in encoded] for key in keys}
-    raise TokenizerError("pad takes what a tokenizer call returned: a mapping, or a list of mappings.")
-
-
-def tensor_type_of(rows: Any) -> str | None:
-    """ "pt" or "np" where rows are tensors or arrays."""
-    probe = rows[0] if isinstance(rows, list | tuple) and rows else rows
-    module = type(probe).__module__.split(".")[0]
-    return {"torch": "pt", "numpy": "np"}.get(module)
-
-
-def plain(value: Any) -> Any:
-    """Lists out of tensors and arrays."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value] if any(hasattr(item, "tolist") for item in value) else list(value)
-    return value

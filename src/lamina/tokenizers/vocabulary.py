@@ -12,7 +12,7 @@ from lamina.errors import TokenizerError
 from lamina.files.shown import shown
 from lamina.tokenizers.encoder import Encoder
 from lamina.tokenizers.files import backend_errors, report
-from lamina.tokenizers.recipe import Assembly, Options, Recipe
+from lamina.tokenizers.recipe import Assembly, Options, Recipe, fill_template, read_template
 
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
@@ -101,7 +101,6 @@ class Vocabulary:
         """Look special tokens up again after any of them, or the vocabulary, changed."""
         self._role_ids = {role: self._id(str(token)) for role, token in self._special.items()}
         added = self._backend.get_added_tokens_decoder()
-        self._added_ids = set(added)
         self._encoder.added = {token.content: token for token in added.values()}
         self._bent = {index for index, token in added.items() if self._backend.id_to_token(index) != token.content}
         self._contents = added
@@ -133,7 +132,7 @@ class Vocabulary:
     def _token(self, index: int) -> str | None:
         if not 0 <= index < 2**32:
             return None
-        if index not in self._added_ids and index in self._assembly.target_tokens:
+        if index not in self._contents and index in self._assembly.target_tokens:
             return self._assembly.target_tokens[index]
         try:
             return self._contents[index].content if index in self._bent else self._backend.id_to_token(index)
@@ -363,6 +362,39 @@ class Vocabulary:
             return self._assembly.splitter.join(tokens, set(self.all_special_tokens))
         with backend_errors("Joining tokens"):
             return self._backend.decoder.decode(tokens) if self._backend.decoder is not None else " ".join(tokens)
+
+    @property
+    def control_codes(self) -> dict[str, int]:
+        """CTRL's control codes and their ids; empty for other kinds."""
+        ids = ((code, self._backend.token_to_id(code)) for code in self.recipe.control_codes)
+        return {code: index for code, index in ids if index is not None}
+
+    @property
+    def lang_code_to_id(self) -> dict[str, int | None]:
+        """The languages' codes and their ids, for the kinds that have some."""
+        codes = self.additional_special_tokens if "src_lang" in self.recipe.options else []
+        return {code: self._id(code) for code in codes}
+
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """Ids with the special tokens around them."""
+        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[0]
+
+    def create_token_type_ids_from_sequences(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """The token types of the same row."""
+        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[1]
+
+    def get_special_tokens_mask(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None, already_has_special_tokens: bool = False
+    ) -> list[int]:
+        """1 for special tokens and 0 for those of the text."""
+        if already_has_special_tokens:
+            special = set(self.all_special_ids)
+            return [int(index in special) for index in token_ids_0]
+        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[2]
 
 
 def named_tokens(options: Options) -> dict[str, str | AddedToken]:

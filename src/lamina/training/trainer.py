@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import TrainingError
 from ..generation.generate import set_seed
-from ..inference.memory import freed_kept
+from ..inference.batching import freed_kept
 from . import checkpointing, folders, sharding
 from .arguments import TrainingArguments
 from .assembly import check_model, make_engine

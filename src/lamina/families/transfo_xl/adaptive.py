@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...nn.stack import table
-from . import AdaptiveVocabulary
+from .spec import AdaptiveVocabulary
 
 
 class AdaptiveEmbedding(nn.Module):

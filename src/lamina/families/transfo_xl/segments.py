@@ -18,8 +18,8 @@ from ...nn.layouts import DenseLayout, KeyValueCache, RecordingLayout
 from ...nn.runtime import require_pairs
 from ...nn.stack import Block, SelfAttention
 from ...spec import BlockSpec
-from . import SegmentSpec
 from .adaptive import AdaptiveEmbedding
+from .spec import SegmentSpec
 
 Recall = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -60,7 +60,6 @@ class SegmentStack(nn.Module):
         self.checkpointing = self.reads_only = False
 
     def attention(self, layer: int) -> RelativeAttention:
-        """Attention of one layer."""
         return cast(RelativeAttention, cast(Block, self.layers[layer]).attn)
 
     def forward(self, x: Tensor, layout: SegmentLayout) -> tuple[Tensor, list[Tensor]]:
@@ -126,7 +125,6 @@ class SegmentLayout:
         self.maps: list[Tensor] = []  # [batch, heads, tokens, keys] per layer, where they are recorded
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """[batch, tokens, heads, head_dim] to the same."""
         attention = self.stack.attention(layer)
         keys, values = self.recall(layer, k, v)
         bias = torch.einsum("bqhd,khd->bhqk", q + attention.distance, self.distances[layer])
@@ -243,7 +241,6 @@ class SegmentState:
             self.lengths = self.lengths.index_select(0, rows)
 
     def truncate(self, lengths: Tensor) -> None:
-        """Forget what each row holds beyond `lengths` tokens."""
         kept = torch.minimum(self.lengths, lengths.to(self.lengths))
         ends = self.cache.used - (self.lengths - kept)
         self.lengths = kept

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, StrictBool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...generation.streaming import Detokenizer
 from ..answering import Answer, answer
 from ..errors import Invalid
 from ..generating import WritingRequest, details_of, generated, prompt_ids, token_record, top_records, writing_task
@@ -19,7 +20,6 @@ from ..models import Served
 from ..replies import EventStream, Json, event
 from ..schemas import Body, Parameters
 from ..state import Serving
-from ..texts import Detokenizer
 from ..wire import read_parameters
 from .targets import Target, new_router, scopes
 

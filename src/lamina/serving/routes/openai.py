@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...generation.streaming import Detokenizer, StopFilter
 from ..answering import answer
 from ..completions import REASONS, Completion, usage
 from ..dialects import OPENAI_EMBEDDINGS
@@ -21,7 +22,6 @@ from ..listening import Listening, listen
 from ..models import Served
 from ..replies import DONE, EventStream, Json, event
 from ..state import Serving
-from ..texts import Detokenizer, StopFilter
 from .embeddings import input_texts
 from .generation import writes
 from .openai_schemas import (
