@@ -34,7 +34,7 @@ ROOMS = {
     "inference": (1_430, 6),
     "legacy": (460, 4),
     "nn": (2_650, 11),
-    "pipelines": (4_430, 36),
+    "pipelines": (3_952, 17),
     "scale": (124, 2),
     "serving": (5_720, 37),
     "tokenizers": (4_664, 20),
