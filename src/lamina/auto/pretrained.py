@@ -63,7 +63,6 @@ class PreTrainedModel(Model):
             GenerationConfig.from_model_config(self.config.values()) if self.can_generate() else None
         )
         self._told = ""  # the last warning about options in the config
-        self._passed_by = False  # whether it was said that generation passes by a forward of the user's own
         if not any(parameter.is_meta for parameter in self.parameters()):
             self.initialize()
             self._part()
@@ -411,13 +410,6 @@ class PreTrainedModel(Model):
             )
         if generation_config is None:
             self._look_into_config()
-        if not self.forward_is_ours and not self._passed_by:
-            self._passed_by = True
-            logger.warning(
-                "%s.generate reads token by token through start() and step(), and passes by the forward or the hooks "
-                "that stand before ours: override step() to take part",
-                type(self).__name__,
-            )
         from ..generation.generate import generate  # here, since most models that are loaded never write
 
         return generate(cast(Any, self), inputs, generation_config, *arguments, **options)
