@@ -83,5 +83,5 @@ def test_a_forward_of_one_s_own_is_not_passed_by_in_silence(change: Any):
     assert packable(plain)
     made = change(plain)
     assert not packable(made)
-    with pytest.raises(GenerationError, match="own forward|hook"):
+    with pytest.raises(GenerationError, match=r"own forward|hook"):
         made.generate(IDS[:1], max_new_tokens=2)
