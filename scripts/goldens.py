@@ -38,7 +38,7 @@ def same(found: Any, kept: Any) -> bool:
     if isinstance(found, list) and isinstance(kept, list):
         return len(found) == len(kept) and all(map(same, found, kept))
     if isinstance(found, float) or isinstance(kept, float):
-        return found == kept or math.isclose(found, kept, rel_tol=2e-5, abs_tol=1e-6)
+        return found == kept or math.isclose(found, kept, rel_tol=2e-5, abs_tol=1e-5)
     return bool(found == kept)
 
 
