@@ -28,7 +28,7 @@ ROOMS = {
     "auto": (777, 3),
     "checkpoint": (1_781, 8),
     "cli": (2_794, 14),
-    "families": (3_111, 22),
+    "families": (3_115, 22),
     "files": (1_665, 8),
     "generation": (3_510, 12),
     "inference": (1_430, 6),
