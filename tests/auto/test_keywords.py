@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import lamina
+from lamina.checkpoint.files import given_weights
 from lamina.errors import CheckpointError, ConfigError, LaminaError, PipelineError
 from lamina.families.keywords import EVERY, HARMLESS, LOADING, REFUSED
 from tests.assets import asset
@@ -152,6 +153,12 @@ def test_weights_that_the_caller_holds(folder: Path) -> None:
             assert torch.equal(tensor, wanted[name]), f"{way}: {name}"
         torch.nn.init.zeros_(model.get_input_embeddings().weight)
     assert held["bert.embeddings.word_embeddings.weight"].any()
+    tied = {**held, "cls.predictions.decoder.weight": held["bert.embeddings.word_embeddings.weight"]}
+    weights = given_weights(tied)
+    assert weights.location("cls.predictions.decoder.weight") == weights.location(
+        "bert.embeddings.word_embeddings.weight"
+    )
+    assert lamina.BertForMaskedLM.from_pretrained(folder, state_dict=tied).untrained == ()
     changed = {**held, "bert.embeddings.word_embeddings.weight": torch.ones(61, 16)}
     assert lamina.BertModel.from_pretrained(folder, state_dict=changed).get_input_embeddings().weight.eq(1).all()
 

@@ -94,7 +94,8 @@ def state_dict(
     strides: tuple[int, ...] = (1,),
     start: int = 0,
     key: str = "0",
-    marks: tuple[Any, ...] = (),
+    marks: Any = None,
+    third: bool = False,
 ) -> bytes:
     """The pickle of a state dict with one tensor, as torch.save writes it but for the lies asked for."""
 
@@ -108,7 +109,10 @@ def state_dict(
     class Tensor:
         def __reduce__(self) -> tuple[Any, ...]:
             hooks = collections.OrderedDict()  # type: ignore[var-annotated]
-            return torch._utils._rebuild_tensor_v2, (Storage(), start, shape, strides, False, hooks, *marks)
+            common = (Storage(), start, shape, strides, False, hooks)
+            if third:
+                return torch._utils._rebuild_tensor_v3, (*common, torch.float32, marks)
+            return torch._utils._rebuild_tensor_v2, (*common, marks)
 
     out = io.BytesIO()
     Pickler(out, 2).dump({"a": Tensor()})
@@ -174,7 +178,9 @@ TORCH: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "tensor that starts past it": (lie(start=2), "reaches past its storage"),
     "start of 2^70": (lie(start=2**70), "reaches past its storage"),
     "tensor of 2^60 numbers over one": (lie(shape=(2**30, 2**30), strides=(0, 0)), "reaches past its storage"),
-    "numbers to be negated": (lie(marks=({"neg": True},)), "marks a tensor in a way that is not understood"),
+    "numbers to be negated": (lie(marks={"neg": True}), "marks a tensor in a way that is not understood"),
+    "the same in the third form": (lie(marks={"conj": True}, third=True), "marks a tensor in a way that is not"),
+    "storage that the older form lacks": (lambda _: old_torch(state_dict()), "storage '0' are not in it"),
     "negative strides": (lie(strides=(-1,)), "impossible shape"),
     "negative shape": (lie(shape=(-4,)), "impossible shape"),
     "name without end in the old format": (

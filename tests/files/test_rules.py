@@ -26,6 +26,7 @@ OPENS = {  # files that open something, or ask whether it is there, and why each
     "cli/formats.py": "writes",
     "cli/generate.py": "cli.inputs.read_text",
     "cli/inputs.py": "rows that the caller names",
+    "cli/options.py": "a text that an option takes from a file",
     "cli/output.py": "writes",
     "cli/run.py": "asks which files of a model an output may not replace",
     "cli/view.py": "opens a browser",

@@ -240,3 +240,23 @@ def test_sources_read_without_padding_give_what_the_padded_rectangle_gives(name,
         state.reorder(torch.tensor([9, 0, 4, 4, 2, 7, 8, 1, 3, 5]))
         found.append(model.step(written[:, 1:], state).logits)
     torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_buffers_that_grow_keep_what_they_hold():
+    torch.manual_seed(4)
+    config = lamina.GPT2Config(vocab_size=61, n_embd=16, n_layer=2, n_head=4, n_positions=150, initializer_range=0.3)
+    model = lamina.GPT2LMHeadModel(config).eval()
+    ids = torch.randint(3, 60, (2, 140))
+    whole = model(ids).logits
+    cache = model(ids[:, :60]).past_key_values
+    assert cache.capacity == 64
+    state = model.start({"input_ids": ids}, 60)
+    model.step(ids[:, :60], state)
+    for n in (60, 66, 139):
+        held = cache.get_seq_length()
+        again = model(ids[:, held : n + 1], past_key_values=cache).logits[:, -1]
+        stepped = model.step(ids[:, held : n + 1], state).logits
+        torch.testing.assert_close(again, whole[:, n], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(stepped, whole[:, n], atol=1e-5, rtol=1e-5)
+    assert cache.capacity > 128 and state.capacity > 128

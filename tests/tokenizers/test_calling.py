@@ -13,6 +13,7 @@ import torch
 
 from lamina.errors import TokenizerError
 from lamina.tokenizers import BatchEncoding, Tokenizer
+from tests.assets import asset
 from tests.tokenizers.kinds import FIXTURES
 
 LONG = "the cat sat on the mat " * 200
@@ -259,3 +260,26 @@ def test_a_role_that_cannot_be_taken_changes_nothing(marian: Tokenizer) -> None:
     assert marian.eos_token == "</s>" and marian("Botchan") == before
     marian.eos_token = None
     assert marian("Botchan")["input_ids"] == before["input_ids"][:-1]
+
+
+@pytest.mark.parametrize(
+    ("side", "length", "expected"),  # of Transformers 4.57.6, whose fast tokenizers round the other way
+    [
+        ("right", 8, [10, 157, 31, 10, 188, 37, 16, 0]),
+        ("right", 10, [10, 157, 31, 10, 381, 188, 37, 16, 183, 0]),
+        ("left", 8, [157, 31, 10, 381, 183, 142, 12, 0]),
+        ("left", 10, [10, 157, 31, 10, 381, 16, 183, 142, 12, 0]),
+    ],
+)
+def test_python_kinds_share_an_odd_cut(side: str, length: int, expected: list[int]) -> None:
+    marian = Tokenizer.from_folder(FIXTURES / "marian", "marian", truncation_side=side)
+    pair = ("the school in the country", "He was a teacher there.")
+    assert marian(*pair, truncation=True, max_length=length)["input_ids"] == expected
+
+
+@pytest.mark.parametrize(("side", "kept"), [("right", ["one", "two"]), ("left", ["three", "four"])])
+@pytest.mark.parametrize("rust", [False, True])
+def test_texts_are_cut_at_their_side(side: str, kept: list[str], rust: bool) -> None:
+    bert = Tokenizer.from_folder(asset("minilm"), "bert", truncation_side=side)
+    assert not rust or bert.backend_tokenizer  # the Rust library cuts, not the table of words
+    assert bert.decode(bert("one two three four", truncation=True, max_length=4)["input_ids"], True).split() == kept

@@ -135,7 +135,7 @@ HOSTILE_PARTS: dict[str, tuple[dict[str, Any], str]] = {
         {"added_tokens": [{"id": i, "content": f"{i:0900}", "special": True} for i in range(3000)]},
         "2700000 characters",
     ),
-    "no list of added tokens": ({"added_tokens": {"a": 1}}, "no list of objects"),
+    "no list of added tokens": ({"added_tokens": {"a": 1}}, "not a list of objects"),
 }
 MODELS: dict[str, tuple[dict[str, Any], str]] = {
     "words without end": ({"type": "WordPiece", "max_input_chars_per_word": 10**9}, "max_input_chars_per_word is 1000"),

@@ -64,7 +64,7 @@ class PreTrainedModel(Model):
         )
         self._told = ""  # the last warning about options in the config
         self._passed_by = False  # whether it was said that generation passes by a forward of the user's own
-        if not self._on_meta():
+        if not any(parameter.is_meta for parameter in self.parameters()):
             self.initialize()
             self._part()
 
@@ -75,9 +75,6 @@ class PreTrainedModel(Model):
         if self.task.kind != POOLED or type(add_pooling_layer) is not bool:
             raise ConfigError(f"add_pooling_layer={shown(add_pooling_layer)}: true or false, of a body with a pooler")
         return spec if add_pooling_layer else replace(spec, pooler=None)
-
-    def _on_meta(self) -> bool:
-        return any(parameter.is_meta for parameter in self.parameters())
 
     def _part(self) -> None:
         """Give a tied projection weights of its own where the config asks for a model that torchscript can hold."""
@@ -114,9 +111,11 @@ class PreTrainedModel(Model):
         `untrained` of the model names, as files do, the parameters that no file held and that were drawn at random.
         """
         where, loading, overrides = split_loading(options)
-        if model_args:
-            loading.add_pooling_layer, *more = model_args
-            refuse_positional(more)
+        if len(model_args) > 1:
+            raise ConfigError(
+                "from_pretrained(name, add_pooling_layer) takes no further positional arguments: name each option"
+            )
+        loading.add_pooling_layer = model_args[0] if model_args else loading.add_pooling_layer
         device = as_device(loading.device_map)
         folder = find_folder(name_or_path, config, loading, where)
         model, report = cls._loaded(folder, cls._settled(config or folder, overrides), loading)
@@ -380,7 +379,9 @@ class PreTrainedModel(Model):
     def _read_generation_config(self, folder: Path | None, given: Any, overrides: dict[str, Any]) -> None:
         """The caller's options, else those of generation_config.json under what the call of from_pretrained said."""
         if given is not None:
-            self.generation_config = as_generation_config(given)
+            if not isinstance(given, GenerationConfig):
+                raise ConfigError(f"generation_config must be a GenerationConfig, not {shown(given)}")
+            self.generation_config = copy.deepcopy(given)
         elif folder is not None and present(folder, GENERATION_FILE):
             options = {name: value for name, value in overrides.items() if name in GenerationConfig.defaults()}
             self.generation_config = GenerationConfig.from_pretrained(folder, **options)
@@ -503,14 +504,6 @@ def as_device(device_map: Any) -> torch.device | None:
     return device
 
 
-def refuse_positional(more: list[Any]) -> None:
-    """ConfigError for arguments of a model's class that none here has."""
-    if more:
-        raise ConfigError(
-            "from_pretrained(name, add_pooling_layer) takes no further positional arguments: name each option"
-        )
-
-
 def find_folder(name_or_path: Any, config: Any, loading: Loading, where: Mapping[str, Any]) -> Path | None:
     """The folder to load from; None where the weights are given and nothing else is named."""
     if loading.state_dict is None:
@@ -520,13 +513,6 @@ def find_folder(name_or_path: Any, config: Any, loading: Loading, where: Mapping
     if name_or_path is None and config is None:
         raise ConfigError("from_pretrained(None, state_dict=...) needs config= too")
     return None if name_or_path is None else resolve(name_or_path, ("config.json", GENERATION_FILE), **where)
-
-
-def as_generation_config(given: Any) -> GenerationConfig:
-    """The settings for writing that the caller gave."""
-    if not isinstance(given, GenerationConfig):
-        raise ConfigError(f"generation_config must be a GenerationConfig, not {shown(given)}")
-    return copy.deepcopy(given)
 
 
 def _open(folder: Path | None, loading: Loading) -> Weights:

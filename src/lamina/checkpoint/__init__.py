@@ -1,1 +1,1 @@
-"""Checkpoints and configurations on disk and on the hub: reading, checking, converting, writing."""
+"""Weights on disk: reading, checking, giving them to models, writing."""

@@ -113,7 +113,7 @@ def _open_shards(index: Path) -> Weights:
 
 
 class _Held(MappedFile):
-    """Tensors in memory behind the face of a file; each is known by its number."""
+    """Tensors in memory behind the face of a file; each is known by its number, tied ones by the same."""
 
     def __init__(self, tensors: list[Tensor]):
         self.path, self.tensors = Path("state_dict"), tensors
@@ -138,5 +138,9 @@ def given_weights(state_dict: Any) -> Weights:
             raise CheckpointError(f"state_dict must map names to tensors, not {shown(name)} to {shown(tensor)}")
         check_data(tensor, name)
     held = _Held([tensor.detach() for tensor in state_dict.values()])
-    stored = [StoredTensor(i, tensor.dtype, tuple(tensor.shape)) for i, tensor in enumerate(held.tensors)]
+    number: dict[Any, int] = {}
+    stored = [
+        StoredTensor(number.setdefault((t.data_ptr(), t.dtype, t.shape, t.stride()), i), t.dtype, tuple(t.shape))
+        for i, t in enumerate(held.tensors)
+    ]
     return unpacked(Weights(held.path, {name: (held, each) for name, each in zip(state_dict, stored, strict=True)}))

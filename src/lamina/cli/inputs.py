@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import typer
 
 from ..errors import InputError
-from ..files.formats import find_files, listed
-from ..files.shown import shown
+from ..files.formats import find_files
+from ..files.shown import few, shown
 from ..files.tables import open_rows, stream_rows
 from .options import spelled
 
@@ -119,9 +119,9 @@ def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None = 
             advice = str(error).replace("name its format", "give --format")
             raise typer.BadParameter(advice, param_hint="--file") from None
         if paths != [Path(each)]:
-            rest = f"; left out: {listed(left_out)}" if left_out else ""
+            rest = f"; left out: {few(map(str, left_out), 5)}" if left_out else ""
             count = "1 file" if len(paths) == 1 else f"{len(paths)} files"
-            print(f"{each}: {count}, in this order: {listed(paths)}{rest}", file=sys.stderr)
+            print(f"{each}: {count}, in this order: {few(map(str, paths), 5)}{rest}", file=sys.stderr)
         found += paths
     if not texts and not files and not asked:
         found.append(STANDARD_INPUT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from ..errors import InputError, LaminaError
@@ -124,9 +123,3 @@ def _below(folder: Path) -> tuple[list[Path], list[Path]]:
             if not name.startswith("."):
                 (left_out if beside_the_data(name) else found).append(Path(place, name))
     return sorted(found), sorted(left_out)
-
-
-def listed(names: Sequence[object], most: int = 5) -> str:
-    """Names for a message, at most so many of them."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(str, names[:most])) + more

@@ -16,7 +16,7 @@ import re
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -118,7 +118,7 @@ def open_lines(path: Path, error: type[LaminaError] = DataError) -> Iterator[Lin
 
 def open_bytes(path: Path, compression: str | None, error: type[LaminaError]) -> BinaryIO:
     """A file's content, unpacked; `error` where it is not compressed so, or cannot be opened."""
-    try:
+    with _reading(lambda: str(path), error):
         with path.open("rb") as opened:
             found = signature(opened.read(16))
         if compression is None:
@@ -130,10 +130,17 @@ def open_bytes(path: Path, compression: str | None, error: type[LaminaError]) ->
         if compression == "bzip2":
             return bz2.open(path, "rb")  # type: ignore[return-value]
         return io.BufferedReader(_pyarrow(path, error).input_stream(str(path), compression="zstd"))
+
+
+@contextmanager
+def _reading(place: Callable[[], str], error: type[LaminaError]) -> Iterator[None]:
+    """`error`, with the place, for what goes wrong in reading and unpacking."""
+    try:
+        yield
     except LaminaError:
         raise
-    except OSError as problem:
-        raise error(f"{path}: cannot be read ({problem.strerror or problem})") from None
+    except (OSError, EOFError, zlib.error) as problem:
+        raise error(f"{place()}: cannot be read ({getattr(problem, 'strerror', None) or problem})") from None
 
 
 def _pyarrow(path: Path, error: type[LaminaError]) -> Any:
@@ -147,24 +154,18 @@ def _pyarrow(path: Path, error: type[LaminaError]) -> Any:
 def _lines(opened: Callable[[], BinaryIO], name: str, error: type[LaminaError]) -> Generator[Line]:
     """Lines end at line feeds only: a quoted field may hold other marks that end a line."""
     number = 0
-    with closing(opened()) as source:
-        try:
-            while piece := source.readline(LONGEST + 1):
-                number += 1
-                if number == 1:
-                    _refuse_binary(piece, name, error)
-                    piece = piece.removeprefix(b"\xef\xbb\xbf")
-                    if _ends_in_returns(piece):
-                        raise error(f"{name}: its lines end in carriage returns alone; convert them to line feeds")
-                overlong = len(piece) > LONGEST and not piece.endswith(b"\n")
-                while overlong and (rest := source.readline(LONGEST)) and not rest.endswith(b"\n"):
-                    pass
-                yield _line(number, piece, overlong)
-        except (OSError, EOFError, zlib.error) as problem:
-            if isinstance(problem, LaminaError):
-                raise
-            reason = getattr(problem, "strerror", None) or problem
-            raise error(f"{name}, row {number + 1}: cannot be read ({reason})") from None
+    with closing(opened()) as source, _reading(lambda: f"{name}, row {number + 1}", error):
+        while piece := source.readline(LONGEST + 1):
+            number += 1
+            if number == 1:
+                _refuse_binary(piece, name, error)
+                piece = piece.removeprefix(b"\xef\xbb\xbf")
+                if _ends_in_returns(piece):
+                    raise error(f"{name}: its lines end in carriage returns alone; convert them to line feeds")
+            overlong = len(piece) > LONGEST and not piece.endswith(b"\n")
+            while overlong and (rest := source.readline(LONGEST)) and not rest.endswith(b"\n"):
+                pass
+            yield _line(number, piece, overlong)
 
 
 def _ends_in_returns(piece: bytes) -> bool:
@@ -293,13 +294,8 @@ def read_json_file(path: Path, error: type[LaminaError] = DataError) -> Any:
 
 def whole_json(opened: Callable[[], BinaryIO], name: str, error: type[LaminaError]) -> Any:
     """The one value of a file that has to be held in memory."""
-    try:
-        with closing(opened()) as source:
-            data = source.read(WHOLE + 1)
-    except (OSError, EOFError, zlib.error) as problem:
-        if isinstance(problem, LaminaError):
-            raise
-        raise error(f"{name}: cannot be read ({getattr(problem, 'strerror', None) or problem})") from None
+    with _reading(lambda: name, error), closing(opened()) as source:
+        data = source.read(WHOLE + 1)
     if len(data) > WHOLE:
         raise error(f"{name}: one object of more than {WHOLE >> 20} MiB; write a row a line, as .jsonl")
     _refuse_binary(data[:16], name, error)

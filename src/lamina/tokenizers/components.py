@@ -109,7 +109,7 @@ def check_tokenizer_json(data: Any, where: object) -> None:
             )
     added = data.get("added_tokens") or []
     if not isinstance(added, list) or not all(isinstance(token, dict) for token in added):
-        raise TokenizerError(f"{where}: its added_tokens are no list of objects.")
+        raise TokenizerError(f"{where}: its added_tokens are not a list of objects.")
     check_added([token["content"] for token in added if isinstance(token.get("content"), str)], where)
 
 

@@ -239,8 +239,8 @@ def describe_bad_text(job: Job) -> str:
             if not isinstance(part, good) or not all(isinstance(word, str) for word in words):
                 return f"Row {index} of the batch is {shown(part)} ({type(part).__name__}), not text. {SHAPES}"
         if not can_be_written(parts):
-            return f"Row {index} of the batch holds half a surrogate pair, which is no character. Decode the text anew."
-    return f"These are no texts. {SHAPES}"
+            return f"Row {index} of the batch holds half a surrogate pair, not a character. Decode the text again."
+    return f"These are not texts. {SHAPES}"
 
 
 def can_be_written(value: Any) -> bool:

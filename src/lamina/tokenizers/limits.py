@@ -143,7 +143,7 @@ def check_numbers(max_length: Any, stride: Any, multiple: Any) -> None:
 
 
 def check_room(limits: Limits, specials: int) -> None:
-    """Refuse a length that the special tokens fill, or that the stride leaves no step in."""
+    """Refuse a length that special tokens fill alone, or a stride as large as the text that fits."""
     if limits.truncation is None or limits.max_length is None:
         return
     room = limits.max_length - specials

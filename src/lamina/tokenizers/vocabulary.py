@@ -75,7 +75,7 @@ class Vocabulary:
         self._special: dict[str, str | AddedToken] = {r: options[r] for r in ROLES if options.get(r) is not None}
         self._additional: list[str | AddedToken] = list(options.get("additional_special_tokens") or [])
         self._named = named_tokens(options)
-        self._bent: set[int] = set()  # added tokens that the Rust library gives back normalized
+        self._altered: set[int] = set()  # added tokens that the Rust library gives back normalized
         self._role_ids: dict[str, int | None] = {}
         self.clean_up_tokenization_spaces: bool = bool(options.get("clean_up_tokenization_spaces", False))
         self._refresh()
@@ -85,7 +85,7 @@ class Vocabulary:
         if value is None:
             self._special.pop(role, None)
         elif isinstance(value, str | AddedToken):
-            self._id(str(value))  # refuses what is no text before anything is changed
+            self._id(str(value))  # refuses what is not text before anything is changed
             self._special[role] = value
         else:
             raise TokenizerError(f"{role} should be a string or None, not {type(value).__name__}.")
@@ -102,7 +102,7 @@ class Vocabulary:
         self._role_ids = {role: self._id(str(token)) for role, token in self._special.items()}
         added = self._backend.get_added_tokens_decoder()
         self._encoder.added = {token.content: token for token in added.values()}
-        self._bent = {index for index, token in added.items() if self._backend.id_to_token(index) != token.content}
+        self._altered = {index for index, token in added.items() if self._backend.id_to_token(index) != token.content}
         self._contents = added
         self._encoder.table = False  # to be made anew
         self._bracket_anew()
@@ -135,7 +135,7 @@ class Vocabulary:
         if index not in self._contents and index in self._assembly.target_tokens:
             return self._assembly.target_tokens[index]
         try:
-            return self._contents[index].content if index in self._bent else self._backend.id_to_token(index)
+            return self._contents[index].content if index in self._altered else self._backend.id_to_token(index)
         except BaseException as error:
             report(f"Looking up the token {shown(index)}", error)
 
@@ -286,7 +286,9 @@ class Vocabulary:
                 self._special[role] = flagged(value)
                 tokens.append(self._special[role])
             else:
-                raise TokenizerError(f"{shown(role)}: {shown(value)} is no special token. Roles: {', '.join(ROLES)}.")
+                raise TokenizerError(
+                    f"{shown(role)}: {shown(value)} is not a special token. Roles: {', '.join(ROLES)}."
+                )
         return self.add_tokens(tokens, special_tokens=True)
 
     def decode(
@@ -334,7 +336,7 @@ class Vocabulary:
 
     def _decode_row(self, token_ids: Any, skip_special_tokens: bool) -> str:
         """Decode what looks like ids at once, and look closer only where the Rust library will not have it."""
-        if self._bent and not self._bent.isdisjoint(ids := read_ids(token_ids)):
+        if self._altered and not self._altered.isdisjoint(ids := read_ids(token_ids)):
             return self._decode_tokens(ids, skip_special_tokens)
         if type(token_ids) is list:
             try:
@@ -423,7 +425,7 @@ def read_ids(value: Any) -> list[int]:
         raise TokenizerError(f"decode takes ids, which are whole numbers: {error}.") from error
     if ids and not 0 <= min(ids) <= max(ids) < 2**32:
         raise TokenizerError(
-            f"{min(ids) if min(ids) < 0 else max(ids)} is no token id. Replace labels of -100 by the pad id."
+            f"{min(ids) if min(ids) < 0 else max(ids)} is not a token id. Replace labels of -100 by the pad id."
         )
     return ids
 

@@ -19,10 +19,10 @@ LABELLED = "labelled rows"  # of a batch: places of the tokens whose logits the 
 
 def takes_training(model: Any) -> bool:
     """Whether a model's forward takes what training asks of it: ours does, and one of a user's that passes it on."""
+    if not isinstance(model, Model):
+        return False
     known = inspect.signature(model.forward).parameters
-    return isinstance(model, Model) and (
-        "training" in known or any(each.kind is each.VAR_KEYWORD for each in known.values())
-    )
+    return "training" in known or any(each.kind is each.VAR_KEYWORD for each in known.values())
 
 
 def count_targets(model: Any, batch: dict[str, Any]) -> int:

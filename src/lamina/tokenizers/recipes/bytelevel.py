@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -114,18 +115,7 @@ ROBERTA = Recipe(
     adjustable=frozenset({"add_prefix_space", "trim_offsets"}),
     splits_words=False,
 )
-BART = Recipe(
-    name="bart",
-    class_name="BartTokenizer",
-    files=FILES,
-    build=build_roberta,
-    special_tokens={**BRACKETED, "mask_token": BART_MASK},
-    model_input_names=PLAIN_INPUTS,
-    options={"add_prefix_space": False, "trim_offsets": True},
-    adjust=adjust_roberta,
-    adjustable=frozenset({"add_prefix_space", "trim_offsets"}),
-    splits_words=False,
-)
+BART = replace(ROBERTA, name="bart", class_name="BartTokenizer", special_tokens={**BRACKETED, "mask_token": BART_MASK})
 
 
 class Bytes:
@@ -135,7 +125,7 @@ class Bytes:
         return [chr(byte) for byte in text.encode("utf-8")]
 
     def join(self, tokens: list[str], special_tokens: set[str], source: bool = False) -> str:
-        """The text of bytes; those that make no character are left out."""
+        """The text of bytes; incomplete characters are left out."""
         encoded = (bytes([ord(token)]) if len(token) == 1 and ord(token) < 256 else token.encode() for token in tokens)
         return b"".join(encoded).decode("utf-8", errors="ignore")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
@@ -166,14 +167,6 @@ def speak(assembly: Assembly, options: Options, target: bool, before: bool, usua
     surround(backend, [*first, "$A", *last], [*first, "$A", "$B", *last], code, eos)
 
 
-def speak_after(assembly: Assembly, options: Options, target: bool) -> None:
-    speak(assembly, options, target, before=False)
-
-
-def speak_before(assembly: Assembly, options: Options, target: bool) -> None:
-    speak(assembly, options, target, before=True)
-
-
 LANGUAGES = {"src_lang": None, "tgt_lang": None}
 FIFTY = (*TWENTY_FIVE, *MBART50_NEW)
 MBART_SPECIAL: dict[str, str | AddedToken] = {
@@ -228,17 +221,14 @@ MBART = Recipe(
     model_input_names=PLAIN_INPUTS,
     options=LANGUAGES,
     adjustable=frozenset(LANGUAGES),
-    switch=speak_after,
+    switch=partial(speak, before=False),
 )
-MBART50 = Recipe(
+MBART50 = replace(
+    MBART,
     name="mbart50",
     class_name="MBart50Tokenizer",
-    files=("sentencepiece.bpe.model",),
     build=partial(build_mbart, FIFTY),
     special_tokens=MBART50_SPECIAL,
     complete=partial(complete_codes, FIFTY, before=False),
-    model_input_names=PLAIN_INPUTS,
-    options=LANGUAGES,
-    adjustable=frozenset(LANGUAGES),
-    switch=speak_before,
+    switch=partial(speak, before=True),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers
@@ -69,12 +70,16 @@ def set_normalizer(backend: Backend, **wanted: bool | None) -> None:
         backend.normalizer = normalizers.BertNormalizer(**{**state, **wanted})
 
 
-def recipe(name: str, class_name: str, inputs: tuple[str, ...]) -> Recipe:
-    return Recipe(
-        name, class_name, ("vocab.txt",), build, SPECIAL, inputs, OPTIONS, adjust, adjustable=frozenset(OPTIONS)
-    )
-
-
-BERT = recipe("bert", "BertTokenizer", BERT_INPUTS)
-DISTILBERT = recipe("distilbert", "DistilBertTokenizer", PLAIN_INPUTS)
-ELECTRA = recipe("electra", "ElectraTokenizer", BERT_INPUTS)
+BERT = Recipe(
+    name="bert",
+    class_name="BertTokenizer",
+    files=("vocab.txt",),
+    build=build,
+    special_tokens=SPECIAL,
+    model_input_names=BERT_INPUTS,
+    options=OPTIONS,
+    adjust=adjust,
+    adjustable=frozenset(OPTIONS),
+)
+DISTILBERT = replace(BERT, name="distilbert", class_name="DistilBertTokenizer", model_input_names=PLAIN_INPUTS)
+ELECTRA = replace(BERT, name="electra", class_name="ElectraTokenizer")
