@@ -19,7 +19,7 @@ from lamina.pipelines import pipeline
 from lamina.pipelines.base import Pipeline
 from lamina.pipelines.create import TASKS
 from lamina.pipelines.options import OPTIONS
-from tests.pipelines.checkpoints import GOLDEN
+from tests.pipelines.checkpoints import GOLDEN, MOODS
 
 KNOWN: dict[str, list[str]] = json.loads((GOLDEN / "options.json").read_text(encoding="utf-8"))
 INTERNAL = {"fill-mask": ("return_tensors", "target_ids")}  # of single steps of the reference, no options of a call
@@ -189,6 +189,7 @@ def test_what_cannot_act_on_a_loaded_model_is_told(
 CUT = {"truncation": True}
 ODD = [  # an option given in a form of NumPy, pandas or an enumeration, and the plain form of the same
     ("text-classification", {"top_k": np.int64(2)}, {"top_k": 2}),
+    ("text-classification", {"top_k": None}, {"top_k": len(MOODS)}),
     ("fill-mask", {"top_k": torch.tensor(2)}, {"top_k": 2}),
     ("fill-mask", {"targets": pd.Series(["good", "bad"])}, {"targets": ["good", "bad"]}),
     ("fill-mask", {"targets": ["good", ""]}, {"targets": "good"}),
