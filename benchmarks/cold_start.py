@@ -20,7 +20,7 @@ def checkpoint() -> str:
     folder = MODELS / "sentiment-fp32"
     if not folder.is_dir():
         from lamina import AutoModelForSequenceClassification, AutoTokenizer
-        from lamina.pipelines.defaults import EMBEDDED
+        from lamina.pipelines.create import EMBEDDED
 
         partial = folder.with_suffix(".partial")
         AutoModelForSequenceClassification.from_pretrained(EMBEDDED["text-classification"]).save_pretrained(partial)

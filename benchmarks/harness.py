@@ -172,7 +172,7 @@ def run_row(row: Row, options: argparse.Namespace) -> dict[str, Any]:
                 line["absent"] = "no environment of the peers: run `make bench`"
                 continue
             process, reply = set_up(contender, row, options)
-            if reply.pop("made", False):  # what converting a model left in memory is no part of using it
+            if reply.pop("made", False):  # memory that converting a model left does not count as using it
                 process.close()
                 process, reply = set_up(contender, row, options)
             stack.callback(process.close)

@@ -36,8 +36,7 @@ def on_cpu(seconds: float, scale: int) -> dict[str, float]:
     import torch
     import torch.nn.functional as F
 
-    from lamina.inference.int8 import Int8Linear
-    from lamina.inference.linears import PackedLinear
+    from lamina.inference.linears import Int8Linear, PackedLinear
 
     rows, inputs, outputs = SHAPE
     x, weight = torch.randn(rows, inputs), torch.randn(outputs, inputs)

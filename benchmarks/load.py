@@ -107,7 +107,7 @@ async def ask(server: Server, request: bytes) -> Answer:
 
 
 async def in_turns(server: Server, requests: Sequence[bytes], clients: int) -> list[Answer]:
-    """All requests by `clients`, each of which sends its next one when it was answered; in order of sending."""
+    """All requests by `clients`, each sending its next one once it has its answer; in order of sending."""
     waiting: Iterator[tuple[int, bytes]] = enumerate(requests)
     answers: dict[int, Answer] = {}
 

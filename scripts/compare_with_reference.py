@@ -32,7 +32,7 @@ def answer(folder: Path) -> None:
     import transformers
     from safetensors.numpy import save_file
 
-    from scripts.make_model_goldens import call
+    from scripts.golden.families import call
     from tests.families.rows import ROWS
 
     transformers.logging.set_verbosity_error()

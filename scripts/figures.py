@@ -1,6 +1,8 @@
 """Write docs/figures.md: lines per folder, parity per family and head, cold start. Every figure comes from a run.
 
 python scripts/figures.py                 write the page; cold start from benchmarks/results/cold_start.json
+python scripts/figures.py --lines         renew its counts of lines alone, which takes a second
+python scripts/figures.py --check         refuse the page where its lines are no longer those of the tree
 python scripts/figures.py --size          print the lines alone
 """
 
@@ -10,6 +12,7 @@ import argparse
 import ast
 import io
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,6 +41,15 @@ REFERENCE_LINES = {  # Transformers 5.23.0, all .py files of the folder; Transfo
     "t5": 2070,
     "transfo_xl": 2597,
 }
+
+HEADING = """# Figures
+
+Written by `python scripts/figures.py`; nothing here is typed by hand. `make check` refuses stale counts of lines.
+
+"""
+PARITY = "## Parity\n"
+AROUND = ("benchmarks", "examples", "scripts", "tests", "**src, all**")
+SLACK = 0.03, 60  # a count is stale where it is off by more than this part of it, and by more than so many lines
 
 Table = list[tuple[Any, ...]]
 
@@ -89,7 +101,10 @@ def sizes() -> Table:
 
 def family_sizes() -> Table:
     """Lines of each family's own file beside the reference's folder for it."""
-    files = {path.stem: len(path.read_text().splitlines()) for path in (ROOT / "src/lamina/families").glob("*.py")}
+    files: dict[str, int] = {}
+    for path in (ROOT / "src/lamina/families").rglob("*.py"):
+        name = path.stem if path.parent.name == "families" else path.parent.name
+        files[name] = files.get(name, 0) + len(path.read_text(encoding="utf-8").splitlines())
     rows: Table = [(name, files[name], lines) for name, lines in REFERENCE_LINES.items() if name in files]
     return [*rows, ("**all**", sum(row[1] for row in rows), sum(row[2] for row in rows))]
 
@@ -166,13 +181,9 @@ def cold_start() -> str:
     return "\n\n".join(parts)
 
 
-def page() -> str:
-    """The whole page."""
-    return f"""# Figures
-
-Written by `python scripts/figures.py`; nothing here is typed by hand.
-
-## Lines
+def lines() -> str:
+    """The part of the page that counts lines."""
+    return f"""## Lines
 
 Physical lines, and lines of code without blanks, comments and docstrings.
 
@@ -183,7 +194,12 @@ the one block of `nn`; theirs has its own layers, and its configuration, tokeniz
 
 {markdown(("family", "Lamina", "Transformers"), family_sizes())}
 
-## Parity
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return f"""{HEADING}{lines()}{PARITY}
 
 Largest absolute difference to Transformers 4.57.6 (Transformer-XL: 4.37.2) over all rows of `tests/families/rows`,
 float32, tiny random models: outputs with hidden states and attention maps, then the loss, then the largest difference
@@ -197,17 +213,50 @@ relative to max(1, |value|). The tests also hold gradients, saving and loading t
 """
 
 
-def main() -> None:
+def counts(text: str) -> dict[str, int]:
+    """Lines of code and others by folder or family, as the page's tables say."""
+    rows = re.findall(r"^\| (\S[^|]*?) \| ([\d,]+) \| ([\d,]+) \|", text, re.MULTILINE)
+    # A folder's first number is its files, a family's its lines.
+    return {
+        name: int((lines if "/" in name or name in AROUND else first).replace(",", "")) for name, first, lines in rows
+    }
+
+
+def stale() -> list[str]:
+    """The counts on the page that are not those of the tree."""
+    text = PAGE.read_text(encoding="utf-8")
+    said, found = counts(text.partition(PARITY)[0]), counts(lines())
+    part, least = SLACK
+    return [
+        f"{name}: {said.get(name, 0):,} lines on the page, {found.get(name, 0):,} in the tree"
+        for name in {**said, **found}
+        if abs(said.get(name, 0) - found.get(name, 0)) > max(part * found.get(name, 0), least)
+    ]
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", action="store_true", help="print the lines per folder and stop")
-    if parser.parse_args().size:
-        for name, files, lines, code in sizes():
-            print(f"{name.strip('*'):28} {files:4} files {lines:7,} lines {code:7,} of code")
-        return
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(), encoding="utf-8")
+    parser.add_argument("--lines", action="store_true", help="renew the counts of lines on the page and stop")
+    parser.add_argument("--check", action="store_true", help="fail where the page's counts of lines are stale")
+    asked = parser.parse_args()
+    if asked.size:
+        for name, files, count, code in sizes():
+            print(f"{name.strip('*'):28} {files:4} files {count:7,} lines {code:7,} of code")
+        return 0
+    if asked.check:
+        found = stale()
+        print(
+            "\n".join([*found, "docs/figures.md is stale: python scripts/figures.py --lines"])
+            if found
+            else "Figures: fresh"
+        )
+        return int(bool(found))
+    kept = PAGE.read_text(encoding="utf-8").partition(PARITY)[2] if asked.lines else ""
+    PAGE.write_text(f"{HEADING}{lines()}{PARITY}{kept}" if asked.lines else page(), encoding="utf-8")
     print(f"written: {PAGE.relative_to(ROOT)}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 
 import lamina
-from lamina.checkpoint.legacy import convert_checkpoint
+from lamina.legacy.convert import convert_checkpoint
 
 from .assets import asset
 

@@ -22,11 +22,11 @@ import pytest
 import torch
 
 import lamina
-from lamina.checkpoint.legacy import convert_checkpoint
 from lamina.errors import LaminaError
 from lamina.files import hub
 from lamina.files.atomic import PREFIX, finish
-from lamina.inference import budget
+from lamina.inference import batching as budget
+from lamina.legacy.convert import convert_checkpoint
 from lamina.tokenizers import Tokenizer
 from lamina.training import add_lora, save_adapter
 from lamina.training.checkpointing import save_model
@@ -199,8 +199,8 @@ def notes(place: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Write, Write]:
 
 
 MODEL = ("PreTrainedModel.save_pretrained", "save_weights", "write_safetensors")
-TOKENIZER = ("Tokenizer.save_pretrained", "tokenizers.saving.save", "write_json")
-VOCABULARY = ("Tokenizer.save_vocabulary", "tokenizers.saving.save_vocabulary", "write_vocabulary", "Splitter.save")
+TOKENIZER = ("Tokenizer.save_pretrained", "write_json")
+VOCABULARY = ("Tokenizer.save_vocabulary", "Splitter.save")
 ROWS = {
     "model": Row(models(), MODEL),
     "model in shards": Row(models(max_shard_size=600), MODEL),
@@ -242,7 +242,6 @@ ELSEWHERE = {  # writers that are not of this table, and why
     "sharding.write": "fills a folder that publish makes whole; tests/training/test_ranks.py",
     "Job.write": "adds rows to a file that a stopped run goes on with; tests/cli/test_nothing_lost.py",
     "Output.write": "the same",
-    "Standard.write": "prints",
     "cli.generate.write": "prints",
     "search.Rows.write": "tensors in memory",
     "KeyValueCache.write": "tensors in memory",

@@ -8,10 +8,8 @@ from typing import Any
 import torch
 
 import lamina
-from lamina.inference.batching import run_by_length
-from lamina.inference.budget import token_budget
-from lamina.inference.workers import abreast, side_by_side
-from lamina.nn.packing import read_packed
+from lamina.inference.batching import abreast, run_by_length, side_by_side, token_budget
+from lamina.nn.model import read_packed
 from lamina.pipelines.rows import Row, pack_rows
 
 from ..worker import Work

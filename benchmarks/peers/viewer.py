@@ -248,7 +248,7 @@ class Server:
         self._app: Any = None
         self._cache = ""
         options: dict[str, Any] = {"log_level": "error", "lifespan": "off", "interface": "asgi3"}
-        options["timeout_keep_alive"] = 3600  # whoever has no turn is stopped, which is no reason to hang up
+        options["timeout_keep_alive"] = 3600  # who has no turn is paused, and keeps the connection
         config = uvicorn.Config(self._answer, host="127.0.0.1", port=0, **options)
         self._socket = config.bind_socket()
         self._socket.listen()  # whoever asks before the server has started is kept waiting

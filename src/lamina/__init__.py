@@ -1,4 +1,4 @@
-"""Lamina: the classic Transformer stack, whole and thin.
+"""Lamina: the classic Transformer stack, complete and small.
 
 Public names are imported on first use (PEP 562), so that `import lamina` needs no torch.
 """
@@ -52,7 +52,7 @@ HOMES = {
     "BatchEncoding": "tokenizers.encoding",
     "GenerationConfig": "generation.config",
     "LaminaError": "errors",
-    "PretrainedConfig": "checkpoint.config",
+    "PretrainedConfig": "families.config",
     "Tokenizer": "tokenizers.tokenizer",
     "WatermarkingConfig": "generation.watermark",
     "compile": "inference.compile",

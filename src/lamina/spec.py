@@ -7,8 +7,9 @@ An option that excludes another is one field of a sum type, never two booleans, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-ACTIVATION_NAMES = (  # as config.json spells them; nn/feedforward.py has the functions
+ACTIVATION_NAMES = (  # as config.json spells them; nn/stack.py has the functions
     "relu",
     "silu",
     "swish",
@@ -21,6 +22,40 @@ ACTIVATION_NAMES = (  # as config.json spells them; nn/feedforward.py has the fu
     "gelu_fast",
     "gelu_pytorch_tanh",
 )
+
+IGNORED = -100  # labels of this value carry no loss
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a kind of task is to everyone who reads or trains its models."""
+
+    targets: tuple[str, ...] = ("labels",)
+    per_token: bool = False  # a label for each token
+    masked: bool = False  # the loss reads the tokens with a label alone
+    shifted: bool = False  # labels are the inputs, each predicted by the tokens before it
+    writes: bool = False  # continues text
+    choices: bool = False  # rows of several texts, [batch, choices, tokens]
+
+
+KINDS: dict[str, Kind] = {
+    "body": Kind(()),
+    "encoder-body": Kind(()),
+    "pooled-body": Kind(()),
+    "masked-lm": Kind(per_token=True, masked=True),
+    "seq2seq-lm": Kind(per_token=True, masked=True, writes=True),
+    "aligned-lm": Kind(per_token=True, masked=True, writes=True),  # labels are shifted already
+    "causal-lm": Kind(per_token=True, masked=True, shifted=True, writes=True),
+    "token-classification": Kind(per_token=True, masked=True),
+    "replaced-token": Kind(per_token=True),
+    "sequence-classification": Kind(),
+    "next-sentence": Kind(),
+    "question-answering": Kind(("start_positions", "end_positions")),
+    "multiple-choice": Kind(choices=True),
+    "next-sentence-pretraining": Kind(("labels", "next_sentence_label")),
+    "sentence-order-pretraining": Kind(("labels", "sentence_order_label")),
+    "double-heads": Kind(("labels", "mc_token_ids", "mc_labels"), shifted=True, writes=True, choices=True),
+}
 
 
 @dataclass(frozen=True)
@@ -77,8 +112,7 @@ class EmbeddingSpec:
     vocab_size: int
     hidden_size: int
     positions: Positions = None
-    embedding_size: int | None = None  # narrower table, projected up to hidden_size
-    projected: bool = False  # the projection exists even where the widths agree (ALBERT)
+    projected_from: int | None = None  # width of a table that is projected to hidden_size; None: it has that width
     token_types: int = 0
     token_types_from_tokens: bool = False  # GPT-2 and CTRL read token types from the token table
     token_types_written: bool = True  # those of a prompt count while it is written on from (CTRL: they do not)
@@ -194,12 +228,12 @@ class ModelSpec:
     shared_tokens: bool = True  # encoder and decoder read one token table
     shift: Shift | None = None
 
-    @property
+    @cached_property
     def reading_room(self) -> int | None:
         """Tokens of a text that the model reads at most; None where its positions have no end."""
         return _stack_room(self.encoder or self.decoder)
 
-    @property
+    @cached_property
     def writing_room(self) -> int | None:
         """Tokens of a row that the model writes at most, its prompt included; None where positions have no end."""
         return _stack_room(self.decoder or self.encoder)
@@ -207,48 +241,3 @@ class ModelSpec:
 
 def _stack_room(stack: StackSpec | None) -> int | None:
     return room(stack.embedding.positions) if stack else None
-
-
-@dataclass(frozen=True)
-class AdaptiveVocabulary:
-    """A vocabulary by frequency, cut into clusters, rare ones with narrower tables (Baevski and Auli, 2019)."""
-
-    edges: tuple[int, ...]  # 0, every cutoff, the vocabulary's size
-    hidden_size: int
-    embedding_size: int  # of the first cluster's table
-    divisor: int  # each further table is this many times narrower; 1: one table for all
-    tied: bool  # the softmax reads the tables backwards
-    tied_projections: tuple[bool, ...]  # and their projections: one answer for each cluster
-
-    @property
-    def clusters(self) -> tuple[tuple[int, int], ...]:
-        """First id and the one past the last of each cluster."""
-        return tuple(zip(self.edges, self.edges[1:], strict=False))
-
-    @property
-    def tables(self) -> tuple[tuple[int, int], ...]:
-        """Rows and width of each table."""
-        if self.divisor == 1:
-            return ((self.edges[-1], self.embedding_size),)
-        return tuple(
-            (end - start, self.embedding_size // self.divisor**i) for i, (start, end) in enumerate(self.clusters)
-        )
-
-    @property
-    def projected(self) -> bool:
-        """Whether a matrix stands between a table and the model's width."""
-        return self.divisor > 1 or self.embedding_size != self.hidden_size
-
-
-@dataclass(frozen=True)
-class SegmentSpec(ModelSpec):
-    """Transformer-XL (Dai et al., 2019): a decoder of segments that remembers what entered its layers."""
-
-    vocabulary: AdaptiveVocabulary | None = None
-    memory_length: int = 0  # tokens remembered
-    same_length: bool = False  # every token sees equally many
-    farthest: int | None = None  # distances beyond this one look alike
-    own_biases: bool = True  # each layer has its own pair of biases for content and distance
-    std: float = 0.02  # weights start normal with this deviation,
-    reach: float | None = None  # or uniform up to here on both sides
-    projection_std: float = 0.01

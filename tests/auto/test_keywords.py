@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 import lamina
-from lamina.checkpoint.keywords import EVERY, HARMLESS, LOADING, REFUSED
 from lamina.errors import CheckpointError, ConfigError, LaminaError, PipelineError
+from lamina.families.keywords import EVERY, HARMLESS, LOADING, REFUSED
 from tests.assets import asset
 from tests.pipelines.checkpoints import FIXTURES, write_checkpoint
 
@@ -213,7 +213,7 @@ def test_saving_takes_the_reference_s_keywords(folder: Path, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="push_to_hub=True"):
         model.save_pretrained(tmp_path / "wrong", push_to_hub=True)
     for variant in ("../x", 5, ""):
-        with pytest.raises(CheckpointError, match="is no variant"):
+        with pytest.raises(CheckpointError, match="is not a variant"):
             model.save_pretrained(tmp_path / "wrong", variant=variant)
     for place in (None, 5, b"x", "a\0b"):
         for kept in (model, model.config):

@@ -156,7 +156,11 @@ def test_the_class_follows_the_config():
             "no language modeling head",
         ),
         (lambda: lamina.AutoModel.from_pretrained(".", trust_remote_code=True), ConfigError, "never runs code"),
-        (lambda: lamina.BertModel.from_config(lamina.BertConfig(**BERT), dtype="int3"), ConfigError, "is none: use"),
+        (
+            lambda: lamina.BertModel.from_config(lamina.BertConfig(**BERT), dtype="int3"),
+            ConfigError,
+            "is not a floating-point type: use",
+        ),
     ],
 )
 def test_mistakes_are_told(call, error, words):

@@ -75,7 +75,7 @@ SAFETENSORS: dict[str, tuple[bytes, str]] = {
     "entry that is no object": (header({"a": 5}, b"x" * 4), "malformed"),
     "metadata that is no text": (header({"__metadata__": {"format": 5}}), "text to text"),
     "metadata that is a list": (header({"__metadata__": ["pt"]}), "text to text"),
-    "name of 2,000 characters": (header({"a" * 2000: entry(0, 4)}, b"x" * 4), "no name of a tensor"),
+    "name of 2,000 characters": (header({"a" * 2000: entry(0, 4)}, b"x" * 4), "not the name of a tensor"),
     "zip in disguise": (b"PK\x03\x04" + bytes(100), "cut off"),
 }
 

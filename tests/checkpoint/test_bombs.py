@@ -85,6 +85,25 @@ CASES: dict[str, tuple[Callable[[], dict[str, bytes]], str, int]] = {
     "nested tuples": (lambda: zipped(P + b")" + b"\x85" * 5_000_000 + b"."), "more than any", FLOOR),
     "nested references": (lambda: zipped(P + b"N" + b"Q" * 5_000_000 + b"."), "more than any", FLOOR),
     "memories": (lambda: zipped(P + b"N" + b"\x94" * 5_000_000 + b"."), "more than any checkpoint needs", FLOOR),
+    "marks": (lambda: zipped(P + b"(" * 4_000_000 + b"."), "more than any checkpoint needs", FLOOR),
+    "a place in memory beyond any": (lambda: zipped(P + b"}r\0\0\0\x80."), "holds no tensors", FLOOR),
+    "a frame beyond the file": (lambda: zipped(b"\x80\x04\x95" + b"\xff" * 7 + b"\x0f}."), "holds no tensors", FLOOR),
+    "bytes beyond the file": (lambda: zipped(b"\x80\x05\x96" + b"\0" * 6 + b"\1\0."), "holds one value of", FLOOR),
+    "numbers as keys": (
+        lambda: zipped(P + b"(" + b"".join(b"K\0J" + struct.pack("<i", i) for i in range(100_000)) + b"d."),
+        "more than any checkpoint needs",
+        FLOOR,
+    ),
+    "numbers to count": (
+        lambda: zipped(
+            P
+            + b"ccollections\nCounter\n(]("
+            + b"".join(b"J" + struct.pack("<i", i) + b"K\0\x86" for i in range(50_000))
+            + b"etR."
+        ),
+        "more than any checkpoint needs",
+        FLOOR,
+    ),
     "objects": (lambda: zipped(P + b"ccollections\nX\nq\0" + b"h\0)R" * 2_000_000 + b"."), "more than any", FLOOR),
     "one wide text": (
         lambda: zipped(P + b"X" + struct.pack("<i", 17 * MB + 4) + b"a" * 17 * MB + "\U0001f600".encode() + b"."),
@@ -110,7 +129,7 @@ CASES: dict[str, tuple[Callable[[], dict[str, bytes]], str, int]] = {
     ),
     "a name of 10 MB": (
         lambda: index(json.dumps({"weight_map": {"a" * 10_000_000: "model.safetensors"}}).encode()),
-        "no name of a tensor",
+        "not the name of a tensor",
         FLOOR,
     ),
     "100,000 tensors": (lambda: tensors(100_000, 1), "100000 tensors", JSON_FLOOR),

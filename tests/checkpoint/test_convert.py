@@ -10,9 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lamina.checkpoint.convert import check_plausible, export, load_into
+from lamina.checkpoint.convert import LoadReport, check_plausible, export, few, load_into
 from lamina.checkpoint.files import open_weights, save_weights
-from lamina.checkpoint.report import LoadReport, few
 from lamina.errors import CheckpointError
 
 TABLE = {

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-from lamina.checkpoint.config import PretrainedConfig
 from lamina.checkpoint.files import open_file, save_weights
-from lamina.checkpoint.legacy import read_vocabulary
 from lamina.errors import LaminaError
+from lamina.families.config import PretrainedConfig
+from lamina.legacy.convert import read_vocabulary
 
 
 def valid_files(folder: Path) -> dict[str, Callable[[Path], object]]:

@@ -184,10 +184,9 @@ def test_variants_have_names_of_their_own(tmp_path: Path) -> None:
     ]
     with open_weights(tmp_path, variant="fp16") as weights:
         assert float(weights["b"].sum()) == 3
-        assert weights.floating_dtype == torch.float16
     with pytest.raises(CheckpointError, match=r"model\.int8\.safetensors"):
         open_weights(tmp_path, variant="int8")
-    with pytest.raises(CheckpointError, match="no variant"):
+    with pytest.raises(CheckpointError, match="not a variant"):
         candidates("../x")
 
 

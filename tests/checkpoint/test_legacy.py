@@ -17,8 +17,8 @@ from torch import Tensor
 
 from lamina.auto import find
 from lamina.checkpoint.files import open_weights
-from lamina.checkpoint.legacy import convert_checkpoint, read_vocabulary
 from lamina.errors import CheckpointError, ConfigError
+from lamina.legacy.convert import convert_checkpoint, read_vocabulary
 
 from ..assets import asset
 

@@ -16,8 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.checkpoint.pickles import read_pickle
-from lamina.checkpoint.records import Global, Persistent, Record
+from lamina.checkpoint.pickles import Global, Persistent, Record, read_pickle
 from lamina.errors import CheckpointError
 
 keys = st.text(max_size=5) | st.integers(-(2**63), 2**64 - 1) | st.none() | st.booleans() | st.binary(max_size=5)

@@ -18,15 +18,17 @@ from typing import Any
 import pytest
 import torch
 
-from lamina.checkpoint import fairseq, fields, files, saving
-from lamina.checkpoint.config import PretrainedConfig
+from lamina.checkpoint import files, saving
 from lamina.checkpoint.convert import NUMBER
 from lamina.checkpoint.files import open_weights, save_weights
-from lamina.checkpoint.legacy import convert_checkpoint, read_vocabulary
 from lamina.errors import CheckpointError, ConfigError, HubError, LaminaError
-from lamina.files import hubcache, paths
+from lamina.families import config
+from lamina.families.config import PretrainedConfig
+from lamina.files import hub, paths
 from lamina.files.hub import resolve
 from lamina.generation.config import GenerationConfig
+from lamina.legacy import fairseq
+from lamina.legacy.convert import convert_checkpoint, read_vocabulary
 
 from .attacks import SAFETENSORS, TORCH, Attack, old_torch, zipped
 
@@ -221,7 +223,7 @@ def test_hostile_json(tmp_path: Path, text: str, says: str) -> None:
 
 def test_every_pattern_is_linear() -> None:
     """2024-12720, 2025-1194, -2099, -3263, -3264, -3933, -5197, -6051, -6638, -6921: patterns that took minutes."""
-    rooms = (fairseq, fields, files, hubcache, paths, saving)
+    rooms = (fairseq, config, files, hub, paths, saving)
     patterns = [value for room in rooms for value in vars(room).values() if isinstance(value, re.Pattern)]
     assert len(patterns) >= 8
     shards = re.compile(rf"model{re.escape('.fp16')}-\d{{5}}-of-\d{{5}}\.safetensors", re.ASCII)

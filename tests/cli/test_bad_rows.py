@@ -15,10 +15,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from lamina.cli import asking
+from lamina.cli import options, run
 from lamina.cli.tasks import TASKS
 from lamina.errors import LaminaError, PipelineError
-from lamina.pipelines.checks import AdvisedError
+from lamina.pipelines.rows import AdvisedError
 from tests.cli.conftest import Finished
 
 Lamina = Callable[..., Finished]
@@ -188,7 +188,7 @@ WORDS: list[tuple[str, LaminaError, str]] = [
 @pytest.mark.parametrize(("name", "said", "expected"), WORDS)
 def test_messages_speak_the_options_of_the_command_line(name: str, said: LaminaError, expected: str) -> None:
     task = next(task for task in TASKS if task.name == name)
-    assert asking.in_our_words(said, asking.spelling(task)) == expected
+    assert options.in_our_words(said, options.spelling(task.options)) == expected
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,9 @@ def test_a_failure_of_many_is_looked_for_in_halves() -> None:
     calls: list[int] = []
 
     class Pipe:
-        window = 256
+        at_once = 256
+        options = ("truncation",)
+        open_ended = False
 
         def __call__(self, items: Any, **settings: Any) -> list[int]:
             calls.append(len(items))
@@ -221,9 +223,7 @@ def test_a_failure_of_many_is_looked_for_in_halves() -> None:
                 raise PipelineError("input 0: the text is bad")
             return [item * 2 for item in items]
 
-        def settle(self, truncation: Any = None) -> None: ...
-
-    found = list(asking._found(Pipe(), TASKS[0], list(range(256)), {}))
+    found = list(run.answers_to(Pipe(), TASKS[0], list(range(256)), {}))
     assert [answer for answer, error in found if error is None] == [2 * n for n in range(256) if n != 200]
     assert found[200] == (None, "the text is bad")
     assert len(calls) == 17

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lamina.cli import trial
-from lamina.inference import budget
+from lamina.cli import bench
+from lamina.inference import batching as budget
 from tests.cli.conftest import Finished
 
 Lamina = Callable[..., Finished]
@@ -20,7 +20,7 @@ Checkpoint = Callable[[str], str]
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials in this process: a fresh one would spend its time on importing torch."""
-    monkeypatch.setattr(trial, "in_own_process", trial.run_trial)
+    monkeypatch.setattr(bench, "in_own_process", bench.run_trial)
 
 
 def results(finished: Finished) -> dict[str, dict[str, Any]]:
@@ -76,5 +76,5 @@ def test_wrong_precisions_and_empty_files_are_refused(lamina: Lamina, checkpoint
 
 
 def test_a_process_of_its_own(checkpoint: Checkpoint) -> None:
-    found = trial.in_own_process(trial.Trial(checkpoint("bert-body"), "int8", [[5, 6, 7], [8, 9]], 1, "cpu"))
+    found = bench.in_own_process(bench.Trial(checkpoint("bert-body"), "int8", [[5, 6, 7], [8, 9]], 1, "cpu"))
     assert len(found["vectors"]) == 2 and found["peak_bytes"] > 1e7

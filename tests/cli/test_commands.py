@@ -13,7 +13,7 @@ import pytest
 
 import lamina as library
 from lamina.cli.tasks import TASKS
-from lamina.pipelines import catalog
+from lamina.pipelines import create
 from tests.cli.conftest import Finished
 
 Lamina = Callable[..., Finished]
@@ -60,8 +60,8 @@ def test_the_overview_names_every_task_and_fits_eighty_columns(lamina: Lamina, m
 
 
 def test_every_task_is_one_of_the_pipelines() -> None:
-    assert {task.name for task in TASKS} <= set(catalog.TASKS)
-    assert {task.alias: task.name for task in TASKS if task.alias} == dict(catalog.ALIASES)
+    assert {task.name for task in TASKS} <= set(create.TASKS)
+    assert {task.alias: task.name for task in TASKS if task.alias} == dict(create.ALIASES)
 
 
 def test_version_is_the_packages(lamina: Lamina) -> None:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import lamina as library
-from lamina.cli.drawing import draw_model
+from lamina.cli.info import draw_model
 from lamina.families import MODULES
 from tests.cli.conftest import Finished
 

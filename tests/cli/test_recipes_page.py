@@ -87,9 +87,8 @@ def test_the_python_runs(cache: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_every_option_on_the_page_exists():
     import inspect
 
+    from lamina.cli.options import spelled
     from lamina.cli.train import train
 
-    source = inspect.getsource(train)
-    known = {"--" + name.replace("_", "-") for name in inspect.signature(train).parameters}
-    known |= set(re.findall(r'"(--[a-z-]+)', source)) | {"--nproc-per-node"}
+    known = {spelled(name) for name in inspect.signature(train).parameters} | {"--causal", "--nproc-per-node"}
     assert set(re.findall(r"--[a-z][a-z-]+", PAGE)) <= known

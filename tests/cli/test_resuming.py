@@ -17,7 +17,7 @@ import pytest
 
 from lamina import cli, pipeline
 from lamina.cli import output
-from lamina.pipelines import progress
+from lamina.pipelines import base
 from tests.cli.conftest import Finished
 
 Lamina = Callable[..., Finished]
@@ -141,13 +141,13 @@ def test_rows_are_read_as_they_are_answered(writer: Writer, tmp_path: Path, monk
     answers = pipe(texts())
     for _ in range(600):
         next(answers)
-    assert read <= 600 + pipe.window
+    assert read <= 600 + pipe.at_once
 
 
 def test_the_bar_counts_what_was_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(progress, "PATIENCE", 0.0)
-    assert list(progress.track(iter([1, 2]), 9, "texts", 7)) == [1, 2]
+    monkeypatch.setattr(base, "PATIENCE", 0.0)
+    assert list(base.track(iter([1, 2]), 9, "texts", 7)) == [1, 2]
     assert "/9" in capsys.readouterr().err
     assert cli.main
 

@@ -173,7 +173,7 @@ def test_wrong_usage_is_status_2_and_names_what_is_wrong(
         (["run", "text-classification", "x", "-m", "{tmp}"], "", "config.json"),
         (["run", "text-classification", "x", "-m", "{moods}", "--precision", "int3"], "", "int3"),
         (["run", "text-classification", "x", "-m", "{moods}/config.json"], "", "is a file"),
-        (["run", "text-classification", "x", "-m", "no-such-model"], "", "there is no folder no-such-model here, and"),
+        (["run", "text-classification", "x", "-m", "no-such-model"], "", "there is no folder 'no-such-model' here"),
         (["run", "summarization", "x", "-m", "builtin"], "", "the built-in model is for text-classification, not for"),
         (["run", "question-answering", "Who?", "-c", "@{tmp}/gone.txt", "-m", "{moods}"], "", "gone.txt"),
         (["info", "{tmp}"], "", "config.json"),
@@ -213,6 +213,8 @@ def test_any_option_of_the_pipeline_can_be_set(lamina: Lamina, checkpoint: Check
     raw = lamina(*command, "function_to_apply=none").lines[0]["output"]["score"]
     expected = pipeline("text-classification", model=checkpoint("bert-moods"))("Plain.", function_to_apply="none")
     assert raw == pytest.approx(expected[0]["score"], abs=1e-6)
+    tags = ["run", "ner", "Ada Lovelace.", "-m", checkpoint("bert-tags")]
+    assert lamina(*tags, "--set", "aggregation_strategy=none").out == lamina(*tags, "--aggregation", "none").out
     wrong = lamina(*command, "colour=red")
     assert (wrong.status, "colour" in wrong.err) == (1, True)
     assert lamina(*command, "nothing").status == 2

@@ -81,7 +81,7 @@ def test_resume_starts_where_there_is_no_checkpoint(lamina: Run, model: str, tmp
         (("text-clasification",), 2, "did you mean text-classification"),
         (("text-classification", "--stride", "3"), 2, "text-classification has no such option"),
         (("text-classification", "--text-column", "body"), 1, "a.csv, row 2: no value in the column 'body'"),
-        (("token-classification", "--label-column", "tag"), 2, "'tag' is no number"),
+        (("token-classification", "--label-column", "tag"), 2, "'tag' is not a number"),
         (("text-classification", "--set", "learning_rat=1"), 1, "no training argument 'learning_rat'"),
         (("translation",), 1, "a.csv, row 2: no text in the column 'source'"),
         (("question-answering", "--set", "n_best=many"), 1, "n_best='many' should be int"),

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from lamina.cli.view import listen, settings_of, shown_host, size_of
+from lamina.cli.options import browsable, listening
+from lamina.cli.view import PORT, TRIED, settings_of, size_of
 from lamina.errors import LaminaError
 from tests.cli.conftest import Finished
 
@@ -80,7 +81,7 @@ def test_it_needs_no_torch(data: Path):
         (["{folder}/data", "--memory", "1K"], 2, "at least 64M"),
         (["{folder}/data", "--threads", "0"], 2, "--threads"),
         (["{folder}/data", "--port", "70000"], 2, "--port"),
-        (["{folder}/data", "--host", "no.such.host.invalid", "--no-open"], 1, "cannot be used"),
+        (["{folder}/data", "--host", "no.such.host.invalid", "--no-open"], 1, "cannot listen on"),
         ([], 2, "PATH_OR_NAME"),
     ],
 )
@@ -97,9 +98,9 @@ def test_a_port_that_is_taken():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(LaminaError, match=rf"port {port} of 127\.0\.0\.1 cannot be used"):
-            listen("127.0.0.1", port)
-    free = listen("127.0.0.1", None)
+        with pytest.raises(LaminaError, match=rf"cannot listen on 127\.0\.0\.1, port {port}: "):
+            listening("127.0.0.1", [port], LaminaError)
+    free = listening("127.0.0.1", range(PORT, PORT + TRIED), LaminaError)
     assert 7861 <= free.getsockname()[1] < 7881
     free.close()
 
@@ -115,6 +116,8 @@ def test_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_ENDPOINT", "http://hub.localhost:1")
-    found = settings_of("1G", 1, 5.0, None, [], [], "0.0.0.0")
+    found = settings_of("1G", 1, 5.0, None, "0.0.0.0", origin=None, tokenizer=None)
     assert found.offline and found.hub_cache == tmp_path and found.endpoint == "http://hub.localhost:1"
-    assert found.hosts == ("*",) and shown_host("0.0.0.0") == "127.0.0.1" and shown_host("::1") == "[::1]"
+    assert (
+        found.hosts == ("*",) and browsable("0.0.0.0") == "127.0.0.1" and browsable("::1") == browsable("::") == "[::1]"
+    )

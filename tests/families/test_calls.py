@@ -10,7 +10,7 @@ import torch
 
 import lamina
 from lamina.errors import InputError
-from lamina.nn.packing import packable
+from lamina.nn.model import packable
 
 from .rows.row import TINY
 

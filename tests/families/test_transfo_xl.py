@@ -340,7 +340,7 @@ def test_tuples_can_put_the_loss_first():
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [(IDS + 50, "is no token"), (-IDS, "is no token"), (IDS[:, 1:], "must be as input_ids")],
+    [(IDS + 50, "is not a token"), (-IDS, "is not a token"), (IDS[:, 1:], "must be as input_ids")],
 )
 def test_labels_must_be_tokens(labels, message):
     with pytest.raises(InputError, match=message):

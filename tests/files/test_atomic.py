@@ -13,9 +13,8 @@ import pytest
 import lamina
 from lamina.checkpoint.files import open_weights
 from lamina.errors import CheckpointError, ConfigError, TrainingError
-from lamina.files.atomic import PREFIX, WHOLE, finish, staged, staged_folder, succeed, write_text
+from lamina.files.atomic import PREFIX, WHOLE, finish, release, staged, staged_folder, succeed, take, write_text
 from lamina.files.hub import resolve
-from lamina.files.locks import release, take
 from lamina.tokenizers import Tokenizer
 
 from ..faults import Disk, die, ended, forked

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from lamina.checkpoint.files import weight_patterns
 from lamina.errors import CheckpointError, HubError
-from lamina.files.hub import resolve
-from lamina.files.hubcache import cache_root
+from lamina.files.hub import cache_root, choose, resolve
 from lamina.files.paths import inside
 
 from .fake_hub import COMMIT, Hub, serving
@@ -123,7 +123,7 @@ def test_a_branch_of_the_cache_that_is_no_file_is_no_branch(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("revision", ["../main", "a b", "-x", "x" * 300])
 def test_revisions_are_checked_before_they_become_paths(revision: str) -> None:
-    with pytest.raises(HubError, match="is no revision"):
+    with pytest.raises(HubError, match="is not a revision"):
         resolve("org/tiny", MODEL, revision=revision)
 
 
@@ -318,3 +318,25 @@ def test_links_of_a_cache_are_followed_and_others_are_not(tmp_path: Path) -> Non
     (snapshot / "evil.json").symlink_to(outside)
     with pytest.raises(CheckpointError, match="outside its folder"):
         inside(snapshot, "evil.json")
+
+
+def test_choosing_among_a_repository_s_files() -> None:
+    listed = [
+        "model.safetensors",
+        "pytorch_model.bin",
+        "config.json",
+        "sub/model.safetensors",
+        "../x.safetensors",
+        "flax.msgpack",
+    ]
+    assert choose(listed, MODEL) == ["config.json", "model.safetensors"]
+    assert choose(listed[1:3], MODEL) == ["config.json", "pytorch_model.bin"]
+    more = ["model.safetensors", "model.fp16.safetensors", "adapter.safetensors", "training_args.bin", "config.json"]
+    assert choose(more, MODEL) == choose(more, weight_patterns()) == ["config.json", "model.safetensors"]
+    assert choose(more, weight_patterns("fp16")) == ["config.json", "model.fp16.safetensors"]
+    assert choose(more[3:], weight_patterns()) == ["config.json"]
+    shards = [f"model{infix}-0000{i}-of-00002.safetensors" for i in (1, 2) for infix in ("", ".fp16")]
+    indexes = ["model.safetensors.index.json", "model.safetensors.index.fp16.json"]
+    assert choose([*shards, *indexes], weight_patterns()) == [*shards[::2], indexes[0]]
+    assert choose([*shards, *indexes], weight_patterns("fp16")) == [*shards[1::2], indexes[1]]
+    assert choose(listed, MODEL, "sub") == ["sub/model.safetensors"]

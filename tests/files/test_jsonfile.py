@@ -73,6 +73,7 @@ def test_files_are_bounded_and_must_hold_an_object(tmp_path: Path) -> None:
 
 
 def test_reading_json_needs_no_torch() -> None:
-    code = "import sys; from lamina.checkpoint import config, pickles; from lamina.files import hub, jsonfile, paths"
+    code = "import sys; from lamina.checkpoint import pickles; from lamina.families import config"
+    code += "; from lamina.files import hub, jsonfile, paths"
     code += "; sys.exit('torch' in sys.modules or 'huggingface_hub' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

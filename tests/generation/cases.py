@@ -155,7 +155,7 @@ CONSTRAINED: dict[str, Options] = {
 CONSTRAINED = {name: {"max_new_tokens": 10, **options} for name, options in CONSTRAINED.items()}
 
 
-# Asked of tiny models of every family; ids of the vocabulary of 99 that tests/families/rows gives them.
+# PendingRequest of tiny models of every family; ids of the vocabulary of 99 that tests/families/rows gives them.
 FAMILY_PROMPTS = [[21, 50, 9, 14, 77, 8, 30], [66, 12, 12, 40, 8, 23, 91], [35, 22, 61, 17, 84, 70, 13]]
 FAMILY_RAGGED = [[21, 50, 9, 14], [66, 12, 12, 40, 8, 23, 91], [35, 22]]
 

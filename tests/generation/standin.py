@@ -1,7 +1,7 @@
 """A small language model that is no transformer, to try searches on: it reads a row's ids afresh at every step.
 
 What follows a token depends on it, on the one before it, on the mean of all so far and, with an encoder, on the mean of
-the source. `states` is the whole model; scripts/make_generation_goldens.py wraps the same function for the reference.
+the source. `states` is the whole model; scripts/goldens.py generation wraps the same function for the reference.
 """
 
 from __future__ import annotations

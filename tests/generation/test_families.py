@@ -1,4 +1,4 @@
-"""What tiny models of every family write, token for token as the reference (scripts/make_generation_goldens.py)."""
+"""What tiny models of every family write, token for token as the reference (scripts/goldens.py generation)."""
 
 from __future__ import annotations
 

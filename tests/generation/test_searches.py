@@ -1,4 +1,4 @@
-"""Every search, token for token against the reference's on a small model (scripts/make_generation_goldens.py)."""
+"""Every search, token for token against the reference's on a small model (scripts/goldens.py generation)."""
 
 from __future__ import annotations
 

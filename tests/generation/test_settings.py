@@ -1,4 +1,4 @@
-"""Options count wherever they stand, and are saved, as in the reference (scripts/make_generation_goldens.py)."""
+"""Options count wherever they stand, and are saved, as in the reference (scripts/goldens.py generation)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lamina.inference import capabilities
-from lamina.inference.int8 import Int8Linear
+from lamina.inference.linears import Int8Linear
 
 
 @pytest.fixture(params=["kernels", "plain operators", "exact products"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.inference.batching import filler_length, plan_batches, plan_evenly, run_by_length, windows
+from lamina.inference.batching import filler_length, plan_batches, plan_evenly, run_by_length, runs
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=80)
 LIMITS = st.integers(1, 1024)
@@ -100,15 +100,15 @@ def test_a_batch_must_answer_every_row() -> None:
 
 
 @given(st.integers(0, 200), st.integers(1, 50), st.none() | st.integers(1, 60))
-def test_windows_hold_every_item_in_order(count: int, size: int, first: int | None) -> None:
-    runs = list(windows(range(count), size, first))
-    assert [item for run in runs for item in run] == list(range(count))
-    assert all(0 < len(run) <= size for run in runs)
+def test_runs_hold_every_item_in_order(count: int, size: int, first: int | None) -> None:
+    found = list(runs(range(count), size, first))
+    assert [item for run in found for item in run] == list(range(count))
+    assert all(0 < len(run) <= size for run in found)
 
 
 @given(st.integers(1, 200), st.integers(1, 50), st.integers(1, 60))
-def test_windows_grow_by_doubling(count: int, size: int, first: int) -> None:
-    lengths = [len(run) for run in windows(range(count), size, first)]
+def test_runs_grow_by_doubling(count: int, size: int, first: int) -> None:
+    lengths = [len(run) for run in runs(range(count), size, first)]
     expected = min(first, size)
     for length in lengths[:-1]:
         assert length == expected
@@ -116,7 +116,7 @@ def test_windows_grow_by_doubling(count: int, size: int, first: int) -> None:
     assert lengths[-1] <= expected
 
 
-def test_windows_read_no_further_than_they_yield() -> None:
+def test_runs_read_no_further_than_they_yield() -> None:
     taken = 0
 
     def source() -> Iterator[int]:
@@ -125,7 +125,7 @@ def test_windows_read_no_further_than_they_yield() -> None:
             taken += 1
             yield taken
 
-    runs = windows(source(), size=8, first=1)
+    found = runs(source(), size=8, first=1)
     for expected in (1, 3, 7, 15, 23):
-        next(runs)
+        next(found)
         assert taken == expected

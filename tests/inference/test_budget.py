@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lamina.errors import InputError
-from lamina.inference import budget
-from lamina.inference.budget import ACCELERATOR_TOKENS, keep_budget, measure_budget, token_budget
+from lamina.inference import batching as budget
+from lamina.inference.batching import ACCELERATOR_TOKENS, keep_budget, measure_budget, token_budget
 
 
 @pytest.fixture(autouse=True)

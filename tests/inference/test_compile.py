@@ -14,7 +14,7 @@ from torch._dynamo.testing import CompileCounter
 import lamina
 from lamina.errors import InputError
 from lamina.inference.compile import LAYOUTS
-from lamina.nn.packing import read_packed
+from lamina.nn.model import read_packed
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 BART = {

@@ -12,8 +12,8 @@ from torch import Tensor
 
 import lamina
 from lamina.errors import InputError
-from lamina.inference import graphs
-from lamina.inference.graphs import GraphedSteps
+from lamina.inference import compile as graphs
+from lamina.inference.compile import GraphedSteps
 
 GPT = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 128}
 BART = {

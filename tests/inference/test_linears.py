@@ -11,10 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lamina.inference import capabilities
-from lamina.inference.int8 import Int8Linear, RowInt8Linear
-from lamina.inference.linears import Activation, FrozenLinear, PackedLinear
-from lamina.inference.weight_only import Int4Linear, Int8WeightLinear
-from lamina.nn.feedforward import ACTIVATIONS
+from lamina.inference.linears import (
+    Activation,
+    FrozenLinear,
+    Int4Linear,
+    Int8Linear,
+    Int8WeightLinear,
+    PackedLinear,
+    RowInt8Linear,
+)
+from lamina.nn.stack import ACTIVATIONS
 
 KINDS = (PackedLinear, Int8Linear, RowInt8Linear, Int8WeightLinear, Int4Linear)
 NEAR = {PackedLinear: 1e-6, Int8Linear: 0.02, RowInt8Linear: 0.015, Int8WeightLinear: 0.012, Int4Linear: 0.15}

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from lamina.inference.memory import freed_kept, give_back_freed
+from lamina.inference.batching import freed_kept, give_back_freed
 
 LARGE = 16 << 20  # bytes; far above what the C library keeps by itself
 

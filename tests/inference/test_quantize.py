@@ -18,10 +18,9 @@ from lamina import AutoModel, AutoTokenizer, pipeline
 from lamina.checkpoint.files import open_file
 from lamina.errors import InputError, PipelineError
 from lamina.inference import capabilities, quantize
-from lamina.inference.linears import FrozenLinear, PackedLinear
+from lamina.inference.linears import FrozenLinear, Int4Linear, PackedLinear
 from lamina.inference.quantize import PRECISIONS, find_linears, settle_precision, swap_linears, worth_swapping
-from lamina.inference.weight_only import Int4Linear
-from lamina.nn.packing import read_packed
+from lamina.nn.model import read_packed
 from tests.assets import asset
 
 SWAPPED = [name for name in PRECISIONS if name not in ("fp32", "auto")]

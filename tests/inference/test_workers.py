@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import lamina
-from lamina.inference.workers import runs_apart, side_by_side, workers
+from lamina.inference.batching import runs_apart, side_by_side, workers
 
 
 @pytest.fixture(autouse=True)

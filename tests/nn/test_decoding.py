@@ -10,7 +10,7 @@ from torch import Tensor
 
 import lamina
 from lamina.errors import InputError
-from lamina.nn import decoding, sources, stepping
+from lamina.nn import decoding, pair
 
 BART = {
     "vocab_size": 61,
@@ -231,12 +231,12 @@ def test_sources_read_without_padding_give_what_the_padded_rectangle_gives(name,
     mask = (torch.arange(30) < torch.tensor(lengths)[:, None]).long()
     written = torch.randint(3, 60, (len(lengths), 3))
     found = []
-    for worth in (sources.WORTH, 0.0):
-        monkeypatch.setattr(sources, "WORTH", worth)
-        monkeypatch.setattr(stepping, "WORTH", worth)
+    for worth in (decoding.WORTH, 0.0):
+        monkeypatch.setattr(pair, "WORTH", worth)
+        monkeypatch.setattr(decoding, "WORTH", worth)
         state = model.start({"input_ids": ids, "attention_mask": mask}, 8)
         model.step(written[:, :1], state)
-        assert bool(stepping.SourceLayout(state).runs) == (worth > 0)
+        assert bool(decoding.SourceLayout(state).runs) == (worth > 0)
         state.reorder(torch.tensor([9, 0, 4, 4, 2, 7, 8, 1, 3, 5]))
         found.append(model.step(written[:, 1:], state).logits)
     torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-5)

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lamina.nn.dropout import Dropout, kept
-from lamina.nn.dropping import Dropping
-from lamina.nn.kernels import ByLength, choose
+from lamina.nn.dropout import Dropout, Dropping, kept
+from lamina.nn.layouts import ByLength, choose
 
 CPU = torch.device("cpu")
 LENGTHS = [1, 3, 3, 7]

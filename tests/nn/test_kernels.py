@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lamina.nn import kernels
-from lamina.nn.kernels import ByLength, Varlen, choose, packs_well, varlen_works
+from lamina.nn import layouts
+from lamina.nn.layouts import ByLength, Varlen, choose, packs_well, varlen_works
 
 CPU, LENGTHS = torch.device("cpu"), [2, 2, 5, 3]
 
@@ -62,14 +62,14 @@ def older(q: Tensor, k: Tensor, v: Tensor, cu_q: Tensor, cu_k: Tensor, max_q: in
 def test_flash_attention_is_told_lengths_and_direction(
     monkeypatch: pytest.MonkeyPatch, attention: Any, causal: bool
 ) -> None:
-    monkeypatch.setattr(kernels, "varlen_attention", lambda: attention)
+    monkeypatch.setattr(layouts, "varlen_attention", lambda: attention)
     found = Varlen(LENGTHS, causal, CPU)(*tokens(), 0.2, 0.0)
     assert torch.allclose(found, one_by_one(*tokens(), causal, None, 0.2), atol=1e-6)
 
 
 def test_flash_attention_takes_neither_bias_nor_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "varlen_works", lambda device, dtype: True)
-    monkeypatch.setattr(kernels, "varlen_attention", lambda: newer)
+    monkeypatch.setattr(layouts, "varlen_works", lambda device, dtype: True)
+    monkeypatch.setattr(layouts, "varlen_attention", lambda: newer)
     bias = torch.zeros(1, 4, 5, 5)
     assert isinstance(choose(LENGTHS, True, None, CPU, torch.bfloat16, False), Varlen)
     assert isinstance(choose(LENGTHS, True, bias, CPU, torch.bfloat16, False), ByLength)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import lamina
 from lamina.errors import InputError
-from lamina.nn.packing import packable, read_packed
+from lamina.nn.model import packable, read_packed
 
 BERT = {
     "vocab_size": 61,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.pipelines.answers import ContextWindow, best_spans, merge_answers
+from lamina.pipelines.question_answering import ContextWindow, best_spans, merge_answers
 
 
 def window(context: list[bool]) -> ContextWindow:
@@ -34,18 +34,32 @@ def test_the_best_spans_are_found(data: st.DataObject, tokens: int, count: int, 
     end = np.array(data.draw(logits), dtype=np.float32)
     context = [False, *data.draw(st.lists(st.booleans(), min_size=tokens - 1, max_size=tokens - 1))]
     seen = window(context)
-    found = best_spans(start, end, seen, count, longest)
+    starts, ends, scores, _ = seen.answers(start, end, count, longest)
     expected = brute_force(start, end, seen, longest)
-    assert len(found.scores) == min(count, len(expected))
-    assert found.scores.tolist() == pytest.approx(sorted(expected.values(), reverse=True)[:count], rel=1e-4)
-    for first, last, score in zip(found.starts, found.ends, found.scores, strict=True):
+    assert len(scores) == min(count, len(expected))
+    assert scores.tolist() == pytest.approx(sorted(expected.values(), reverse=True)[:count], rel=1e-4)
+    for first, last, score in zip(starts, ends, scores, strict=True):
         assert expected[int(first), int(last)] == pytest.approx(float(score), rel=1e-4)
+
+
+@given(st.data(), st.integers(1, 12), st.integers(1, 6), st.integers(1, 8), st.integers(1, 6))
+def test_only_the_best_candidates_are_combined(
+    data: st.DataObject, tokens: int, count: int, longest: int, candidates: int
+) -> None:
+    inside = np.array(data.draw(st.lists(st.booleans(), min_size=tokens, max_size=tokens)))
+    start, end = (np.array(data.draw(st.permutations(range(tokens))), np.float32) for _ in range(2))
+    places = np.nonzero(inside)[0].tolist()
+    firsts, lasts = (sorted(places, key=lambda place: -by[place])[:candidates] for by in (start, end))
+    expected = {(s, e): start[s] + end[e] for s in firsts for e in lasts if s <= e < s + longest}
+    starts, ends, scores = best_spans(start, end, inside, count, longest, np.add, candidates)
+    assert scores.tolist() == sorted(expected.values(), reverse=True)[:count]
+    assert all(expected[span] == score for span, score in zip(zip(starts, ends, strict=True), scores, strict=True))
 
 
 def test_no_answer_is_scored_by_the_first_token() -> None:
     start, end = np.array([2, 0, 0], np.float32), np.array([1, 0, 0], np.float32)
-    found = best_spans(start, end, window([False, True, True]), 5, 3)
-    assert found.nothing == pytest.approx(np.exp(2) / (np.exp(2) + 2) * np.exp(1) / (np.exp(1) + 2), rel=1e-5)
+    *_, nothing = window([False, True, True]).answers(start, end, 5, 3)
+    assert nothing == pytest.approx(np.exp(2) / (np.exp(2) + 2) * np.exp(1) / (np.exp(1) + 2), rel=1e-5)
 
 
 def test_words_are_taken_whole_where_they_are_known() -> None:
@@ -64,6 +78,6 @@ def test_words_are_taken_whole_where_they_are_known() -> None:
 def test_answers_that_read_alike_are_one() -> None:
     seen = window([False, True, True, True])
     zeros = np.zeros(4, np.float32)
-    answers = merge_answers([(best_spans(zeros, zeros, seen, 9, 1), seen)] * 2, "xAaB", whole_words=False)
+    answers = merge_answers([(seen.answers(zeros, zeros, 9, 1)[:3], seen)] * 2, "xAaB", whole_words=False)
     assert [(answer["answer"], answer["start"], answer["end"]) for answer in answers] == [("A", 1, 2), ("B", 3, 4)]
     assert [answer["score"] for answer in answers] == pytest.approx([4 / 16, 2 / 16])

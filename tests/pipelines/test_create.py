@@ -24,11 +24,11 @@ from lamina.pipelines import (
     TextClassificationPipeline,
     TokenClassificationPipeline,
     ZeroShotClassificationPipeline,
-    defaults,
+    create,
     pipeline,
 )
-from lamina.pipelines.catalog import TASKS, find_task
-from lamina.pipelines.devices import accelerator, choose_device
+from lamina.pipelines.base import accelerator, choose_device
+from lamina.pipelines.create import TASKS, find_task
 
 Checkpoint = Callable[[str], Path]
 USUAL = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
@@ -180,14 +180,14 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty hub cache and no network; the folder of the cache."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    defaults.announce.cache_clear()
+    create.announce.cache_clear()
     return tmp_path / "hub"
 
 
 def test_without_model_and_network_the_embedded_one_answers(
     cut_off: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(defaults.EMBEDDED, "text-classification", checkpoint("bert-moods"))
+    monkeypatch.setitem(create.EMBEDDED, "text-classification", checkpoint("bert-moods"))
     with caplog.at_level(logging.WARNING):
         for task in ("sentiment-analysis", "text-classification"):
             assert set(pipeline(task)("fine")[0]) == {"label", "score"}
@@ -197,7 +197,7 @@ def test_without_model_and_network_the_embedded_one_answers(
 
 def test_without_model_and_network_other_tasks_say_what_to_do(cut_off: Path) -> None:
     for task, entry in TASKS.items():
-        if task not in defaults.EMBEDDED:
+        if task not in create.EMBEDDED:
             with pytest.raises(PipelineError, match=f"{entry.model}, is neither cached nor reachable .* local folder"):
                 pipeline(task)
 
@@ -225,7 +225,7 @@ def test_a_cache_without_weights_is_no_model(
     shutil.copy(checkpoint("bert-moods") / "config.json", repository / "snapshots" / "abc")
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("abc")
-    monkeypatch.setitem(defaults.EMBEDDED, "text-classification", checkpoint("bert-spam"))
+    monkeypatch.setitem(create.EMBEDDED, "text-classification", checkpoint("bert-spam"))
     assert pipeline("sentiment-analysis")("fine")[0]["label"] == "SPAM"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lamina.pipelines.entities import Token, drop_overlaps, group_labels, label_token, label_words
+from lamina.pipelines.token_classification import Token, drop_overlaps, group_labels, label_token, label_words
 
 NAMES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC", "S-ORG"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lamina.errors import PipelineError
-from lamina.nn.packing import read_packed
+from lamina.nn.model import read_packed
 from lamina.pipelines import KeyDataset, KeyPairDataset, base, pipeline
 from lamina.pipelines.base import Pipeline
 
@@ -55,8 +55,8 @@ def assert_same(found: Any, expected: Any) -> None:
 
 
 @pytest.fixture
-def moods(checkpoint: Checkpoint) -> Pipeline[Any]:
-    pipe: Pipeline[Any] = pipeline("text-classification", model=checkpoint("bert-moods"), device="cpu")
+def moods(checkpoint: Checkpoint) -> Pipeline:
+    pipe: Pipeline = pipeline("text-classification", model=checkpoint("bert-moods"), device="cpu")
     return pipe
 
 
@@ -79,7 +79,7 @@ def test_padding_on_the_left_changes_nothing_that_is_cut_out(checkpoint: Checkpo
     assert_same(pipe(TEXTS), expected)
 
 
-def test_a_list_gives_a_list_and_a_stream_an_iterator(moods: Pipeline[Any]) -> None:
+def test_a_list_gives_a_list_and_a_stream_an_iterator(moods: Pipeline) -> None:
     expected = moods(TEXTS)
     assert type(expected) is list
     for stream in ((text for text in TEXTS), map(str, TEXTS), KeyDataset([{"t": text} for text in TEXTS], "t")):
@@ -88,7 +88,7 @@ def test_a_list_gives_a_list_and_a_stream_an_iterator(moods: Pipeline[Any]) -> N
         assert_same(list(found), expected)
 
 
-def test_a_dataset_has_a_length_and_can_be_gone_through_again(moods: Pipeline[Any]) -> None:
+def test_a_dataset_has_a_length_and_can_be_gone_through_again(moods: Pipeline) -> None:
     found = moods(KeyDataset([{"t": text} for text in TEXTS], "t"))
     assert len(found) == len(TEXTS)
     assert_same(list(found), list(found))
@@ -96,13 +96,13 @@ def test_a_dataset_has_a_length_and_can_be_gone_through_again(moods: Pipeline[An
         len(moods(text for text in TEXTS))
 
 
-def test_pairs_come_from_two_columns(moods: Pipeline[Any]) -> None:
+def test_pairs_come_from_two_columns(moods: Pipeline) -> None:
     rows = [{"a": "one", "b": "two"}, {"a": "three", "b": "four"}]
     expected = moods([{"text": "one", "text_pair": "two"}, {"text": "three", "text_pair": "four"}])
     assert_same(list(moods(KeyPairDataset(rows, "a", "b"))), expected)
 
 
-def test_a_generator_is_read_as_answers_are_wanted(moods: Pipeline[Any]) -> None:
+def test_a_generator_is_read_as_answers_are_wanted(moods: Pipeline) -> None:
     taken: list[str] = []
 
     def source() -> Iterator[str]:
@@ -119,7 +119,7 @@ def test_a_generator_is_read_as_answers_are_wanted(moods: Pipeline[Any]) -> None
     assert len(taken) == 7  # windows of 1, 2 and 4
 
 
-def test_batches_of_one_answer_before_the_next_text_is_read(moods: Pipeline[Any]) -> None:
+def test_batches_of_one_answer_before_the_next_text_is_read(moods: Pipeline) -> None:
     said: list[str] = []
 
     def conversation() -> Iterator[str]:
@@ -133,7 +133,7 @@ def test_batches_of_one_answer_before_the_next_text_is_read(moods: Pipeline[Any]
     assert len(said) == 5
 
 
-def test_a_long_list_is_held_in_windows(moods: Pipeline[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_is_held_in_windows(moods: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[int] = []
     encode = moods.encode
 
@@ -146,7 +146,7 @@ def test_a_long_list_is_held_in_windows(moods: Pipeline[Any], monkeypatch: pytes
     assert held == [256, 256, 88]
 
 
-def test_rows_lie_end_to_end_within_the_token_budget(moods: Pipeline[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_lie_end_to_end_within_the_token_budget(moods: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[list[int]] = []
 
     def spy(model: Any, input_ids: Any, lengths: list[int], types: Any) -> Any:
@@ -170,7 +170,7 @@ def padding(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rows_of_like_length_share_a_padded_batch_within_the_token_budget(
-    moods: Pipeline[Any], padding: None, monkeypatch: pytest.MonkeyPatch
+    moods: Pipeline, padding: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shapes: list[tuple[int, ...]] = []
     forward = moods.model.forward
@@ -207,7 +207,7 @@ def test_packed_rows_answer_as_padded_ones(
     assert_same(pipe(inputs, **options), packed)
 
 
-def test_rows_padded_by_the_caller_are_not_packed(moods: Pipeline[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_padded_by_the_caller_are_not_packed(moods: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = moods("a text")
     monkeypatch.setattr(base, "read_packed", lambda *_: pytest.fail("a mask was lost"))
     assert_same(moods("a text", padding="max_length", truncation=True, max_length=16), expected)
@@ -229,13 +229,13 @@ def test_packed_rows_need_no_padding_token(checkpoint: Checkpoint) -> None:
     assert_same(pipe(TEXTS, batch_size=2), expected)
 
 
-def test_options_of_a_call_win_and_pass(moods: Pipeline[Any], checkpoint: Checkpoint) -> None:
+def test_options_of_a_call_win_and_pass(moods: Pipeline, checkpoint: Checkpoint) -> None:
     pipe = pipeline("text-classification", model=checkpoint("bert-moods"), device="cpu", top_k=2)
     assert len(pipe(TEXTS[:1], top_k=1)[0]) == 1
     assert len(pipe(TEXTS[:1])[0]) == 2
 
 
-def test_other_names_for_a_call(moods: Pipeline[Any]) -> None:
+def test_other_names_for_a_call(moods: Pipeline) -> None:
     assert moods.predict("text") == moods.transform("text") == moods("text")
     assert str(moods.dtype) == str(moods.torch_dtype) == "torch.float32"
 

@@ -17,7 +17,7 @@ import torch
 from lamina.errors import PipelineError
 from lamina.pipelines import KeyDataset, pipeline
 from lamina.pipelines.base import Pipeline
-from lamina.pipelines.sources import Results
+from lamina.pipelines.rows import Results
 from tests.pipelines.test_inputs import assert_same
 
 SHORT = {"max_new_tokens": 3, "do_sample": False}
@@ -59,12 +59,12 @@ LAZY: dict[str, Callable[[list[Any]], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def made(checkpoint: Callable[[str], Path], writer: Callable[[str], Path]) -> Callable[[str], Pipeline[Any]]:
+def made(checkpoint: Callable[[str], Path], writer: Callable[[str], Path]) -> Callable[[str], Pipeline]:
     @cache
-    def make(task: str) -> Pipeline[Any]:
+    def make(task: str) -> Pipeline:
         name, _ = TASKS[task]
         folder = checkpoint(name) if "-" in name else writer(name)
-        found: Pipeline[Any] = pipeline(task, model=folder, device="cpu")
+        found: Pipeline = pipeline(task, model=folder, device="cpu")
         return found
 
     return make
@@ -76,7 +76,7 @@ def items_of(task: str) -> list[Any]:
 
 @pytest.mark.parametrize("kind", AT_ONCE)
 @pytest.mark.parametrize("task", TASKS)
-def test_what_is_in_memory_is_answered_as_a_list_is(made: Callable[[str], Pipeline[Any]], task: str, kind: str) -> None:
+def test_what_is_in_memory_is_answered_as_a_list_is(made: Callable[[str], Pipeline], task: str, kind: str) -> None:
     pipe, items, options = made(task), items_of(task), TASKS[task][1]
     found = pipe(AT_ONCE[kind](items), **options)
     assert type(found) is list
@@ -85,9 +85,7 @@ def test_what_is_in_memory_is_answered_as_a_list_is(made: Callable[[str], Pipeli
 
 @pytest.mark.parametrize("kind", LAZY)
 @pytest.mark.parametrize("task", TASKS)
-def test_what_comes_one_by_one_is_answered_one_by_one(
-    made: Callable[[str], Pipeline[Any]], task: str, kind: str
-) -> None:
+def test_what_comes_one_by_one_is_answered_one_by_one(made: Callable[[str], Pipeline], task: str, kind: str) -> None:
     pipe, items, options = made(task), items_of(task), TASKS[task][1]
     found = pipe(LAZY[kind](items), **options)
     assert isinstance(found, Results)
@@ -96,7 +94,7 @@ def test_what_comes_one_by_one_is_answered_one_by_one(
 
 @pytest.mark.parametrize("empty", [[], (), np.array([], dtype=object), pd.Series([], dtype=object)], ids=type)
 @pytest.mark.parametrize("task", TASKS)
-def test_nothing_gives_nothing(made: Callable[[str], Pipeline[Any]], task: str, empty: Any) -> None:
+def test_nothing_gives_nothing(made: Callable[[str], Pipeline], task: str, empty: Any) -> None:
     assert made(task)(empty, **TASKS[task][1]) == []
 
 
@@ -105,10 +103,10 @@ def test_nothing_gives_nothing(made: Callable[[str], Pipeline[Any]], task: str, 
 )
 @pytest.mark.parametrize("task", TASKS)
 def test_a_bad_row_is_named_before_any_other_is_computed(
-    made: Callable[[str], Pipeline[Any]], task: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
+    made: Callable[[str], Pipeline], task: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipe = made(task)
-    monkeypatch.setattr(type(pipe), "_run", lambda *_: pytest.fail("something was computed"))
+    monkeypatch.setattr(type(pipe), "compute", lambda *_: pytest.fail("something was computed"))
     with pytest.raises(PipelineError, match=r"^input 299: .*"):
         pipe([*items_of(task)[:1] * 299, wrong, *items_of(task)], **TASKS[task][1])
     with pytest.raises(PipelineError):
@@ -117,7 +115,7 @@ def test_a_bad_row_is_named_before_any_other_is_computed(
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_row_that_the_tokenizer_refuses_is_named(
-    made: Callable[[str], Pipeline[Any]], task: str, monkeypatch: pytest.MonkeyPatch
+    made: Callable[[str], Pipeline], task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipe, (first, second) = made(task), items_of(task)
     broken = second | {key: "\ud800" for key in ("context", "source_sentence") if key in second} if isinstance(
@@ -127,7 +125,7 @@ def test_a_row_that_the_tokenizer_refuses_is_named(
         pipe([first, second, broken, first], **TASKS[task][1])
 
 
-def test_a_table_and_a_tensor_are_no_texts(made: Callable[[str], Pipeline[Any]]) -> None:
+def test_a_table_and_a_tensor_are_no_texts(made: Callable[[str], Pipeline]) -> None:
     pipe = made("text-classification")
     with pytest.raises(PipelineError, match="a whole table; pass one column of it"):
         pipe(pa.table({"text": TEXTS}))
@@ -136,14 +134,14 @@ def test_a_table_and_a_tensor_are_no_texts(made: Callable[[str], Pipeline[Any]])
 
 
 @pytest.mark.parametrize("texts", [tuple(TEXTS), pd.Series(TEXTS), np.array(TEXTS), iter(TEXTS)], ids=type)
-def test_vectors_are_made_of_any_of_these(made: Callable[[str], Pipeline[Any]], texts: Any) -> None:
+def test_vectors_are_made_of_any_of_these(made: Callable[[str], Pipeline], texts: Any) -> None:
     pipe: Any = made("sentence-similarity")
     torch.testing.assert_close(pipe.embed(texts), pipe.embed(TEXTS))
     assert pipe.embed([]).shape[0] == 0
     assert pipe.embed("").shape == pipe.embed("a").shape
 
 
-def test_sentences_and_words_and_contexts_may_be_columns_too(made: Callable[[str], Pipeline[Any]]) -> None:
+def test_sentences_and_words_and_contexts_may_be_columns_too(made: Callable[[str], Pipeline]) -> None:
     similar, qa, ner = made("sentence-similarity"), made("question-answering"), made("token-classification")
     expected = similar({"source_sentence": "a", "sentences": TEXTS})
     assert similar({"source_sentence": "a", "sentences": pd.Series(TEXTS)}) == pytest.approx(expected)

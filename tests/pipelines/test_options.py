@@ -9,11 +9,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from lamina.errors import LaminaError, PipelineError
 from lamina.pipelines import pipeline
 from lamina.pipelines.base import Pipeline
+from lamina.pipelines.create import TASKS
+from lamina.pipelines.options import OPTIONS
 from tests.pipelines.checkpoints import GOLDEN
 
 KNOWN: dict[str, list[str]] = json.loads((GOLDEN / "options.json").read_text(encoding="utf-8"))
@@ -126,17 +131,17 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def made(checkpoint: Callable[[str], Path], writer: Callable[[str], Path]) -> Callable[[str], Pipeline[Any]]:
+def made(checkpoint: Callable[[str], Path], writer: Callable[[str], Path]) -> Callable[[str], Pipeline]:
     @cache
-    def make(task: str) -> Pipeline[Any]:
+    def make(task: str) -> Pipeline:
         name, _, _ = INPUTS[task]
-        found: Pipeline[Any] = pipeline(task, model=checkpoint(name) if "-" in name else writer(name), device="cpu")
+        found: Pipeline = pipeline(task, model=checkpoint(name) if "-" in name else writer(name), device="cpu")
         return found
 
     return make
 
 
-def told(pipe: Pipeline[Any], task: str, options: dict[str, Any]) -> str:
+def told(pipe: Pipeline, task: str, options: dict[str, Any]) -> str:
     """An answer in words, or that it was refused."""
     _, inputs, usual = INPUTS[task]
     try:
@@ -152,7 +157,7 @@ def test_every_option_of_the_reference_is_tried() -> None:
 
 @pytest.mark.parametrize(("task", "name", "value"), CASES)
 def test_an_option_is_known_and_has_an_effect(
-    made: Callable[[str], Pipeline[Any]], task: str, name: str, value: Any
+    made: Callable[[str], Pipeline], task: str, name: str, value: Any
 ) -> None:
     pipe = made(task)
     found = told(pipe, task, {name: value})
@@ -162,14 +167,14 @@ def test_an_option_is_known_and_has_an_effect(
 
 
 @pytest.mark.parametrize("task", INPUTS)
-def test_an_option_that_nobody_knows_is_refused(made: Callable[[str], Pipeline[Any]], task: str) -> None:
+def test_an_option_that_nobody_knows_is_refused(made: Callable[[str], Pipeline], task: str) -> None:
     assert "knows no argument 'nonsense'" in told(made(task), task, {"nonsense": 1})
     near = sorted(VALUES[task])[0]
     assert f"did you mean {near}?" in told(made(task), task, {f"{near}x": 1})
 
 
 def test_what_cannot_act_on_a_loaded_model_is_told(
-    made: Callable[[str], Pipeline[Any]], caplog: pytest.LogCaptureFixture
+    made: Callable[[str], Pipeline], caplog: pytest.LogCaptureFixture
 ) -> None:
     loaded = made("text-classification")
     with caplog.at_level(logging.WARNING):
@@ -179,3 +184,63 @@ def test_what_cannot_act_on_a_loaded_model_is_told(
             assert "no effect on a model that is loaded already" in caplog.text
     with pytest.raises(PipelineError, match="loaded already"):
         pipeline("text-classification", loaded.model, tokenizer=loaded.tokenizer, model_kwargs={"variant": "fp16"})
+
+
+CUT = {"truncation": True}
+ODD = [  # an option given in a form of NumPy, pandas or an enumeration, and the plain form of the same
+    ("text-classification", {"top_k": np.int64(2)}, {"top_k": 2}),
+    ("fill-mask", {"top_k": torch.tensor(2)}, {"top_k": 2}),
+    ("fill-mask", {"targets": pd.Series(["good", "bad"])}, {"targets": ["good", "bad"]}),
+    ("fill-mask", {"targets": ["good", ""]}, {"targets": "good"}),
+    ("question-answering", {"top_k": np.int32(3), "align_to_words": np.False_}, {"top_k": 3, "align_to_words": False}),
+    ("question-answering", {"align_to_words": 0}, {"align_to_words": False}),
+    ("zero-shot-classification", {"candidate_labels": np.array(["a", "b"])}, {"candidate_labels": ["a", "b"]}),
+    ("zero-shot-classification", {"candidate_labels": pd.Series(["a", "b"])}, {"candidate_labels": "a, b"}),
+    ("token-classification", {"ignore_labels": "I-PER"}, {"ignore_labels": ["I-PER"]}),
+    ("token-classification", {"ignore_labels": np.array(["O", "MISC"])}, {"ignore_labels": ("O", "MISC")}),
+    ("feature-extraction", {**CUT, "return_tensors": "pt"}, {**CUT, "return_tensors": True}),
+    ("text-generation", {"return_full_text": np.False_}, {"return_full_text": False}),
+]
+
+
+@pytest.mark.parametrize(("task", "odd", "plain"), ODD)
+def test_what_means_the_same_is_taken_alike(
+    made: Callable[[str], Pipeline], task: str, odd: dict[str, Any], plain: dict[str, Any]
+) -> None:
+    found = told(made(task), task, odd)
+    assert not found.startswith("refused")
+    assert found == told(made(task), task, plain)
+
+
+WRONG_VALUES: dict[str, tuple[Any, ...]] = {  # by kind; "no" would be taken for yes
+    "flag": ("no", "False", 2, []),
+    "count": ("2", 1.5, True, -1, 10**400, [2]),
+    "choice": ("nonsense", 7, []),
+    "text": (5, ["a"], b"a"),
+    "texts": (5, [None], [3]),
+    "labels": (5, [None], [3], [], "", ["a", ""]),
+    "arguments": (5, "truncation", {"nonsense": 1}),
+}
+DECLARED = [
+    pytest.param(task, name, value, id=f"{task}-{name}-{number}")
+    for task, table in OPTIONS.items()
+    if task in INPUTS
+    for name, option in table.items()
+    for number, value in enumerate(WRONG_VALUES.get(option.kind, ()))
+]
+
+
+@pytest.mark.parametrize(("task", "name", "value"), DECLARED)
+def test_a_value_of_another_kind_is_refused_by_name(
+    made: Callable[[str], Pipeline], task: str, name: str, value: Any
+) -> None:
+    found = told(made(task), task, {name: value})
+    assert found.startswith("refused: ")
+    assert len(found) < 400
+    if "knows no argument" not in found:
+        assert name.removesuffix("s").replace("_", " ") in found.replace("_", " ")
+
+
+def test_tables_hold_the_options_of_the_pipelines() -> None:
+    assert {task: entry.pipeline.options for task, entry in TASKS.items()} == OPTIONS
+    assert all(option.help for table in OPTIONS.values() for option in table.values())

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.errors import PipelineError
-from lamina.pipelines.chunks import cut_into_windows
-from lamina.pipelines.sentences import halves, join_windows, split_sentences
+from lamina.pipelines.sentences import cut_into_windows, halves, join_windows, split_sentences
 
 TEXTS = st.text(alphabet=st.sampled_from('aB.!?…。！” "\n1한👩\u200d🎉é\u0301'), max_size=60) | st.text(max_size=60)
 FIXED = 2  # tokens around every text

@@ -22,7 +22,6 @@ from lamina.pipelines import (
     ZeroShotClassificationPipeline,
     pipeline,
 )
-from lamina.pipelines.staged import Staged
 from tests.pipelines.test_inputs import assert_same
 
 Checkpoint = Callable[[str], Path]
@@ -67,7 +66,7 @@ class Direct(TextClassificationPipeline):
         return self.model(**model_inputs)
 
 
-class Pairs(Pipeline[Any]):  # as the documentation of the reference writes one
+class Pairs(Pipeline):  # as the documentation of the reference writes one
     def _sanitize_parameters(self, **kwargs: Any) -> Any:
         return {name: kwargs[name] for name in ("second_text",) if name in kwargs}, {}, {}
 
@@ -91,7 +90,7 @@ class Masked(FillMaskPipeline):
         return self.tokenizer.decode(model_outputs["input_ids"][0])
 
 
-def made(kind: type[Pipeline[Any]], folder: Path, task: str = "text-classification", **options: Any) -> Any:
+def made(kind: type[Pipeline], folder: Path, task: str = "text-classification", **options: Any) -> Any:
     return pipeline(task, model=folder, device="cpu", pipeline_class=kind, **options)
 
 
@@ -129,7 +128,7 @@ def test_steps_can_be_taken_apart(checkpoint: Checkpoint) -> None:
     assert_same(pipe.postprocess(pipe.forward(inputs), top_k=2), pipe("good", top_k=2))
 
 
-def overriding(kind: type[Pipeline[Any]], name: str) -> type[Pipeline[Any]]:
+def overriding(kind: type[Pipeline], name: str) -> type[Pipeline]:
     return type(f"My{kind.__name__}", (kind,), {name: lambda self, *args, **options: args})
 
 
@@ -158,7 +157,7 @@ FOLDERS = {
 
 @pytest.mark.parametrize(("kind", "name"), REFUSED)
 def test_an_override_that_would_not_be_called_is_refused(
-    checkpoint: Checkpoint, writer: Checkpoint, kind: type[Pipeline[Any]], name: str
+    checkpoint: Checkpoint, writer: Checkpoint, kind: type[Pipeline], name: str
 ) -> None:
     task, folder = FOLDERS[kind]
     with pytest.raises(PipelineError, match=f"My{kind.__name__} overrides {name}, which .* never call"):
@@ -172,4 +171,4 @@ def test_a_pipeline_of_ones_own_needs_all_steps(checkpoint: Checkpoint) -> None:
 
 def test_the_server_refuses_what_it_cannot_batch(checkpoint: Checkpoint) -> None:
     with pytest.raises(PipelineError, match="Logits overrides steps of one input"):
-        Staged(made(Logits, checkpoint("bert-moods")))
+        made(Logits, checkpoint("bert-moods")).shareable()

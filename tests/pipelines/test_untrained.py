@@ -10,8 +10,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from lamina.errors import PipelineError
-from lamina.pipelines import notices, pipeline
-from lamina.pipelines.untrained import refuse_untrained
+from lamina.pipelines import base, pipeline
+from lamina.pipelines.base import refuse_untrained
 from lamina.serving import ServeSettings
 from lamina.serving.models import named_models
 
@@ -54,7 +54,7 @@ def test_random_answers_are_said_and_refused(
     missed: str | None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    notices.announce.cache_clear()
+    base.announce.cache_clear()
     made = folder(name, without)
     pipe = pipeline(task, model=made, device="cpu")
     said = [record.message for record in caplog.records if "would be random" in record.message]
@@ -73,5 +73,5 @@ def test_random_answers_are_said_and_refused(
     assert served.state == "failed"
     assert "would be random" in served.error
     pipeline(task, model=made, device="cpu")
-    again = [record for record in caplog.records if record.name == notices.__name__]
+    again = [record for record in caplog.records if record.name == base.__name__]
     assert len([record for record in again if "would be random" in record.message]) == 1

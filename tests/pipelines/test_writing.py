@@ -14,7 +14,7 @@ import torch
 from lamina.errors import LaminaError
 from lamina.generation import GenerationConfig, TextStreamer
 from lamina.pipelines import pipeline
-from lamina.pipelines.generation_options import overridden, said_later
+from lamina.pipelines.generating import overridden, said_later
 
 Writer = Callable[[str], Path]
 
@@ -137,7 +137,7 @@ def test_defaults_stand_under_the_models_options_the_tasks_and_the_callers(made:
     task = made("summarization", "bart")
     assert (task.settings.config.num_beams, task.settings.config.min_length) == (3, 6)
     assert (task.settings.config.max_new_tokens, task.settings.config.max_length) == (None, 24)
-    assert task._settled({"num_beams": 2, "max_new_tokens": 5}).config.num_beams == 2
+    assert task.resolve_options({"num_beams": 2, "max_new_tokens": 5}).config.num_beams == 2
     assert made("summarization", "bart", num_beams=5).settings.config.num_beams == 5
     assert made("text2text-generation", "bart").settings.config.num_beams == 4
     own = GenerationConfig(num_beams=2, max_new_tokens=7)

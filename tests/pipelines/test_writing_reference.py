@@ -1,4 +1,4 @@
-"""Pipelines that write against what Transformers 4.57.6 answers, id for id (scripts/make_text_pipeline_goldens.py)."""
+"""Pipelines that write against what Transformers 4.57.6 answers, id for id (scripts/goldens.py pipelines/writing)."""
 
 from __future__ import annotations
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from lamina.pipelines.base import Pipeline, Prepared
 from lamina.pipelines.rows import Row
-from lamina.pipelines.staged import Prepared, Staged
 from lamina.serving import Served
 
 from .asgi import PATIENCE
@@ -28,22 +28,21 @@ class Panic(BaseException):
     """What Rust code raises: no Exception."""
 
 
-class FakeStages(Staged):
+class FakeStages(Pipeline):
     """Texts in, their lengths out; each character is a token."""
 
     def __init__(self, gate: Gate | None = None):
         self.gate = gate or Gate()
         if gate is None:
             self.gate.open.set()
-        self.writes = False
 
-    def settle(self, options: Mapping[str, Any]) -> Any:
+    def resolve_options(self, options: Mapping[str, Any]) -> Any:
         return dict(options)
 
     def prepare(self, items: Sequence[Any], settings: Any) -> Prepared:
         return Prepared(settings, items, [[Row({"input_ids": [1] * len(item)}, item)] for item in items])
 
-    def company(self, row: Row, settings: Any) -> Hashable:
+    def shared_key(self, row: Row, settings: Any) -> Hashable:
         return settings.get("company")
 
     def packs(self, row: Row) -> bool:
@@ -71,8 +70,8 @@ class FakeStages(Staged):
             raise MemoryError
         return [len(word) for word in words]
 
-    def finish(self, prepared: Prepared, found: Sequence[Any]) -> list[Any]:
-        return list(found)
+    def finish(self, prepared: Prepared, found: Sequence[Any]) -> Iterator[Any]:
+        return iter(found)
 
 
 class FakePipeline:
@@ -94,5 +93,5 @@ class FakeServed(Served):
         super().__init__(id, FakePipeline, "text-classification")
         self.stages = stages
 
-    def staged(self, task: str | None = None) -> Staged:
+    def pipeline_for(self, task: str | None = None) -> Pipeline:
         return self.stages

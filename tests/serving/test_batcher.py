@@ -35,7 +35,7 @@ def test_a_batch_keeps_to_its_budget_and_its_company(
     chosen = choose(waiting, tokens, most)
     assert chosen[0] is waiting[0], "the oldest is always in"
     assert len(set(map(id, chosen))) == len(chosen) <= (most or len(waiting))
-    assert {piece.company for piece in chosen} == {waiting[0].company}
+    assert {piece.key for piece in chosen} == {waiting[0].key}
     sizes = [piece.tokens for piece in chosen]
     used = sum(sizes) if packs else len(sizes) * max(sizes)
     assert len(chosen) == 1 or used <= tokens

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lamina.pipelines.catalog import TASKS
+from lamina.pipelines.create import TASKS
 from lamina.serving import ServeSettings, create_app
 
 from .calls import CALLS, GENERATION, GREEDY, assert_near, by_name

@@ -18,7 +18,7 @@ from lamina.serving.admission import Admission
 from lamina.serving.continuous import Writer
 from lamina.serving.engine import Engine
 from lamina.serving.metrics import Metrics
-from lamina.serving.writing import Wanted, Writing
+from lamina.serving.writing import GenerationSpec, Writing
 
 from .asgi import PATIENCE, Client, run, started, until
 
@@ -342,7 +342,7 @@ def test_a_model_with_memories_writes_the_same_in_company(memory: int) -> None:
     for number, ids in enumerate(prompts):
         job, plain = plan(model, input_ids=ids, attention_mask=torch.ones_like(ids), **options)
         assert plain
-        writings.append(Writing(job, permit, Wanted(), 0, number, ignore))
+        writings.append(Writing(job, permit, GenerationSpec(), 0, number, ignore))
         writer.put(writings[-1:])
         writer.turn()
         writer.turn()
@@ -356,7 +356,7 @@ def test_sequences_given_up_are_counted_as_running_no_more(pipes: dict[str, Any]
     model, metrics = pipes["gpt2"].model, Metrics()
     writer = Writer(Engine(), metrics, "gpt2", model, 8, 64, lambda *_: None)
     job, _ = plan(model, input_ids=torch.tensor([[5, 6]]), attention_mask=torch.ones(1, 2), max_new_tokens=9)
-    writer.put([Writing(job, Admission(Limits()).enter(1), Wanted(), 0, 0, lambda *_: None)])
+    writer.put([Writing(job, Admission(Limits()).enter(1), GenerationSpec(), 0, 0, lambda *_: None)])
     writer.turn()
     assert b'lamina_sequences_running{model="gpt2"} 1.0' in metrics.text()
     writer.abandon(RuntimeError("the device is gone"))

@@ -95,8 +95,8 @@ def test_rows_are_what_the_task_reads(server: Running) -> None:
 def test_memories_of_earlier_text_are_left_out() -> None:
     sizes = {"d_model": 16, "d_embed": 16, "n_head": 2, "d_head": 8, "d_inner": 24, "n_layer": 3, "mem_len": 6}
     model = TransfoXLLMHeadModel(TransfoXLConfig(vocab_size=50, cutoffs=[20, 40], div_val=1, **sizes)).eval()
-    staged: Any = SimpleNamespace(pipe=SimpleNamespace(model=model, device=torch.device("cpu")))
-    found = record(staged, {"input_ids": [3, 4, 5, 6, 7]}, None)["self"]
+    pipe: Any = SimpleNamespace(model=model, device=torch.device("cpu"))
+    found = record(pipe, {"input_ids": [3, 4, 5, 6, 7]}, None)["self"]
     assert [tuple(layer.shape) for layer in found.maps] == [(2, 5, 5)] * 3
     assert not torch.stack(list(found.maps)).triu(1).any()
 

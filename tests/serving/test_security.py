@@ -183,7 +183,7 @@ def test_pipelines_do_not_log_what_they_read(capsys: pytest.CaptureFixture[str])
 
 def test_a_defect_tells_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(FakeStages):
-        def settle(self, options: Any) -> Any:
+        def resolve_options(self, options: Any) -> Any:
             return {}[str(options)]
 
     async def ask() -> Exchange:

@@ -1,6 +1,6 @@
 """The tokenizers that are compared with the reference: which files make up each, and the texts and calls they meet.
 
-Read by the tests and by scripts/make_tokenizer_goldens.py, so it imports neither library.
+Read by the tests and by scripts/goldens.py tokenizers, so it imports neither library.
 """
 
 from __future__ import annotations

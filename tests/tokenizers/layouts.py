@@ -1,6 +1,6 @@
 """Folders as they are published: which class their files name, for which model, and which files are there.
 
-Read by test_layouts.py and by scripts/make_layout_goldens.py, so it imports neither library; the Rust one under both
+Read by test_layouts.py and by scripts/goldens.py, so it imports neither library; the Rust one under both
 makes the small tokenizer.json files.
 """
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from lamina.errors import TokenizerError
 from lamina.tokenizers import Tokenizer, files
-from lamina.tokenizers.charsmap import CharacterMap
-from lamina.tokenizers.sentencepiece import SentencePieceModel, read_sentencepiece
+from lamina.tokenizers.sentencepiece import CharacterMap, SentencePieceModel, read_sentencepiece
 from tests.assets import asset
 from tests.tokenizers.kinds import FIXTURES
 

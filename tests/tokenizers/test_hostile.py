@@ -494,15 +494,16 @@ def test_panics_on_every_way_in(entry: str, kind: str, tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_folder(folder, kind)
     tokenizer.name_or_path = str(tmp_path)
     tokenizer._backend = Panicking(post_processor=None, model=None, decoder=Panicking())  # type: ignore[assignment]
-    tokenizer._table = None
+    tokenizer._encoder.backend = tokenizer._backend
+    tokenizer._encoder.table = None
     with pytest.raises(TokenizerError, match=r"failed: .*unwrap"):
         ENTRIES[entry](tokenizer)
 
 
 def test_panics_of_the_table_of_words(bert: Tokenizer) -> None:
     bert("a")
-    assert bert._table
-    bert._table._words._tokenize = Panicking().tokenize
+    assert bert._encoder.table
+    bert._encoder.table._words._tokenize = Panicking().tokenize
     with pytest.raises(TokenizerError, match=r"Tokenizing failed: .*unwrap"):
         bert("quixotic")
 

@@ -86,8 +86,8 @@ def test_plain_text_is_read_by_the_table(kind: str) -> None:
     ours, plain = both(kind, "right")
     text = "It's plain text, isn't it?"
     assert ours(text) == plain(text)
-    assert ours._table and ours._table.read(text, FREE, True, False)
-    assert not plain._table
+    assert ours._encoder.table and ours._encoder.table.read(text, FREE, True, False)
+    assert not plain._encoder.table
 
 
 def test_an_added_token_is_found() -> None:
@@ -120,5 +120,5 @@ def test_only_so_many_words_are_remembered(monkeypatch: pytest.MonkeyPatch) -> N
     ours, plain = Tokenizer.from_folder(asset("minilm"), "bert"), both("bert", "right")[1]
     text = "one two three " + "four" * 40
     assert ours(text) == plain(text) == ours(text)
-    assert ours._table
-    assert list(ours._table._words) == ["one", "two"]
+    assert ours._encoder.table
+    assert list(ours._encoder.table._words) == ["one", "two"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lamina.checkpoint.files import open_file
-from lamina.checkpoint.safetensors import write_safetensors
+from lamina.checkpoint.saving import write_safetensors
 from lamina.errors import CheckpointError, TrainingError
 from lamina.training import EarlyStoppingCallback, add_lora, folders
 from lamina.training.chance import random_state, restore, seeded

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from lamina.errors import TrainingError, TrainingInterrupted
-from lamina.nn.kernels import ByLength
+from lamina.nn.layouts import ByLength
+from lamina.nn.model import Training
 from lamina.training import TrainerCallback
 from lamina.training.folders import newest
 
@@ -102,7 +103,6 @@ def test_labelled_rows_alone_give_the_same(kind: str, packed: bool, tmp_path: Pa
             lambda module, given, found, alone=alone: counts[alone].append(found.shape[:-1].numel())
         )
         run.train()
-        assert run.model.labelled_rows is None
         runs.append(run)
     assert losses(runs[0]) == pytest.approx(losses(runs[1]), abs=1e-6)
     assert difference(weights(runs[0].model), weights(runs[1].model)) < 1e-6
@@ -149,16 +149,18 @@ def test_smoothed_labels(tmp_path: Path):
     model = bert(**QUIET)
     batch = collate(sentences(4))
     model.train()
-    model.label_smoothing = 0.2
-    output = model(**batch)
+    smoothing = Training(smoothing=0.2)
+    output = model(**batch, training=smoothing)
     logs = output.logits.log_softmax(-1)
     own = -logs.gather(1, batch["labels"][:, None]).mean()
     wanted = (0.8 * own - 0.2 * logs.mean()).item()
     assert output.loss.item() == pytest.approx(wanted, abs=1e-6)
-    assert model.eval()(**batch).loss.item() == pytest.approx(own.item(), abs=1e-6)
+    assert model.eval()(**batch, training=smoothing).loss.item() == pytest.approx(own.item(), abs=1e-6)
     smoothed = trainer(tmp_path, bert(**QUIET), label_smoothing_factor=0.2, max_steps=1)
     smoothed.train()
-    assert smoothed.model.label_smoothing == 0.2
+    plain = trainer(tmp_path / "plain", bert(**QUIET), max_steps=1)
+    plain.train()
+    assert losses(smoothed) != losses(plain)
 
 
 def test_it_learns(tmp_path: Path):

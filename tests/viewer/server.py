@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -9,14 +10,12 @@ from threading import Thread
 import uvicorn
 from fastapi import FastAPI
 
-from lamina.cli.view import listen
-
 
 @contextmanager
 def serve(app: FastAPI) -> Iterator[int]:
     """The port that the app answers on."""
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    listening = listen("127.0.0.1", 0)
+    listening = socket.create_server(("127.0.0.1", 0))
     thread = Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

@@ -1,33 +1,93 @@
-"""The named classes (BertModel, GPT2LMHeadModel, BertConfig, ...), made on first use from the families' tables."""
+"""The public classes of models, configs and tokenizers, each made on first use from the families' tables."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..families import MODULES, Family, Task, family
+from ..errors import ConfigError
+from ..families import MODULES, family
+from ..families.config import PretrainedConfig
+from ..families.keywords import split
+from ..files.hub import resolve
+from ..files.shown import shown
 
-STEMS = {  # what the reference calls each family's config and tokenizer classes
-    "albert": ("Albert", "Albert"),
-    "bart": ("Bart", "Bart"),
-    "bert": ("Bert", "Bert"),
-    "ctrl": ("CTRL", "CTRL"),
-    "distilbert": ("DistilBert", "DistilBert"),
-    "electra": ("Electra", "Electra"),
-    "gpt2": ("GPT2", "GPT2"),
-    "marian": ("Marian", "Marian"),
-    "mbart": ("MBart", "MBart"),
-    "openai-gpt": ("OpenAIGPT", "OpenAIGPT"),
-    "roberta": ("Roberta", "Roberta"),
-    "t5": ("T5", "T5"),
-    "transfo-xl": ("TransfoXL", "TransfoXL"),
-}
-CONFIG_NAMES = {model_type: stems[0] + "Config" for model_type, stems in STEMS.items()}
-TOKENIZERS = {stems[1] + "Tokenizer": family(model_type).tokenizer for model_type, stems in STEMS.items()} | {
+if TYPE_CHECKING:
+    from ..tokenizers.tokenizer import Tokenizer
+
+# What the reference's names of each family's classes begin with: the body, a family's first task, is XModel.
+STEMS = {model_type: family(model_type).tasks[0].architecture.removesuffix("Model") for model_type in MODULES}
+CONFIG_NAMES = {model_type: stem + "Config" for model_type, stem in STEMS.items()}
+TOKENIZERS = {stem + "Tokenizer": family(model_type).tokenizer for model_type, stem in STEMS.items()} | {
     "MBart50Tokenizer": "mbart50",
     "ByT5Tokenizer": "byt5",
     "PreTrainedTokenizer": "json",
 }
+KINDS = {
+    "AutoModel": ("pooled-body", "body"),
+    "AutoModelForPreTraining": (
+        "next-sentence-pretraining",
+        "sentence-order-pretraining",
+        "replaced-token",
+        "seq2seq-lm",
+        "masked-lm",
+        "causal-lm",
+    ),
+    "AutoModelForMaskedLM": ("masked-lm", "seq2seq-lm"),
+    "AutoModelForCausalLM": ("causal-lm", "aligned-lm"),
+    "AutoModelForSeq2SeqLM": ("seq2seq-lm",),
+    "AutoModelForSequenceClassification": ("sequence-classification",),
+    "AutoModelForTokenClassification": ("token-classification",),
+    "AutoModelForQuestionAnswering": ("question-answering",),
+    "AutoModelForMultipleChoice": ("multiple-choice",),
+    "AutoModelForNextSentencePrediction": ("next-sentence",),
+    "AutoModelForTextEncoding": ("encoder-body", "pooled-body", "body"),
+    "AutoModelWithLMHead": ("seq2seq-lm", "masked-lm", "causal-lm"),
+}
+TOKENIZER_FILES = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer.*.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "*.spm",
+    "*.txt",
+)
+
+
+@cache
+def names() -> list[str]:
+    plain = ("AutoConfig", "AutoTokenizer", "PreTrainedModel")
+    tokenizers = [name + suffix for name in TOKENIZERS for suffix in ("", "Fast")]
+    return sorted([*plain, *KINDS, *CONFIG_NAMES.values(), *tokenizers, *architectures()])
+
+
+@cache
+def find(name: str) -> Any:
+    """The class called `name`; AttributeError where there is none."""
+    if name in ("AutoConfig", "AutoTokenizer"):
+        return globals()[name]
+    if name == "PreTrainedModel":
+        from .pretrained import PreTrainedModel
+
+        return PreTrainedModel
+    if name.removesuffix("Fast") in TOKENIZERS:
+        return tokenizer_class(name)
+    for model_type, config in CONFIG_NAMES.items():
+        if config == name:
+            return config_class(model_type)
+    if name in KINDS:
+        return factory(name)
+    if name in architectures():
+        return model_class(name)
+    raise AttributeError(f"lamina has no {name!r}")
 
 
 @cache
@@ -38,11 +98,7 @@ def architectures() -> dict[str, str]:
 
 @cache
 def config_class(model_type: str) -> Any:
-    """BertConfig and its kin."""
-    from ..checkpoint.config import PretrainedConfig
-
-    found = family(model_type)
-    name = CONFIG_NAMES[model_type]
+    found, name = family(model_type), CONFIG_NAMES[model_type]
     doc = f"Configuration of {model_type} models: the keys of its config.json, under either of their spellings."
     return type(name, (PretrainedConfig,), {"family": found, "__doc__": doc, "__module__": "lamina"})
 
@@ -50,15 +106,12 @@ def config_class(model_type: str) -> Any:
 @cache
 def model_class(architecture: str) -> Any:
     """The class that config.json calls `architecture`."""
-    found = family(architectures()[architecture])
-    return _make(found, found.task(architecture))
-
-
-def _make(found: Family, task: Task) -> Any:
+    from ..nn.model import SingleStackModel
     from ..nn.pair import EncoderDecoderModel
-    from ..nn.single import SingleStackModel
     from .pretrained import PreTrainedModel
 
+    found = family(architectures()[architecture])
+    task = found.task(architecture)
     network = (
         found.build()
         if found.build
@@ -78,9 +131,120 @@ def _make(found: Family, task: Task) -> Any:
 
 @cache
 def tokenizer_class(name: str) -> Any:
-    """BertTokenizer, BertTokenizerFast and their kin: the one tokenizer, told its recipe."""
-    from .tokenizer import NamedTokenizer
-
     recipe = TOKENIZERS[name.removesuffix("Fast")]
     doc = f"The tokenizer of {recipe} checkpoints."
     return type(name, (NamedTokenizer,), {"recipe_name": recipe, "__doc__": doc, "__module__": "lamina"})
+
+
+def factory(name: str) -> Any:
+    doc = f"Models for {', '.join(KINDS[name])}, of any family."
+    parts = ("encoder-body",) if name == "AutoModel" else ()
+    members = {"kinds": KINDS[name], "parts": parts, "__doc__": doc, "__module__": "lamina"}
+    return type(name, (AutoModelFactory,), members)
+
+
+class AutoConfig:
+    """Configurations by model_type."""
+
+    @staticmethod
+    def from_pretrained(name_or_path: str | Path, **options: Any) -> Any:
+        """The config of a folder, or of a name in the hub's cache or on the hub; other options override its keys."""
+        where, rest = split(options)
+        folder = resolve(name_or_path, ("config.json",), **where)
+        return config_class(PretrainedConfig.model_type_of(folder)).from_pretrained(folder, **rest)
+
+    @staticmethod
+    def for_model(model_type: str, **values: Any) -> Any:
+        """A config of `model_type` with the family's defaults."""
+        family(model_type)
+        return config_class(model_type)(**values)
+
+
+class AutoModelFactory:
+    """Picks a model class by the config's family and this class's kinds of task."""
+
+    kinds: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        raise ConfigError(f"use {type(self).__name__}.from_pretrained(name_or_folder) or .from_config(config)")
+
+    @classmethod
+    def class_for(cls, config: PretrainedConfig) -> Any:
+        """The model class for `config`: the part of a body that its file says it holds, or by the first of the kinds
+        that its family has.
+        """
+        for task in config.family.tasks:
+            if task.kind in cls.parts and task.architecture in (config.architectures or ())[:1]:
+                return model_class(task.architecture)
+        for kind in cls.kinds:
+            for task in config.family.tasks:
+                if task.kind == kind:
+                    return model_class(task.architecture)
+        able = sorted(name for name in MODULES if any(task.kind in cls.kinds for task in family(name).tasks))
+        raise ConfigError(
+            f"{cls.__name__}: {config.family.model_type} has no such head; families that do: {', '.join(able)}"
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path | None, *model_args: Any, config: Any = None, **options: Any
+    ) -> Any:
+        """As PreTrainedModel.from_pretrained, for whatever family the checkpoint is of."""
+        found = config
+        if not isinstance(found, PretrainedConfig):
+            named = name_or_path if found is None else found
+            if named is None:
+                raise ConfigError(f"{cls.__name__}.from_pretrained(None) needs config= and state_dict=")
+            found = AutoConfig.from_pretrained(named, **split(options)[0])
+        return cls.class_for(found).from_pretrained(name_or_path, *model_args, config=config, **options)
+
+    @classmethod
+    def from_config(cls, config: PretrainedConfig, **options: Any) -> Any:
+        """A model with random weights."""
+        return cls.class_for(config).from_config(config, **options)
+
+
+class NamedTokenizer:
+    """A tokenizer class under its reference name; `from_pretrained` returns a Tokenizer."""
+
+    recipe_name: ClassVar[str | None] = None
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Tokenizer:
+        """The tokenizer of a folder, or of a name in the hub's cache or on the hub; other options override its own.
+
+        AutoTokenizer takes the class that `tokenizer_type` (a model_type), tokenizer_config.json or the model's config
+        (`config`, else config.json) names, in this order, and the model_type's own where none does.
+        `use_fast=False` and `from_slow=True` read the original files although there is a tokenizer.json.
+        """
+        from ..tokenizers.tokenizer import Tokenizer
+
+        where, own = split(options)
+        recipe = cls.recipe_name or _recipe(own.pop("tokenizer_type", None))
+        own["config"] = _as_mapping(own.get("config"))
+        return Tokenizer.from_folder(resolve(name_or_path, TOKENIZER_FILES, **where), recipe=recipe, **own)
+
+
+class AutoTokenizer(NamedTokenizer):
+    """The right tokenizer for any checkpoint: `AutoTokenizer.from_pretrained(name_or_folder)`."""
+
+
+def _recipe(tokenizer_type: Any) -> str | None:
+    """The kind that a model_type stands for, which the caller puts above what the files say."""
+    from ..tokenizers.recipes import MODEL_TYPES
+
+    if tokenizer_type is None:
+        return None
+    if not isinstance(tokenizer_type, str) or tokenizer_type not in MODEL_TYPES:
+        raise ConfigError(f"tokenizer_type={shown(tokenizer_type)} is not one of {', '.join(sorted(MODEL_TYPES))}")
+    return MODEL_TYPES[tokenizer_type]
+
+
+def _as_mapping(config: Any) -> Mapping[str, Any] | None:
+    found = config.to_dict() if hasattr(config, "to_dict") else config
+    if found is not None and not isinstance(found, Mapping):
+        raise ConfigError(
+            f"config={shown(config)} should be a model's config, such as AutoConfig.from_pretrained gives"
+        )
+    return found

@@ -12,16 +12,14 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from ..checkpoint.config import PretrainedConfig
-from ..checkpoint.convert import check_plausible, check_tables, export, load_into, own_tensors
-from ..checkpoint.files import open_weights, save_weights, weight_patterns
-from ..checkpoint.given import given_weights
-from ..checkpoint.keywords import refuse_unknown
-from ..checkpoint.names import spell
-from ..checkpoint.report import LoadReport
+from ..checkpoint.convert import LoadReport, check_plausible, check_tables, export, load_into, own_tensors
+from ..checkpoint.files import given_weights, open_weights, save_weights, weight_patterns
 from ..checkpoint.storage import Weights
 from ..errors import CheckpointError, ConfigError, GenerationError, InputError
 from ..families import Family, Task
+from ..families.config import PretrainedConfig
+from ..families.keywords import Loading, refuse_unknown, split_loading
+from ..families.names import spell
 from ..files.atomic import staged
 from ..files.hub import resolve
 from ..files.paths import present
@@ -29,16 +27,15 @@ from ..files.shown import shown
 from ..generation.config import FILE_NAME as GENERATION_FILE
 from ..generation.config import GenerationConfig, kept_in_model_config
 from ..inference.linears import FrozenLinear
-from ..inference.quantize import Freezer, freeze, settle_precision
-from ..inference.storing import stored_tensors
+from ..inference.quantize import Freezer, freeze, settle_precision, stored_tensors
 from ..nn.model import Model
 from ..spec import ModelSpec
-from .options import Loading, as_device, as_dtype, split_options
 
 PRECISION_KEY = "lamina_precision"  # of config.json; other readers pass over it
 UNTRAINED_KEY = "lamina_untrained"  # the same: names of weights that are random
 POOLED = "pooled-body"
 WRITING = ("causal-lm", "aligned-lm", "seq2seq-lm", "double-heads")
+SPREAD = ("auto", "balanced", "balanced_low_0", "sequential")  # all of them one device where there is one
 logger = logging.getLogger("lamina")
 
 
@@ -90,7 +87,7 @@ class PreTrainedModel(Model):
     @classmethod
     def from_config(cls, config: PretrainedConfig, **options: Any) -> PreTrainedModel:
         """A model with random weights in `dtype`; `add_pooling_layer` is as for from_pretrained."""
-        where, loading, overrides = split_options(options)
+        where, loading, overrides = split_loading(options)
         refuse_unknown([*where, *overrides], ())
         asked = {name for name, value in vars(loading).items() if value not in (None, False)}
         if asked - {"dtype", "add_pooling_layer"}:
@@ -108,7 +105,7 @@ class PreTrainedModel(Model):
         """Weights of a folder, or of a name in the hub's cache or on the hub, or of `state_dict`.
 
         Takes the reference's options; each works, or is refused where it asks for what is not there (see
-        checkpoint/keywords.py). A key of the config overrides it; any other keyword is a ConfigError. The model comes
+        families/keywords.py). A key of the config overrides it; any other keyword is a ConfigError. The model comes
         in evaluation mode, in float32 unless a dtype is asked for, on the CPU unless `device_map` names one device.
         `add_pooling_layer=False` leaves out a body's pooler. `precision` is as for `quantize`; each layer is swapped
         as soon as it is read, so that its float32 weights are never all in memory. A folder saved by a quantized
@@ -116,7 +113,7 @@ class PreTrainedModel(Model):
 
         `untrained` of the model names, as files do, the parameters that no file held and that were drawn at random.
         """
-        where, loading, overrides = split_options(options)
+        where, loading, overrides = split_loading(options)
         if model_args:
             loading.add_pooling_layer, *more = model_args
             refuse_positional(more)
@@ -280,7 +277,7 @@ class PreTrainedModel(Model):
         return super().resize_token_embeddings(size)
 
     def table(self) -> dict[str, str]:
-        """Our names of tensors to the checkpoint's, in the notation of checkpoint/names.py."""
+        """Our names of tensors to the checkpoint's, in the notation of families/names.py."""
         return dict(self.family.table(self.config.values(), self.task))
 
     def save_pretrained(
@@ -466,6 +463,44 @@ class PreTrainedModel(Model):
 
     def _frozen(self) -> list[FrozenLinear]:
         return [module for module in self.modules() if isinstance(module, FrozenLinear)]
+
+
+def as_dtype(asked: Any, config: PretrainedConfig) -> torch.dtype:
+    """float32 unless asked otherwise; "auto" is the type the config records."""
+    name = config.to_dict().get("dtype") or config.to_dict().get("torch_dtype") if asked == "auto" else asked
+    if name is None:
+        return torch.float32
+    found = name if isinstance(name, torch.dtype) else getattr(torch, str(name).removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ConfigError(
+            f"dtype {shown(asked)} is not a floating-point type: use 'auto', 'float32', 'bfloat16', 'float16' or a "
+            "torch.dtype"
+        )
+    return found
+
+
+def as_device(device_map: Any) -> torch.device | None:
+    """The one device that a `device_map` means; None where it says nothing, ConfigError where it means several."""
+    if device_map is None:
+        return None
+    if isinstance(device_map, dict):
+        places = {str(place): place for place in device_map.values()}
+        if len(places) != 1:
+            raise ConfigError(
+                f"device_map={shown(device_map)} spreads a model over devices, which is not supported: name one"
+            )
+        device_map = next(iter(places.values()))
+    if isinstance(device_map, str) and device_map in SPREAD:
+        device_map = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        if isinstance(device_map, bool) or str(device_map) in ("disk", "meta"):
+            raise ValueError("weights have to be in the memory of a device")
+        device = torch.device(device_map)
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, ValueError, AssertionError) as problem:
+        said = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        raise ConfigError(f"device_map={shown(device_map)} names no device of this machine: {said[:200]}") from None
+    return device
 
 
 def refuse_positional(more: list[Any]) -> None:

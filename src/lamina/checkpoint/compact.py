@@ -87,7 +87,6 @@ def joined(codes: Tensor) -> Tensor:
 
 
 def parted(stored: Tensor) -> Tensor:
-    """One code to a byte again."""
     return torch.stack([stored & 15, stored >> 4], -1).flatten(1)
 
 
@@ -158,11 +157,9 @@ class CompactWeights(Weights):
         return super().__contains__(name) and name not in self._beside
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape that reading gives."""
         return self._packed.get(name) or super().shape(name)
 
     def dtype(self, name: str) -> torch.dtype:
-        """The type that reading gives."""
         return torch.float32 if name in self._packed else super().dtype(name)
 
     @property
@@ -172,7 +169,6 @@ class CompactWeights(Weights):
         return super().nbytes + sum(halves)
 
     def read_into(self, name: str, out: Tensor) -> None:
-        """Copy one tensor into `out`, unpacked where it was packed."""
         if name in self._packed:
             out.copy_(self[name])
         else:

@@ -13,15 +13,63 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, ConfigError
+from ..families.names import Spelling, Table, spell
 from ..files.shown import few
 from ..spec import ModelSpec, SinusoidalPositions
-from .names import Spelling, Table, spell
-from .report import LoadReport
 from .storage import Weights
 
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
+Mismatch = tuple[str, tuple[int, ...], tuple[int, ...]]  # their name, shape in the file, shape wanted
 LARGE = 500_000_000  # bytes from which loading shows a progress bar
 SPARE = 1 << 24  # parameters that a model may have beyond the bytes of its file: fresh heads
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """Names in both spellings: `missing` and `mismatched` map ours to theirs, `unexpected` lists theirs."""
+
+    missing: Mapping[str, str] = field(default_factory=dict)
+    unexpected: tuple[str, ...] = ()
+    mismatched: Mapping[str, Mismatch] = field(default_factory=dict)
+    differing: Mapping[str, str] = field(default_factory=dict)  # theirs that hold other numbers than the name used
+
+    @property
+    def fresh(self) -> set[str]:
+        """Our names of the parameters that hold nothing yet and are to be drawn at random."""
+        return {*self.missing, *self.mismatched}
+
+    @property
+    def drawn(self) -> list[str]:
+        """The checkpoint's names of the same."""
+        missing = [name for names in self.missing.values() for name in names.split(", ")]
+        return sorted([*missing, *(name for name, _, _ in self.mismatched.values())])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form `output_loading_info=True` gives, in the checkpoint's names."""
+        return {
+            "missing_keys": sorted(name for names in self.missing.values() for name in names.split(", ")),
+            "unexpected_keys": sorted(self.unexpected),
+            "mismatched_keys": sorted((name, list(has), list(wants)) for name, has, wants in self.mismatched.values()),
+            "error_msgs": [],
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.mismatched or self.differing)
+
+    def __str__(self) -> str:
+        lines = []
+        if self.missing:
+            fresh = [f"{theirs} (our {ours})" for ours, theirs in self.missing.items()]
+            lines.append(f"newly initialized, train before use: {few(fresh, 4)}")
+        if self.mismatched:
+            texts = [f"{name} {list(has)} -> {list(wants)}" for name, has, wants in self.mismatched.values()]
+            lines.append(f"newly initialized, since the shapes differ: {few(texts, 4)}")
+        if self.differing:
+            texts = [f"{name} (used: {used})" for name, used in self.differing.items()]
+            lines.append(f"not used, although the numbers differ from those used in their place: {few(texts, 4)}")
+        if self.unexpected:
+            lines.append(f"not used: {few(self.unexpected, 4)}")
+        return "\n".join(lines)
 
 
 @dataclass
@@ -103,7 +151,7 @@ def check_tables(spec: ModelSpec, weights_nbytes: int) -> None:
     numbers = 0
     for stack in (spec.encoder, spec.decoder):
         if stack is not None and isinstance(stack.embedding.positions, SinusoidalPositions):
-            numbers += stack.embedding.positions.size * (stack.embedding.embedding_size or stack.embedding.hidden_size)
+            numbers += stack.embedding.positions.size * (stack.embedding.projected_from or stack.embedding.hidden_size)
     if numbers > 16 * weights_nbytes + SPARE:
         raise ConfigError(
             f"the config asks for {numbers:,} in tables of positions, its weights have {weights_nbytes:,} bytes: "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files.atomic import finish
@@ -12,9 +15,8 @@ from ..files.jsonfile import INDEX_BYTES, read_json_object
 from ..files.paths import SHARD_NAME, inside, listed, present
 from ..files.shown import few, shown
 from .compact import unpacked
-from .safetensors import read_safetensors
 from .saving import check_variant, save_weights
-from .storage import MappedFile, StoredTensor, Weights, check_name
+from .storage import MappedFile, Scratch, StoredTensor, Weights, check_data, check_name, read_safetensors
 from .torchfile import read_torch
 
 __all__ = ["Weights", "candidates", "find_weights", "open_file", "open_weights", "save_weights", "weight_patterns"]
@@ -69,7 +71,6 @@ def open_weights(folder: str | Path, *, variant: str | None = None, safetensors_
 
 
 def open_file(path: str | Path) -> Weights:
-    """Open one weights file by its path, whatever its name."""
     path = Path(path)
     file, tensors = open_mapped(path, read_safetensors if path.suffix == ".safetensors" else read_torch)
     return Weights(path.parent, {name: (file, stored) for name, stored in tensors.items()})
@@ -109,3 +110,33 @@ def _open_shards(index: Path) -> Weights:
             file.close()
         raise
     return Weights(index.parent, tensors)
+
+
+class _Held(MappedFile):
+    """Tensors in memory behind the face of a file; each is known by its number."""
+
+    def __init__(self, tensors: list[Tensor]):
+        self.path, self.tensors = Path("state_dict"), tensors
+
+    def mapped(self, stored: StoredTensor) -> Tensor:
+        """A copy, so that what is done to the model is not done to the caller's."""
+        return self.tensors[stored.offset].clone()
+
+    def read_into(self, stored: StoredTensor, out: Tensor, scratch: Scratch) -> None:
+        out.copy_(self.tensors[stored.offset])
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+
+def given_weights(state_dict: Any) -> Weights:
+    """A mapping from published names to tensors as the weights of a checkpoint."""
+    if not isinstance(state_dict, Mapping) or not state_dict:
+        raise CheckpointError(f"state_dict must map names to tensors, not be {shown(state_dict)}")
+    for name, tensor in state_dict.items():
+        if not isinstance(name, str) or not torch.is_tensor(tensor):
+            raise CheckpointError(f"state_dict must map names to tensors, not {shown(name)} to {shown(tensor)}")
+        check_data(tensor, name)
+    held = _Held([tensor.detach() for tensor in state_dict.values()])
+    stored = [StoredTensor(i, tensor.dtype, tuple(tensor.shape)) for i, tensor in enumerate(held.tensors)]
+    return unpacked(Weights(held.path, {name: (held, each) for name, each in zip(state_dict, stored, strict=True)}))

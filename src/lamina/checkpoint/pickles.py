@@ -1,4 +1,4 @@
-"""Reading pickles without running them: the opcodes are walked, and whatever they would call stays a record.
+"""Reading pickles without running them: what they would call stays a record.
 
 `pickle.load` imports and calls what a file names, and `torch.load(weights_only=True)` has been broken out of twice
 (CVE-2025-32434, CVE-2026-24747). Here nothing is ever imported: a handful of plain containers are understood, every
@@ -8,46 +8,91 @@ other object of a known library becomes an inert `Record`, and a file that names
 from __future__ import annotations
 
 import io
-import pickletools
+import pickle
+import re
+import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import CheckpointError
 from ..files.shown import cause, shown
-from .records import (
-    INERT_BUILTINS,
-    INERT_MODULES,
-    MAKERS,
-    Global,
-    Persistent,
-    Record,
-    dictionary,
-    numbers,
-    plain_key,
-    plain_set,
-)
+
+# Roots of modules whose objects appear in published checkpoints and vocabularies; they are named, never imported.
+INERT_MODULES = {"argparse", "collections", "copy_reg", "copyreg", "enum", "fairseq", "numpy", "omegaconf", "pathlib"}
+INERT_MODULES |= {"re", "sacremoses", "tokenizers", "torch", "transformers", "typing"}
+INERT_BUILTINS = {"bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "long"}
+INERT_BUILTINS |= {"object", "set", "slice", "str", "tuple", "unicode"}
+BUILTINS = ("builtins", "__builtin__")
 
 MOST_OPCODES = 5_000_000
 FLOOR = 48 << 20  # bytes that the value of any pickle may take; of larger files `TIMES` their size
 TIMES = 3
 LARGEST_VALUE = 16 << 20  # bytes of one text or number in a pickle
+STEP, ITEM, RECORD = 16, 64, 250  # bytes: on the stack, in a container, for what is called
+NUMBER = 1000  # of a numeric key: unlike those of text, hashes of numbers can be chosen so that a dictionary crawls
+COSTS = {  # bytes of what an opcode makes where that is more than a place on the stack
+    **dict.fromkeys(("mark", "list", "empty_list", "tuple", "tuple1", "tuple2", "tuple3", "persid", "binpersid"), 100),
+    **dict.fromkeys(("put", "binput", "long_binput", "memoize"), 110),
+    **dict.fromkeys(("dict", "empty_dictionary", "empty_set", "frozenset", "global", "stack_global", "inst"), 250),
+}
+MEASURED = re.compile(
+    r"(bin)?int[12]?|long[14]?|(bin)?float|\w*(string|bytes|bytearray|unicode)8?"
+)  # opcodes of values
 
 
-def read_pickle(file: Any, where: str, allowed: int = FLOOR) -> Any:
-    """The value of the next pickle in `file` (bytes, or with `read`, `readline` and `tell`), which is left behind it.
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A name a pickle refers to, as text."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(slots=True)
+class Record:
+    """What a pickle wanted to build by calling `what` with `args`, and the attributes it wanted to set."""
+
+    what: Global
+    args: tuple[Any, ...] = ()
+    state: Any = None
+    items: dict[Any, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Persistent:
+    """A reference out of the pickle: for checkpoints, a storage of numbers."""
+
+    key: Any
+
+
+def read_pickle(file: Any, where: str, allowed: int = FLOOR, references: list[Any] | None = None) -> Any:
+    """The value of the next pickle in `file` (bytes, or with `read` and `readline`), which is left behind it.
 
     `allowed` is how many bytes the value may take, as estimated while it grows: a few opcodes can ask for a thousand
-    times their size. Raises CheckpointError for damaged pickles and for those that name what no checkpoint needs.
+    times their size. `references` gets the keys of references out of it. Raises CheckpointError for damaged pickles
+    and for those that name what no checkpoint needs.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # odd escapes in the text of damaged files
-            return _Walk(where, allowed).run(pickletools.genops(_Text(file) if isinstance(file, bytes) else file))
+            reader = _Unpickler(_Text(file) if isinstance(file, bytes) else file, where, allowed)
+            value = reader.load()
+            if references is not None:
+                references += reader.references
+            return value
     except CheckpointError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
+    except EOFError:
+        raise CheckpointError(f"{where} is a damaged pickle: it has no end") from None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
+        raise CheckpointError(f"{where} is a damaged pickle: {cause(problem)}") from None
+    except (pickle.UnpicklingError, struct.error) as problem:
         raise CheckpointError(f"{where} is a damaged pickle: {cause(problem)}") from None
 
 
@@ -60,229 +105,201 @@ class _Text(io.BytesIO):
         return super().read(size)
 
 
-class _Mark:
-    """Stands on the stack where a MARK was."""
+def _whole_line(line: bytes) -> bytes:
+    if not line.endswith(b"\n"):
+        raise EOFError
+    return line
 
 
-class _Walk:
-    def __init__(self, where: str, allowed: int):
-        self.where, self.room = where, allowed
-        self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}
+PurePython: Any = pickle._Unpickler  # that in C takes the memory that a file asks for before it reads on
 
-    def run(self, opcodes: Iterator[tuple[Any, Any, int | None]]) -> Any:
-        for count, (opcode, arg, _) in enumerate(opcodes):
-            if opcode.name == "STOP":
-                return self.pop()
-            handler = HANDLERS.get(opcode.name)
-            if handler is None:
-                raise CheckpointError(f"{self.where} uses the pickle opcode {opcode.name}, which no checkpoint needs")
-            if count > MOST_OPCODES:
-                raise CheckpointError(
-                    f"{self.where} has more than {MOST_OPCODES:,} opcodes: no checkpoint needs as many"
-                )
-            self.charge(COSTS.get(opcode.name, STEP) + (0 if arg is None else sys.getsizeof(arg)))
-            handler(self, arg)
-        raise CheckpointError(f"{self.where} is a damaged pickle: it has no end")
+
+class _Unpickler(PurePython):  # type: ignore[misc]
+    """Python's own, but for the opcodes that would call something, hash, or take memory on a file's word."""
+
+    def __init__(self, file: Any, where: str, allowed: int):
+        super().__init__(file, encoding="latin1")
+        self._file_readline = lambda: _whole_line(file.readline())
+        self.where, self.room, self.opcodes = where, allowed, 0
+        self.references: list[Any] = []
 
     def charge(self, size: int) -> None:
-        """Count bytes that are about to be taken."""
         self.room -= size
         if self.room < 0:
             raise CheckpointError(f"{self.where} builds more than any checkpoint needs: it may be an attack")
 
-    def push(self, value: Any) -> None:
-        self.stack.append(value)
+    def persistent_load(self, key: Any) -> Persistent:
+        self.references.append(key)
+        return Persistent(key)
 
-    def pop(self) -> Any:
-        if not self.stack or self.stack[-1] is _Mark:
-            raise IndexError("the stack is empty")
-        return self.stack.pop()
-
-    def pop_to_mark(self) -> list[Any]:
-        at = len(self.stack) - 1
-        while self.stack[at] is not _Mark:
-            at -= 1
-            if at < 0:
-                raise IndexError("no mark on the stack")
-        values = self.stack[at + 1 :]
-        del self.stack[at:]
-        return values
-
-    def top(self) -> Any:
-        value = self.pop()
-        self.push(value)
-        return value
-
-    def drop(self, _: Any) -> None:
-        self.stack.pop()
-
-    def drop_to_mark(self, _: Any) -> None:
-        self.pop_to_mark()
-
-    def get(self, key: Any) -> None:
-        self.push(self.memo[int(key)])
-
-    def put(self, key: Any) -> None:
-        if int(key) not in self.memo:
-            self.charge(MEMO)
-        self.memo[int(key)] = self.top()
-
-    def memoize(self, _: Any) -> None:
-        self.put(len(self.memo))
-
-    def name(self, module: Any, name: Any) -> Global:
-        if not isinstance(module, str) or not isinstance(name, str):
-            raise TypeError("a name is not text")
-        found = Global(module, name)
-        root = found.module.partition(".")[0]
-        if root in ("builtins", "__builtin__"):
-            known = found.name in INERT_BUILTINS
-        else:
-            known = root in INERT_MODULES or (found.module, found.name) == ("_codecs", "encode")
-        if not known:
+    def find_class(self, module: str, name: str) -> Global:
+        root = module.partition(".")[0]
+        known = name in INERT_BUILTINS if root in BUILTINS else root in INERT_MODULES
+        if not known and (module, name) != ("_codecs", "encode"):
             raise CheckpointError(
-                f"{self.where} names {shown(str(found))}, which no checkpoint needs: it may be an attack. "
+                f"{self.where} names {shown(f'{module}.{name}')}, which no checkpoint needs: it may be an attack. "
                 "Nothing of it was run"
             )
-        return found
+        return Global(module, name)
 
-    def dotted(self, arg: str) -> None:
-        module, _, name = arg.partition(" ")
-        self.push(self.name(module, name))
+    def get_extension(self, code: int) -> None:
+        raise CheckpointError(f"{self.where} uses the pickle opcode EXT, which no checkpoint needs")
 
-    def stack_name(self, _: Any) -> None:
-        name, module = self.pop(), self.pop()
-        self.push(self.name(module, name))
-
-    def call(self, what: Any, args: Any) -> None:
+    def call(self, what: Any, args: Any) -> Any:
         if not isinstance(what, Global) or not isinstance(args, tuple):
-            raise TypeError("something is called that is no name")
+            raise TypeError("something is called that is not a name")
         self.charge(RECORD + ITEM * sum(len(arg) for arg in args if hasattr(arg, "__len__")))  # makers copy
         maker = MAKERS.get((what.module, what.name))
-        self.push(maker(*args) if maker else Record(what, args))
+        return maker(self, *args) if maker else Record(what, args)
 
-    def reduce(self, _: Any) -> None:
-        args, what = self.pop(), self.pop()
-        self.call(what, args)
+    def load_reduce(self) -> None:
+        args = self.stack.pop()
+        self.stack[-1] = self.call(self.stack[-1], args)
 
-    def new_with_keywords(self, _: Any) -> None:
-        keywords, args, what = self.pop(), self.pop(), self.pop()
-        self.call(what, args)
-        made = self.top()
+    load_newobj = load_reduce
+
+    def load_newobj_ex(self) -> None:
+        keywords = self.stack.pop()
+        self.load_reduce()
+        made = self.stack[-1]
         if isinstance(made, Record) and isinstance(keywords, dict):
             self.charge(ITEM * len(keywords))
             made.items.update(keywords)
 
-    def instance(self, arg: str) -> None:
-        args = tuple(self.pop_to_mark())
-        self.dotted(arg)
-        self.call(self.pop(), args)
+    def _instantiate(self, what: Any, args: list[Any]) -> None:
+        self.append(self.call(what, tuple(args)))
 
-    def object(self, _: Any) -> None:
-        what, *args = self.pop_to_mark()
-        self.call(what, tuple(args))
-
-    def build(self, _: Any) -> None:
-        state = self.pop()
-        made = self.top()
+    def load_build(self) -> None:
+        state, made = self.stack.pop(), self.stack[-1]
         if isinstance(made, Record):
             made.state = state
 
+    def load_frame(self) -> None:
+        self.read(8)  # the frame's size: what is in it is read as it comes
+
+    def load_bytearray8(self) -> None:
+        (size,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(size)))
+
+    def load_list(self) -> None:
+        values = self.pop_mark()
+        self.append([])
+        self.extend(values)
+
+    def load_append(self) -> None:
+        value = self.stack.pop()
+        self.extend([value])
+
+    def load_appends(self) -> None:
+        self.extend(self.pop_mark())
+
     def extend(self, values: list[Any]) -> None:
-        target = self.top()
+        target = self.stack[-1]
         self.charge(ITEM * len(values))
         if isinstance(target, list):
             target.extend(values)
         elif isinstance(target, Record):
             target.items.update(enumerate(values, len(target.items)))
         else:
-            raise TypeError("something is appended to that is no list")
+            raise TypeError("something is appended to what is not a list")
 
-    def set_items(self, values: list[Any]) -> None:
-        target = self.top()
+    def load_tuple(self) -> None:
+        self.charge(ITEM * len(self.stack))
+        super().load_tuple()
+
+    def load_dict(self) -> None:
+        values = self.pop_mark()
+        self.append(self.dictionary(values))
+
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.set_items(self.stack[-1], [key, value])
+
+    def load_setitems(self) -> None:
+        values = self.pop_mark()
+        self.set_items(self.stack[-1], values)
+
+    def set_items(self, target: Any, values: list[Any]) -> None:
         target = target.items if isinstance(target, Record) else target
         if not isinstance(target, dict) or len(values) % 2:
-            raise TypeError("items are set on something that is no dictionary")
-        self.charge(ITEM * len(values) + NUMBER * numbers(values[::2]))
-        for key, value in zip(values[::2], values[1::2], strict=True):
-            target[plain_key(key)] = value
+            raise TypeError("items are set on what is not a dictionary")
+        keys = self.plain_keys(values[::2])
+        self.charge(ITEM * len(keys))
+        target.update(zip(keys, values[1::2], strict=True))
 
-    def add_items(self, _: Any) -> None:
-        values = self.pop_to_mark()
-        target = self.top()
-        if not isinstance(target, set):
-            raise TypeError("elements are added to something that is no set")
-        self.charge(ITEM * len(values) + NUMBER * numbers(values))
-        target.update(plain_key(value) for value in values)
+    def dictionary(self, values: Iterable[Any]) -> dict[Any, Any]:
+        made: dict[Any, Any] = {}
+        self.set_items(made, list(values))
+        return made
 
-    def append(self, _: Any) -> None:
-        value = self.pop()
-        self.extend([value])
+    def load_frozenset(self) -> None:
+        values = self.pop_mark()
+        self.append(set(self.plain_keys(values)))
 
-    def set_item(self, _: Any) -> None:
-        value, key = self.pop(), self.pop()
-        self.set_items([key, value])
+    def load_additems(self) -> None:
+        values = self.pop_mark()
+        if not isinstance(self.stack[-1], set):
+            raise TypeError("elements are added to what is not a set")
+        self.stack[-1].update(self.plain_keys(values))
 
-    def marked(self, make: Callable[[list[Any]], Any]) -> None:
-        values = self.pop_to_mark()
-        self.charge(ITEM * len(values))
-        self.push(make(values))
+    def plain_keys(self, keys: Iterable[Any]) -> list[Any]:
+        """Keys are scalars or names: hashing a tuple nested a million deep would overflow the C stack.
 
-    def collect(self, size: int, make: Callable[[list[Any]], Any]) -> None:
-        values = [self.pop() for _ in range(size)][::-1]
-        self.push(make(values))
+        Integers have 64 bits at most: those of equal hash beyond them could be made up by the thousand.
+        """
+        found = list(keys)
+        self.charge(ITEM * len(found) + NUMBER * sum(isinstance(key, (int, float)) for key in found))
+        for key in found:
+            if isinstance(key, int) and not -(2**63) <= key < 2**64:
+                raise TypeError("a key of more than 64 bits")
+            if key is not None and not isinstance(key, (str, bytes, int, float, Global)):
+                raise TypeError(f"a key of type {type(key).__name__}")
+        return found
 
 
-STEP, ITEM, MEMO, RECORD = 16, 64, 110, 250  # bytes: on the stack, in a container, remembered, for what is called
-NUMBER = 1000  # of a numeric key: unlike those of text, hashes of numbers can be chosen so that a dictionary crawls
-COSTS = {  # bytes of what an opcode makes where that is more than a place on the stack
-    **dict.fromkeys(("EMPTY_LIST", "LIST", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "PERSID", "BINPERSID"), 100),
-    **dict.fromkeys(("EMPTY_DICT", "DICT", "EMPTY_SET", "FROZENSET", "GLOBAL", "STACK_GLOBAL", "INST"), 250),
+def _ordered(reader: _Unpickler, pairs: Any = ()) -> dict[Any, Any]:
+    items = pairs.items() if isinstance(pairs, dict) else [(key, value) for key, value in pairs]
+    return reader.dictionary(part for item in items for part in item)
+
+
+def _set(reader: _Unpickler, values: Any = ()) -> set[Any]:
+    return set(reader.plain_keys(values))
+
+
+def _bytes(reader: _Unpickler, data: bytes = b"") -> bytes:
+    if not isinstance(data, bytes):  # a number would ask for that many zeros
+        raise TypeError("bytes made from something else")
+    return data
+
+
+MAKERS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("collections", "OrderedDict"): _ordered,
+    ("collections", "Counter"): _ordered,
+    ("collections", "defaultdict"): lambda reader, factory=None, pairs=(): _ordered(reader, pairs),
+    ("_codecs", "encode"): lambda reader, text, encoding="latin1": text.encode("latin1"),
+    **{(module, "bytes"): _bytes for module in BUILTINS},
+    **{(module, name): _set for module in BUILTINS for name in ("set", "frozenset")},
 }
-Handler = Callable[[_Walk, Any], None]
-_VALUES = (
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING BINBYTES "
-    "SHORT_BINBYTES BINBYTES8 BYTEARRAY8 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8"
-)
-HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(_VALUES.split(), _Walk.push),
-    "PROTO": lambda walk, arg: None,
-    "FRAME": lambda walk, arg: None,
-    "MARK": lambda walk, arg: walk.push(_Mark),
-    "POP": _Walk.drop,
-    "POP_MARK": _Walk.drop_to_mark,
-    "DUP": lambda walk, arg: walk.push(walk.top()),
-    "NONE": lambda walk, arg: walk.push(None),
-    "NEWTRUE": lambda walk, arg: walk.push(True),
-    "NEWFALSE": lambda walk, arg: walk.push(False),
-    "EMPTY_LIST": lambda walk, arg: walk.push([]),
-    "EMPTY_DICT": lambda walk, arg: walk.push({}),
-    "EMPTY_SET": lambda walk, arg: walk.push(set()),
-    "EMPTY_TUPLE": lambda walk, arg: walk.push(()),
-    "LIST": lambda walk, arg: walk.marked(list),
-    "DICT": lambda walk, arg: walk.marked(dictionary),
-    "FROZENSET": lambda walk, arg: walk.marked(plain_set),
-    "TUPLE": lambda walk, arg: walk.marked(tuple),
-    "TUPLE1": lambda walk, arg: walk.collect(1, tuple),
-    "TUPLE2": lambda walk, arg: walk.collect(2, tuple),
-    "TUPLE3": lambda walk, arg: walk.collect(3, tuple),
-    "APPEND": _Walk.append,
-    "APPENDS": lambda walk, arg: walk.extend(walk.pop_to_mark()),
-    "SETITEM": _Walk.set_item,
-    "SETITEMS": lambda walk, arg: walk.set_items(walk.pop_to_mark()),
-    "ADDITEMS": _Walk.add_items,
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Walk.get),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Walk.put),
-    "MEMOIZE": _Walk.memoize,
-    "GLOBAL": _Walk.dotted,
-    "STACK_GLOBAL": _Walk.stack_name,
-    "REDUCE": _Walk.reduce,
-    "NEWOBJ": _Walk.reduce,
-    "NEWOBJ_EX": _Walk.new_with_keywords,
-    "INST": _Walk.instance,
-    "OBJ": _Walk.object,
-    "BUILD": _Walk.build,
-    "PERSID": lambda walk, arg: walk.push(Persistent(arg)),
-    "BINPERSID": lambda walk, arg: walk.push(Persistent(walk.pop())),
+
+
+def _counted(name: str) -> Callable[[_Unpickler], None]:
+    """The method of an opcode, with what it costs."""
+    handler, cost, measured = getattr(_Unpickler, name), COSTS.get(name[5:], STEP), MEASURED.fullmatch(name[5:])
+
+    def step(reader: _Unpickler) -> None:
+        reader.opcodes += 1
+        if reader.opcodes > MOST_OPCODES:
+            raise CheckpointError(f"{reader.where} has more than {MOST_OPCODES:,} opcodes: no checkpoint needs as many")
+        reader.charge(cost)
+        handler(reader)
+        if measured:
+            reader.charge(sys.getsizeof(reader.stack[-1]))
+
+    return step
+
+
+_Unpickler.dispatch = {
+    code: _counted(handler.__name__)
+    for code, handler in PurePython.dispatch.items()
+    if "buffer" not in handler.__name__  # data from outside of the file
 }

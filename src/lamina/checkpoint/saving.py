@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -16,9 +17,9 @@ from ..errors import CheckpointError
 from ..files.atomic import staged
 from ..files.paths import local_path
 from ..files.shown import shown
-from .safetensors import write_safetensors
-from .storage import check_data
+from .storage import DTYPES, check_data
 
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 VARIANT = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 SHARD_SIZE = re.compile(r"(\d{1,12}) ?([A-Za-z]{2,3})", re.ASCII)
@@ -67,9 +68,8 @@ def save_weights(
 
 
 def check_variant(variant: Any) -> None:
-    """Refuse what cannot be part of a file's name."""
     if variant is not None and not (isinstance(variant, str) and VARIANT.fullmatch(variant)):
-        raise CheckpointError(f"{shown(variant)} is no variant of weights, such as 'fp16'")
+        raise CheckpointError(f"{shown(variant)} is not a variant of weights, such as 'fp16'")
 
 
 def shard_bytes(size: int | str) -> int:
@@ -113,6 +113,26 @@ def _split(tensors: Mapping[str, Tensor], limit: int) -> list[dict[str, Tensor]]
         shards[-1][name] = tensor
         size += nbytes
     return shards
+
+
+def write_safetensors(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a file, widest types first so that every tensor is aligned; equal input gives equal bytes."""
+    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    reached = 0
+    for name in order:
+        tensor = tensors[name]
+        if tensor.dtype not in NAMES:
+            raise CheckpointError(f"tensor {shown(name)} has type {tensor.dtype}, which safetensors cannot hold")
+        end = reached + tensor.numel() * tensor.dtype.itemsize
+        header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [reached, end]}
+        reached = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(struct.pack("<Q", len(text)) + text)
+    for name in order:
+        plain = tensors[name].detach().cpu().contiguous().reshape(-1)
+        file.write(plain.view(torch.uint8).numpy().data if plain.numel() else b"")
 
 
 def _save_torch(tensors: Mapping[str, Tensor], file: BinaryIO) -> None:

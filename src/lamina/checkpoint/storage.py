@@ -1,10 +1,16 @@
-"""Tensors lying in a file: where each one is, and the two ways to get it, mapped or read into memory of one's own."""
+"""Tensors in a file: where each one is, and the two ways to get it, mapped or read into memory of one's own.
+
+The header of safetensors (https://huggingface.co/docs/safetensors) is checked more strictly than the format's own
+library does: it lets the same name stand twice, and axes of any length where another is zero.
+"""
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
 import os
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..files.jsonfile import parse_json
 from ..files.paths import open_regular
 from ..files.shown import cause, shown
 from .pickles import LARGEST_VALUE
@@ -22,6 +29,25 @@ BLOCK = 8 << 20  # bytes read at a time where a tensor is cast or transposed on 
 LONGEST_NAME = 1024
 MOST_TENSORS = 1_000_000
 LONGEST_AXIS = 2**31 - 1
+LONGEST_HEADER = 100_000_000
+LARGEST_OFFSET = 1 << 128  # beyond any file, yet short enough to be told in a message
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +61,6 @@ class StoredTensor:
 
     @property
     def count(self) -> int:
-        """How many numbers it has."""
         count = 1
         for size in self.shape:
             count *= size
@@ -43,7 +68,6 @@ class StoredTensor:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes they take."""
         return self.count * self.dtype.itemsize
 
 
@@ -81,15 +105,7 @@ class MappedFile:
         if not 0 <= offset < self.size:
             return b""
         self._file.seek(offset)
-        chunks = []
-        while size > 0 and (chunk := self._file.read(min(size, 1 << 30))):
-            chunks.append(chunk)
-            size -= len(chunk)
-        return b"".join(chunks)
-
-    def stream(self) -> Stream:
-        """The file from its start, for readers that go through it once."""
-        return Stream(self)
+        return self._file.read(min(size, self.size - offset)) or b""
 
     def mapped(self, stored: StoredTensor) -> Tensor:
         """The tensor as a view of the mapped file: no memory is taken until it is touched."""
@@ -138,47 +154,32 @@ class MappedFile:
         """Give the file back; tensors already mapped stay valid."""
         self._file.close()
 
+    def __enter__(self) -> MappedFile:
+        return self
 
-class Stream:
-    """A file read from start to end through a buffer of its own."""
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+
+class Stream(io.BufferedReader):
+    """A file read from start to end; no value of it may be longer than `most` bytes."""
 
     def __init__(self, file: MappedFile, most: int = LARGEST_VALUE):
-        self.file, self.at, self.most = file, 0, most
-        self.buffer, self.start = b"", 0
+        super().__init__(io.FileIO(file._file.fileno(), closefd=False))
+        self.size, self.most = file.size, most
+        self.seek(0)
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         """The next `size` bytes, fewer at the end of the file; ValueError for more than may be wanted at once."""
-        size = min(size, self.file.size - self.at) if size >= 0 else self.file.size - self.at
+        if size is None or not 0 <= size <= self.most:
+            left = self.size - self.tell()
+            size = left if size is None or size < 0 else min(size, left)
         if size > self.most:
             raise ValueError(f"it holds one value of {size:,} bytes")
-        if self.at < self.start or self.at + size > self.start + len(self.buffer):
-            self.buffer, self.start = self.file.read(self.at, max(size, 1 << 16)), self.at
-        begin = self.at - self.start
-        self.at += size
-        return self.buffer[begin : begin + size]
+        return super().read(size)
 
-    def readline(self) -> bytes:
-        """Up to and with the next line feed."""
-        begin, size = self.at, 256
-        while True:
-            line = self.read(size)
-            end = line.find(b"\n") + 1 or len(line)
-            if end < size or line.endswith(b"\n"):
-                self.at = begin + end
-                return line[:end]
-            self.at, size = begin, size * 16
-
-    def tell(self) -> int:
-        """Where the next byte comes from."""
-        return self.at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go elsewhere: counted from the start, from here or from the end."""
-        at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.file.size}[whence]
-        if at < 0:
-            raise ValueError("a place before the start of the file")
-        self.at = min(at, self.file.size)
-        return self.at
+    def readline(self, size: int | None = -1) -> bytes:
+        return super().readline(self.most)
 
 
 class Weights(Mapping[str, Tensor]):
@@ -206,15 +207,12 @@ class Weights(Mapping[str, Tensor]):
         return name in self._tensors
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The tensor's shape."""
         return self._tensors[name][1].shape
 
     def dtype(self, name: str) -> torch.dtype:
-        """The tensor's type on disk."""
         return self._tensors[name][1].dtype
 
     def path(self, name: str) -> Path:
-        """The file it lies in, for messages."""
         return self._tensors[name][0].path
 
     def location(self, name: str) -> tuple[Path, int]:
@@ -236,15 +234,6 @@ class Weights(Mapping[str, Tensor]):
             sizes[at] = max(stored.nbytes, sizes.get(at, 0))
         return sum(sizes.values())
 
-    @property
-    def floating_dtype(self) -> torch.dtype:
-        """The floating type most of the bytes are in; float32 where there is none."""
-        sizes: dict[torch.dtype, int] = {}
-        for _, stored in self._tensors.values():
-            if stored.dtype.is_floating_point:
-                sizes[stored.dtype] = sizes.get(stored.dtype, 0) + stored.nbytes
-        return max(sizes, key=sizes.__getitem__, default=torch.float32)
-
     def close(self) -> None:
         """Close the files; tensors handed out stay valid."""
         for file in {id(file): file for file, _ in self._tensors.values()}.values():
@@ -263,7 +252,9 @@ class Weights(Mapping[str, Tensor]):
 def check_name(name: Any, path: Path) -> str:
     """A tensor's name as found in a file: text of sane length."""
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
-        raise CheckpointError(f"{path}: {shown(name)} is no name of a tensor (text of 1 to {LONGEST_NAME} characters)")
+        raise CheckpointError(
+            f"{path}: {shown(name)} is not the name of a tensor (text of 1 to {LONGEST_NAME} characters)"
+        )
     return name
 
 
@@ -287,3 +278,70 @@ def _span(stored: StoredTensor) -> int:
     if stored.strides is None:
         return stored.count
     return 1 + sum((size - 1) * stride for size, stride in zip(stored.shape, stored.strides, strict=True))
+
+
+def read_safetensors(file: MappedFile) -> dict[str, StoredTensor]:
+    """Where each tensor lies, after checking the whole header; no tensor is touched."""
+    path = file.path
+    header, start = _header(file)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise CheckpointError(f"{path}: __metadata__ must map text to text")
+    if len(header) > MOST_TENSORS:
+        raise CheckpointError(f"{path} lists {len(header):,} tensors; at most {MOST_TENSORS:,} are read")
+    tensors = {}
+    extents = []
+    for name in list(header):
+        stored, end = _entry(check_name(name, path), header.pop(name), path, start)
+        tensors[name] = stored
+        extents.append((stored.offset, end, name))
+    _check_coverage(extents, start, file)
+    return tensors
+
+
+def _header(file: MappedFile) -> tuple[dict[str, Any], int]:
+    path = file.path
+    if file.size < 8:
+        raise CheckpointError(f"{path} is cut off: {file.size} bytes, too few for a safetensors header")
+    (length,) = struct.unpack("<Q", file.read(0, 8))
+    if length > LONGEST_HEADER:
+        raise CheckpointError(f"{path} is not a safetensors file, or damaged: its header claims {length:,} bytes")
+    if length > file.size - 8:
+        raise CheckpointError(f"{path} is cut off: the header needs {length:,} bytes, {file.size - 8:,} are there")
+    text = file.read(8, length)
+    if not text.startswith(b"{"):
+        raise CheckpointError(f"{path}: the safetensors header does not start with '{{'")
+    header = parse_json(text, f"{path} (header)", CheckpointError)
+    return header, 8 + length
+
+
+def _entry(name: str, entry: Any, path: Path, start: int) -> tuple[StoredTensor, int]:
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise CheckpointError(f"{path}: the header's entry for {shown(name)} is malformed")
+    dtype = DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
+    if dtype is None:
+        raise CheckpointError(f"{path}: tensor {shown(name)} has the unknown type {shown(entry['dtype'])}")
+    offsets = entry["data_offsets"]
+    plain = isinstance(offsets, list) and all(type(at) is int and 0 <= at < LARGEST_OFFSET for at in offsets)
+    if not plain or len(offsets) != 2:
+        raise CheckpointError(f"{path}: tensor {shown(name)} has impossible offsets")
+    stored = StoredTensor(start + offsets[0], dtype, check_shape(entry["shape"], name, path))
+    if offsets[1] - offsets[0] != stored.nbytes:
+        raise CheckpointError(
+            f"{path}: tensor {shown(name)} of shape {list(stored.shape)} needs {stored.nbytes:,} bytes, "
+            f"the header gives it {offsets[1] - offsets[0]:,}"
+        )
+    return stored, start + offsets[1]
+
+
+def _check_coverage(extents: list[tuple[int, int, str]], start: int, file: MappedFile) -> None:
+    reached = start
+    for begin, end, name in sorted(extents):
+        if begin != reached:
+            problem = "overlaps the one before it" if begin < reached else "leaves a hole before it"
+            raise CheckpointError(f"{file.path}: tensor {shown(name)} {problem}")
+        reached = end
+    if reached > file.size:
+        raise CheckpointError(f"{file.path} is cut off: {file.size:,} bytes of {reached:,}. Fetch it again")
+    if reached < file.size:
+        raise CheckpointError(f"{file.path} has {file.size - reached:,} bytes after its last tensor")

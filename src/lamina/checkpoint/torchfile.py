@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ import torch
 
 from ..errors import CheckpointError
 from ..files.shown import cause, shown
-from .pickles import FLOOR, TIMES, read_pickle
-from .records import Global, Persistent, Record
+from .pickles import FLOOR, TIMES, Global, Persistent, Record, read_pickle
 from .storage import MOST_TENSORS, MappedFile, StoredTensor, Stream, check_name, check_shape
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LARGEST_PICKLE = 256 << 20
+DAMAGES = (zipfile.BadZipFile, NotImplementedError, EOFError, struct.error, IndexError)
 PER_BYTE = 18  # bytes of memory that a byte of an archive's directory becomes, at most
 STORAGES = {
     "DoubleStorage": torch.float64,
@@ -53,7 +52,7 @@ class _Storage:
 
 
 def read_torch(file: MappedFile) -> dict[str, StoredTensor]:
-    """Where each tensor of a state dict lies; values that are no tensors are passed over."""
+    """Where each tensor of a state dict lies; other values are passed over."""
     path, tree = file.path, read_torch_tree(file)
     if not isinstance(tree, dict):
         raise CheckpointError(f"{path} does not hold a state dict (names mapped to tensors)")
@@ -71,15 +70,15 @@ def read_torch_tree(file: MappedFile, floor: int = FLOOR) -> Any:
     """
     start, allowed = file.read(0, 4), max(floor, TIMES * file.size)
     if start == b"PK\x03\x04":
-        root, storages = _read_zip(file, allowed)
+        root, places = _read_zip(file, allowed)
     elif start[:1] == b"\x80":
-        root, storages = _read_legacy(file, allowed)
+        root, places = _read_legacy(file, allowed)
     else:
         raise CheckpointError(f"{file.path} is not a file written by torch.save")
-    return _Resolver(file.path, storages).resolve(root)
+    return _Resolver(file.path, places).resolve(root)
 
 
-def _read_zip(file: MappedFile, allowed: int) -> tuple[Any, Callable[[tuple[Any, ...]], _Storage]]:
+def _read_zip(file: MappedFile, allowed: int) -> tuple[Any, dict[str, _Storage]]:
     entries = _entries(file, allowed)
     pickles = [name for name in entries if name.endswith("/data.pkl") or name == "data.pkl"]
     if len(pickles) != 1:
@@ -93,10 +92,10 @@ def _read_zip(file: MappedFile, allowed: int) -> tuple[Any, Callable[[tuple[Any,
     start, size = entries[pickles[0]]
     if size > LARGEST_PICKLE:
         raise CheckpointError(f"{file.path}: its pickle of {size:,} bytes is larger than any checkpoint needs")
-    value = read_pickle(file.read(start, size), str(file.path), allowed)
-
-    def storage(reference: tuple[Any, ...]) -> _Storage:
-        dtype, key, count = _reference(reference, file.path)
+    references: list[Any] = []
+    value = read_pickle(file.read(start, size), str(file.path), allowed, references)
+    places: dict[str, _Storage] = {}
+    for key, (dtype, count) in _types(references, file.path).items():
         entry = entries.get(f"{root}data/{key}")
         if entry is None:
             raise CheckpointError(f"{file.path} is damaged: the numbers of storage {shown(key)} are not in it")
@@ -104,33 +103,18 @@ def _read_zip(file: MappedFile, allowed: int) -> tuple[Any, Callable[[tuple[Any,
             raise CheckpointError(
                 f"{file.path} is damaged: storage {shown(key)} has {entry[1]:,} bytes, not {count * dtype.itemsize:,}"
             )
-        return _Storage(entry[0], dtype, count)
-
-    return value, storage
-
-
-class _Archive(Stream):
-    """What zipfile reads an archive through: its directory, asked for as a whole, may be of `most` bytes."""
-
-    def __init__(self, file: MappedFile, most: int):
-        super().__init__(file, max(most, 1 << 17))  # an archive's end is looked for in its last 64 KiB
+        places[key] = _Storage(entry[0], dtype, count)
+    return value, places
 
 
 def _entries(file: MappedFile, allowed: int) -> dict[str, tuple[int, int]]:
     """The archive's entries: name -> (first byte, size). Refuses compressed, overlapping and cut-off ones."""
     path = file.path
     try:
-        with zipfile.ZipFile(_Archive(file, allowed // PER_BYTE)) as archive:
+        most = max(allowed // PER_BYTE, 1 << 17)  # of its directory; an archive's end is in its last 64 KiB
+        with zipfile.ZipFile(Stream(file, most)) as archive:
             infos = archive.infolist()
-    except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        ValueError,
-        OSError,
-        EOFError,
-        struct.error,
-        IndexError,
-    ) as problem:
+    except (*DAMAGES, ValueError, OSError) as problem:
         raise CheckpointError(f"{path} is a damaged or cut off archive: {cause(problem)}") from None
     if len(infos) > MOST_TENSORS:
         raise CheckpointError(f"{path} has {len(infos):,} entries; at most {MOST_TENSORS:,} are read")
@@ -156,19 +140,19 @@ def _entries(file: MappedFile, allowed: int) -> dict[str, tuple[int, int]]:
     return entries
 
 
-def _read_legacy(file: MappedFile, allowed: int) -> tuple[Any, Callable[[tuple[Any, ...]], _Storage]]:
+def _read_legacy(file: MappedFile, allowed: int) -> tuple[Any, dict[str, _Storage]]:
     path, where = file.path, str(file.path)
-    stream = file.stream()
+    stream = Stream(file)
     if read_pickle(stream, where) != LEGACY_MAGIC:
         raise CheckpointError(f"{path} is a pickle, but not one that torch.save wrote")
     version, system = read_pickle(stream, where), read_pickle(stream, where)
     if version != 1001 or not isinstance(system, dict) or system.get("little_endian") is not True:
         raise CheckpointError(f"{path} was written by an unknown version of torch.save or on a big-endian machine")
-    value, keys = read_pickle(stream, where, allowed), read_pickle(stream, where)
+    references: list[Any] = []
+    value, keys = read_pickle(stream, where, allowed, references), read_pickle(stream, where)
     if not isinstance(keys, list) or not all(map(_is_key, keys)):
         raise CheckpointError(f"{path} is damaged: its list of storages is not one")
-    types: dict[str, tuple[torch.dtype, int]] = {}
-    _visit(value, lambda found: _note(found, types, path))
+    types = _types(references, path)
     places: dict[str, _Storage] = {}
     at = stream.tell()
     for key in map(str, keys):
@@ -180,21 +164,19 @@ def _read_legacy(file: MappedFile, allowed: int) -> tuple[Any, Callable[[tuple[A
             raise CheckpointError(f"{path} is damaged or cut off at storage {shown(key)}. Fetch it again")
         places[key] = _Storage(at + 8, dtype, count)
         at += 8 + count * dtype.itemsize
+    for key in types.keys() - places.keys():
+        raise CheckpointError(f"{path} is damaged: the numbers of storage {shown(key)} are not in it")
+    return value, places
 
-    def storage(reference: tuple[Any, ...]) -> _Storage:
+
+def _types(references: list[Any], path: Path) -> dict[str, tuple[torch.dtype, int]]:
+    """The type and length of every storage that a pickle refers to."""
+    types: dict[str, tuple[torch.dtype, int]] = {}
+    for reference in references:
         dtype, key, count = _reference(reference, path)
-        if places.get(key) is None or (places[key].dtype, places[key].count) != (dtype, count):
-            raise CheckpointError(f"{path} is damaged: the numbers of storage {shown(key)} are not in it")
-        return places[key]
-
-    return value, storage
-
-
-def _note(found: Any, types: dict[str, tuple[torch.dtype, int]], path: Path) -> None:
-    if isinstance(found, Persistent):
-        dtype, key, count = _reference(found.key, path)
         if types.setdefault(key, (dtype, count)) != (dtype, count):
             raise CheckpointError(f"{path} is damaged: storage {shown(key)} has two sizes")
+    return types
 
 
 def _reference(reference: Any, path: Path) -> tuple[torch.dtype, str, int]:
@@ -213,28 +195,11 @@ def _is_key(key: Any) -> bool:
     return isinstance(key, str) or (isinstance(key, int) and 0 <= key < 2**64)
 
 
-def _visit(value: Any, note: Callable[[Any], None]) -> None:
-    """Show `note` every object of a tree; shared ones once, so that loops end."""
-    stack, seen = [value], set()
-    while stack:
-        found = stack.pop()
-        if id(found) in seen:
-            continue
-        seen.add(id(found))
-        note(found)
-        if isinstance(found, dict):
-            stack.extend(found.values())
-        elif isinstance(found, (list, tuple, set)):
-            stack.extend(found)
-        elif isinstance(found, Record):
-            stack.extend((found.args, found.state, found.items))
-
-
 class _Resolver:
     """Turns the pickle's tensor records into StoredTensors, in place, through containers of the usual depth."""
 
-    def __init__(self, path: Path, storage: Callable[[tuple[Any, ...]], _Storage]):
-        self.path, self.storage = path, storage
+    def __init__(self, path: Path, places: dict[str, _Storage]):
+        self.path, self.places = path, places
         self.done: dict[int, Any] = {}  # objects met before, so that sharing costs nothing and loops end
 
     def resolve(self, value: Any, depth: int = 0) -> Any:
@@ -274,7 +239,7 @@ class _Resolver:
         sizes, steps = check_shape(shape, "of a pickle", self.path), check_shape(strides, "of a pickle", self.path)
         if not isinstance(storage, Persistent) or type(start) is not int or start < 0 or len(sizes) != len(steps):
             raise CheckpointError(f"{self.path} describes a tensor in a way torch.save does not")
-        source = self.storage(storage.key)
+        source = self.places[_reference(storage.key, self.path)[1]]
         if dtype is not None:
             named = DTYPES.get(dtype.name) if isinstance(dtype, Global) else None
             if named is None:

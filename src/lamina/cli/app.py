@@ -1,4 +1,4 @@
-"""The command tree: which subcommands there are, and what `lamina` alone does."""
+"""The command tree: which subcommands there are, and what `lamina` alone shows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from .. import __version__
@@ -14,11 +18,25 @@ from .convert import convert
 from .generate import generate
 from .info import info
 from .output import drop_standard_output
-from .overview import show_overview
 from .run import run
 from .serve import serve
+from .tasks import TASKS
 from .train import train
 from .view import view
+
+FIRST_COMMANDS = (
+    ("Answers from the built-in model, nothing to download", 'lamina run sentiment-analysis "Not bad at all."'),
+    ("One text a line in, one JSON line out for each", "lamina run sentiment-analysis -f reviews.txt -o labels.jsonl"),
+    (
+        "MODEL is a folder or a name on the Hub, @ reads a file",
+        'lamina run question-answering -m MODEL -q "Who?" -c @page.txt',
+    ),
+    ("A text written on, word by word", 'lamina generate MODEL "Once upon a time"'),
+    ("One of seven recipes on your own files", "lamina train translation -m MODEL --train a.tsv --eval b.tsv -o DIR"),
+    ("Models over HTTP, and a page to try them", "lamina serve MODEL"),
+    ("A picture of a model, its parameters and memory", "lamina info MODEL"),
+    ("The model families and what each can do", "lamina info --families"),
+)
 
 
 class Commands(TyperGroup):
@@ -41,18 +59,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(run)
-app.command()(generate)
-app.command()(info)
-app.command()(convert)
-app.command()(train)
-app.command()(bench)
-app.command()(serve)
-app.command()(view)
+for command in (run, generate, info, convert, train, bench, serve, view):
+    app.command()(command)
 
 
 def show_version(wanted: bool) -> None:
-    """Print the version and stop, where `--version` was given."""
     if wanted:
         typer.echo(f"lamina {__version__}")
         raise typer.Exit
@@ -65,6 +76,24 @@ def start(
         bool, typer.Option("--version", "-V", callback=show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """The classic Transformer stack, whole and thin."""
+    """The classic Transformer stack, complete and small."""
     if context.invoked_subcommand is None:
         show_overview()
+
+
+def show_overview() -> None:
+    """The title, first commands and the table of tasks."""
+    console = Console(highlight=False)
+    title = Text.assemble(("Lamina ", "bold"), __version__, "  the classic Transformer stack, complete and small")
+    console.print("\n ", title)
+    console.print(Text("\n  Start here", style="bold"))
+    for purpose, line in FIRST_COMMANDS:
+        console.print(Text(f"    {purpose}", style="bright_black"))
+        console.print(Text(f"    $ {line}", style="cyan"), soft_wrap=True)
+    console.print(Text("\n  Tasks of lamina run", style="bold"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", no_wrap=True)
+    for task in TASKS:
+        table.add_row(task.name, task.summary)
+    console.print(Padding(table, (0, 0, 0, 4)))
+    console.print("\n  Every command explains itself:", Text("lamina run --help\n", style="cyan"))

@@ -25,7 +25,7 @@ def convert(
     Reads pytorch_model.bin, Transformer-XL's vocab.pkl, fairseq's RoBERTa and the original GPT's .npy files. Nothing
     that a file holds is ever executed.
     """
-    from ..checkpoint.legacy import convert_checkpoint
+    from ..legacy.convert import convert_checkpoint
 
     kept = [target / name for name in WEIGHTS if (target / name).exists()]
     if kept and target.resolve() == source.resolve():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,15 +14,15 @@ import typer
 
 from ..errors import InputError
 from ..files.formats import find_files, listed
-from ..files.shown import cause, shown
+from ..files.shown import shown
 from ..files.tables import open_rows, stream_rows
+from .options import spelled
 
 FILE_KINDS = (
     ".txt, .jsonl, .json, .csv, .tsv, .parquet, .arrow, or .gz, .bz2, .zst of text; a folder or pattern of them"
 )
 LOOKED_AT = 100  # rows of a file without a header, to find a column in
 STANDARD_INPUT = "-"
-MOST_TEXT = 1 << 24  # characters of a file that gives an option's text
 
 
 class Read(NamedTuple):
@@ -45,21 +44,21 @@ class Sources:
     def rows(self) -> Iterator[Read]:
         """All of them, one by one; a place is `FILE:LINE`, counted in the whole file."""
         for number, text in enumerate(self.texts, 1):
-            yield _argument(number, text)
+            yield _text(f"text {number}", text)
         for file in self.files:
-            for number, value, wrong in self._opened(file):
-                yield Read(f"{_name(file)}:{number}", value, wrong)
-
-    def _opened(self, file: Path | str) -> Any:
-        if isinstance(file, Path):
-            return open_rows(file, InputError, self.form)
-        if sys.stdin.isatty() and self.form is None:
-            return ((number, line, None) for number, line in enumerate(typed_lines(), 1))
-        return stream_rows(sys.stdin.buffer, "standard input", InputError, self.form or "txt")
+            if isinstance(file, Path):
+                name, rows = str(file), iter(open_rows(file, InputError, self.form))
+            elif sys.stdin.isatty() and self.form is None:
+                yield from (_text(f"standard input:{number}", line) for number, line in enumerate(typed_lines(), 1))
+                continue
+            else:
+                name = "standard input"
+                rows = iter(stream_rows(sys.stdin.buffer, name, InputError, self.form or "txt"))
+            for row in rows:
+                yield Read(f"{name}:{row.number}", row.value, row.error)
 
     @property
     def paths(self) -> list[Path]:
-        """The files among them."""
         return [file for file in self.files if isinstance(file, Path)]
 
     def count(self) -> int | None:
@@ -68,42 +67,39 @@ class Sources:
             return None
         return sum(1 for _ in self.rows())
 
-    def check_columns(self, wanted: Sequence[tuple[str, str]]) -> None:
-        """Refuse a file that has columns, but not those of `wanted`: their names, and the options that choose them."""
+    def check_columns(self, wanted: Mapping[str, str]) -> None:
+        """Refuse a file that has columns, but not those of `wanted`: by the options that choose them, their names."""
         for file in self.paths:
             rows = open_rows(file, InputError, self.form)
             columns = rows.columns
             if columns is None:
                 found = [value for _, value, wrong in islice(rows, LOOKED_AT) if not wrong]
-                every = [set(value) if isinstance(value, dict) else {name for name, _ in wanted[:1]} for value in found]
+                every = [set(value) if isinstance(value, dict) else set(list(wanted.values())[:1]) for value in found]
                 columns = list(dict.fromkeys(name for value in found if isinstance(value, dict) for name in value))
-                lacking = [pair for pair in wanted if found and not any(pair[0] in each for each in every)]
+                lacking = [option for option in wanted if found and not any(wanted[option] in each for each in every)]
             else:
-                lacking = [pair for pair in wanted if columns and pair[0] not in columns]
+                lacking = [option for option in wanted if columns and wanted[option] not in columns]
             rows.close()
             if lacking:
-                raise InputError(f"{file}: {missing(*lacking[0], columns)}")
+                raise InputError(f"{file}: {missing(wanted[lacking[0]], spelled(lacking[0]), columns)}")
 
 
 def missing(name: str, option: str, columns: Sequence[str]) -> str:
     """What to say where there is no column `name`."""
-    return (
-        f"there is no {shown(name)}, only {', '.join(map(shown, columns[:20])) or 'nothing'}; {option} names the column"
-    )
+    there = ", ".join(map(shown, columns[:20])) or "nothing"
+    return f"there is no {shown(name)}, only {there}; {option} names the column"
 
 
-def _argument(number: int, text: str) -> Read:
-    place = f"text {number}"
-    if text.isascii() or text.encode(errors="replace").decode() == text:
-        return Read(place, text)
-    return Read(place, text.encode(errors="surrogateescape").decode(errors="backslashreplace"), "not UTF-8")
+def _text(place: str, text: str) -> Read:
+    """A text as the shell gave it, or a person typed it; its bytes may be UTF-8 although the locale is not."""
+    data = text.encode(errors="surrogateescape")
+    try:
+        return Read(place, data.decode())
+    except UnicodeDecodeError:
+        return Read(place, data.decode(errors="backslashreplace"), "not UTF-8")
 
 
-def _name(file: Path | str) -> str:
-    return str(file) if isinstance(file, Path) else "standard input"
-
-
-def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None, asked: bool = False) -> Sources:
+def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None = None, asked: bool = False) -> Sources:
     """The inputs that the arguments name, usage errors for files that are not there.
 
     Without any, standard input, unless something was `asked` otherwise.
@@ -111,6 +107,8 @@ def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None, a
     found: list[Path | str] = []
     for each in files:
         if each == STANDARD_INPUT:
+            if each in found:
+                raise typer.BadParameter("standard input can be read only once", param_hint="--file")
             found.append(each)
             continue
         if not os.path.exists(each) and not any(mark in each for mark in "*?["):
@@ -122,7 +120,8 @@ def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None, a
             raise typer.BadParameter(advice, param_hint="--file") from None
         if paths != [Path(each)]:
             rest = f"; left out: {listed(left_out)}" if left_out else ""
-            print(f"{each}: {len(paths)} files, in this order: {listed(paths)}{rest}", file=sys.stderr)
+            count = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+            print(f"{each}: {count}, in this order: {listed(paths)}{rest}", file=sys.stderr)
         found += paths
     if not texts and not files and not asked:
         found.append(STANDARD_INPUT)
@@ -143,31 +142,3 @@ def typed_lines() -> Iterator[str]:
             return
         if line.strip():
             yield line.rstrip("\n")
-
-
-def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """The values of `--set NAME=VALUE`: JSON where it is, else text."""
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise typer.BadParameter(f"{shown(pair)} is not NAME=VALUE", param_hint="--set")
-        try:
-            settings[name] = json.loads(value)
-        except (ValueError, RecursionError):
-            settings[name] = value
-    return settings
-
-
-def text_or_file(value: str | None) -> str | None:
-    """An option's text, read from FILE where it is written `@FILE`."""
-    if value is None or not value.startswith("@"):
-        return value
-    try:
-        with open(value[1:], encoding="utf-8-sig") as file:
-            text = file.read(MOST_TEXT + 1)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{value[1:]}: cannot be read as text ({cause(error)})") from None
-    if len(text) > MOST_TEXT:
-        raise InputError(f"{value[1:]}: longer than {MOST_TEXT:,} characters, the most that an option may have")
-    return text

@@ -1,4 +1,4 @@
-"""Where answers go: standard output, or a file that a stopped run can be taken up from.
+"""The file that answers go to, and that a stopped run can be taken up from.
 
 Rows of .jsonl are added to the file itself, those of all other formats to a journal beside it, from which the file is
 made when all are there. While a run lasts, a note beside the file says what it is made from.
@@ -6,39 +6,47 @@ made when all are there. While a run lasts, a note beside the file says what it 
 
 from __future__ import annotations
 
+import csv
+import errno
 import glob
 import json
 import math
 import os
-import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from ..errors import InputError
-from ..files.atomic import write_text
-from .formats import WRITERS, make_file
+from ..files.atomic import release, rename, staged, take, write_text
+from ..files.tables import open_rows
 
 OPTION = "--output"
 write_bytes = os.write
 Record = dict[str, Any]  # what rows are made from
+Row = dict[str, Any]
 START = b'{"input"'  # of every row
+PARTS = ("input", "output", "error")
+BATCH = 1000  # rows of Parquet at a time
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # of systems and disks that have none
 
 
-def json_line(row: dict[str, Any]) -> str:
+def json_line(row: Row) -> str:
     """A row of the output as JSON. NaN of the input is null there; ValueError where the answer holds one."""
-    try:
+
+    def written(row: Row) -> str:
         return json.dumps(row, ensure_ascii=False, default=plain, allow_nan=False)
+
+    try:
+        return written(row)
     except ValueError:
-        return json.dumps(
-            {**row, "input": without_nan(row["input"])}, ensure_ascii=False, default=plain, allow_nan=False
-        )
+        return written({**row, "input": without_nan(row["input"])})
 
 
 def plain(value: Any) -> Any:
@@ -57,41 +65,6 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-class Standard:
-    """Standard output, or a pipe or device that was named."""
-
-    def __init__(self, path: Path | None = None):
-        self.path = path
-        self.written = 0
-        self._stream: IO[str] | None = None
-
-    def begin(self, record: Record) -> None:
-        """Open what was named."""
-        if self.path is not None:
-            self._stream = self.path.open("w", encoding="utf-8")
-
-    def write(self, line: str) -> None:
-        """Write one line at once."""
-        try:
-            print(line, file=self._stream or sys.stdout, flush=True)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            if self._stream is None:
-                drop_standard_output()
-            raise InputError(f"{self.path or 'standard output'} cannot be written: {error.strerror}") from None
-        self.written += 1
-
-    def finish(self) -> None:
-        """Nothing is left to do."""
-
-    def close(self) -> None:
-        """Close what was named."""
-        if self._stream is not None:
-            with suppress(OSError):  # of a device that is full, as was said before
-                self._stream.close()
 
 
 class Output:
@@ -117,12 +90,16 @@ class Output:
         """Whether the file was made by a run that was not stopped."""
         return filled(self.path) and not self.note.exists() and not self.aside.exists()
 
+    def rows(self) -> Iterator[tuple[Row, int]]:
+        """The rows that are there, and the bytes of the journal up to the end of each; all of them of a whole table."""
+        if not self.direct and self.finished:
+            return ((row.value if row.error is None else {}, 0) for row in open_rows(self.path, InputError))
+        return rows_of(self.journal) if self.seen else iter(())
+
     def begin(self, record: Record) -> None:
         """Make the journal ready: empty with a note, or cut after its whole rows."""
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-            self._handle = os.open(self.journal, flags, 0o666)
-            lock(self._handle, self.shown)
+            self._handle = self._locked()
             if os.fstat(self._handle).st_size != self.seen:
                 raise InputError(f"{self.shown} has changed since this run began: another one has written it")
             os.ftruncate(self._handle, self.whole)
@@ -130,6 +107,19 @@ class Output:
             self._fail(error)
         if not self.whole:  # rows never stand beside the note of another run
             write_text(self.note, json.dumps(record), InputError)
+
+    def _locked(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        flags |= getattr(os, "O_NOFOLLOW", 0)  # whoever may write to the folder could lead us elsewhere
+        try:
+            handle = take(self.journal, flags)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            return os.open(self.journal, flags, 0o666)
+        if handle is None:
+            raise InputError(f"{self.shown}: another run is writing it")
+        return handle
 
     def write(self, line: str) -> None:
         """Add one row, whole or not at all."""
@@ -159,9 +149,8 @@ class Output:
             self._fail(error)
 
     def close(self) -> None:
-        """Give the file back."""
         if self._handle is not None:
-            os.close(self._handle)
+            release(self._handle)
             self._handle = None
 
     def _fail(self, error: OSError) -> NoReturn:
@@ -170,7 +159,6 @@ class Output:
 
 
 def filled(path: Path) -> bool:
-    """Whether a file is there that holds something."""
     return path.is_file() and path.stat().st_size > 0
 
 
@@ -182,34 +170,18 @@ def drop_standard_output() -> None:
         os.close(nowhere)
 
 
-def lock(handle: int, path: Path) -> None:
-    """Refuse a file that another run is writing; the system frees it when that ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:
-        return  # Windows
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"{path}: another run is writing it") from None
-    except OSError:
-        return  # a file system without locks
-
-
-def find_output(path: Path | None, inputs: Sequence[Path], resume: bool, overwrite: bool) -> Output | Standard:
-    """Where the answers go, checked and untouched; a usage error where they may not go there."""
+def find_output(path: Path | None, inputs: Sequence[Path], resume: bool, overwrite: bool) -> Output | None:
+    """The file that answers go to, checked and untouched; a usage error where they may not go there."""
     if path is None:
         if resume or overwrite:
             option = "--resume" if resume else "--overwrite"
             raise typer.BadParameter("it needs the file that it is about: give --output", param_hint=option)
-        return Standard()
+        return None
     if resume and overwrite:
         raise typer.BadParameter("--resume goes on with the file that --overwrite gives up", param_hint="--resume")
     real = Path(os.path.realpath(path))
-    if real.exists() and not stat.S_ISREG(real.stat().st_mode) and not real.is_dir():
-        return Standard(real)
-    _check_place(path, real)
-    _check_inputs(path, real, inputs)
+    if wrong := wrong_place(path, real) or next((said for each in inputs if (said := same_as(path, real, each))), None):
+        raise typer.BadParameter(wrong, param_hint=OPTION)
     output = Output(real, path, overwrite)
     if (filled(real) or filled(output.aside)) and not resume and not overwrite:
         stopped = "" if output.finished else " with rows of a stopped run"
@@ -219,42 +191,39 @@ def find_output(path: Path | None, inputs: Sequence[Path], resume: bool, overwri
     return output
 
 
-def _check_place(path: Path, real: Path) -> None:
-    if real.suffix.lower() not in WRITERS:
-        raise typer.BadParameter(
-            f"{path}: its ending says the format, and is not one of {', '.join(WRITERS)}", param_hint=OPTION
-        )
-    reason = None
+def wrong_place(path: Path, real: Path) -> str | None:
+    """What is wrong with a place for an output."""
+    suffix = real.suffix.lower()
+    if real.exists() and not real.is_file() and not real.is_dir():
+        return f"{path} is a pipe or a device: leave it out, and redirect standard output"
+    if suffix not in WRITERS:
+        return f"{path}: its ending says the format, and is not one of {', '.join(WRITERS)}"
     if real.is_dir():
-        reason = "it is a folder"
-    elif not real.parent.is_dir():
-        reason = f"there is no folder {real.parent}"
-    elif not os.access(real.parent, os.W_OK | os.X_OK) or (real.exists() and not os.access(real, os.W_OK)):
-        reason = "permission denied"
-    if reason:
-        raise typer.BadParameter(f"cannot be written: {reason}", param_hint=OPTION)
-    if real.suffix.lower() == ".parquet":
+        return "cannot be written: it is a folder"
+    if not real.parent.is_dir():
+        return f"cannot be written: there is no folder {real.parent}"
+    if not os.access(real.parent, os.W_OK | os.X_OK) or (real.exists() and not os.access(real, os.W_OK)):
+        return "cannot be written: permission denied"
+    if suffix == ".parquet":
         try:
             import pyarrow  # noqa: F401
         except ImportError:
-            raise typer.BadParameter(
-                f"{path}: writing it needs pyarrow; install it with `pip install pyarrow`", param_hint=OPTION
-            ) from None
+            return f"{path}: writing it needs pyarrow; install it with `pip install pyarrow`"
+    return None
 
 
-def _check_inputs(path: Path, real: Path, inputs: Sequence[Path]) -> None:
-    """Refuse to write over what is read, by whatever name or link; or into a folder that is read as a whole."""
-    for each in inputs:
-        same = os.path.realpath(each) == str(real) or (real.exists() and each.exists() and os.path.samefile(real, each))
-        if same:
-            raise typer.BadParameter(f"{path} is the input {each}: name another file", param_hint=OPTION)
-        if glob.has_magic(str(each)) and fnmatch(str(real), os.path.abspath(each)):
-            raise typer.BadParameter(f"{path} is one of {each}, which is read: name another file", param_hint=OPTION)
-        if each.is_dir() and real.is_relative_to(os.path.realpath(each)):
-            raise typer.BadParameter(f"{path} lies in {each}, which is read: name another place", param_hint=OPTION)
+def same_as(path: Path, real: Path, each: Path) -> str | None:
+    """What is wrong where an output would be written over the input `each`, by whatever name or link, or into it."""
+    if os.path.realpath(each) == str(real) or (real.exists() and each.exists() and os.path.samefile(real, each)):
+        return f"{path} is the input {each}: name another file"
+    if glob.has_magic(str(each)) and fnmatch(str(real), os.path.abspath(each)):
+        return f"{path} is one of {each}, which is read: name another file"
+    if each.is_dir() and real.is_relative_to(os.path.realpath(each)):
+        return f"{path} lies in {each}, which is read: name another place"
+    return None
 
 
-def rows_of(journal: Path) -> Iterator[tuple[dict[str, Any], int]]:
+def rows_of(journal: Path) -> Iterator[tuple[Row, int]]:
     """The whole rows of a journal, and the bytes up to the end of each; InputError where it is not one."""
     end = 0
     with journal.open("rb") as opened:
@@ -270,3 +239,135 @@ def rows_of(journal: Path) -> Iterator[tuple[dict[str, Any], int]]:
                 raise InputError(f"{journal}, line {number}: not a row of lamina run; name another --output")
             end += len(line)
             yield row, end
+
+
+def make_file(journal: Path, path: Path) -> None:
+    """Write the rows of `journal` to `path` in the format of its ending: a new file, or the old one untouched."""
+    write = WRITERS[path.suffix.lower()]
+    if write is None:
+        rename(journal, path)
+        return
+    with staged(path.parent, InputError) as new:
+        write(lambda: (row for row, _ in rows_of(journal)), new(path.name))
+
+
+Rows = Callable[[], Iterator[Row]]  # they are gone through several times
+
+
+def _write_json(rows: Rows, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as opened:
+        opened.write("[")
+        for number, row in enumerate(rows()):
+            opened.write(("," if number else "") + "\n" + json.dumps(row, ensure_ascii=False))
+        opened.write("\n]\n")
+
+
+class Columns:
+    """The columns that rows have as a table: those of the input and of the output, one level deep, and `error`.
+
+    A part that is not an object in every row is one column.
+    """
+
+    def __init__(self, rows: Rows):
+        self.flat = dict.fromkeys(PARTS, True)
+        for row in rows():
+            for part in row:
+                if part != "input" or "error" not in row:  # else it is what could be read
+                    self.flat[part] = self.flat[part] and isinstance(single(row[part]), dict)
+        kinds: dict[str, set[type]] = {}
+        for row in rows():
+            for name, value in self.cells(row).items():
+                exact = not isinstance(value, int) or -(2**53) <= value <= 2**53  # in any column of numbers
+                kinds.setdefault(name, set()).add(type(value) if exact else str)
+        self.kinds = dict(sorted(kinds.items(), key=lambda item: PARTS.index(item[0].partition(".")[0])))
+
+    def cells(self, row: Row) -> Row:
+        """One row under the names of columns."""
+        found: Row = {}
+        for part, value in row.items():
+            inner = single(value)
+            if part != "error" and self.flat[part] and isinstance(inner, Mapping):
+                found.update({f"{part}.{name}": each for name, each in inner.items()})
+            else:
+                found[part] = value
+        return found
+
+
+def single(value: Any) -> Any:
+    """The one answer of a list that holds one."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _write_csv(rows: Rows, path: Path, delimiter: str = ",") -> None:
+    """The names of a .tsv are quoted, which tells readers that its fields may be."""
+    columns = Columns(rows)
+    with path.open("w", encoding="utf-8", newline="") as opened:
+        writer = csv.writer(opened, delimiter=delimiter, lineterminator="\n")
+        quoted = csv.writer(opened, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        (writer if delimiter == "," else quoted).writerow(columns.kinds)
+        for row in rows():
+            cells = columns.cells(row)
+            writer.writerow([_text(cells.get(name)) for name in columns.kinds])
+
+
+def _write_tsv(rows: Rows, path: Path) -> None:
+    _write_csv(rows, path, "\t")
+
+
+def _text(value: Any) -> str:
+    """A cell: text as it is, nothing for null, JSON for all else."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def input_fits(row: Row, given: Any) -> bool:
+    """Whether a row of a table, {} where it cannot be read, was made from the input `given`.
+
+    In a CSV null and the empty text are alike.
+    """
+    cells = {name: value for name, value in row.items() if name.partition(".")[0] == "input"}
+    flat = {f"input.{name}": value for name, value in given.items()} if isinstance(given, dict) else {}
+    there = {name: value for name, value in cells.items() if value not in ("", None)}
+    return not row or any(
+        there.keys() <= wanted.keys()
+        and all(_text(there.get(name)) == _text(value) or there.get(name) == value for name, value in wanted.items())
+        for wanted in (flat, {"input": given})
+    )
+
+
+def _write_parquet(rows: Rows, path: Path) -> None:
+    """Numbers as numbers where a column holds nothing else; text, and JSON of all else, as text."""
+    import pyarrow
+    from pyarrow import parquet
+
+    def kind(found: set[type]) -> Any:
+        if found == {bool}:
+            return pyarrow.bool_()
+        if found and found <= {int, float}:
+            return pyarrow.float64() if float in found else pyarrow.int64()
+        return pyarrow.string()
+
+    columns = Columns(rows)
+    schema = pyarrow.schema([(name, kind(kinds - {type(None)})) for name, kinds in columns.kinds.items()])
+    texts = {field.name for field in schema if field.type == pyarrow.string()}
+    cells = (columns.cells(row) for row in rows())
+    with parquet.ParquetWriter(path, schema) as writer:
+        while True:
+            held = [
+                {name: _text(value) if name in texts and value is not None else value for name, value in each.items()}
+                for each in islice(cells, BATCH)
+            ]
+            writer.write_table(pyarrow.Table.from_pylist(held, schema))
+            if len(held) < BATCH:
+                return
+
+
+WRITERS: Mapping[str, Callable[[Rows, Path], None] | None] = {
+    ".jsonl": None,  # added to line by line
+    ".ndjson": None,
+    ".json": _write_json,
+    ".csv": _write_csv,
+    ".tsv": _write_tsv,
+    ".parquet": _write_parquet,
+}

@@ -4,110 +4,85 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import ServingError
+from .options import DEVICE, THREADS, browsable, listening, option, with_options
 
 if TYPE_CHECKING:
     from ..serving import ServeSettings
     from ..serving.state import Serving
 
-KEY = "LAMINA_API_KEY"
-ORIGINS = "LAMINA_CORS"
-LIMITS = "Limits"
-SCALE = "Many machines"
+limit = partial(option, min=0, rich_help_panel="Limits")
+scale = partial(option, rich_help_panel="Many machines")
+LIMITS = (
+    limit("queue_requests", int, "Inputs waiting or being computed."),
+    limit("queue_tokens", int, "Their tokens."),
+    limit("batch_inputs", int, "Inputs of one request."),
+    limit("batch_tokens", int, "Tokens of one pass; left out, what suits this machine."),
+    limit("body_bytes", int, "Bytes of a body."),
+    limit("input_tokens", int, "Tokens of one input."),
+    limit("new_tokens", int, "Tokens written for one input."),
+    limit("sequences", int, "Texts written together."),
+    limit("deadline", float, "Seconds from a request to its answer."),
+    limit("drain", float, "Seconds that work in flight has after SIGTERM."),
+)
+PRECISIONS = (
+    "What linear layers compute in: fp32-packed, bf16, int8-accurate, auto, ... "
+    "With int8, an answer depends a little on the texts that share its batch."
+)
 
 
-def _limit(help: str) -> Any:
-    """An option for one of the limits."""
-    return typer.Option(min=0, help=help, rich_help_panel=LIMITS)
-
-
+@with_options(
+    option("task", str, "Of all models; left out, what each is for.", "-t"),
+    option("host", str, "The address to listen on; 0.0.0.0 for all of this machine.", default="127.0.0.1"),
+    option("port", int, "0 takes any free one.", "-p", default=8080),
+    option("api_key", str, "What clients must send; said here, others can see it.", envvar="LAMINA_API_KEY"),
+    option("cors", list[str], "An origin whose pages may call; may be repeated.", envvar="LAMINA_CORS"),
+    DEVICE,
+    option("precision", str, PRECISIONS),
+    THREADS,
+    *LIMITS,
+    scale("on", str, "ray: as replicas on Ray Serve."),
+    scale("replicas", str, "How many, or as 1-8 the least and the most.", default="1"),
+)
 def serve(
     models: Annotated[
         list[str] | None,
         typer.Argument(metavar="MODEL", help="Folders or names on the Hub, ID=FOLDER to choose an id; none: built in."),
     ] = None,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="Of all models; left out, what each is for.")] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", "-p", help="0 takes any free one.")] = 8080,
-    api_key: Annotated[
-        str | None,
-        typer.Option(envvar=KEY, help="What clients must send; said here, others can see it."),
-    ] = None,
-    cors: Annotated[
-        list[str] | None, typer.Option(envvar=ORIGINS, help="An origin whose pages may call; may be repeated.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; left out, the best there is.")] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="What linear layers compute in: fp32-packed, bf16, int8-accurate, auto, ... "
-            "With int8, an answer depends a little on the texts that share its batch."
-        ),
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads to compute with; left out, one per core.")] = None,
-    queue_requests: Annotated[int | None, _limit("Inputs waiting or being computed.")] = None,
-    queue_tokens: Annotated[int | None, _limit("Their tokens.")] = None,
-    batch_inputs: Annotated[int | None, _limit("Inputs of one request.")] = None,
-    batch_tokens: Annotated[int | None, _limit("Tokens of one pass; left out, what suits this machine.")] = None,
-    body_bytes: Annotated[int | None, _limit("Bytes of a body.")] = None,
-    input_tokens: Annotated[int | None, _limit("Tokens of one input.")] = None,
-    new_tokens: Annotated[int | None, _limit("Tokens written for one input.")] = None,
-    sequences: Annotated[int | None, _limit("Texts written together.")] = None,
-    deadline: Annotated[float | None, _limit("Seconds from a request to its answer.")] = None,
-    drain: Annotated[float | None, _limit("Seconds that work in flight has after SIGTERM.")] = None,
-    on: Annotated[str | None, typer.Option(help="ray: as replicas on Ray Serve.", rich_help_panel=SCALE)] = None,
-    replicas: Annotated[
-        str, typer.Option(help="How many, or as 1-8 the least and the most.", rich_help_panel=SCALE)
-    ] = "1",
+    **said: Any,
 ) -> None:
     """Serve MODELs over HTTP until SIGTERM or Ctrl+C."""
     _require_packages()
     from ..serving import Limits, ServeSettings
 
-    said = {
-        "queue_requests": queue_requests,
-        "queue_tokens": queue_tokens,
-        "batch_inputs": batch_inputs,
-        "batch_tokens": batch_tokens,
-        "body_bytes": body_bytes,
-        "input_tokens": input_tokens,
-        "new_tokens": new_tokens,
-        "sequences": sequences,
-        "deadline": deadline,
-        "drain": drain,
-    }
-    limits = Limits(**{name: value for name, value in said.items() if value is not None})  # type: ignore[arg-type]
-    place = {"task": task, "host": host, "port": port, "device": device, "precision": precision}
-    settings = ServeSettings(tuple(models or ()), api_key=api_key, cors=tuple(cors or ()), limits=limits, **place)  # type: ignore[arg-type]
-    if on is None:
-        _serve_here(settings, threads)
-    elif on == "ray":
-        _serve_on_ray(settings, replicas, threads)
+    limits = Limits(**{each.name: said[each.name] for each in LIMITS if said[each.name] is not None})
+    place = {name: said[name] for name in ("task", "host", "port", "api_key", "device", "precision")}
+    settings = ServeSettings(tuple(models or ()), cors=tuple(said["cors"] or ()), limits=limits, **place)
+    if said["on"] is None:
+        _serve_here(settings, said["threads"])
+    elif said["on"] == "ray":
+        _serve_on_ray(settings, said["replicas"], said["threads"])
     else:
         raise typer.BadParameter(
-            f"{on!r} is nothing to serve on; leave it out for this process, or say ray", param_hint="--on"
+            f"{said['on']!r} is nothing to serve on; leave it out for this process, or say ray", param_hint="--on"
         )
 
 
 def _require_packages() -> None:
     """Say what to install where the extra is missing."""
-    try:
-        import fastapi  # noqa: F401
-        import orjson  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise ServingError(f"serving needs the package {error.name}; run pip install 'lamina[serve]'") from None
+    for package in ("fastapi", "orjson", "prometheus_client", "uvicorn"):
+        if find_spec(package) is None:
+            raise ServingError(f"serving needs the package {package}; run pip install 'lamina[serve]'")
 
 
 def _serve_here(settings: ServeSettings, threads: int | None) -> None:
-    """One process: bind, say what is served, run until a signal."""
+    """One process: bind before anything is loaded, say what is served, run until a signal."""
     import torch
 
     from ..serving import create_app
@@ -117,22 +92,12 @@ def _serve_here(settings: ServeSettings, threads: int | None) -> None:
         torch.set_num_threads(threads)
     set_up_logging()
     app = create_app(settings)
-    bound = _bind(settings)
+    bound = listening(settings.host, [settings.port], ServingError)
     server = make_server(app, settings)
     _show(app.state.serving, bound.getsockname()[1])
     server.run(sockets=[bound])
     if not server.started:
         raise ServingError("the server could not be started; the lines above say why")
-
-
-def _bind(settings: ServeSettings) -> socket.socket:
-    """The address, taken before anything is loaded; raises ServingError where somebody else has it."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise ServingError(f"cannot listen on {settings.host}, port {settings.port}: {why}; choose another") from None
 
 
 def _serve_on_ray(settings: ServeSettings, replicas: str, threads: int | None) -> None:
@@ -153,8 +118,7 @@ def _show(serving: Serving, port: int) -> None:
     from rich.text import Text
 
     settings = serving.settings
-    host = "localhost" if settings.host in ("0.0.0.0", "::", "127.0.0.1") else settings.host
-    root = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    root = f"http://{browsable(settings.host).replace('127.0.0.1', 'localhost')}:{port}"
     console = Console(stderr=True, highlight=False)
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for column in ("model", "task", "answers at", "page"):

@@ -9,7 +9,7 @@ from .family import Config, Family, Task
 
 def spec(c: Config) -> ModelSpec:
     """The body: every layer runs the inner layers of its group in turn; the feed-forward has no dropout of its own."""
-    embedding = bert.embedding(c, embedding_size=c["embedding_size"], projected=True)
+    embedding = bert.embedding(c, projected_from=c["embedding_size"])
     block = bert.block(c, feedforward_dropout=0.0)
     inner = c["inner_group_num"]
     per_group = c["num_hidden_layers"] / c["num_hidden_groups"]
@@ -30,7 +30,6 @@ def names(c: Config) -> dict[str, str]:
 
 
 def dropout(c: Config) -> float:
-    """The classifiers' rate."""
     own = c["classifier_dropout_prob"]
     return float(c["hidden_dropout_prob"] if own is None else own)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checkpoint.names import under
 from ..spec import BlockSpec, EmbeddingSpec, HeadSpec, LearnedPositions, ModelSpec, NormalInit, Shift, StackSpec
 from .family import Config, Family, Task, Weights, stored
+from .names import under
 
 
 def stack(c: Config, side: str, embedding: EmbeddingSpec, pre_norm: bool, **more: Any) -> StackSpec:
-    """One side of the model."""
     block = BlockSpec(
         c["d_model"],
         c[f"{side}_attention_heads"],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checkpoint.names import under
 from ..errors import ConfigError
 from ..spec import BlockSpec, EmbeddingSpec, HeadSpec, LearnedPositions, ModelSpec, NormalInit, Pooler, StackSpec
 from .family import Config, Family, Task
+from .names import under
 
 
 def embedding(c: Config, **changes: Any) -> EmbeddingSpec:
@@ -51,7 +51,6 @@ def single(c: Config, embedding: EmbeddingSpec, block: BlockSpec, **stack: Any) 
 
 
 def spec(c: Config) -> ModelSpec:
-    """The body."""
     return single(c, embedding(c), block(c))
 
 
@@ -68,7 +67,6 @@ def masked_lm(c: Config) -> HeadSpec:
 
 
 def classifier_dropout(c: Config) -> float:
-    """The classifier's own rate, or the body's."""
     own = c["classifier_dropout"]
     return float(c["hidden_dropout_prob"] if own is None else own)
 
@@ -112,7 +110,6 @@ def side(c: Config) -> str:
 
 
 def names(c: Config) -> dict[str, str]:
-    """The body's tensors."""
     return {**under(side(c), "", BODY), "pooler.dense": "pooler.dense"}
 
 

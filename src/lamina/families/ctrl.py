@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..checkpoint.names import under
 from ..spec import BlockSpec, EmbeddingSpec, HeadSpec, ModelSpec, NormalInit, SinusoidalPositions, StackSpec
 from . import gpt2
 from .family import Config, Family, Task
+from .names import under
 
 
 def spec(c: Config) -> ModelSpec:

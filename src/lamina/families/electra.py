@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from ..checkpoint.names import under
 from ..spec import HeadSpec, ModelSpec
 from . import bert
 from .family import Config, Family, Task, expect
+from .names import under
 
 
 def spec(c: Config) -> ModelSpec:
     """The body; embeddings are projected where their width differs."""
-    embedding = bert.embedding(c, embedding_size=c["embedding_size"], projected=c["embedding_size"] != c["hidden_size"])
+    width = c["embedding_size"]
+    embedding = bert.embedding(c, projected_from=None if width == c["hidden_size"] else width)
     return bert.single(c, embedding, bert.block(c))
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..checkpoint.names import Table, under
 from ..errors import ConfigError
 from ..files.shown import shown
 from ..spec import HeadSpec, ModelSpec, Pooler
+from .names import Table, under
 
 Config = Mapping[str, Any]
 Weights = Mapping[str, Any]  # names of a checkpoint and its tensors
@@ -32,7 +32,7 @@ class Task:
     """A head: how `config.json` calls it, what it is made of, what its tensors are called."""
 
     architecture: str
-    kind: str  # "masked-lm", "sequence-classification", ...: decides loss and output, see nn/objectives.py
+    kind: str  # "masked-lm", "sequence-classification", ...: a key of spec.KINDS
     head: Callable[[Config], HeadSpec] | None = None
     names: Table | Callable[[Config], Table] = field(default_factory=dict)
     second_head: Callable[[Config], HeadSpec] | None = None
@@ -54,7 +54,7 @@ class Family:
     defaults: Mapping[str, Any]  # what a config.json may leave out
     tokenizer: str  # a recipe of tokenizers/recipes.py
     aliases: Mapping[str, str] = field(default_factory=dict)  # hidden_size -> n_embd: both spellings answer
-    derived: Callable[[Config], Mapping[str, Any]] = lambda c: {}  # what a key that is absent or null stands for
+    derived: Callable[[Config], Mapping[str, Any]] | None = None  # what a key that is absent or null stands for
     fixed: Mapping[str, Any] = field(default_factory=dict)  # keys that may say one thing, since no other is known
     optional: tuple[str, ...] = ()  # keys without a default that are read where a config has them
     fitted: Callable[[Config, Weights], Mapping[str, Any]] = lambda c, weights: {}  # what only the file's tensors tell

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from ..checkpoint.names import under
 from ..spec import BlockSpec, EmbeddingSpec, LearnedPositions, ModelSpec, NormalInit, StackSpec
 from . import gpt2
 from .family import Config, Family, Task
+from .names import under
 
 ACTIVATIONS = {"gelu": "gelu_new"}  # what GPT's config calls gelu is the tanh form
 
 
 def spec(c: Config) -> ModelSpec:
-    """The body."""
     embedding = EmbeddingSpec(
         c["vocab_size"],
         c["n_embd"],

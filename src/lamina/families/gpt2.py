@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..checkpoint.names import under
 from ..spec import BlockSpec, EmbeddingSpec, HeadSpec, LearnedPositions, ModelSpec, NormalInit, StackSpec
 from .family import Config, Family, Task, expect
+from .names import under
 
 
 def spec(c: Config) -> ModelSpec:

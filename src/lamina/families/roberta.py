@@ -10,7 +10,6 @@ from .family import Config, Family, Task
 
 
 def spec(c: Config) -> ModelSpec:
-    """The body."""
     positions = PaddingAwarePositions(c["max_position_embeddings"], c["pad_token_id"])
     return bert.single(c, bert.embedding(c, positions=positions), bert.block(c))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checkpoint.names import under
 from ..spec import BlockSpec, EmbeddingSpec, FanInInit, HeadSpec, ModelSpec, RelativeBuckets, Shift, StackSpec
 from .family import Config, Family, Task
+from .names import under
 
 
 def activation(c: Config) -> tuple[str, bool]:
@@ -19,7 +19,6 @@ def activation(c: Config) -> tuple[str, bool]:
 
 
 def spec(c: Config) -> ModelSpec:
-    """Both sides."""
     bend, gated = activation(c)
     rate = c["dropout_rate"]
     block = BlockSpec(

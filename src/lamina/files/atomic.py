@@ -19,13 +19,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..errors import CheckpointError, LaminaError
-from .locks import release, take
 from .paths import local_path
 from .shown import cause, shown
 
 PREFIX = ".saving-"
 WHOLE = PREFIX + "whole"  # a save that lacks nothing but to be moved
 ABANDONED = 3600.0  # seconds after which a left-over goes where locks cannot tell whether somebody still writes it
+
+_handles: set[int] = set()  # of locks that this process holds
 
 
 class Save:
@@ -37,7 +38,6 @@ class Save:
         self.dropped: dict[str, None] = {}
 
     def __call__(self, name: str) -> Path:
-        """Where to write the file that will have this name."""
         if Path(name).name != name or name in ("", ".."):
             raise self.error(f"{shown(name)} is not a plain file name")
         self.names[name] = None
@@ -97,7 +97,6 @@ def staged(folder: str | Path, error: type[LaminaError]) -> Iterator[Save]:
 
 
 def write_text(path: str | Path, text: str, error: type[LaminaError]) -> None:
-    """Replace one text file as a whole or not at all."""
     path = local_path(path, error)
     with staged(path.parent, error) as new:
         new(path.name).write_text(text, encoding="utf-8", newline="\n")
@@ -109,7 +108,6 @@ def left_over(path: Path) -> bool:
 
 
 def rename(path: Path, name: Path) -> None:
-    """Give a file another name in its folder. Raises OSError."""
     os.rename(path, name)
     flush(path.parent)
 
@@ -278,3 +276,44 @@ def _move(folder: Path) -> None:
                 os.replace(entry.path, folder / entry.name)
     with suppress(FileNotFoundError):
         whole.rmdir()
+
+
+def take(path: Path, flags: int = os.O_RDONLY) -> int | None:
+    """A handle that keeps `path` from everybody else until `release`; None where somebody has it, or removed it.
+
+    Raises OSError where the file cannot be opened, or the file system has no locks.
+    """
+    try:
+        import fcntl  # here, since Windows has none, and reading needs none
+    except ImportError:
+        raise OSError(errno.ENOLCK, "this system has no locks") from None
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = os.path.samestat(os.fstat(handle), os.stat(path))
+    except (BlockingIOError, FileNotFoundError):
+        ours = False
+    except BaseException:
+        os.close(handle)
+        raise
+    if not ours:
+        os.close(handle)
+        return None
+    _handles.add(handle)
+    return handle
+
+
+def release(handle: int) -> None:
+    _handles.discard(handle)
+    os.close(handle)
+
+
+def _let_go() -> None:
+    """A forked child, such as a worker that reads data, would hold its parent's locks beyond the parent's death."""
+    for handle in _handles:
+        os.close(handle)
+    _handles.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

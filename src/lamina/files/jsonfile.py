@@ -1,4 +1,4 @@
-"""Reading JSON that nobody vouches for: bounded in size and depth, no repeated keys, no numbers that are none."""
+"""Reading JSON that nobody vouches for: bounded in size and depth, without repeated keys, NaN or infinity."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) 
 
 
 def local_path(value: Any, error: type[LaminaError]) -> Path:
-    """A path that a caller gave, `~` expanded; `error` for what is none, and for what the system cannot look up."""
+    """A path that a caller gave, `~` expanded; `error` for anything else, and for what the system cannot look up."""
     if not isinstance(value, (str, os.PathLike)):
         raise error(f"{shown(value)} is neither a folder nor the name of a model: pass text or a path")
     try:
@@ -61,7 +61,6 @@ def present(folder: str | Path, name: str) -> bool:
 
 
 def listed(folder: str | Path, error: type[LaminaError]) -> list[str]:
-    """The names in a folder, sorted."""
     try:
         return sorted(os.listdir(folder))
     except OSError as problem:
@@ -95,7 +94,6 @@ def read_bytes(path: str | Path, most: int, error: type[LaminaError]) -> bytes:
 
 
 def read_text(path: str | Path, most: int, error: type[LaminaError]) -> str:
-    """The same of a file of UTF-8 text."""
     try:
         return read_bytes(path, most, error).decode("utf-8")
     except UnicodeDecodeError as problem:

@@ -9,6 +9,8 @@ from pathlib import PurePath
 from typing import Any
 
 LIMIT = 100
+CONTROLS = {code: 0x2400 + code if code < 32 else 0xFFFD for code in (*range(32), *range(127, 160))}
+del CONTROLS[ord("\n")], CONTROLS[ord("\t")]
 
 
 class _Bounded(reprlib.Repr):
@@ -73,6 +75,11 @@ def cut(text: str, limit: int = LIMIT) -> str:
     """The first characters of a text, on one line, with a mark where there are more."""
     plain = " ".join(text[: 2 * limit].split())
     return plain if len(plain) <= limit and len(text) <= 2 * limit else f"{plain[: limit - 3]}..."
+
+
+def visible(text: str) -> str:
+    """Text for a terminal: a sign in the place of each control character, which could tell it to do anything."""
+    return text.translate(CONTROLS)
 
 
 def few(texts: Iterable[str], most: int = 4, limit: int = 200) -> str:

@@ -75,7 +75,6 @@ class Rows:
         return self._found
 
     def close(self) -> None:
-        """Close the file before its end."""
         self._found.close()  # type: ignore[attr-defined]
 
 
@@ -288,7 +287,6 @@ def _json(opened: Callable[[], BinaryIO], name: str, error: type[LaminaError]) -
 
 
 def read_json_file(path: Path, error: type[LaminaError] = DataError) -> Any:
-    """The one value of a .json file, compressed or not."""
     _, compression = known_form(path, "json", error)
     return whole_json(lambda: open_bytes(path, compression, error), str(path), error)
 
@@ -367,12 +365,11 @@ class _Text:
         self.source, self.held, self.size, self.ended = source, "", PIECE, False
 
     def more(self) -> None:
-        """Read on."""
         piece = self.source.read(self.size)
         self.held, self.size, self.ended = self.held + piece, min(2 * self.size, LONGEST), not piece
 
     def mark(self) -> str:
-        """Take the next character that is no space; "" at the end."""
+        """Take the next character that is not a space; "" at the end."""
         while not (held := self.held.lstrip(" \t\r\n")) and not self.ended:
             self.more()
         self.held = held[1:]

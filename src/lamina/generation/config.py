@@ -14,8 +14,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..checkpoint.keywords import SETTINGS, refuse_unknown, settled
 from ..errors import ConfigError, GenerationError
+from ..families.keywords import SETTINGS, refuse_unknown, settled
 from ..files.atomic import finish, write_text
 from ..files.hub import WHERE, resolve
 from ..files.jsonfile import read_json_object

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import GenerationError
 from ..files.shown import shown
-from ..nn.capacity import require_memory
+from ..nn.runtime import require_memory
 from .assisted import assisted_search
 from .beams import BeamSearch, GroupSearch, HypothesisSearch
 from .config import ARGUMENTS, NEVER_NONE, OPTIONS, GenerationConfig, check_arguments, mention_ignored, several

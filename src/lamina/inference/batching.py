@@ -1,14 +1,48 @@
-"""Which rows share a forward pass: rows of like length together, so that little padding is computed, or none."""
+"""Which rows share a forward pass, how large it is on this machine, and how many run at once.
+
+Rows of like length share a pass, so that little padding is computed, or none. A CPU with several at hand computes each
+on one thread, and several at once: two threads that share every product of a small model wait for each other after
+each, two that share nothing do not. Freed memory is given back to the system, or kept for what comes next.
+
+By itself glibc does neither well. It keeps what lies between blocks still in use: where large tensors that soon go and
+small ones that stay take turns, as when one layer after another is swapped, that comes to half of what is needed. And
+it gives large blocks back at once, to ask for them a moment later as zeroed pages: a tenth of a training step on a CPU.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
 from itertools import accumulate, islice
+from pathlib import Path
+from threading import Barrier
 from typing import Any, TypeVar
 
+import torch
+
+from ..errors import InputError, LaminaError
+from ..files.atomic import write_text
+from ..files.jsonfile import read_json_object
+from ..nn.model import Model
+
 TOKENS = 1024  # of one batch: past this a CPU gains nothing and its caches lose
-WINDOW = 256  # inputs looked at together: enough to sort well, few enough to hold in memory
+AT_ONCE = 256  # inputs looked at together: enough to sort well, few enough to hold in memory
+ACCELERATOR_TOKENS = 16384  # an accelerator starves on less
+CANDIDATES = (256, 512, 1024, 2048, 4096)
+SMALLEST, LARGEST = 64, 1 << 17
+WORTH = 1.03  # times the speed, before a larger budget, which takes more memory, is preferred
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # of mallopt(3)
+NEVER = -1
+# Once told anything, the C library no longer adapts; this is where a process that frees large blocks would have ended.
+AFTERWARDS = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 << 20, TRIM_THRESHOLD: 64 << 20}
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -99,7 +133,7 @@ def filler_length(tokens: int) -> int:
     return -tokens % step
 
 
-def windows(items: Iterable[Item], size: int = WINDOW, first: int | None = None) -> Iterator[list[Item]]:
+def runs(items: Iterable[Item], size: int = AT_ONCE, first: int | None = None) -> Iterator[list[Item]]:
     """Successive runs of `items`, none longer than `size`.
 
     With `first` the first run has that many and each next one twice as many, so that a slow source shows its first
@@ -107,6 +141,141 @@ def windows(items: Iterable[Item], size: int = WINDOW, first: int | None = None)
     """
     source = iter(items)
     count = size if first is None else min(first, size)
-    while window := list(islice(source, count)):
-        yield window
+    while run := list(islice(source, count)):
+        yield run
         count = min(2 * count, size)
+
+
+def budget_file() -> Path:
+    """Where measured budgets are kept, for all models of this user."""
+    return Path.home() / ".cache" / "lamina" / "batching.json"
+
+
+def budget_key(device: str) -> str:
+    """What a budget was measured for."""
+    return f"{device}, {torch.get_num_threads()} threads" if device == "cpu" else device
+
+
+def token_budget(device: str) -> int:
+    """Tokens of one pass on a kind of device ("cpu", "cuda"): what `keep_budget` wrote, or the default."""
+    default = TOKENS if device == "cpu" else ACCELERATOR_TOKENS
+    return _kept(budget_file()).get(budget_key(device), default)
+
+
+@cache
+def _kept(file: Path) -> Mapping[str, int]:
+    try:
+        found = read_json_object(file) if file.is_file() else {}
+    except (LaminaError, OSError):  # a damaged note costs its advice, nothing more
+        return {}
+    return {key: size for key, size in found.items() if isinstance(size, int) and SMALLEST <= size <= LARGEST}
+
+
+def keep_budget(device: str, tokens: int) -> Path:
+    """Use `tokens` for a pass on this machine from now on; gives the file it was noted in."""
+    if not SMALLEST <= tokens <= LARGEST:
+        raise InputError(f"a budget of {tokens} tokens makes no sense: {SMALLEST} to {LARGEST}")
+    file = budget_file()
+    _kept.cache_clear()  # another process may have noted its own since
+    kept = {**_kept(file), budget_key(device): tokens}
+    write_text(file, json.dumps(kept, indent=2, sort_keys=True) + "\n", InputError)
+    _kept.cache_clear()
+    return file
+
+
+def measure_budget(run: Callable[[int], object], candidates: tuple[int, ...] = CANDIDATES, rounds: int = 3) -> int:
+    """The budget at which `run(tokens)`, which does the same work in passes of that many tokens, is fastest.
+
+    Rounds alternate and the best of each counts, so that a busy neighbor does not decide.
+    """
+    best = dict.fromkeys(candidates, float("inf"))
+    for tokens in candidates:
+        run(tokens)  # kernels are made on the first pass
+    for _ in range(rounds):
+        for tokens in candidates:
+            start = time.perf_counter()
+            run(tokens)
+            best[tokens] = min(best[tokens], time.perf_counter() - start)
+    chosen = candidates[0]
+    for tokens in candidates[1:]:
+        if best[tokens] * WORTH < best[chosen]:
+            chosen = tokens
+    return chosen
+
+
+@cache
+def workers(count: int) -> ThreadPoolExecutor:
+    """As many threads, each of which computes alone."""
+    everybody = Barrier(count)
+
+    def settle() -> None:
+        torch.get_num_threads()  # a thread that torch does not know yet would take the caller's number after all
+        torch.set_num_threads(1)
+        everybody.wait()
+
+    pool = ThreadPoolExecutor(count, thread_name_prefix="lamina-pass")
+    for each in [pool.submit(settle) for _ in range(count)]:
+        each.result()
+    torch.set_num_threads(count)  # for the caller and for threads yet to come: what a worker sets, those inherit
+    return pool
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=workers.cache_clear)  # threads do not survive a fork
+
+
+def runs_apart(model: object) -> bool:
+    """Whether several passes of a model may run at once: one of ours, on a CPU, and not compiled."""
+    if not isinstance(model, Model):
+        return False
+    stack = model.decoder or model.encoder
+    return stack is not None and stack.embeddings.tokens.weight.is_cpu and "forward" not in vars(stack)
+
+
+def abreast(model: object) -> int:
+    """How many passes of a model run at once."""
+    return torch.get_num_threads() if runs_apart(model) else 1
+
+
+def side_by_side(run: Callable[[Item], Result], batches: Sequence[Item]) -> Iterator[Result]:
+    """What `run` makes of each batch, in their order; like `map`, with as many running at once as torch has threads.
+
+    Batches left over, fewer than there are threads, are run one after another on all of them. `run` must be safe to
+    call from several threads, and set the inference mode it wants by itself.
+    """
+    threads = torch.get_num_threads()
+    apart = 0 if torch.is_autocast_enabled("cpu") else len(batches) // threads * threads  # autocast is the caller's own
+    if threads > 1 and apart:
+        yield from workers(threads).map(run, batches[:apart])
+        batches = batches[apart:]
+    yield from map(run, batches)
+
+
+@cache
+def _glibc() -> Any:
+    """The C library, where it is the one that these calls are of; None elsewhere."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
+
+
+def give_back_freed() -> None:
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+@contextmanager
+def freed_kept(device: torch.device) -> Iterator[None]:
+    """Keep freed memory inside, for work on a CPU that asks for as much again; afterwards it goes back."""
+    library = _glibc() if device.type == "cpu" else None
+    if library is None:
+        yield
+        return
+    library.mallopt(MMAP_MAX, 0)
+    library.mallopt(TRIM_THRESHOLD, NEVER)
+    try:
+        yield
+    finally:
+        for name, value in AFTERWARDS.items():
+            library.mallopt(name, value)
+        give_back_freed()

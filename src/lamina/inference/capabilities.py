@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..nn.stack import ACTIVATIONS
+
 POST = {  # what oneDNN calls the functions it can apply to a product on its way out
     "relu": ("relu", ""),
     "gelu": ("gelu", "none"),
@@ -24,13 +26,6 @@ POST = {  # what oneDNN calls the functions it can apply to a product on its way
     "tanh": ("tanh", ""),
 }
 ENOUGH = 1.4  # times as fast as float32, to be worth bfloat16's rounding
-FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
-    "silu": F.silu,
-    "tanh": torch.tanh,
-}
 
 
 @cache
@@ -143,7 +138,7 @@ def _packed(function: str | None = None, dtype: torch.dtype = torch.float32) -> 
     name, algorithm = ("none", "") if function is None else POST[function]
     found = torch.ops.mkldnn._linear_pointwise(x, packed, bias, name, [], algorithm)
     wanted = F.linear(x.float(), weight.float(), bias.float())
-    wanted = wanted if function is None else FUNCTIONS[function](wanted)
+    wanted = wanted if function is None else ACTIVATIONS[function](wanted)
     tolerance = 1e-5 if dtype == torch.float32 else 2e-2
     return _near(found, wanted, tolerance) and torch.equal(packed.to_dense(), weight)
 
@@ -165,7 +160,7 @@ def _int8_many(function: str | None = None) -> bool:
         activations, 0.02, 100, packed, scale, zeros, scale, 1.0, 0, torch.float32, name, [], algorithm
     )
     wanted = F.linear((activations.float() - 100) * 0.02, codes.float() * scale[:, None], scale)
-    wanted = wanted if function is None else FUNCTIONS[function](wanted)
+    wanted = wanted if function is None else ACTIVATIONS[function](wanted)
     sample = torch.quantize_per_tensor(_numbers(4, 6), 0.01, 128, torch.quint8)
     return (
         _near(found, wanted, 1e-4)

@@ -10,17 +10,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ..checkpoint.compact import SCALE, ZERO, joined
+from ..checkpoint.convert import export
 from ..errors import InputError
-from ..nn.feedforward import ACTIVATIONS, FeedForward
-from ..nn.heads import Head
+from ..families.names import Table, spell
 from ..nn.model import Model
+from ..nn.objectives import Head
+from ..nn.stack import ACTIVATIONS, FeedForward
+from .batching import give_back_freed
 from .capabilities import has
-from .int8 import Int8Linear, RowInt8Linear
-from .linears import Activation, FrozenLinear, PackedLinear
-from .memory import give_back_freed
-from .weight_only import GROUP, Int4Linear, Int8WeightLinear
+from .linears import (
+    GROUP,
+    Activation,
+    FrozenLinear,
+    Int4Linear,
+    Int8Linear,
+    Int8WeightLinear,
+    PackedLinear,
+    RowInt8Linear,
+)
 
 PRECISIONS = ("fp32", "fp32-packed", "bf16", "int8", "int8-accurate", "int8-weights", "int4", "auto")
 NARROWEST_HEAD = 64  # outputs; a head of fewer, such as a classifier's, stays as it is: little to gain, much to lose
@@ -102,17 +112,14 @@ class Freezer:
             give_back_freed()
 
     def finish(self) -> None:
-        """Swap those that are left."""
         for place in list(self.waiting.values()):
             self(place.linear)
 
     def wants(self, module: nn.Module) -> bool:
-        """Whether a layer is still to be swapped."""
         return id(module) in self.waiting
 
 
 def maker(model: Model, precision: str) -> Make:
-    """What makes the layers of a precision."""
     writes = model.encoder is None or model.decoder is not None  # one token at a time
 
     def make(place: Place) -> nn.Module:
@@ -165,3 +172,29 @@ def freeze(model: Model, precision: str) -> None:
 def frozen(model: nn.Module) -> bool:
     """Whether a model's linear layers were swapped, so that it can only be read from."""
     return any(isinstance(module, FrozenLinear) for module in model.modules())
+
+
+def stored_tensors(model: nn.Module, table: Table) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor to save, under the checkpoint's names; a plain model gives what `export` gives."""
+    yield from export(model, table)
+    for path, module in model.named_modules():
+        if isinstance(module, FrozenLinear):
+            yield from _stored(module, path, table)
+
+
+def _stored(module: FrozenLinear, path: str, table: Table) -> Iterator[tuple[str, Tensor]]:
+    held = module.tensors()
+    if "bias" in held:
+        yield from export({f"{path}.bias": held["bias"]}, table)
+    if module.tied:
+        return
+    if isinstance(module, PackedLinear):
+        yield from export({f"{path}.weight": held["weight"]}, table)
+        return
+    spelling = spell(table, f"{path}.weight")[0]
+    codes = joined(held["weight"]) if "zero" in held else held["weight"]
+    parts = {"": codes, SCALE: held["scale"], **({ZERO: held["zero"]} if "zero" in held else {})}
+    for suffix, tensor in parts.items():
+        for name, part in zip(spelling.names, tensor.chunk(len(spelling.names)), strict=True):
+            turned = part[None] if part.dim() == 1 else part.T
+            yield name + suffix, turned if spelling.mark == "T" else part

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
+from .layouts import KeyValueCache, Layout, Pair, triangle
 
-BUCKET = 64  # slots a buffer grows by at least
+ROWS = 8  # neighbors that look at their sources together, as far as the longest of them goes
+WORTH = 0.9  # of the source's rectangle: where runs cover more of it, one call is faster
 SWEEP = 48  # steps between two looks for slots that no row sees
-
-Pair = tuple[Tensor, Tensor]
 
 
 @dataclass
@@ -29,7 +29,7 @@ class StepOutput:
     hidden: Tensor | None = None
 
 
-class DecodingState:
+class DecodingState(KeyValueCache):
     """Keys and values of `groups` x `width` rows, and the source that each group reads.
 
     `keys[layer]` is [groups, heads, capacity, head_dim]. `places` [rows, capacity] holds the position of the token in
@@ -37,21 +37,17 @@ class DecodingState:
     """
 
     def __init__(self, num_layers: int, groups: int, capacity: int, device: torch.device):
-        self.keys: list[Tensor | None] = [None] * num_layers
-        self.values: list[Tensor | None] = [None] * num_layers
-        self.groups, self.width, self.used, self.steps = groups, 1, 0, 0
+        super().__init__(num_layers, capacity)  # slots, since a group's rows share them
+        self.groups, self.width, self.steps = groups, 1, 0
         self.longest = 0  # tokens of the longest row, counted without asking the device
-        self.capacity = -(-capacity // BUCKET) * BUCKET
         self.lengths = torch.zeros(groups, dtype=torch.long, device=device)
         self.places: Tensor | None = None
-        self.memory: list[Pair] | None = None  # [groups, source, heads, head_dim] per layer
         self.source_visible: Tensor | None = None  # [groups, 1, 1, source]
         self.source_lengths: list[int] | None = None  # of each group, where known and padded on the right only
         self.types: Tensor | None = None  # [rows, tokens]: token types from each row's start on, the last for all after
 
     @property
     def rows(self) -> int:
-        """How many sequences are being written."""
         return self.groups * self.width
 
     def visible_places(self) -> Tensor:
@@ -62,32 +58,11 @@ class DecodingState:
         return self.places
 
     def reserve(self, slots: int) -> None:
-        """Make room for `slots` more."""
-        needed = self.used + slots
-        if needed <= self.capacity:
-            return
-        self.capacity = -(-max(needed, self.used + self.used // 2) // BUCKET) * BUCKET
-        self.keys = [None if t is None else _widened(t, self.used, self.capacity) for t in self.keys]
-        self.values = [None if t is None else _widened(t, self.used, self.capacity) for t in self.values]
-        if self.places is not None:
-            more = self.places.new_full((self.rows, self.capacity - self.places.shape[1]), -1)
-            self.places = torch.cat([self.places, more], 1)
+        super().reserve(slots)
+        if self.places is not None and self.places.shape[1] < self.capacity:
+            self.places = _padded(self.places, self.capacity, -1)
 
-    def write(self, layer: int, k: Tensor, v: Tensor) -> Pair:
-        """Put [rows, tokens, heads, head_dim] into the next slots and return all: [groups, heads, slots, head_dim]."""
-        k, v = grouped_rows(k, self.groups), grouped_rows(v, self.groups)
-        tokens = k.shape[2]
-        end = self.used + tokens
-        keys, values = self.keys[layer], self.values[layer]
-        if keys is None or values is None:
-            shape = (*k.shape[:2], self.capacity, k.shape[3])
-            keys = self.keys[layer] = k.new_zeros(shape)  # zeros: a masked slot of garbage could still be NaN
-            values = self.values[layer] = v.new_zeros(shape)
-        keys.narrow(2, self.used, tokens).copy_(k)
-        values.narrow(2, self.used, tokens).copy_(v)
-        return keys.narrow(2, 0, end), values.narrow(2, 0, end)
-
-    def advance(self, tokens: int, lengths: Tensor | None) -> None:
+    def advance(self, tokens: int, lengths: Tensor | None = None) -> None:
         """Close a step that wrote `tokens` per row, of which `lengths` are real."""
         if self.places is None and lengths is None and self.width == 1:
             self.lengths = self.lengths + tokens
@@ -131,10 +106,7 @@ class DecodingState:
         return None if self.types is None else self.types.gather(1, steps.clamp(max=self.types.shape[1] - 1))
 
     def _select_groups(self, index: Tensor) -> None:
-        self.keys = [None if t is None else t.index_select(0, index) for t in self.keys]
-        self.values = [None if t is None else t.index_select(0, index) for t in self.values]
-        if self.memory is not None:
-            self.memory = [(_selected(k, index), _selected(v, index)) for k, v in self.memory]
+        self.select(index)
         if self.source_visible is not None:
             self.source_visible = self.source_visible.index_select(0, index)
         if self.source_lengths is not None:
@@ -161,11 +133,13 @@ class DecodingState:
         if 4 * count > 3 * self.used:
             return
         order = (~live).to(torch.uint8).argsort(dim=1, stable=True)[:, :count]
-        for buffers in (self.keys, self.values):
-            for buffer in buffers:
-                if buffer is not None:
-                    index = order[:, None, :, None].expand(-1, buffer.shape[1], -1, buffer.shape[3])
-                    buffer[:, :, :count] = buffer.gather(2, index)
+
+        def kept(buffer: Tensor) -> Tensor:
+            index = order[:, None, :, None].expand(-1, buffer.shape[1], -1, buffer.shape[3])
+            buffer[:, :, :count] = buffer.gather(2, index)
+            return buffer
+
+        self.change(kept)
         held = places.gather(1, order.repeat_interleave(self.width, 0))
         places.fill_(-1)
         places[:, :count] = held
@@ -217,6 +191,116 @@ class DecodingState:
         self.groups, self.width = self.rows, 1
 
 
+class StepBatch:
+    """New tokens of each row of a state: they join its slots, then look at those their row may see."""
+
+    def __init__(self, state: DecodingState, tokens: int):
+        state.reserve(tokens * state.width)
+        self.state, self.tokens, self.longest = state, tokens, state.longest + tokens
+        self.plain = state.places is None and state.width == 1
+        self.steps = state.lengths[:, None] + torch.arange(tokens, device=state.lengths.device)
+
+    def pairs(self) -> Pair:
+        places = slot_places(self.state, self.tokens)
+        return (self.steps[:1], places[:1]) if self.plain else (self.steps, places)
+
+    def layout(self, causal: bool, bias: Tensor | None) -> Layout:
+        state, tokens = self.state, self.tokens
+        alone = self.plain and bias is None and state.used == 0 and tokens > 1
+        seen: Tensor | None = None
+        if not self.plain:
+            seen = visible_slots(state, tokens)
+        elif tokens > 1 and not alone:
+            seen = triangle(tokens, state.used + tokens, state.lengths.device)
+        return DecodingLayout(state, _merged(seen, None if bias is None else _grouped_bias(bias, state.groups)), alone)
+
+
+class DecodingLayout:
+    """Attention of a step: `mask` says which slots are seen, `causal` that there are none before this step's."""
+
+    def __init__(self, state: DecodingState, mask: Tensor | None, causal: bool):
+        self.state, self.mask, self.causal = state, mask, causal
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        groups = self.state.groups
+        keys, values = self.state.write(layer, grouped_rows(k, groups), grouped_rows(v, groups))
+        grouped = grouped_rows(q, groups)
+        out = F.scaled_dot_product_attention(grouped, keys, values, self.mask, 0.0, self.causal, scale=scale)
+        return _ungrouped(out, q)
+
+
+class SourceLayout:
+    """Attention of a step to the encoded source, held once per group and never copied per row."""
+
+    def __init__(self, state: DecodingState):
+        self.state = state
+        self.runs = _runs(state.source_lengths, state.memory[0][0].shape[1]) if state.memory else []
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        """`q` is [rows, tokens, heads, head_dim]; `k` and `v` are [groups, source, heads, head_dim]."""
+        grouped, k, v = grouped_rows(q, self.state.groups), k.transpose(1, 2), v.transpose(1, 2)
+        seen = self.state.source_visible
+        if not self.runs:
+            return _ungrouped(F.scaled_dot_product_attention(grouped, k, v, seen, scale=scale), q)
+
+        def part(rows: slice, longest: int) -> Tensor:
+            mask = None if seen is None else seen[rows, ..., :longest]
+            return F.scaled_dot_product_attention(
+                grouped[rows], k[rows, :, :longest], v[rows, :, :longest], mask, scale=scale
+            )
+
+        found = [part(slice(start, end), longest) for start, end, longest in self.runs]
+        return _ungrouped(torch.cat(found), q)
+
+
+def visible_slots(state: DecodingState, tokens: int) -> Tensor:
+    """Which slots the queries of this step may see: boolean [groups, 1, width * tokens, slots]."""
+    end = state.used + tokens * state.width
+    old = state.visible_places()[:, :end] >= 0
+    seen = old[:, None].expand(-1, tokens, -1).clone()
+    corner = torch.ones(tokens, tokens, dtype=torch.bool, device=old.device).tril()
+    own = state.own_slots(tokens)[:, None].expand(-1, tokens, -1)
+    seen.scatter_(2, own, corner.expand(state.rows, -1, -1))
+    return seen.view(state.groups, 1, state.width * tokens, end)
+
+
+def slot_places(state: DecodingState, tokens: int) -> Tensor:
+    """The position of every slot's token as each row sees it, this step's included: [rows, slots]."""
+    end = state.used + tokens * state.width
+    if state.places is None and state.width == 1:
+        return torch.arange(end, device=state.lengths.device).expand(state.rows, -1)
+    places = state.visible_places()[:, :end].clone()
+    steps = torch.arange(tokens, device=places.device)
+    return places.scatter_(1, state.own_slots(tokens), state.lengths[:, None] + steps)
+
+
+def _merged(seen: Tensor | None, bias: Tensor | None) -> Tensor | None:
+    if bias is None or seen is None:
+        return seen if bias is None else bias
+    return bias.masked_fill(~seen, torch.finfo(bias.dtype).min)
+
+
+def _grouped_bias(bias: Tensor, groups: int) -> Tensor:
+    """[rows or 1, heads, tokens, slots] to [groups or 1, heads, rows per group * tokens, slots]."""
+    if bias.shape[0] == 1:
+        return bias
+    return bias.unflatten(0, (groups, -1)).transpose(1, 2).flatten(2, 3)
+
+
+def _ungrouped(x: Tensor, like: Tensor) -> Tensor:
+    return x.transpose(1, 2).reshape(like.shape)
+
+
+def _runs(lengths: list[int] | None, width: int) -> list[tuple[int, int, int]]:
+    """Neighbors (first, end, longest source) that are looked at in a call of their own; none where all go in one."""
+    if lengths is None or torch.compiler.is_compiling():
+        return []
+    starts = range(0, len(lengths), ROWS)
+    found = [(start, min(start + ROWS, len(lengths)), max(lengths[start : start + ROWS])) for start in starts]
+    covered = sum((end - start) * longest for start, end, longest in found)
+    return found if covered < WORTH * len(lengths) * width else []
+
+
 def grouped_rows(x: Tensor, groups: int) -> Tensor:
     """[rows, tokens, heads, head_dim] to [groups, heads, rows per group * tokens, head_dim]."""
     if len(x) != groups:
@@ -235,17 +319,6 @@ def _grouping(groups: list[int]) -> tuple[list[int], int]:
     width = runs[0][1] if runs else 1
     regular = all(count == width for _, count in runs) and len({group for group, _ in runs}) == len(runs)
     return ([group for group, _ in runs], width) if regular else (groups, 1)
-
-
-def _widened(buffer: Tensor, used: int, capacity: int) -> Tensor:
-    wide = buffer.new_zeros(*buffer.shape[:2], capacity, buffer.shape[3])
-    wide[:, :, :used] = buffer[:, :, :used]
-    return wide
-
-
-def _selected(held: Tensor, index: Tensor) -> Tensor:
-    """Rows of a transposed tensor, kept contiguous the way attention reads it."""
-    return held.transpose(1, 2).index_select(0, index).transpose(1, 2)
 
 
 def _padded(table: Tensor, size: int, value: int) -> Tensor:

@@ -9,11 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..spec import FanInInit, NormalInit
-from .attention import CrossAttention, SelfAttention
-from .embeddings import Embeddings
-from .feedforward import FeedForward
-from .heads import Head
-from .stack import Stack
+from .objectives import Head
+from .stack import CrossAttention, Embeddings, FeedForward, SelfAttention, Stack
 
 
 def initialize(model: nn.Module, init: NormalInit | FanInInit, only: set[str] | None = None) -> None:

@@ -1,22 +1,33 @@
-"""How queries meet keys: one class per batch layout. Blocks call `attend` and never look inside.
+"""How queries meet keys: where tokens of a batch stand, which of them see each other, and by which kernel they meet.
 
-All of them take and return [batch, tokens, heads, head_dim].
+A batch is padded rows, or sequences end to end (`decoding` has the slots of a state); `Stack.layout` makes its layout,
+and blocks call `attend` and never look inside. All tensors there are [batch, tokens, heads, head_dim].
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from functools import cache
+from inspect import signature
+from itertools import groupby
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
-from .cache import KeyValueCache
-from .kernels import choose
-from .recording import recording
+from .dropout import Dropping
+from .runtime import recording
+
+Kernel = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
+Pair = tuple[Tensor, Tensor]  # keys and values
+Memory = list[Pair]  # of an encoded source, for every layer
 
 HIDDEN = -1e4  # what is added to a score to hide its key, at most: the least that half precision was given
+NARROW = (torch.float16, torch.bfloat16)  # what flash attention reads
+OLDEST = (8, 0)  # compute capability it needs
+BUCKET = 64  # tokens that a buffer grows by at least
 
 
 class Layout(Protocol):
@@ -25,6 +36,157 @@ class Layout(Protocol):
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         """Mix the values of every key that each query may see."""
         ...
+
+
+class Batch(Protocol):
+    """What a stack asks of a batch, to place its tokens and to make its layout."""
+
+    longest: int  # tokens of the longest row, those of earlier calls included
+
+    @property
+    def steps(self) -> Tensor:
+        """How many tokens stand before each token: [rows or 1, tokens]."""
+        ...
+
+    def pairs(self) -> Pair:
+        """Steps of queries [rows or 1, queries] and of the keys they meet [..., keys], for what scores a distance."""
+        ...
+
+    def layout(self, causal: bool, bias: Tensor | None) -> Layout:
+        """How they meet; `bias` [rows or 1, heads, queries, keys] is added to the scores."""
+        ...
+
+
+class KeyValueCache:
+    """Keys and values of each layer, [rows, heads, capacity, head_dim], filled up to `used`.
+
+    Owned by the caller and handed to the model as `past_key_values`. `memory` holds the keys and values of the source,
+    computed once.
+    """
+
+    def __init__(self, num_layers: int, capacity: int = 0):
+        self.keys: list[Tensor | None] = [None] * num_layers
+        self.values: list[Tensor | None] = [None] * num_layers
+        self.capacity = -(-capacity // BUCKET) * BUCKET
+        self.used = 0
+        self.memory: Memory | None = None
+
+    def get_seq_length(self, layer: int = 0) -> int:
+        """Tokens held, under the name callers of the reference know."""
+        return self.used
+
+    def reserve(self, slots: int) -> None:
+        """Make room for `slots` more: by half of what there is, or as many as are needed."""
+        needed = self.used + slots
+        if needed > self.capacity:
+            self.capacity = -(-max(needed, self.used + self.used // 2) // BUCKET) * BUCKET
+            self.change(lambda held: _widened(held, self.used, self.capacity))
+
+    def write(self, layer: int, k: Tensor, v: Tensor) -> Pair:
+        """Put [rows, heads, tokens, head_dim] behind what is held and return it all; `advance` closes the step."""
+        keys, values = self.keys[layer], self.values[layer]
+        tokens = k.shape[2]
+        end = self.used + tokens
+        if keys is None or values is None:
+            shape = (*k.shape[:2], self.capacity, k.shape[3])
+            keys = self.keys[layer] = k.new_zeros(shape)  # zeros: a masked slot of garbage could still be NaN
+            values = self.values[layer] = v.new_zeros(shape)
+        keys.narrow(2, self.used, tokens).copy_(k)
+        values.narrow(2, self.used, tokens).copy_(v)
+        return keys.narrow(2, 0, end), values.narrow(2, 0, end)
+
+    def advance(self, tokens: int) -> None:
+        self.used += tokens
+
+    def crop(self, length: int) -> None:
+        self.used = min(self.used, length)
+
+    def select(self, rows: Tensor) -> None:
+        """Row i goes on as what row `rows[i]` was; `rows` may repeat, drop or permute."""
+        self.change(lambda held: held.index_select(0, rows))
+        if self.memory is not None:
+            self.memory = [(_selected(k, rows), _selected(v, rows)) for k, v in self.memory]
+
+    reorder = select
+
+    def change(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Put another in the place of each buffer."""
+        self.keys = [None if held is None else change(held) for held in self.keys]
+        self.values = [None if held is None else change(held) for held in self.values]
+
+
+def _widened(buffer: Tensor, used: int, capacity: int) -> Tensor:
+    wide = buffer.new_zeros(*buffer.shape[:2], capacity, buffer.shape[3])
+    wide[:, :, :used] = buffer[:, :, :used]
+    return wide
+
+
+def _selected(held: Tensor, index: Tensor) -> Tensor:
+    """Rows of a transposed tensor, kept contiguous the way attention reads it."""
+    return held.transpose(1, 2).index_select(0, index).transpose(1, 2)
+
+
+class PaddedBatch:
+    """Rows of equal length, padded: `mask` says which tokens count, `cache` holds those of earlier calls."""
+
+    def __init__(
+        self,
+        given: Tensor,
+        mask: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        recorded: bool = False,
+    ):
+        """`given` [rows, tokens, ...] are ids or their vectors; `recorded` asks for attention maps."""
+        self.tokens, self.device, self.mask, self.cache = given.shape[1], given.device, mask, cache
+        self.past = cache.used if cache is not None else 0
+        self.longest = self.past + self.tokens
+        self.kind = RecordingLayout if recorded else DenseLayout
+        self.own: DenseLayout | None = None
+        self.other: DenseLayout | None = None
+
+    @property
+    def steps(self) -> Tensor:
+        return torch.arange(self.past, self.longest, device=self.device)[None]
+
+    def pairs(self) -> Pair:
+        return self.steps, torch.arange(self.longest, device=self.device)
+
+    def layout(self, causal: bool, bias: Tensor | None) -> Layout:
+        seen = visibility(self.mask, self.tokens, self.longest, causal, self.device)
+        self.own = self.kind(seen, bias, causal and self.past == 0)
+        if self.cache is None:
+            return self.own
+        self.cache.reserve(self.tokens)
+        return CachedLayout(self.cache, self.own)
+
+    def source_layout(self, mask: Tensor | None, memory: Memory) -> Layout:
+        """How the tokens meet an encoded source, whose own mask is `mask`."""
+        self.other = self.kind(visibility(mask, self.tokens, memory[0][0].shape[1], False) if memory else None)
+        return self.other
+
+
+class PackedBatch:
+    """All sequences end to end in one row, so that no padding is ever computed.
+
+    Neighbors of one length meet their keys in one call: sort sequences by length before packing them.
+    """
+
+    def __init__(self, lengths: list[int], like: Tensor, dropping: bool = False):
+        """`like` is on the device and of the type of embedded tokens; `dropping` says that weights are dropped."""
+        self.lengths, self.longest, self.device, self.dropping = lengths, max(lengths), like.device, dropping
+        kind = like.device.type
+        self.dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
+
+    @property
+    def steps(self) -> Tensor:
+        return torch.cat([torch.arange(n) for n in self.lengths]).to(self.device)[None]
+
+    def pairs(self) -> Pair:
+        steps = torch.arange(self.longest, device=self.device)
+        return steps[None], steps
+
+    def layout(self, causal: bool, bias: Tensor | None) -> Layout:
+        return PackedLayout(choose(self.lengths, causal, bias, self.device, self.dtype, self.dropping))
 
 
 class DenseLayout:
@@ -43,7 +205,6 @@ class DenseLayout:
             self.mask = bias.masked_fill(~visible, torch.finfo(bias.dtype).min)
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """Scaled dot-product attention over the whole rectangle."""
         q, k, v = (t.transpose(1, 2) for t in (q, k, v))
         mask = self.mask.to(q.dtype) if self.mask is not None and self.mask.is_floating_point() else self.mask
         causal = self.causal and (recording() or q.shape[2] > 1)
@@ -51,42 +212,7 @@ class DenseLayout:
         return out.transpose(1, 2)
 
 
-class PackedLayout:
-    """All sequences end to end in one row, so that no padding is ever computed.
-
-    Neighbors of one length meet their keys in one call: sort sequences by length before packing them.
-    """
-
-    def __init__(
-        self,
-        lengths: list[int],
-        causal: bool = False,
-        bias: Tensor | None = None,
-        device: torch.device | None = None,
-        dtype: torch.dtype = torch.float32,
-        dropping: bool = False,
-    ):
-        """`bias` [1, heads, longest, longest] is added to the scores; `dropping` tells that there will be dropout."""
-        self.kernel = choose(lengths, causal, bias, device or torch.device("cpu"), dtype, dropping)
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """[1, tokens, heads, head_dim] to the same: attention within each sequence."""
-        return self.kernel(q, k, v, scale, dropout)
-
-
-class CachedLayout:
-    """Decoding: new keys join those of earlier steps before any query looks."""
-
-    def __init__(self, cache: KeyValueCache, inner: DenseLayout | RecordingLayout):
-        self.cache, self.inner = cache, inner
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        """Write the new keys and values, then attend to all."""
-        keys, values = self.cache.write(layer, k.transpose(1, 2), v.transpose(1, 2))
-        return self.inner.attend(layer, q, keys.transpose(1, 2), values.transpose(1, 2), scale, dropout)
-
-
-class RecordingLayout:
+class RecordingLayout(DenseLayout):
     """As DenseLayout, and keeps each layer's attention map: the only layout that makes them."""
 
     def __init__(self, visible: Tensor | None = None, bias: Tensor | None = None, causal: bool = False):
@@ -106,6 +232,28 @@ class RecordingLayout:
         weights = F.dropout(scores.softmax(-1), dropout, training=dropout > 0)
         self.maps.append(weights)
         return torch.einsum("bhqk,bkhd->bqhd", weights, v)
+
+
+class CachedLayout:
+    """Decoding: new keys join those of earlier steps before any query looks."""
+
+    def __init__(self, cache: KeyValueCache, inner: DenseLayout):
+        self.cache, self.inner = cache, inner
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        """Write the new keys and values, then attend to all."""
+        keys, values = self.cache.write(layer, k.transpose(1, 2), v.transpose(1, 2))
+        return self.inner.attend(layer, q, keys.transpose(1, 2), values.transpose(1, 2), scale, dropout)
+
+
+class PackedLayout:
+    """[1, tokens, heads, head_dim] to the same: attention within each sequence, by the kernel chosen for them."""
+
+    def __init__(self, kernel: Kernel):
+        self.kernel = kernel
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        return self.kernel(q, k, v, scale, dropout)
 
 
 def visibility(
@@ -150,3 +298,104 @@ def triangle(queries: int, keys: int, device: torch.device | None) -> Tensor:
     """Each of the last `queries` tokens sees itself and what came before: boolean [1, 1, queries, keys]."""
     past = keys - queries
     return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(past)[None, None]
+
+
+class ByLength:
+    """One call of torch's own attention for every run of neighbors of one length: no mask, so its fastest path."""
+
+    def __init__(self, lengths: list[int], causal: bool, bias: Tensor | None):
+        self.runs = [(len(list(run)), length) for length, run in groupby(lengths)]
+        self.sizes = [count * length for count, length in self.runs]
+        self.causal = causal and bias is None
+        self.masks = {length: _mask(bias, length, causal) for _, length in self.runs}
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        if len(self.runs) == 1:
+            count, length = self.runs[0]
+            return self._run(q, k, v, count, length, scale, dropout)[None]
+        parts = zip(*(t[0].split(self.sizes) for t in (q, k, v)), self.runs, strict=True)
+        found = [self._run(a, b, c, count, length, scale, dropout) for a, b, c, (count, length) in parts]
+        return torch.cat(found)[None]
+
+    def _run(
+        self, q: Tensor, k: Tensor, v: Tensor, count: int, length: int, scale: float | None, dropout: float
+    ) -> Tensor:
+        heads = q.shape[-2]
+        a, b, c = (t.reshape(count, length, heads, -1).transpose(1, 2) for t in (q, k, v))
+        mask = self.masks[length]
+        mask = mask if mask is None else mask.to(q.dtype)
+        out = F.scaled_dot_product_attention(a, b, c, mask, dropout, self.causal and length > 1, scale=scale)
+        return out.transpose(1, 2).reshape(count * length, heads, -1)
+
+
+class Varlen:
+    """Flash attention over all sequences in one call, on CUDA in half precision."""
+
+    def __init__(self, lengths: list[int], causal: bool, device: torch.device):
+        ends = torch.tensor([0, *lengths], device=device).cumsum(0)
+        self.ends, self.longest = ends.to(torch.int32), max(lengths)
+        self.attend = varlen_attention()
+        newer = "window_size" in signature(self.attend).parameters
+        self.options: dict[str, Any] = {}
+        if causal:
+            self.options = {"window_size": (-1, 0)} if newer else {"is_causal": True}
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        """Attention within each sequence; `dropout` is none, since `choose` saw to it."""
+        scaled = {} if scale is None else {"scale": scale}
+        out: Tensor = self.attend(
+            q[0], k[0], v[0], self.ends, self.ends, self.longest, self.longest, **scaled, **self.options
+        )
+        return out[None]
+
+
+def varlen_attention() -> Callable[..., Any]:
+    from torch.nn.attention.varlen import varlen_attn  # here, since it is new and only CUDA has it
+
+    return varlen_attn
+
+
+@cache
+def varlen_works(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether flash attention over different lengths is there for a device and a type."""
+    if device.type != "cuda" or dtype not in NARROW or torch.cuda.get_device_capability(device) < OLDEST:
+        return False
+    try:
+        parameters = signature(varlen_attention()).parameters
+    except (ImportError, AttributeError):
+        return False
+    return "scale" in parameters
+
+
+def packs_well(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether sequences end to end are read faster than padded ones: many small calls starve an accelerator."""
+    return device.type == "cpu" or varlen_works(device, dtype)
+
+
+def by_hand(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether weights are dropped by our own arithmetic, which torch's is slower than."""
+    return device.type == "cpu" and dtype == torch.float32 and not recording()
+
+
+def choose(
+    lengths: list[int], causal: bool, bias: Tensor | None, device: torch.device, dtype: torch.dtype, dropping: bool
+) -> Kernel:
+    """The kernel for sequences of `lengths`; `bias` [1, heads, longest, longest] is added to every one's scores.
+
+    Flash attention over different lengths knows no dropout: where weights are dropped it is not taken.
+    """
+    if bias is None and not dropping and varlen_works(device, dtype):
+        return Varlen(lengths, causal, device)
+    if bias is None and dropping and by_hand(device, dtype):
+        return Dropping(lengths, causal)
+    return ByLength(lengths, causal, bias)
+
+
+def _mask(bias: Tensor | None, length: int, causal: bool) -> Tensor | None:
+    if bias is None:
+        return None
+    own = bias[..., :length, :length]
+    if not causal:
+        return own
+    hidden = torch.ones(length, length, dtype=torch.bool, device=bias.device).triu(1)
+    return own.masked_fill(hidden, torch.finfo(bias.dtype).min)

@@ -1,44 +1,115 @@
-"""From hidden states to logits and loss: one function per kind of task, found in OBJECTIVES by the task's kind."""
+"""What stands on top of a stack, and what becomes of it: heads, and from hidden states to logits and loss.
+
+One head for every family, described by its spec; one function per kind of task, found in OBJECTIVES.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import InputError
+from ..spec import IGNORED, KINDS, HeadSpec, Pooler
 from . import outputs
-from .heads import last_end_of_sentence, last_tokens
-from .recording import recording
+from .dropout import Dropout
+from .runtime import recording
+from .stack import activation
 
-if TYPE_CHECKING:
-    from .model import Model
+Targets = Mapping[str, Tensor | None]
 
-IGNORED = -100  # labels of this value carry no loss
-PER_TOKEN_LOSS = ("masked-lm", "seq2seq-lm", "aligned-lm", "causal-lm", "token-classification")
+
+class PoolerLayer(nn.Module):
+    """A dense layer and tanh over the first token."""
+
+    def __init__(self, spec: Pooler):
+        super().__init__()
+        self.dense = nn.Linear(spec.hidden_size, spec.hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, tokens, hidden] to [batch, hidden]."""
+        return torch.tanh(self.dense(x[:, 0]))
+
+
+class Head(nn.Module):
+    """select -> dropout -> dense -> activation -> norm -> dropout -> scale -> project."""
+
+    def __init__(self, spec: HeadSpec, tokens: nn.Embedding):
+        super().__init__()
+        self.spec = spec
+        size = spec.dense_size or spec.hidden_size
+        self.dropout_before = Dropout(spec.dropout_before)
+        self.dense = nn.Linear(spec.hidden_size, size) if spec.dense else None
+        self.activation = activation(spec.dense) if spec.dense else None
+        self.norm = nn.LayerNorm(size, spec.eps) if spec.norm else None
+        self.dropout = Dropout(spec.dropout)
+        self.project = nn.Linear(size, spec.outputs, spec.bias)
+        if spec.frozen_bias:
+            del self.project.bias
+            self.project.register_buffer("bias", torch.zeros(spec.outputs))
+        if spec.tied:
+            self.project.weight = tokens.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., hidden] to [..., outputs]."""
+        x = self.dropout_before(x)
+        if self.dense is not None and self.activation is not None:
+            x = self.activation(self.dense(x))
+        if self.norm is not None:
+            x = self.norm(x)
+        x = self.dropout(x)
+        return self.project(x * self.spec.scale if self.spec.scale != 1 else x)
+
+
+def last_tokens(input_ids: Tensor | None, batch: int, tokens: int, padding_id: int | None) -> Tensor:
+    """Index of each row's rightmost token that is no padding, so that either side may be padded: [batch]."""
+    if tokens == 1 and not recording():
+        return torch.zeros(batch, dtype=torch.long)
+    if padding_id is None or input_ids is None:
+        if batch > 1 and padding_id is None:
+            raise InputError(
+                "a batch of more than one row needs a padding token to find each row's last token: "
+                "set model.config.pad_token_id"
+            )
+        return torch.arange(tokens)[-1:].expand(batch)  # no number of Python's: a graph would keep it
+    steps = torch.arange(tokens, device=input_ids.device)
+    return (steps * (input_ids != padding_id)).argmax(-1)
+
+
+def last_end_of_sentence(x: Tensor, input_ids: Tensor, eos_id: int) -> Tensor:
+    """State at each row's last end-of-sentence token: [batch, hidden]."""
+    marks = input_ids.eq(eos_id)
+    counts = marks.sum(1)
+    if not recording() and (len(counts.unique()) > 1 or not bool(counts.all())):
+        raise InputError(f"every row needs the same number of end-of-sentence tokens ({eos_id}), got {counts.tolist()}")
+    return x[torch.arange(x.shape[0], device=x.device), marks.int().cumsum(1).argmax(1)]
 
 
 @dataclass
 class States:
-    """What the body leaves for the head."""
+    """What the body leaves, and what stands on top of it."""
 
     hidden: Tensor  # [batch, tokens, hidden]
-    pooled: Tensor | None
-    input_ids: Tensor | None
-    attention_mask: Tensor | None
+    pooled: Tensor | None = None
+    input_ids: Tensor | None = None
+    attention_mask: Tensor | None = None
     choices: int = 1
+    head: nn.Module | None = None
+    second_head: nn.Module | None = None
+    config: Any = None  # read live, since users set pad_token_id and problem_type on it after loading
+    smoothing: float = 0.0  # the part of a target that goes to all classes alike, while training
+    labelled: Tensor | None = None  # while training, the tokens whose logits are all that is wanted
 
 
 @dataclass(frozen=True)
 class Objective:
-    """How a kind of task ends: the labels it takes, its fields, its output classes."""
+    """How a kind of task ends: its fields and its output classes."""
 
-    finish: Callable[[Model, States, Mapping[str, Tensor | None]], dict[str, Any]]
-    targets: tuple[str, ...]
+    finish: Callable[[States, Targets], dict[str, Any]]
     output: type[outputs.ModelOutput]
     seq2seq_output: type[outputs.ModelOutput] = outputs.Seq2SeqLMOutput
 
@@ -58,13 +129,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Ten
 
 
 def optional_loss(logits: Tensor, labels: Tensor | None, smoothing: float = 0.0) -> Tensor | None:
-    """Cross-entropy where labels were given."""
     return None if labels is None else cross_entropy(logits, labels, smoothing)
-
-
-def smoothing_of(model: Model) -> float:
-    """The label smoothing to train with; none in evaluation, whose loss is to be compared."""
-    return model.label_smoothing if model.training else 0.0
 
 
 def next_labels(labels: Tensor) -> Tensor:
@@ -78,24 +143,24 @@ def labelled_rows(kind: str, labels: Tensor, starts: Tensor | None = None) -> Te
     `labels` are as the model's forward takes them, `starts` where packed sequences begin. Call it while they are on
     the CPU: on an accelerator it would wait.
     """
-    if kind not in PER_TOKEN_LOSS:
+    if not KINDS[kind].masked:
         return None
-    if kind == "causal-lm":
+    if KINDS[kind].shifted:
         rows = labels.view(1, -1).index_fill(1, starts, IGNORED) if starts is not None else labels
         labels = next_labels(rows)
     places = (labels.reshape(-1) != IGNORED).nonzero().squeeze(1)
     return places if 0 < len(places) < labels.numel() else None
 
 
-def labelled(model: Model, states: States, labels: Tensor) -> tuple[States, Tensor]:
+def labelled(states: States, labels: Tensor) -> tuple[States, Tensor]:
     """The states that have a label, [1, labelled, hidden], and those labels, where training wants no other logits."""
-    rows = model.labelled_rows if model.training else None
+    rows = states.labelled
     if rows is None:
         return states, labels
     return replace(states, hidden=states.hidden.flatten(0, 1)[rows][None]), labels.flatten()[rows][None]
 
 
-def select(model: Model, states: States, how: str | None, index: Tensor | None = None) -> Tensor:
+def select(states: States, how: str | None, index: Tensor | None = None) -> Tensor:
     """The states a head reads: every token's, or one row per sequence."""
     x, ids = states.hidden, states.input_ids
     match how:
@@ -107,57 +172,57 @@ def select(model: Model, states: States, how: str | None, index: Tensor | None =
         case "eos":
             if ids is None:
                 raise InputError("a sequence-to-sequence classifier reads its end-of-sentence token: pass input_ids")
-            end = model.config.eos_token_id
+            end = states.config.eos_token_id
             if not isinstance(end, int):
                 raise InputError(f"a sequence-to-sequence classifier reads one eos_token_id, the config says {end}")
             return last_end_of_sentence(x, ids, end)
         case "last":
-            last = last_tokens(ids, x.shape[0], x.shape[1], model.config.pad_token_id)
+            last = last_tokens(ids, x.shape[0], x.shape[1], states.config.pad_token_id)
             return x[torch.arange(x.shape[0], device=x.device), last.to(x.device)]
         case "indexed":
             return x[:, -1] if index is None else x[torch.arange(x.shape[0], device=x.device), index]
     return x
 
 
-def head(model: Model, states: States) -> Tensor:
-    """Logits of the model's (first) head."""
-    assert model.head is not None
-    return model.head(select(model, states, model.head.spec.select))
+def head(states: States) -> Tensor:
+    assert isinstance(states.head, Head)
+    logits: Tensor = states.head(select(states, states.head.spec.select))
+    return logits
 
 
-def token_logits(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
+def token_logits(states: States, targets: Targets) -> dict[str, Any]:
     """One set of logits per token, each with its own label."""
     labels = targets["labels"]
     if labels is not None:
-        states, labels = labelled(model, states, labels)
-    logits = head(model, states)
-    return {"logits": logits, "loss": optional_loss(logits, labels, smoothing_of(model))}
+        states, labels = labelled(states, labels)
+    logits = head(states)
+    return {"logits": logits, "loss": optional_loss(logits, labels, states.smoothing)}
 
 
-def next_token(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
+def next_token(states: States, targets: Targets) -> dict[str, Any]:
     """Logits of the following token: labels are the inputs, shifted here by one."""
     labels = targets["labels"]
     if labels is None:
-        return {"logits": head(model, states), "loss": None}
-    states, following = labelled(model, states, next_labels(labels))
-    logits = head(model, states)
-    return {"logits": logits, "loss": cross_entropy(logits, following, smoothing_of(model))}
+        return {"logits": head(states), "loss": None}
+    states, following = labelled(states, next_labels(labels))
+    logits = head(states)
+    return {"logits": logits, "loss": cross_entropy(logits, following, states.smoothing)}
 
 
-def classification_loss(model: Model, logits: Tensor, labels: Tensor) -> Tensor:
+def classification_loss(states: States, logits: Tensor, labels: Tensor) -> Tensor:
     """Regression, one class of many, or many at once: by config.problem_type, or by the labels' number and type."""
     count = logits.shape[-1]
-    if model.config.problem_type is None:
+    if states.config.problem_type is None:
         whole = labels.dtype in (torch.long, torch.int)
         single = "single_label_classification" if whole else "multi_label_classification"
-        model.config.problem_type = "regression" if count == 1 else single
-    match model.config.problem_type:
+        states.config.problem_type = "regression" if count == 1 else single
+    match states.config.problem_type:
         case "regression":
             if logits.numel() != labels.numel():
                 raise InputError(f"{tuple(labels.shape)} labels do not fit {tuple(logits.shape)} predictions")
             return F.mse_loss(logits.float().reshape(-1), labels.float().reshape(-1))
         case "single_label_classification":
-            return cross_entropy(logits, labels, smoothing_of(model))
+            return cross_entropy(logits, labels, states.smoothing)
         case "multi_label_classification":
             if labels.shape != logits.shape:
                 raise InputError(
@@ -165,20 +230,19 @@ def classification_loss(model: Model, logits: Tensor, labels: Tensor) -> Tensor:
                 )
             return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
     raise InputError(
-        f"unknown problem_type {model.config.problem_type!r}: one of regression, single_label_classification, "
+        f"unknown problem_type {states.config.problem_type!r}: one of regression, single_label_classification, "
         "multi_label_classification"
     )
 
 
-def sequence(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
-    """One set of logits per sequence."""
-    logits, labels = head(model, states), targets["labels"]
-    return {"logits": logits, "loss": None if labels is None else classification_loss(model, logits, labels)}
+def sequence(states: States, targets: Targets) -> dict[str, Any]:
+    logits, labels = head(states), targets["labels"]
+    return {"logits": logits, "loss": None if labels is None else classification_loss(states, logits, labels)}
 
 
-def span(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
+def span(states: States, targets: Targets) -> dict[str, Any]:
     """Where an answer starts and ends; positions beyond the input carry no loss."""
-    scores = head(model, states)
+    scores = head(states)
     if scores.shape[-1] != 2:
         raise InputError(f"num_labels is {scores.shape[-1]}: a question answering head has 2, start and end")
     start, end = scores.unbind(-1)
@@ -194,17 +258,17 @@ def span(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> 
     return {"start_logits": start.contiguous(), "end_logits": end.contiguous(), "loss": loss}
 
 
-def choice(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
+def choice(states: States, targets: Targets) -> dict[str, Any]:
     """One logit per choice; [batch, choices, tokens] came in flattened."""
-    logits = head(model, states).reshape(-1, states.choices)
-    return {"logits": logits, "loss": optional_loss(logits, targets["labels"], smoothing_of(model))}
+    logits = head(states).reshape(-1, states.choices)
+    return {"logits": logits, "loss": optional_loss(logits, targets["labels"], states.smoothing)}
 
 
-def pretraining(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
+def pretraining(states: States, targets: Targets) -> dict[str, Any]:
     """Masked tokens, and how two sentences relate; the loss needs both labels."""
-    tokens = head(model, states)
-    assert model.second_head is not None
-    relation = model.second_head(select(model, states, "pooled"))
+    tokens = head(states)
+    assert states.second_head is not None
+    relation = states.second_head(select(states, "pooled"))
     labels = targets["labels"]
     sentence = targets.get("next_sentence_label", targets.get("sentence_order_label"))
     loss = None
@@ -218,9 +282,9 @@ def pretraining(model: Model, states: States, targets: Mapping[str, Tensor | Non
     }
 
 
-def replaced_token(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
+def replaced_token(states: States, targets: Targets) -> dict[str, Any]:
     """Is each token the original? Padding carries no loss (Clark et al., 2020, section 2)."""
-    logits, labels = head(model, states).squeeze(-1), targets["labels"]
+    logits, labels = head(states).squeeze(-1), targets["labels"]
     loss = None
     if labels is not None:
         mask = states.attention_mask
@@ -229,13 +293,13 @@ def replaced_token(model: Model, states: States, targets: Mapping[str, Tensor | 
     return {"logits": logits, "loss": loss}
 
 
-def double_heads(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
+def double_heads(states: States, targets: Targets) -> dict[str, Any]:
     """Language modeling over every choice, and one logit per choice at `mc_token_ids`."""
-    fields = next_token(model, states, targets)
-    assert model.second_head is not None
+    fields = next_token(states, targets)
+    assert states.second_head is not None
     index = targets["mc_token_ids"]
-    at = select(model, states, "indexed", None if index is None else index.reshape(-1))
-    choices = model.second_head(at).reshape(-1, states.choices)
+    at = select(states, "indexed", None if index is None else index.reshape(-1))
+    choices = states.second_head(at).reshape(-1, states.choices)
     return {
         "loss": fields["loss"],
         "logits": fields["logits"].unflatten(0, (-1, states.choices)),
@@ -244,37 +308,30 @@ def double_heads(model: Model, states: States, targets: Mapping[str, Tensor | No
     }
 
 
-def body(model: Model, states: States, targets: Mapping[str, Tensor | None]) -> dict[str, Any]:
+def body(states: States, targets: Targets) -> dict[str, Any]:
     """No head: the hidden states are the answer."""
     return {"last_hidden_state": states.hidden, "pooler_output": states.pooled}
 
 
 OBJECTIVES = {
-    "body": Objective(body, (), outputs.BaseModelOutput, outputs.Seq2SeqModelOutput),
-    "encoder-body": Objective(body, (), outputs.BaseModelOutput),
-    "pooled-body": Objective(body, (), outputs.BaseModelOutputWithPooling),
-    "masked-lm": Objective(token_logits, ("labels",), outputs.MaskedLMOutput),
-    "seq2seq-lm": Objective(token_logits, ("labels",), outputs.MaskedLMOutput),
-    "aligned-lm": Objective(token_logits, ("labels",), outputs.CausalLMOutput),  # labels are shifted already
-    "causal-lm": Objective(next_token, ("labels",), outputs.CausalLMOutput),
-    "token-classification": Objective(token_logits, ("labels",), outputs.TokenClassifierOutput),
+    "body": Objective(body, outputs.BaseModelOutput, outputs.Seq2SeqModelOutput),
+    "encoder-body": Objective(body, outputs.BaseModelOutput),
+    "pooled-body": Objective(body, outputs.BaseModelOutputWithPooling),
+    "masked-lm": Objective(token_logits, outputs.MaskedLMOutput),
+    "seq2seq-lm": Objective(token_logits, outputs.MaskedLMOutput),
+    "aligned-lm": Objective(token_logits, outputs.CausalLMOutput),
+    "causal-lm": Objective(next_token, outputs.CausalLMOutput),
+    "token-classification": Objective(token_logits, outputs.TokenClassifierOutput),
     "sequence-classification": Objective(
-        sequence, ("labels",), outputs.SequenceClassifierOutput, outputs.Seq2SeqSequenceClassifierOutput
+        sequence, outputs.SequenceClassifierOutput, outputs.Seq2SeqSequenceClassifierOutput
     ),
-    "next-sentence": Objective(sequence, ("labels",), outputs.NextSentencePredictorOutput),
+    "next-sentence": Objective(sequence, outputs.NextSentencePredictorOutput),
     "question-answering": Objective(
-        span,
-        ("start_positions", "end_positions"),
-        outputs.QuestionAnsweringModelOutput,
-        outputs.Seq2SeqQuestionAnsweringModelOutput,
+        span, outputs.QuestionAnsweringModelOutput, outputs.Seq2SeqQuestionAnsweringModelOutput
     ),
-    "multiple-choice": Objective(choice, ("labels",), outputs.MultipleChoiceModelOutput),
-    "next-sentence-pretraining": Objective(
-        pretraining, ("labels", "next_sentence_label"), outputs.NextSentencePreTrainingOutput
-    ),
-    "sentence-order-pretraining": Objective(
-        pretraining, ("labels", "sentence_order_label"), outputs.SentenceOrderPreTrainingOutput
-    ),
-    "replaced-token": Objective(replaced_token, ("labels",), outputs.ReplacedTokenOutput),
-    "double-heads": Objective(double_heads, ("labels", "mc_token_ids", "mc_labels"), outputs.DoubleHeadsOutput),
+    "multiple-choice": Objective(choice, outputs.MultipleChoiceModelOutput),
+    "next-sentence-pretraining": Objective(pretraining, outputs.NextSentencePreTrainingOutput),
+    "sentence-order-pretraining": Objective(pretraining, outputs.SentenceOrderPreTrainingOutput),
+    "replaced-token": Objective(replaced_token, outputs.ReplacedTokenOutput),
+    "double-heads": Objective(double_heads, outputs.DoubleHeadsOutput),
 }

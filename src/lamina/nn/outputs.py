@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, make_dataclass
 from typing import Any
 
 from torch import Tensor
@@ -84,193 +84,68 @@ class BaseModelOutput(ModelOutput):
     cross_attentions: Tensors | None = None
 
 
-@dataclass
-class BaseModelOutputWithPooling(ModelOutput):
-    """As BaseModelOutput, with the pooled first token [batch, hidden]."""
-
-    last_hidden_state: Tensor | None = None
-    pooler_output: Tensor | None = None
-    past_key_values: Any = None
-    hidden_states: Tensors | None = None
-    attentions: Tensors | None = None
-    cross_attentions: Tensors | None = None
+def output(name: str, about: str, *names: str) -> type[ModelOutput]:
+    """A class of outputs with these fields, in their order; any may be empty."""
+    marks = [(field, Any, None) for field in names]
+    return make_dataclass(name, marks, bases=(ModelOutput,), namespace={"__module__": __name__, "__doc__": about})
 
 
-@dataclass
-class LogitsOutput(ModelOutput):
-    """Loss (where labels were given) and logits."""
+PAST = "past_key_values"
+WATCHED = ("hidden_states", "attentions")
+CROSSED = (*WATCHED, "cross_attentions")
+LOGITS = ("loss", "logits")
+SPAN = ("loss", "start_logits", "end_logits")
+DECODER = (PAST, "decoder_hidden_states", "decoder_attentions", "cross_attentions")
+SIDES = (*DECODER, "encoder_last_hidden_state", "encoder_hidden_states", "encoder_attentions")
 
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    past_key_values: Any = None
-    hidden_states: Tensors | None = None
-    attentions: Tensors | None = None
-    cross_attentions: Tensors | None = None
-
-
-class MaskedLMOutput(LogitsOutput):
-    """Logits [batch, tokens, vocab]."""
-
-
-class CausalLMOutput(LogitsOutput):
-    """Logits [batch, tokens, vocab] of the next token."""
-
-
-class SequenceClassifierOutput(LogitsOutput):
-    """Logits [batch, labels]."""
-
-
-class TokenClassifierOutput(LogitsOutput):
-    """Logits [batch, tokens, labels]."""
-
-
-class MultipleChoiceModelOutput(LogitsOutput):
-    """Logits [batch, choices]."""
-
-
-class NextSentencePredictorOutput(LogitsOutput):
-    """Logits [batch, 2]: index 0 says that sentence B follows A."""
-
-
-class ReplacedTokenOutput(LogitsOutput):
-    """Logits [batch, tokens]: positive where the discriminator holds a token for replaced."""
-
-
-@dataclass
-class QuestionAnsweringModelOutput(ModelOutput):
-    """Start and end logits, [batch, tokens] each."""
-
-    loss: Tensor | None = None
-    start_logits: Tensor | None = None
-    end_logits: Tensor | None = None
-    past_key_values: Any = None
-    hidden_states: Tensors | None = None
-    attentions: Tensors | None = None
-
-
-@dataclass
-class NextSentencePreTrainingOutput(ModelOutput):
-    """BERT's pre-training: masked tokens and whether the second sentence follows."""
-
-    loss: Tensor | None = None
-    prediction_logits: Tensor | None = None
-    seq_relationship_logits: Tensor | None = None
-    hidden_states: Tensors | None = None
-    attentions: Tensors | None = None
-
-
-@dataclass
-class SentenceOrderPreTrainingOutput(ModelOutput):
-    """ALBERT's pre-training: masked tokens and whether the sentences stand in order."""
-
-    loss: Tensor | None = None
-    prediction_logits: Tensor | None = None
-    sop_logits: Tensor | None = None
-    hidden_states: Tensors | None = None
-    attentions: Tensors | None = None
-
-
-@dataclass
-class DoubleHeadsOutput(ModelOutput):
-    """Language modeling and multiple choice over one body."""
-
-    loss: Tensor | None = None
-    mc_loss: Tensor | None = None
-    logits: Tensor | None = None
-    mc_logits: Tensor | None = None
-    past_key_values: Any = None
-    hidden_states: Tensors | None = None
-    attentions: Tensors | None = None
-
-
-@dataclass
-class Seq2SeqModelOutput(ModelOutput):
-    """Hidden states of a decoder and of the encoder it reads."""
-
-    last_hidden_state: Tensor | None = None
-    past_key_values: Any = None
-    decoder_hidden_states: Tensors | None = None
-    decoder_attentions: Tensors | None = None
-    cross_attentions: Tensors | None = None
-    encoder_last_hidden_state: Tensor | None = None
-    encoder_hidden_states: Tensors | None = None
-    encoder_attentions: Tensors | None = None
-
-
-@dataclass
-class Seq2SeqLMOutput(ModelOutput):
-    """Logits [batch, target tokens, vocab], or [batch, labels] for a classifier."""
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    past_key_values: Any = None
-    decoder_hidden_states: Tensors | None = None
-    decoder_attentions: Tensors | None = None
-    cross_attentions: Tensors | None = None
-    encoder_last_hidden_state: Tensor | None = None
-    encoder_hidden_states: Tensors | None = None
-    encoder_attentions: Tensors | None = None
-
-
-class Seq2SeqSequenceClassifierOutput(Seq2SeqLMOutput):
-    """Logits [batch, labels], read at the last end-of-sentence token."""
-
-
-@dataclass
-class Seq2SeqQuestionAnsweringModelOutput(ModelOutput):
-    """Start and end logits over the decoder's tokens."""
-
-    loss: Tensor | None = None
-    start_logits: Tensor | None = None
-    end_logits: Tensor | None = None
-    past_key_values: Any = None
-    decoder_hidden_states: Tensors | None = None
-    decoder_attentions: Tensors | None = None
-    cross_attentions: Tensors | None = None
-    encoder_last_hidden_state: Tensor | None = None
-    encoder_hidden_states: Tensors | None = None
-    encoder_attentions: Tensors | None = None
-
-
-@dataclass
-class MemoryModelOutput(ModelOutput):
-    """Hidden states of Transformer-XL, and the memories for its next segment, [tokens, batch, hidden] per layer."""
-
-    last_hidden_state: Tensor | None = None
-    mems: list[Tensor] | None = None
-    hidden_states: Tensors | None = None
-    attentions: Tensors | None = None
-
-
-@dataclass
-class MemoryClassifierOutput(ModelOutput):
-    """Logits [batch, labels], and memories."""
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    mems: list[Tensor] | None = None
-    hidden_states: Tensors | None = None
-    attentions: Tensors | None = None
-
-
-@dataclass
-class MemoryLMOutput(ModelOutput):
-    """Log-probabilities [batch, tokens, vocab], or with labels the losses [batch, tokens - 1], cluster by cluster.
-
-    The scores are an empty tuple where labels were given: with a large vocabulary nobody could pay for both.
-    """
-
-    losses: Tensor | None = None
-    prediction_scores: Any = None
-    mems: list[Tensor] | None = None
-    hidden_states: Tensors | None = None
-    attentions: Tensors | None = None
-    loss: Tensor | None = None
-
-    @property
-    def logits(self) -> Any:
-        """The scores under the name that other language models give them."""
-        return self.prediction_scores
+BaseModelOutputWithPooling = output(
+    "BaseModelOutputWithPooling",
+    "As BaseModelOutput, with the pooled first token [batch, hidden].",
+    *("last_hidden_state", "pooler_output", PAST, *CROSSED),
+)
+MaskedLMOutput = output("MaskedLMOutput", "Logits [batch, tokens, vocab].", *LOGITS, PAST, *CROSSED)
+CausalLMOutput = output("CausalLMOutput", "Logits [batch, tokens, vocab] of the next token.", *LOGITS, PAST, *CROSSED)
+SequenceClassifierOutput = output("SequenceClassifierOutput", "Logits [batch, labels].", *LOGITS, PAST, *CROSSED)
+TokenClassifierOutput = output("TokenClassifierOutput", "Logits [batch, tokens, labels].", *LOGITS, *WATCHED)
+MultipleChoiceModelOutput = output("MultipleChoiceModelOutput", "Logits [batch, choices].", *LOGITS, *WATCHED)
+NextSentencePredictorOutput = output(
+    "NextSentencePredictorOutput", "Logits [batch, 2]: index 0 says that sentence B follows A.", *LOGITS, *WATCHED
+)
+ReplacedTokenOutput = output(
+    "ReplacedTokenOutput",
+    "Logits [batch, tokens]: positive where the discriminator holds a token for replaced.",
+    *(*LOGITS, *WATCHED),
+)
+QuestionAnsweringModelOutput = output(
+    "QuestionAnsweringModelOutput", "Start and end logits, [batch, tokens] each.", *SPAN, *WATCHED
+)
+NextSentencePreTrainingOutput = output(
+    "NextSentencePreTrainingOutput",
+    "BERT's pre-training: masked tokens and whether the second sentence follows.",
+    *("loss", "prediction_logits", "seq_relationship_logits", *WATCHED),
+)
+SentenceOrderPreTrainingOutput = output(
+    "SentenceOrderPreTrainingOutput",
+    "ALBERT's pre-training: masked tokens and whether the sentences stand in order.",
+    *("loss", "prediction_logits", "sop_logits", *WATCHED),
+)
+DoubleHeadsOutput = output(
+    "DoubleHeadsOutput",
+    "Language modeling and multiple choice over one body.",
+    *("loss", "mc_loss", "logits", "mc_logits", PAST, *WATCHED),
+)
+Seq2SeqModelOutput = output(
+    "Seq2SeqModelOutput", "Hidden states of a decoder and of the encoder it reads.", "last_hidden_state", *SIDES
+)
+Seq2SeqLMOutput = output("Seq2SeqLMOutput", "Logits [batch, target tokens, vocab].", *LOGITS, *SIDES)
+Seq2SeqSequenceClassifierOutput = output(
+    "Seq2SeqSequenceClassifierOutput",
+    "Logits [batch, labels], read at the last end-of-sentence token.",
+    *(*LOGITS, *SIDES),
+)
+Seq2SeqQuestionAnsweringModelOutput = output(
+    "Seq2SeqQuestionAnsweringModelOutput", "Start and end logits over the decoder's tokens.", *SPAN, *SIDES
+)
 
 
 def filled(kind: type[ModelOutput], values: dict[str, Any]) -> ModelOutput:

@@ -1,25 +1,311 @@
-"""Embeddings and a run of blocks: the whole of a standard encoder or decoder."""
+"""Embeddings and a run of blocks: the whole of a standard encoder or decoder.
+
+How queries meet keys is the layout's business, which `Stack.layout` makes of whatever batch there is.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..spec import BlockSpec, RelativeBuckets, StackSpec
-from .attention import Attend
-from .block import Block, norm
-from .capacity import require_pairs
+from ..errors import ConfigError, InputError
+from ..files.shown import shown
+from ..spec import (
+    BlockSpec,
+    EmbeddingSpec,
+    LearnedPositions,
+    PaddingAwarePositions,
+    Positions,
+    RelativeBuckets,
+    SinusoidalPositions,
+    StackSpec,
+    room,
+)
 from .dropout import Dropout
-from .embeddings import Embeddings, table
-from .layouts import Layout
+from .layouts import Batch, Layout, Memory
+from .runtime import keeps_no_cache, recording, require_pairs
 
-Memory = list[tuple[Tensor, Tensor]]
+Attend = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
+LARGEST_TABLE = 1 << 26  # numbers; CTRL's longest, of 50,000 positions, fits
+AT_ONCE = 1 << 20  # numbers that a table is computed by, so that little memory is taken beside it
+
+
+def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
+    """Sines, then cosines, of `size` positions: [size, width]. The device is named so that a meta build keeps it.
+
+    ConfigError for a table that no model has: it is computed, so that no file's size stands against it.
+    """
+    if size * width > LARGEST_TABLE:
+        raise ConfigError(f"a table of {size:,} positions of {width:,} numbers is larger than any model's")
+    dtype = torch.float32 if single_precision else torch.float64
+    exponents = torch.arange(0, width, 2, dtype=dtype, device="cpu") / width
+    found = torch.empty(size, width, device="cpu")
+    for rows in torch.arange(size, dtype=dtype, device="cpu").split(max(1, AT_ONCE // width)):
+        angles = rows[:, None] * (1 / torch.pow(10000.0, exponents))
+        place = found[int(rows[0]) : int(rows[0]) + len(rows)]
+        place.copy_(torch.cat([angles.sin(), angles[:, : width // 2].cos()], -1))
+    return found
+
+
+def table(rows: int, width: int, padding_id: int | None = None) -> nn.Embedding:
+    """A table of vectors that `initialize` has still to draw.
+
+    Torch would draw it at once, and on the meta device that alone imports its compiler: two seconds of every start.
+    """
+    return nn.Embedding(rows, width, padding_id, _weight=torch.empty(rows, width))
+
+
+class Embeddings(nn.Module):
+    """Tokens + positions + token types, then norm, dropout and projection."""
+
+    def __init__(self, spec: EmbeddingSpec, tokens: nn.Embedding | None = None):
+        super().__init__()
+        self.spec, self.room = spec, room(spec.positions)
+        width = spec.projected_from or spec.hidden_size
+        fits = spec.padding_id is not None and -spec.vocab_size <= spec.padding_id < spec.vocab_size
+        padding = spec.padding_id if fits else None
+        self.tokens = tokens or table(spec.vocab_size, width, padding)
+        match spec.positions:
+            case LearnedPositions(size, _):
+                self.positions = table(size, width)
+            case PaddingAwarePositions(size, padding_id):
+                if not isinstance(padding_id, int) or not 0 <= padding_id < size:
+                    raise ConfigError(f"pad_token_id is {shown(padding_id)}; positions count from it: 0 to {size - 1}")
+                self.positions = table(size, width, padding_id)
+            case SinusoidalPositions(size, single_precision):
+                self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=False)
+        self.types = table(spec.token_types, width) if spec.token_types else None
+        self.norm = nn.LayerNorm(width, spec.eps) if spec.norm else None
+        self.dropout = Dropout(spec.dropout)
+        self.projection = nn.Linear(width, spec.hidden_size) if spec.projected_from else None
+
+    @property
+    def type_table(self) -> nn.Embedding | None:
+        """Where token types are looked up, be it among the tokens; None where none are read."""
+        return self.tokens if self.types is None and self.spec.token_types_from_tokens else self.types
+
+    def check_room(self, tokens: int) -> None:
+        """Raise InputError where there are fewer positions than tokens."""
+        if self.room is not None and tokens > self.room:
+            raise InputError(
+                f"the input is {tokens} tokens long, the model has positions for {self.room}: "
+                "shorten it, or let the tokenizer do so with truncation=True"
+            )
+
+    def check(self, token_types: Tensor | None, positions: Tensor | None) -> None:
+        """Raise InputError for types and positions of a call that the tables have no row for."""
+        types = self.type_table
+        if token_types is not None and types is not None and self.spec.token_types != 1:
+            check_rows("token_type_ids", token_types, types.num_embeddings)
+        if positions is not None and self.spec.positions is not None:
+            check_rows("position_ids", positions, self.spec.positions.size)
+
+    def forward(
+        self, input_ids: Tensor | None, positions: Tensor, token_types: Tensor | None, inputs_embeds: Tensor | None
+    ) -> Tensor:
+        """[batch, tokens] ids (or their vectors) and positions (rows of the table) to [batch, tokens, hidden]."""
+        if inputs_embeds is None:
+            x = self.tokens(input_ids) * self.spec.scale if self.spec.scale != 1 else self.tokens(input_ids)
+        else:
+            x = inputs_embeds * self.spec.scale if self.spec.scale_given else inputs_embeds
+        if self.types is not None:
+            # A model of one type tells no texts apart, and says nothing of the ids that a tokenizer gives them.
+            untyped = token_types is None or self.spec.token_types == 1
+            x = x + (self.types.weight[0] if untyped else self.types(token_types))
+        elif self.spec.token_types_from_tokens and token_types is not None:
+            x = x + self.tokens(token_types) * self.spec.scale
+        if self.spec.positions is not None:
+            x = x + (
+                cast(Tensor, self.waves)[positions].to(x.dtype) if hasattr(self, "waves") else self.positions(positions)
+            )
+        if self.norm is not None:
+            x = self.norm(x)
+        x = self.dropout(x)
+        return x if self.projection is None else self.projection(x)
+
+
+def check_rows(name: str, rows: Tensor, size: int) -> None:
+    """Raise InputError where `rows` index no row of a table, or count from its end; an accelerator's are not read."""
+    if recording():
+        return
+    if rows.is_floating_point() or rows.dtype == torch.bool:
+        raise InputError(f"{name} must be whole numbers, got {rows.dtype}")
+    if rows.device.type == "cpu" and rows.numel():
+        low, high = int(rows.min()), int(rows.max())
+        if low < 0 or high >= size:
+            raise InputError(f"{name} run from {low} to {high}, the model has 0 to {size - 1}")
+
+
+def padding_aware(positions: Positions, ids: Tensor | None, past: int) -> Tensor | None:
+    """Rows of the position table where real tokens alone are counted; None where all are, or where there are no ids."""
+    if ids is None or not isinstance(positions, PaddingAwarePositions):
+        return None
+    real = (ids != positions.padding_id).int()
+    return (real.cumsum(1) + past) * real + positions.padding_id
+
+
+def check_reading(x: Tensor) -> None:
+    """Refuse what layers that only read would get wrong in silence: gradients, and graphs that are to be kept."""
+    if keeps_no_cache():
+        raise InputError("swapped layers cannot be traced or exported: load the model with precision='fp32' for that")
+    if x.requires_grad and torch.is_grad_enabled():
+        raise InputError("swapped layers have no gradients: load the model with precision='fp32' to ask for them")
+
+
+def table_rows(kind: Positions, steps: Tensor) -> Tensor:
+    """Rows of the position table for tokens counted from zero."""
+    match kind:
+        case LearnedPositions(_, offset):
+            return steps + offset
+        case PaddingAwarePositions(_, padding_id):
+            return steps + padding_id + 1
+    return steps
+
+
+def linear(x: Tensor) -> Tensor:
+    return x
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """The tanh form of gelu; a function with a name, since copies and pickles of a partial one are others."""
+    return F.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "silu": F.silu,
+    "swish": F.silu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "linear": linear,
+    "gelu": F.gelu,
+    "gelu_python": F.gelu,
+    "gelu_new": gelu_tanh,
+    "gelu_fast": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
+}
+
+
+def activation(name: str) -> Callable[[Tensor], Tensor]:
+    """The function a config calls `name`."""
+    if name not in ACTIVATIONS:
+        raise ConfigError(f"unknown activation {name!r}: known are {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+class FeedForward(nn.Module):
+    """Up, bend, down; gated where one half of `up` weighs the other (Shazeer, 2020)."""
+
+    def __init__(self, spec: BlockSpec):
+        super().__init__()
+        self.gated, self.activation = spec.gated, activation(spec.activation)
+        self.up = nn.Linear(spec.hidden_size, spec.intermediate_size * (1 + spec.gated), spec.bias)
+        self.dropout = Dropout(spec.activation_dropout)
+        self.down = nn.Linear(spec.intermediate_size, spec.hidden_size, spec.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.up(x)
+        if self.gated:
+            gate, x = x.chunk(2, -1)
+            x = self.activation(gate) * x
+        else:
+            x = self.activation(x)
+        return self.down(self.dropout(x))
+
+
+class SelfAttention(nn.Module):
+    """Each token looks at its own sequence."""
+
+    def __init__(self, spec: BlockSpec):
+        super().__init__()
+        self.num_heads, self.scale, self.dropout = spec.num_heads, spec.scale, spec.attention_dropout
+        inner = spec.num_heads * (spec.head_dim or spec.hidden_size // spec.num_heads)
+        self.qkv = nn.Linear(spec.hidden_size, 3 * inner, spec.bias)
+        self.out = nn.Linear(inner, spec.hidden_size, spec.bias)
+
+    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+        """[batch, tokens, hidden] to the same."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        return self.out(attend(q, k, v, self.scale, self.dropout if self.training else 0.0).flatten(-2))
+
+
+class CrossAttention(nn.Module):
+    """Each token looks at an encoded source, whose keys and values are computed once."""
+
+    def __init__(self, spec: BlockSpec):
+        super().__init__()
+        self.num_heads, self.scale, self.dropout = spec.num_heads, spec.scale, spec.attention_dropout
+        inner = spec.num_heads * (spec.head_dim or spec.hidden_size // spec.num_heads)
+        self.q = nn.Linear(spec.hidden_size, inner, spec.bias)
+        self.kv = nn.Linear(spec.hidden_size, 2 * inner, spec.bias)
+        self.out = nn.Linear(inner, spec.hidden_size, spec.bias)
+
+    def remember(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the source, [batch, tokens, heads, head_dim] each."""
+        k, v = self.kv(source).unflatten(-1, (2, self.num_heads, -1)).unbind(-3)
+        return k, v
+
+    def forward(self, x: Tensor, attend: Attend, memory: tuple[Tensor, Tensor]) -> Tensor:
+        """[batch, tokens, hidden] to the same, reading what `remember` returned."""
+        q = self.q(x).unflatten(-1, (self.num_heads, -1))
+        return self.out(attend(q, *memory, self.scale, self.dropout if self.training else 0.0).flatten(-2))
+
+
+def norm(kind: str, size: int, eps: float) -> nn.Module:
+    """Layer norm, or T5's root mean square without mean and bias."""
+    return nn.RMSNorm(size, eps) if kind == "rms" else nn.LayerNorm(size, eps)
+
+
+def saturated(x: Tensor) -> Tensor:
+    """Half precision overflows to infinity where training in bfloat16 did not: hold it at the largest number."""
+    if x.dtype != torch.float16:
+        return x
+    limit = torch.finfo(x.dtype).max - 1000
+    return x.clamp(-limit, limit)
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention where the stack has it, feed-forward."""
+
+    def __init__(self, spec: BlockSpec, cross: bool = False, attention: type[nn.Module] = SelfAttention):
+        super().__init__()
+        self.pre_norm = spec.pre_norm
+        self.attn, self.attn_norm = attention(spec), norm(spec.norm, spec.hidden_size, spec.eps)
+        if cross:
+            self.cross, self.cross_norm = CrossAttention(spec), norm(spec.norm, spec.hidden_size, spec.eps)
+        self.ffn, self.ffn_norm = FeedForward(spec), norm(spec.norm, spec.hidden_size, spec.eps)
+        self.dropout = Dropout(spec.dropout)
+        self.ffn_dropout = self.dropout
+        if spec.feedforward_dropout is not None:
+            self.ffn_dropout = Dropout(spec.feedforward_dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        attend: Attend,
+        recall: Attend | None = None,
+        memory: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """[batch, tokens, hidden] to the same; `recall` and `memory` are the attention to an encoded source."""
+        inner = self.attn_norm(x) if self.pre_norm else x
+        x = self._joined(x, self.dropout(self.attn(inner, attend)), self.attn_norm)
+        if recall is not None:
+            inner = self.cross_norm(x) if self.pre_norm else x
+            x = self._joined(x, self.dropout(self.cross(inner, recall, memory)), self.cross_norm)
+        inner = self.ffn_norm(x) if self.pre_norm else x
+        return self._joined(x, self.ffn_dropout(self.ffn(inner)), self.ffn_norm)
+
+    def _joined(self, x: Tensor, branch: Tensor, norm: nn.Module) -> Tensor:
+        x = saturated(x + branch)
+        return x if self.pre_norm else norm(x)
 
 
 class RelativeBias(nn.Module):
@@ -31,12 +317,12 @@ class RelativeBias(nn.Module):
         self.table = table(spec.buckets, num_heads)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Positions [..., queries] and [keys] to scores [..., heads, queries, keys], refused where too many."""
+        """Steps [..., queries] and [..., keys] to scores [..., heads, queries, keys], refused where too many."""
         if queries.shape[-1] > 1:
             scores = self.table.embedding_dim * self.table.weight.element_size()
             pairs = queries.numel() * keys.shape[-1]
             require_pairs(pairs, 2 * scores + 2 * keys.element_size(), keys.shape[-1], queries.device)
-        return self.table(self.bucket(keys - queries[..., None])).movedim(-1, -3)
+        return self.table(self.bucket(keys[..., None, :] - queries[..., None])).movedim(-1, -3)
 
     def bucket(self, ahead: Tensor) -> Tensor:
         """Buckets of distances: near ones exact, far ones by their logarithm, all beyond max_distance together."""
@@ -53,7 +339,7 @@ class RelativeBias(nn.Module):
 
 
 class Stack(nn.Module):
-    """Blocks in order of the schedule; hidden states are collected where a list is handed in."""
+    """Embeddings, then blocks in order of the schedule."""
 
     def __init__(self, spec: StackSpec, tokens: nn.Embedding | None = None):
         super().__init__()
@@ -67,6 +353,7 @@ class Stack(nn.Module):
         self.dropout = Dropout(spec.final_dropout)
         self.relative = RelativeBias(spec.relative, spec.block.num_heads, spec.causal) if spec.relative else None
         self.checkpointing = False
+        self.reads_only = False  # whether linear layers were swapped for ones without gradients
 
     def _block_spec(self, index: int) -> BlockSpec:
         block = self.spec.block
@@ -74,6 +361,52 @@ class Stack(nn.Module):
             return block
         scale = (block.hidden_size // block.num_heads) ** -0.5 if block.scale is None else block.scale
         return replace(block, scale=scale / (index + 1))
+
+    def embed(
+        self,
+        batch: Batch,
+        ids: Tensor | None,
+        types: Tensor | None = None,
+        embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> Tensor:
+        """The vectors of a batch's tokens, each at its place: [batch, tokens, hidden]."""
+        self.embeddings.check_room(batch.longest)
+        places = table_rows(self.spec.embedding.positions, batch.steps) if position_ids is None else position_ids
+        x: Tensor = self.embeddings(ids, places, types, embeds)
+        if self.reads_only:
+            check_reading(x)
+        return x
+
+    def layout(self, batch: Batch) -> Layout:
+        """How queries meet keys in every layer, made here alone.
+
+        What a spec says of it is told to the layout here: scores of distance today. Where layers differ it is a layout
+        of one for each; where queries and keys are turned by their steps, one that turns them and passes them on.
+        """
+        bias = None if self.relative is None else self.relative(*batch.pairs())
+        return batch.layout(self.spec.causal, bias)
+
+    def read(
+        self,
+        batch: Batch,
+        ids: Tensor | None,
+        types: Tensor | None = None,
+        embeds: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        *,
+        source_layout: Layout | None = None,
+        memory: Memory | None = None,
+        hidden_states: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Embed a batch and run it through every layer: [batch, tokens, hidden].
+
+        `memory` are the keys and values of an encoded source, `source_layout` how the tokens meet them; hidden states
+        are collected where a list is handed in.
+        """
+        x = self.embed(batch, ids, types, embeds, position_ids)
+        states: Tensor = self(x, self.layout(batch), source_layout, memory, hidden_states)
+        return states
 
     def forward(
         self,

@@ -2,11 +2,10 @@
 
 from .base import Pipeline
 from .create import pipeline
-from .feature_extraction import FeatureExtractionPipeline
 from .fill_mask import FillMaskPipeline
 from .question_answering import QuestionAnsweringPipeline
-from .sentence_similarity import SentenceSimilarityPipeline
-from .sources import KeyDataset, KeyPairDataset
+from .rows import KeyDataset, KeyPairDataset
+from .sentence_similarity import FeatureExtractionPipeline, SentenceSimilarityPipeline
 from .text_classification import TextClassificationPipeline
 from .text_generation import TextGenerationPipeline
 from .text_to_text import SummarizationPipeline, Text2TextGenerationPipeline

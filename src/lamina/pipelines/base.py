@@ -4,36 +4,109 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+import time
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from types import SimpleNamespace
+from typing import Any, ClassVar, TypeVar
 
 import torch
 
 from ..errors import LaminaError, PipelineError
 from ..files.atomic import staged
-from ..inference.batching import WINDOW, run_by_length, windows
-from ..inference.budget import token_budget
-from ..inference.workers import abreast, side_by_side
-from ..nn.kernels import packs_well
-from ..nn.model import Model
-from ..nn.packing import packable, read_packed
+from ..files.shown import few
+from ..inference.batching import AT_ONCE, abreast, run_by_length, runs, side_by_side, token_budget
+from ..nn.layouts import packs_well
+from ..nn.model import Model, packable, read_packed
+from ..nn.outputs import ModelOutput
 from ..tokenizers.tokenizer import Tokenizer
-from .checks import Advice, AdvisedError, input_name, named, unknown_argument
-from .devices import choose_device
-from .limits import longest_row
-from .progress import track
-from .rows import Batch, Row, pack_rows, packs, pad_rows
-from .sources import Results, gathered, streamed
-from .stepwise import Stepwise
-from .untrained import warn_untrained
+from .options import TOKENIZING, Option, read_options
+from .rows import (
+    Advice,
+    AdvisedError,
+    Batch,
+    Results,
+    Row,
+    gathered,
+    input_name,
+    longest_row,
+    named,
+    pack_rows,
+    packs,
+    pad_rows,
+    streamed,
+    unknown_argument,
+)
 
 logger = logging.getLogger(__name__)
 
-Settings = TypeVar("Settings")
+STEPS = ("_sanitize_parameters", "preprocess", "_forward", "postprocess")  # of one input, as the reference calls them
+READING = (*TOKENIZING, "tokenize_kwargs", "tokenizer_kwargs")  # options that belong to preprocess
+UNCALLED = (  # methods of the reference that are never called here: overriding one would have no effect
+    *("_ensure_tensor_on_device", "get_inference_context", "get_iterator", "iterate", "run_multi", "run_single"),
+    *("_parse_and_tokenize", "check_inputs", "create_sample", "decode_spans", "get_indices", "span_to_answer"),
+    *("aggregate", "aggregate_overlapping_entities", "aggregate_word", "aggregate_words", "gather_pre_entities"),
+    *("get_tag", "group_entities", "group_sub_entities", "ensure_exactly_one_mask_token", "get_target_ids"),
+)
+POOLER = "pooler."  # makes one vector of a text for a classifier
+VECTORS = ("feature-extraction", "sentence-similarity")  # tasks that read token states, whatever a pooler makes of them
+OTHER_HEADS = "multiple_choice_head."  # beside the head that writes
+BATCH_SIZE = Option("Most rows in one pass; left out, as many as a token budget allows.", "count")
+PATIENCE = 1.0  # seconds of work before a progress bar appears
+
+Item = TypeVar("Item")
+Parameters = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
-class Pipeline(Stepwise, Generic[Settings]):
+@dataclass(frozen=True)
+class Prepared:
+    """The inputs of one call, or a part of them, as rows of tokens."""
+
+    settings: Any
+    items: Sequence[Any]
+    groups: Sequence[list[Row]]  # of each input
+
+    @property
+    def rows(self) -> list[Row]:
+        return [row for group in self.groups for row in group]
+
+
+class Settings(SimpleNamespace):
+    """A value for every option of a task, and what follows from them; never changed in place."""
+
+    def with_values(self, **values: Any) -> Settings:
+        return Settings(**{**vars(self), **values})
+
+
+class StepInputs(dict[str, Any]):
+    """What the model reads of one input, and what the answer will need of it."""
+
+    def __init__(self, item: Any, batch: Batch):
+        super().__init__(batch.inputs)
+        self.item, self.batch = item, batch
+
+
+class StepOutputs(dict[str, Any]):
+    """A model's output for one input: fields by name, by attribute or by position."""
+
+    def __init__(self, fields: Mapping[str, Any], asked: Any):
+        super().__init__(fields)
+        self.asked = asked
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(key) if isinstance(key, str) else tuple(self.values())[key]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"the model's output has no {name}; it has {', '.join(self)}") from None
+
+
+class Pipeline:
     """Texts to answers with one model: the frame that every task fills in.
 
     `model` is a model of ours and `tokenizer` its tokenizer; `device` None is accelerator 0 if there is one, else the
@@ -44,9 +117,16 @@ class Pipeline(Stepwise, Generic[Settings]):
 
     kinds: ClassVar[tuple[str, ...]] = ()  # of models that can do the task; empty: any
     loader: ClassVar[str] = "AutoModel"  # what loads one
+    options: ClassVar[Mapping[str, Option]] = {}  # all that the task knows
     ignored: ClassVar[tuple[str, ...]] = ()  # options that other tasks know, taken without effect
-    window: ClassVar[int] = WINDOW  # inputs in memory at once
+    at_once: ClassVar[int] = AT_ONCE  # inputs in memory at once
     advice: ClassVar[tuple[Advice, ...]] = (("truncation", True, "to cut it off"),)  # where a text is too long
+    selected_by: ClassVar[tuple[str, ...]] = ()  # settings that decide what `select` keeps of a model's output
+    steps: ClassVar[bool] = True  # whether an answer is made of one row, so that its steps can be overridden
+    writes: ClassVar[bool] = False  # whether the model writes text, rather than being read once
+    open_ended: ClassVar[bool] = False  # whether it takes options beside those of its table
+    stepwise = False  # whether steps are overridden, and inputs therefore computed one by one
+    _parameters: Parameters
 
     def __init__(
         self,
@@ -68,10 +148,11 @@ class Pipeline(Stepwise, Generic[Settings]):
         args_parser: Any = None,
         **options: Any,
     ):
-        _refuse_other_frameworks(framework)
+        if framework not in (None, "pt"):
+            raise PipelineError(f"framework={framework!r}: models here run on PyTorch; pass 'pt' or leave it out")
         if feature_extractor or image_processor or processor:
             raise PipelineError("pipelines here read text only: no feature extractor, image processor or processor")
-        self.task = task or type(self).task_name()
+        self.task = task or type(self).__name__.removesuffix("Pipeline")
         if tokenizer is None:
             raise PipelineError(f"{self.task}: a pipeline needs a tokenizer; pass tokenizer=")
         self.tokenizer: Tokenizer = tokenizer
@@ -85,47 +166,52 @@ class Pipeline(Stepwise, Generic[Settings]):
         self._uncached = {"use_cache": False} if kept else {}
         self.framework = "pt"
         self.modelcard = modelcard
-        self.batch_size = _checked_batch_size(batch_size)
-        warn_untrained(self)
-        self._begin(options)
-
-    def _begin(self, options: dict[str, Any]) -> None:
-        """The settings of a pipeline that was made with these options."""
-        bare = type(self).encode is Pipeline.encode
-        stepwise = self._check_steps(bare)
-        if not bare:
-            self.settings: Settings = self.defaults()
+        self.batch_size = BATCH_SIZE.checked(self.task, "batch_size", batch_size)
+        if names := untrained(self):
+            announce(f"{_random(self, names)}; train it for {self.task}, or choose a model that was")
+        stepwise = self._check_steps()
+        self.settings = self.defaults()
         if stepwise:
-            self._begin_stepwise(options)
+            self._parameters = self._sanitize_parameters(**options)
+            self.stepwise = True
         else:
-            self.settings = self._settled(options)
-
-    @classmethod
-    def task_name(cls) -> str:
-        """The task as `pipeline(...)` calls it, for messages of a pipeline made without one."""
-        return cls.__name__.removesuffix("Pipeline")
+            self.settings = self.resolve_options(options)
 
     def defaults(self) -> Settings:
         """The settings of a pipeline that was given no options."""
-        raise NotImplementedError
+        return Settings(tokenizer={}, **{name: option.default for name, option in self.options.items()})
 
-    def settle(self, *args: Any, **options: Any) -> Settings:
-        """`self.settings` with the options that a caller gave, checked; the signature lists all that the task knows."""
-        raise NotImplementedError
+    def resolve_options(self, options: Mapping[str, Any]) -> Any:
+        """The pipeline's settings under a caller's options; raises PipelineError for those that make no sense."""
+        given, rest = read_options(self.task, self.options, options) if options else ({}, {})
+        more = self.other_options(rest) if rest else {}
+        return self.settle(self.settings.with_values(**given) if given else self.settings, {**given, **more})
 
-    def parse(self, item: Any, settings: Settings) -> Any:
+    def other_options(self, options: dict[str, Any]) -> dict[str, Any]:
+        """What `settle` is to know of options that are not in the task's table; refused unless `ignored`."""
+        unknown = [name for name in options if name not in self.ignored]
+        if unknown:
+            raise PipelineError(f"{self.task} {unknown_argument(unknown[0], tuple(self.options))}")
+        logger.warning("%s: %s has no effect on this task", self.task, ", ".join(options))
+        return {}
+
+    def settle(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
+        """`settings`, which hold the options `given` already, with what follows from these for the task."""
+        return settings
+
+    def parse(self, item: Any, settings: Any) -> Any:
         """One input as the task understands it; raises PipelineError where it makes no sense."""
         raise NotImplementedError
 
-    def encode(self, items: Sequence[Any], settings: Settings) -> list[list[Row]]:
+    def encode(self, items: Sequence[Any], settings: Any) -> list[list[Row]]:
         """The model's rows for each parsed input: one, or several where a text is cut or asked about repeatedly."""
         raise NotImplementedError
 
-    def select(self, output: Any, batch: Batch, settings: Settings) -> Sequence[Any]:
+    def select(self, output: Any, batch: Batch, settings: Any) -> Sequence[Any]:
         """What the task needs of a model output, for each row, off the device and free of padding."""
         raise NotImplementedError
 
-    def answer(self, item: Any, rows: list[Row], found: list[Any], settings: Settings) -> Any:
+    def answer(self, item: Any, rows: list[Row], found: list[Any], settings: Any) -> Any:
         """The answer to one input, from what `select` kept of its rows."""
         raise NotImplementedError
 
@@ -138,51 +224,58 @@ class Pipeline(Stepwise, Generic[Settings]):
         """
         if self.stepwise:
             return self._call_stepwise(gathered(inputs), options)
-        return self._answer(gathered(inputs), self._settled(options), batch_size)
+        return self._answer(gathered(inputs), self.resolve_options(options), batch_size)
 
-    def _answer(self, inputs: Any, settings: Settings, batch_size: int | None) -> Any:
+    def _answer(self, inputs: Any, settings: Any, batch_size: int | None) -> Any:
         """One answer, a list, or an iterator, as `inputs` is."""
-        rows = self.batch_size if batch_size is None else _checked_batch_size(batch_size)
+        most = self.batch_size if batch_size is None else BATCH_SIZE.checked(self.task, "batch_size", batch_size)
         if streamed(inputs):
-            ahead = None if hasattr(inputs, "__len__") else rows or 1
-            window = rows if rows and ahead else self.window
-            return Results(inputs, lambda items: self._answers(items, settings, rows, window, ahead))
+            ahead = None if hasattr(inputs, "__len__") else most or 1
+            size = most if most and ahead else self.at_once
+            return Results(
+                inputs, lambda items: self._in_chunks(self._parsed(items, settings), settings, most, size, ahead)
+            )
         if not isinstance(inputs, list):
-            return next(self._answers([inputs], settings, rows, numbered=False))
+            return next(self._in_chunks([self.parse(inputs, settings)], settings, most, numbered=False))
         # Whatever is wrong with an input is said before any other is computed.
-        parsed = [self._parse(item, settings, input_name(number)) for number, item in enumerate(inputs)]
-        return list(track(self._answers(parsed, settings, rows, parsed=True), len(inputs), self.task))
+        parsed = list(self._parsed(inputs, settings))
+        return list(track(self._in_chunks(parsed, settings, most), len(inputs), self.task))
 
-    def _answers(
+    def _parsed(self, items: Iterable[Any], settings: Any) -> Iterator[Any]:
+        """Each input parsed; a refusal names it."""
+        for number, item in enumerate(items):
+            try:
+                parsed = self.parse(item, settings)
+            except PipelineError as error:
+                raise named(error, input_name(number)) from None
+            yield parsed
+
+    def _in_chunks(
         self,
-        items: Iterable[Any],
-        settings: Settings,
+        parsed: Iterable[Any],
+        settings: Any,
         batch_size: int | None,
-        window: int | None = None,
+        size: int | None = None,
         ahead: int | None = None,
         numbered: bool = True,
-        parsed: bool = False,
     ) -> Iterator[Any]:
-        """Answers in input order; at most `window` inputs are held at once, `ahead` in the first window."""
+        """Answers in input order; at most `size` inputs are held at once, `ahead` of them at first."""
         first = 0
-        for run in windows(items, window or self.window, ahead):
-            names = [input_name(first + place) if numbered else "" for place in range(len(run))]
-            if not parsed:
-                run = [self._parse(item, settings, name) for item, name in zip(run, names, strict=True)]
-            for item, rows, found in self._found(run, names, settings, batch_size):
-                yield self.answer(item, rows, found, settings)
-            first += len(run)
+        for items in runs(parsed, size or self.at_once, ahead):
+            names = [input_name(first + place) if numbered else "" for place in range(len(items))]
+            prepared = Prepared(settings, items, self._encoded(items, names, settings))
+            yield from self.finish(prepared, self.compute(prepared.rows, settings, batch_size))
+            first += len(items)
 
-    def _found(
-        self, parsed: list[Any], names: list[str], settings: Settings, batch_size: int | None
-    ) -> Iterator[tuple[Any, list[Row], list[Any]]]:
-        """Each input with its rows and what `select` kept of them; `names` stand before messages about an input."""
-        groups = self.encode_named(parsed, names, settings)
-        found = iter(self._run([row for group in groups for row in group], settings, batch_size))
-        for item, group in zip(parsed, groups, strict=True):
-            yield item, group, [next(found) for _ in group]
+    def prepare(self, items: Sequence[Any], settings: Any) -> Prepared:
+        """Inputs to rows; raises PipelineError, naming the input, before anything is computed."""
+        if len(items) == 1:
+            parsed, names = [self.parse(items[0], settings)], [""]
+        else:
+            parsed, names = list(self._parsed(items, settings)), [input_name(place) for place in range(len(items))]
+        return Prepared(settings, parsed, self._encoded(parsed, names, settings))
 
-    def encode_named(self, parsed: Sequence[Any], names: Sequence[str], settings: Settings) -> list[list[Row]]:
+    def _encoded(self, parsed: Sequence[Any], names: Sequence[str], settings: Any) -> list[list[Row]]:
         """`encode`, with lengths checked; an input that cannot be encoded is named, though all are read in one call."""
         try:
             groups = self.encode(parsed, settings)
@@ -196,24 +289,30 @@ class Pipeline(Stepwise, Generic[Settings]):
         self._check_lengths(groups, names)
         return groups
 
-    def _run(self, rows: list[Row], settings: Settings, batch_size: int | None) -> list[Any]:
+    def compute(self, rows: list[Row], settings: Any, batch_size: int | None) -> list[Any]:
         """What `select` keeps of every row, in their order, computed in batches of like length."""
         packed = self._packs(rows)
         wide = abreast(self.model) if packed else 1
         return run_by_length(
             rows,
-            lambda batch: self._infer_packed(batch, settings) if packed else self._infer(batch, settings),
+            lambda batch: self._packed_pass(batch, settings) if packed else self._pass(batch, settings),
             len,
             tokens=token_budget(self.device.type),
-            batch_size=batch_size if packed else self._batch_size(batch_size),
+            batch_size=batch_size if packed else self._most_rows(batch_size),
             packed=packed,
             abreast=wide,
             each=side_by_side if wide > 1 else map,
         )
 
-    def _batch_size(self, asked: int | None) -> int | None:
+    def finish(self, prepared: Prepared, found: Sequence[Any]) -> Iterator[Any]:
+        """The answer to each input, from what was found for the rows."""
+        kept = iter(found)
+        for item, group in zip(prepared.items, prepared.groups, strict=True):
+            yield self.answer(item, group, [next(kept) for _ in group], prepared.settings)
+
+    def _most_rows(self, asked: int | None) -> int | None:
         """The most rows of a batch: one for a tokenizer that cannot pad."""
-        if self.tokenizer.pad_token_id is not None:
+        if self.pads:
             return asked
         if asked not in (None, 1):
             raise PipelineError(
@@ -222,25 +321,23 @@ class Pipeline(Stepwise, Generic[Settings]):
             )
         return 1
 
-    def _parse(self, item: Any, settings: Settings, name: str) -> Any:
-        try:
-            return self.parse(item, settings)
-        except PipelineError as error:
-            raise named(error, name) from None
+    @property
+    def pads(self) -> bool:
+        """Whether rows of different lengths can be padded to one."""
+        return self.tokenizer.pad_token_id is not None
 
-    def _packs(self, rows: list[Row]) -> bool:
+    def _packs(self, rows: Sequence[Row]) -> bool:
         """Whether rows go through the model end to end, without padding."""
         model = self.model
         plain = isinstance(model, Model) and packable(model) and not model.wants("output_attentions", None)
         return plain and packs_well(self.device, model.dtype) and packs(rows)
 
-    def _infer(self, rows: list[Row], settings: Settings) -> Sequence[Any]:
-        """One pass of the model over `rows`."""
+    def _pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
         batch = pad_rows(rows, self.tokenizer, self.device)
         with torch.inference_mode():
             return self.select(self.model(**batch.inputs, **self._uncached), batch, settings)
 
-    def _infer_packed(self, rows: list[Row], settings: Settings) -> Sequence[Any]:
+    def _packed_pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
         """The same without padding."""
         batch, lengths = pack_rows(rows, self.device)
         types = batch.inputs.get("token_type_ids")
@@ -248,20 +345,7 @@ class Pipeline(Stepwise, Generic[Settings]):
             output = read_packed(self.model, batch.inputs["input_ids"], lengths, types)
             return self.select(output, batch, settings)
 
-    def _settled(self, options: dict[str, Any]) -> Settings:
-        """`settle`, with a message of ours where an option is unknown."""
-        parameters = inspect.signature(self.settle).parameters
-        known = [name for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
-        idle = [name for name in options if name in self.ignored and name not in known]
-        if idle:
-            logger.warning("%s: %s has no effect on this task", self.task, ", ".join(idle))
-        unknown = [name for name in options if name not in known and name not in idle]
-        if unknown and len(known) == len(parameters):
-            raise PipelineError(f"{self.task} {unknown_argument(unknown[0], known)}")
-        return self.settle(**{name: value for name, value in options.items() if name not in idle})
-
     def _check_head(self) -> None:
-        """Refuses a model that was made for something else."""
         if self.kinds and self.model.kind not in self.kinds:
             raise PipelineError(
                 f"{self.task} needs a {self.kinds[0]} model, and this is a {self.model.kind} one "
@@ -285,13 +369,108 @@ class Pipeline(Stepwise, Generic[Settings]):
                 if len(row) == 0:
                     raise PipelineError(f"{name}{self.task}: the text has no tokens")
                 if limit is not None and len(row) > limit:
-                    raise self.too_long(
-                        f"{name}{self.task}: the text has {len(row)} tokens and the model reads {limit}"
-                    )
+                    what = f"{name}{self.task}: the text has {len(row)} tokens and the model reads {limit} at most"
+                    raise AdvisedError(what, *self.advice, otherwise="shorten it, or split it")
 
-    def too_long(self, what: str) -> AdvisedError:
-        """The refusal of a text with more tokens than the model reads."""
-        return AdvisedError(f"{what} at most", *self.advice, otherwise="shorten it, or split it")
+    # What a server needs, which fills batches with the rows of several callers: `prepare` and `finish` on any thread,
+    # `infer` for rows of one `shared_key`. Nothing of this changes the pipeline.
+
+    def shareable(self) -> Any:
+        """This pipeline, if its rows may be computed beside those of other callers; raises PipelineError otherwise."""
+        if self.stepwise:
+            raise PipelineError(
+                f"{type(self).__name__} overrides steps of one input, which cannot share a batch with other callers; "
+                "override parse, encode, select or answer instead"
+            )
+        return self
+
+    def shared_key(self, row: Row, settings: Any) -> Hashable:
+        """Rows for which this is equal may be computed together, whoever asked."""
+        return tuple(row.inputs), tuple(getattr(settings, name) for name in self.selected_by)
+
+    def packs(self, row: Row) -> bool:
+        """Whether this row needs no padding among others."""
+        return self._packs([row])
+
+    def cost(self, row: Row, settings: Any) -> int:
+        """Tokens that a row has the model read and, at most, write."""
+        return len(row)
+
+    def infer(self, rows: list[Row], settings: Any, watch: Any = None) -> list[Any]:
+        """What the task keeps of each row of one key: one pass of the model, or several of full batches at once.
+
+        Where text is written, `watch` is asked after every token and may end the search by an exception of its own.
+        """
+        return self.compute(rows, settings, None) if self._packs(rows) else list(self._pass(rows, settings))
+
+    # The reference's names for the steps of one input. A subclass that overrides one is computed input by input.
+
+    def _sanitize_parameters(self, **options: Any) -> Parameters:
+        """Options sorted into those of `preprocess`, `_forward` and `postprocess`."""
+        self.resolve_options(options)
+        reading = {name: value for name, value in options.items() if name in READING}
+        return reading, {}, {name: value for name, value in options.items() if name not in READING}
+
+    def preprocess(self, inputs: Any, **parameters: Any) -> Any:
+        """What the model reads of one input: a mapping of tensors, each [1, tokens]."""
+        settings = self.resolve_options(parameters)
+        item = self.parse(inputs, settings)
+        groups = self._encoded([item], [""], settings)
+        if not self.steps or len(groups[0]) != 1:
+            raise PipelineError(f"{self.task} has no single steps: it reads an input in several rows, or writes")
+        return StepInputs(item, pad_rows(groups[0], self.tokenizer, self.device))
+
+    def _forward(self, model_inputs: Any, **parameters: Any) -> Any:
+        """The model's output, and its `input_ids` beside it."""
+        output = self.model(**model_inputs, **self._uncached, **parameters)
+        return StepOutputs({**dict(output.items()), "input_ids": model_inputs["input_ids"]}, model_inputs)
+
+    def forward(self, model_inputs: Any, **parameters: Any) -> Any:
+        """`_forward` on the pipeline's device and without gradients; what comes out is on the CPU."""
+        with torch.inference_mode():
+            output = self._forward(_moved(model_inputs, self.device), **parameters)
+        if isinstance(model_inputs, StepInputs) and isinstance(output, ModelOutput):  # of a _forward of one's own
+            output = StepOutputs(dict(output.items()), model_inputs)
+        return _moved(output, torch.device("cpu"))
+
+    def postprocess(self, model_outputs: Any, **parameters: Any) -> Any:
+        """The answer to one input."""
+        asked = getattr(model_outputs, "asked", None)
+        if not isinstance(asked, StepInputs):
+            raise PipelineError(f"{self.task}: postprocess needs what preprocess and _forward of this class give")
+        settings = self.resolve_options(parameters)
+        found = self.select(model_outputs, asked.batch, settings)
+        return self.answer(asked.item, list(asked.batch.rows), list(found), settings)
+
+    def _check_steps(self) -> bool:
+        """Whether steps are overridden; refuses overrides that would never be called, and a pipeline of one's own,
+        which cannot be without them, that lacks some."""
+        kind, own = type(self), type(self).__name__
+        theirs = [part for part in kind.__mro__ if not part.__module__.startswith("lamina.")]
+        unused = [name for name in UNCALLED if any(name in vars(part) for part in theirs)]
+        given = [name for name in (*STEPS, "forward") if getattr(kind, name) is not getattr(Pipeline, name)]
+        if given and not self.steps:
+            unused += given
+        if unused:
+            raise PipelineError(
+                f"{own} overrides {unused[0]}, which {self.task} pipelines here never call; "
+                "override parse, encode, select or answer of the class it derives from"
+            )
+        missing = [name for name in STEPS if kind.encode is Pipeline.encode and name not in given]
+        if missing:
+            raise PipelineError(f"{own} is a pipeline of its own and lacks {', '.join(missing)}")
+        return bool(given)
+
+    def _call_stepwise(self, inputs: Any, options: dict[str, Any]) -> Any:
+        now = self._sanitize_parameters(**options)
+        first, second, third = ({**made, **given} for made, given in zip(self._parameters, now, strict=True))
+
+        def answered(item: Any) -> Any:
+            return self.postprocess(self.forward(self.preprocess(item, **first), **second), **third)
+
+        if streamed(inputs):
+            return Results(inputs, lambda items: map(answered, items))
+        return [answered(item) for item in inputs] if isinstance(inputs, list) else answered(inputs)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -319,12 +498,87 @@ class Pipeline(Stepwise, Generic[Settings]):
             self.tokenizer.save_pretrained(save_directory)
 
 
-def _refuse_other_frameworks(framework: str | None) -> None:
-    if framework not in (None, "pt"):
-        raise PipelineError(f"framework={framework!r}: models here run on PyTorch; pass 'pt' or leave it out")
+def _moved(values: Any, device: torch.device) -> Any:
+    for name, value in list(values.items()) if hasattr(values, "items") else ():
+        if isinstance(value, torch.Tensor):
+            values[name] = value.to(device)
+    return values
 
 
-def _checked_batch_size(batch_size: int | None) -> int | None:
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise PipelineError(f"batch_size is {batch_size!r}; it must be a whole number of at least 1")
-    return batch_size
+def untrained(pipe: Any) -> list[str]:
+    """Published names of the weights that were drawn at random and that answers of `pipe` depend on."""
+    idle = (OTHER_HEADS, POOLER) if pipe.task in VECTORS else (OTHER_HEADS,)
+    names = getattr(pipe.model, "untrained", ())
+    return [name for name in names if not any(f".{part}" in f".{name}" for part in idle)]
+
+
+def _random(pipe: Any, names: list[str]) -> str:
+    folder = getattr(pipe.model, "name_or_path", "") or "the model"
+    return f"{folder} holds no {few(names, 4)}: answers to {pipe.task} would be random"
+
+
+def refuse_untrained(pipe: Any) -> None:
+    """For doors whose readers cannot see a warning: PipelineError where answers would be random."""
+    if names := untrained(pipe):
+        raise PipelineError(
+            f"{_random(pipe, names)}; train it for {pipe.task} first, choose a model that was, or name another task"
+        )
+
+
+@cache
+def announce(message: str) -> None:
+    """Says it once in a process, on standard error unless logging is set up otherwise."""
+    logger.warning(message)
+
+
+def accelerator() -> str | None:
+    """The kind of accelerator this machine has ("cuda", "mps", ...), if any."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return None if found is None else found.type
+
+
+def choose_device(device: int | str | torch.device | None, current: torch.device) -> torch.device:
+    """The device that `device` names: None is accelerator 0, -1 where the model is, a number that accelerator.
+
+    A number means the CPU on a machine without accelerator, so that one script runs on both.
+    """
+    if device == -1:
+        return current
+    if device is None or (isinstance(device, int) and device >= 0):
+        kind = accelerator()
+        if kind is None:
+            return torch.device("cpu")
+        count = torch.accelerator.device_count()
+        if (device or 0) >= count:
+            raise PipelineError(f"device={device} is not available: this machine has {count}, counted from 0")
+        return torch.device(kind, device or 0)
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise PipelineError(f"device={device!r} names no device; pass 'cpu', 'cuda', 'cuda:1' or a number") from error
+    if chosen.type not in ("cpu", "meta", accelerator()):
+        raise PipelineError(f"device={device!r} is not available on this machine; pass device='cpu'")
+    return chosen
+
+
+def track(items: Iterable[Item], total: int | None, description: str, done: int = 0) -> Iterator[Item]:
+    """`items`, with a bar on standard error once they take longer than a second; silent unless that is a terminal.
+
+    `done` of `total` were there before these.
+    """
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    began = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=True) as bar:
+        row = bar.add_task(description, total=total, completed=done)
+        for item in items:
+            if bar.disable and time.monotonic() - began > PATIENCE:
+                bar.disable = False
+                bar.start()
+            yield item
+            bar.advance(row)

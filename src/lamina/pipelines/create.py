@@ -1,25 +1,98 @@
-"""`pipeline(task, model)`: from a name to something that answers."""
+"""`pipeline(task, model)`: from a name to something that answers; the tasks there are, and the usual model of each."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..auto import find
-from ..errors import PipelineError
+from ..checkpoint.files import weight_patterns
+from ..errors import HubError, PipelineError
 from ..files.hub import WHERE, resolve
 from ..files.paths import present
+from ..files.shown import shown
 from ..tokenizers.tokenizer import Tokenizer
-from .base import Pipeline
-from .catalog import find_task, infer_task
-from .defaults import choose_default
+from .base import Pipeline, announce
+from .fill_mask import FillMaskPipeline
+from .question_answering import QuestionAnsweringPipeline
 from .sentence_modules import PATTERNS as SENTENCE_FILES
 from .sentence_modules import SentenceModel, compares_pairs, find_sentence_model
-from .sentence_similarity import SentenceSimilarityPipeline
+from .sentence_similarity import FeatureExtractionPipeline, SentenceSimilarityPipeline
+from .text_classification import TextClassificationPipeline
+from .text_generation import TextGenerationPipeline
+from .text_to_text import SummarizationPipeline, Text2TextGenerationPipeline
+from .token_classification import TokenClassificationPipeline
+from .translation import TranslationPipeline, task_languages
+from .zero_shot_classification import ZeroShotClassificationPipeline
 
 logger = logging.getLogger(__name__)
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+EMBEDDED = {"text-classification": ASSETS / "sentiment"}
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One task."""
+
+    pipeline: type[Pipeline]
+    model: str  # the usual one, where the caller names none
+    revision: str | None = None  # the commit that answers have been checked with
+    languages: tuple[tuple[str, str], ...] = ()  # what the usual one translates, source and target
+
+
+TASKS: Mapping[str, CatalogEntry] = {
+    "text-classification": CatalogEntry(
+        TextClassificationPipeline, "distilbert/distilbert-base-uncased-finetuned-sst-2-english", "714eb0f"
+    ),
+    "token-classification": CatalogEntry(
+        TokenClassificationPipeline, "dbmdz/bert-large-cased-finetuned-conll03-english", "4c53496"
+    ),
+    "fill-mask": CatalogEntry(FillMaskPipeline, "distilbert/distilroberta-base", "fb53ab8"),
+    "question-answering": CatalogEntry(
+        QuestionAnsweringPipeline, "distilbert/distilbert-base-cased-distilled-squad", "564e9b5"
+    ),
+    "zero-shot-classification": CatalogEntry(ZeroShotClassificationPipeline, "facebook/bart-large-mnli", "d7645e1"),
+    "feature-extraction": CatalogEntry(FeatureExtractionPipeline, "distilbert/distilbert-base-cased", "6ea8117"),
+    "sentence-similarity": CatalogEntry(SentenceSimilarityPipeline, "sentence-transformers/all-MiniLM-L6-v2"),
+    "text-generation": CatalogEntry(TextGenerationPipeline, "openai-community/gpt2", "607a30d"),
+    "text2text-generation": CatalogEntry(Text2TextGenerationPipeline, "google-t5/t5-base", "a9723ea"),
+    "summarization": CatalogEntry(SummarizationPipeline, "sshleifer/distilbart-cnn-12-6", "a4f8f3e"),
+    "translation": CatalogEntry(
+        TranslationPipeline, "google-t5/t5-base", "a9723ea", (("en", "fr"), ("en", "de"), ("en", "ro"))
+    ),
+}
+ALIASES: Mapping[str, str] = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
+USUAL_TASKS: Mapping[str, str] = {  # by what a model was made for
+    "sequence-classification": "text-classification",
+    "token-classification": "token-classification",
+    "masked-lm": "fill-mask",
+    "question-answering": "question-answering",
+    "causal-lm": "text-generation",
+    "aligned-lm": "text-generation",
+    "seq2seq-lm": "text2text-generation",
+    "body": "feature-extraction",
+    "encoder-body": "feature-extraction",
+    "pooled-body": "feature-extraction",
+}
+
+
+def find_task(name: str) -> CatalogEntry:
+    """The task called `name`, or by one of its other names; translation may name its languages."""
+    found = TASKS.get("translation" if all(task_languages(name)) else ALIASES.get(name, name))
+    if found is None:
+        known = ", ".join(sorted([*TASKS, *ALIASES, "translation_xx_to_yy"]))
+        raise PipelineError(f"there is no task {shown(name)}; known are {known}")
+    return found
+
+
+def infer_task(kind: str, architecture: str) -> str:
+    if kind not in USUAL_TASKS:
+        raise PipelineError(f"{architecture} does not say what it is for; pass task=, one of {', '.join(TASKS)}")
+    return USUAL_TASKS[kind]
 
 
 def pipeline(
@@ -39,7 +112,7 @@ def pipeline(
     dtype: Any = "auto",
     trust_remote_code: bool | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
-    pipeline_class: type[Pipeline[Any]] | None = None,
+    pipeline_class: type[Pipeline] | None = None,
     *,
     torch_dtype: Any = None,
     precision: str | None = None,
@@ -128,7 +201,6 @@ def _task_of(name: str, where: Mapping[str, Any]) -> str:
 
 
 def _load_model(loader: str, name: str, config: Any, options: Mapping[str, Any]) -> Any:
-    """The model that the pipeline wants, with the caller's config where there is one."""
     if isinstance(config, str | Path):
         where = {key: value for key, value in options.items() if key in WHERE}
         config = find("AutoConfig").from_pretrained(config, **where)
@@ -172,3 +244,39 @@ def _device(device: Any, device_map: Any) -> Any:
     if isinstance(device_map, dict):
         raise PipelineError("device_map spreads a model over devices, which is not supported; pass device=")
     return None if device_map == "auto" else device_map
+
+
+def choose_default(task: str, entry: CatalogEntry, where: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The usual model of `task` and where to read it, or the embedded folder where the Hub is out of reach.
+
+    `where` are the hub's options. Raises PipelineError where neither is there.
+    """
+    languages = task_languages(task)
+    if all(languages) and languages not in entry.languages:
+        known = ", ".join(f"{source} to {target}" for source, target in entry.languages)
+        raise PipelineError(f"{task}: no model is usual for it, only for {known}; pass model=")
+    pinned = where.get("revision") or entry.revision
+    # A cache filled by name alone knows the newest commit and not the pinned one; it comes before any network.
+    places: list[dict[str, Any]] = [
+        {**where, "revision": pinned, "local_files_only": True},
+        {**where, "revision": where.get("revision"), "local_files_only": True},
+        {**where, "revision": pinned},
+    ]
+    failure: HubError | None = None
+    for place in places:
+        try:
+            folder = resolve(entry.model, weight_patterns(), **place)
+        except HubError as error:
+            failure = error
+            continue
+        if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")):
+            announce(f"No model was given; {entry.model} (revision {place['revision'] or 'main'}) is used.")
+            return entry.model, place
+    embedded = EMBEDDED.get(ALIASES.get(task, task))
+    if embedded is None or not (embedded / "config.json").is_file():
+        raise PipelineError(
+            f"{task}: no model was given, and the usual one, {entry.model}, is neither cached nor reachable "
+            f"({failure}); pass model= with the name of a cached model or a local folder"
+        )
+    announce(f"No model was given and {entry.model} is out of reach; the small model inside Lamina is used.")
+    return str(embedded), {}

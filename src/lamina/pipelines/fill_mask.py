@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from ..errors import PipelineError
 from ..files.shown import shown
-from .base import Pipeline
-from .checks import checked_count, checked_text
-from .encoding import check_tokenizer_arguments, encode_texts, tokenizer_call
-from .rows import Batch, Row
-from .sources import gathered
+from .base import Pipeline, Settings
+from .options import OPTIONS
+from .rows import Batch, Row, checked_text, encode_texts, gathered, tokenizer_call
 
 logger = logging.getLogger(__name__)
 
 Guesses = list[tuple[list[float], list[int]]]  # for each mask of a text: scores, token ids
 
 
-@dataclass(frozen=True)
-class FillMaskSettings:
-    """What a caller may ask of mask filling."""
-
-    top_k: int = 5
-    targets: tuple[int, ...] | None = None
-    tokenizer: Mapping[str, Any] = field(default_factory=dict)
-
-
-class FillMaskPipeline(Pipeline[FillMaskSettings]):
+class FillMaskPipeline(Pipeline):
     """Guesses for a masked token, `[{"score", "token", "token_str", "sequence"}]`; several masks give a list of these.
 
     `top_k` says how many; `targets` limits the guesses to these words (a word outside of the vocabulary stands for its
@@ -38,32 +26,21 @@ class FillMaskPipeline(Pipeline[FillMaskSettings]):
 
     kinds: ClassVar[tuple[str, ...]] = ("masked-lm", "seq2seq-lm")
     loader: ClassVar[str] = "AutoModelForMaskedLM"
+    options = OPTIONS["fill-mask"]
+    selected_by: ClassVar[tuple[str, ...]] = ("top_k", "targets")
 
-    def defaults(self) -> FillMaskSettings:
-        """Five guesses from the whole vocabulary."""
+    def defaults(self) -> Settings:
         if self.tokenizer.mask_token_id is None:
             raise PipelineError(f"{self.task}: the tokenizer has no mask token; set tokenizer.mask_token")
-        return FillMaskSettings()
+        return super().defaults()
 
-    def settle(
-        self,
-        top_k: int | None = None,
-        targets: str | Sequence[str] | None = None,
-        tokenizer_kwargs: Mapping[str, Any] | None = None,
-    ) -> FillMaskSettings:
-        """The settings with these options."""
-        settings = self.settings
-        if tokenizer_kwargs is not None:
-            check_tokenizer_arguments(self.task, tokenizer_kwargs)
-            settings = replace(settings, tokenizer=tokenizer_kwargs)
-        if targets is not None:
-            settings = replace(settings, targets=self._target_ids([targets] if isinstance(targets, str) else targets))
-        if top_k is not None:
-            most = self.model.config.vocab_size
-            if checked_count(self.task, "top_k", top_k) > most:
-                raise PipelineError(f"{self.task}: top_k is {top_k} and the vocabulary has only {most} tokens")
-            settings = replace(settings, top_k=top_k)
-        return settings
+    def settle(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
+        most = self.model.config.vocab_size
+        if "top_k" in given and given["top_k"] > most:
+            raise PipelineError(f"{self.task}: top_k is {given['top_k']} and the vocabulary has only {most} tokens")
+        if "targets" in given:
+            settings = settings.with_values(targets=self._target_ids(given["targets"]))
+        return settings.with_values(tokenizer=given["tokenizer_kwargs"]) if "tokenizer_kwargs" in given else settings
 
     def __call__(
         self, inputs: Any, *, batch_size: int | None = None, num_workers: int | None = None, **options: Any
@@ -74,30 +51,28 @@ class FillMaskPipeline(Pipeline[FillMaskSettings]):
         return answer[0] if isinstance(inputs, list) and len(inputs) == 1 else answer
 
     def _target_ids(self, targets: Sequence[str]) -> tuple[int, ...]:
-        """Token ids of the target words, each once."""
         vocabulary = self.tokenizer.get_vocab()
         found: dict[int, None] = {}
         for target in targets:
-            if checked_text(target, f"{self.task}: a target") in vocabulary:
+            if target in vocabulary:
                 found[vocabulary[target]] = None
                 continue
             pieces = self.tokenizer(target, add_special_tokens=False)["input_ids"]
             if not pieces:
-                logger.warning("the target %r has no tokens in this vocabulary and is left out", target)
+                logger.warning("the target %s has no tokens in this vocabulary and is left out", shown(target))
                 continue
             name = self.tokenizer.convert_ids_to_tokens(pieces[0])
-            logger.warning("the target %r is no token of this vocabulary; its first token %r is used", target, name)
+            told = "the target %s is not a token of this vocabulary; its first token %r is used"
+            logger.warning(told, shown(target), name)
             found[pieces[0]] = None
         if not found:
             raise PipelineError(f"{self.task}: none of the targets has a token; pass at least one word")
         return tuple(found)
 
-    def parse(self, item: Any, settings: FillMaskSettings) -> str:
-        """A text."""
+    def parse(self, item: Any, settings: Any) -> str:
         return checked_text(item, empty=True)
 
-    def encode(self, items: Sequence[str], settings: FillMaskSettings) -> list[list[Row]]:
-        """One row for each text."""
+    def encode(self, items: Sequence[str], settings: Any) -> list[list[Row]]:
         call = tokenizer_call(self.tokenizer, self.model, settings.tokenizer)
         rows = encode_texts(self.tokenizer, items, None, call)
         for item, row in zip(items, rows, strict=True):
@@ -106,10 +81,9 @@ class FillMaskPipeline(Pipeline[FillMaskSettings]):
         return [[row] for row in rows]
 
     def _masks(self, row: Row) -> list[int]:
-        """Where the masks stand in a row."""
         return [place for place, token in enumerate(row.inputs["input_ids"]) if token == self.tokenizer.mask_token_id]
 
-    def select(self, output: Any, batch: Batch, settings: FillMaskSettings) -> list[Guesses]:
+    def select(self, output: Any, batch: Batch, settings: Any) -> list[Guesses]:
         """The best tokens of each mask of each row; whole vocabularies of scores never leave the device."""
         found: list[Guesses] = []
         for row, logits in zip(batch.rows, batch.own(output.logits), strict=True):
@@ -120,10 +94,7 @@ class FillMaskPipeline(Pipeline[FillMaskSettings]):
             found.append(list(zip(best.values.tolist(), best.indices.tolist(), strict=True)))
         return found
 
-    def answer(
-        self, item: str, rows: list[Row], found: list[Guesses], settings: FillMaskSettings
-    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
-        """The text with each guess put in."""
+    def answer(self, item: str, rows: list[Row], found: list[Guesses], settings: Any) -> Any:
         masks = self._masks(rows[0])
         answers = []
         for place, (scores, numbers) in zip(masks, found[0], strict=True):

@@ -101,7 +101,6 @@ class Normalize:
     """A vector scaled to length one."""
 
     def __call__(self, vector: Tensor) -> Tensor:
-        """[hidden] to [hidden]."""
         return torch.nn.functional.normalize(vector, dim=-1)
 
 
@@ -128,7 +127,6 @@ class LayerNorm:
     bias: Tensor
 
     def __call__(self, vector: Tensor) -> Tensor:
-        """[hidden] to [hidden]."""
         weight, bias = self.weight.to(vector.device), self.bias.to(vector.device)
         return torch.nn.functional.layer_norm(vector, vector.shape[-1:], weight, bias)
 
@@ -160,7 +158,6 @@ class SentenceModel:
 
     @property
     def pooling(self) -> tuple[str, ...]:
-        """The modes that make a vector of token states."""
         return next(step.modes for step in self.steps if isinstance(step, Pooling))
 
     @property
@@ -308,7 +305,6 @@ def pair_function(config: Any, folder: Path | None) -> str | None:
 
 
 def _kind(module: Mapping[str, Any], path: Path) -> str:
-    """Which of the modules known here this is."""
     name = str(module.get("type", ""))
     kind = name.rsplit(".", 1)[-1]
     if not name.startswith("sentence_transformers.") or kind not in ("Transformer", *READERS):

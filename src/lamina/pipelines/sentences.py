@@ -1,10 +1,13 @@
-"""Where a text may be cut: between sentences, or between words where a sentence is too long by itself."""
+"""Where a long text may be cut, its windows of whole sentences, and one text of the answers to them."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from ..errors import PipelineError
+from ..files.shown import shown
 
 ABBREVIATIONS = frozenset(
     re.findall(
@@ -20,6 +23,8 @@ BOUNDARY = re.compile(rf"(?<![.!?…])[.!?…]+[{CLOSING}]*(?=\s)\s+|[。！？�
 LAST_WORD = re.compile(r"(\S+?)\.$")
 LONGEST_WORD = 64  # characters before a dot that are looked at: abbreviations are shorter
 JOINER = "\u200d"
+
+Count = Callable[[list[str]], list[int]]  # tokens of the model's row for each text, prefix and special tokens included
 
 
 def split_sentences(text: str) -> list[str]:
@@ -63,6 +68,47 @@ def _character_starts(text: str) -> Iterator[int]:
         attached = unicodedata.combining(here) or unicodedata.category(here) in ("Mn", "Me", "Sk")
         if not (attached or JOINER in (here, before) or here == "\ufe0f"):
             yield place
+
+
+def cut_into_windows(text: str, limit: int, count: Count, repeated: int = 0) -> list[str]:
+    """Windows of at most `limit` tokens that together are the text; each begins with `repeated` sentences of the last.
+
+    A sentence that is too long by itself is cut between words, or between characters where it has no spaces. Raises
+    PipelineError where not even one character fits.
+    """
+    fixed = count([""])[0]
+    whole = split_sentences(text)
+    sentences: list[str] = []
+    for sentence, size in zip(whole, count(whole), strict=True):
+        sentences += [sentence] if size <= limit else _fitting(sentence, limit, count)
+    sizes = [size - fixed for size in count(sentences)]
+    windows: list[str] = []
+    start, end = 0, 0
+    while end < len(sentences):
+        first_new, total = end, sum(sizes[start:end])
+        while start < first_new and total + sizes[first_new] + fixed > limit:
+            total -= sizes[start]
+            start += 1
+        while end < len(sentences) and (end == first_new or total + sizes[end] + fixed <= limit):
+            total += sizes[end]
+            end += 1
+        # Joined, sentences may have other tokens than alone.
+        while end > first_new + 1 and count(["".join(sentences[start:end])])[0] > limit:
+            end -= 1
+        while start < first_new and count(["".join(sentences[start:end])])[0] > limit:
+            start += 1
+        windows.append("".join(sentences[start:end]))
+        start = max(end - repeated, 0)
+    return windows
+
+
+def _fitting(sentence: str, limit: int, count: Count) -> list[str]:
+    if count([sentence])[0] <= limit:
+        return [sentence]
+    parts = halves(sentence)
+    if parts is None:
+        raise PipelineError(f"chunk_length is {limit}, and not even {shown(sentence)} has so few tokens; raise it")
+    return [piece for part in parts for piece in _fitting(part, limit, count)]
 
 
 def join_windows(answers: list[str], windows: list[str]) -> str:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import PipelineError
-from .base import Pipeline
-from .checks import checked_text, checked_top_k
-from .encoding import check_tokenizer_arguments, encode_inputs, tokenizer_call
-from .rows import Batch, Row
-from .scores import Scores, sigmoid, softmax
-from .sources import gathered
+from .base import Pipeline, Settings
+from .options import OPTIONS, TOKENIZING
+from .rows import Batch, Row, checked_text, encode_texts, gathered, tokenizer_call
 
-FUNCTIONS = ("sigmoid", "softmax", "none")
+Scores = NDArray[np.floating[Any]]
 
 
-@dataclass(frozen=True)
-class TextClassificationSettings:
-    """What a caller may ask of text classification."""
-
-    top_k: int | None = 1
-    legacy: bool = True  # top_k was never given: one dictionary, or unsorted scores, as before that argument
-    function_to_apply: str | None = None
-    tokenizer: Mapping[str, Any] = field(default_factory=dict)
+def sigmoid(logits: Scores) -> Scores:
+    """Each class on its own, between 0 and 1."""
+    decay: Scores = np.exp(-np.abs(logits))
+    return np.where(logits < 0, decay, 1) / (1 + decay)
 
 
-class TextClassificationPipeline(Pipeline[TextClassificationSettings]):
+def softmax(logits: Scores) -> Scores:
+    """Shares of one, over the last axis."""
+    shifted: Scores = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: Scores = shifted / shifted.sum(axis=-1, keepdims=True)
+    return shares
+
+
+class TextClassificationPipeline(Pipeline):
     """Labels with scores: `[{"label": "POSITIVE", "score": 0.99}]`.
 
     `top_k` says how many labels (None: all), sorted; `function_to_apply` is "sigmoid", "softmax" or "none" (by default
@@ -37,32 +39,23 @@ class TextClassificationPipeline(Pipeline[TextClassificationSettings]):
 
     kinds: ClassVar[tuple[str, ...]] = ("sequence-classification",)
     loader: ClassVar[str] = "AutoModelForSequenceClassification"
+    options = OPTIONS["text-classification"]
 
-    def defaults(self) -> TextClassificationSettings:
-        """One label, in the form that predates `top_k`."""
-        return TextClassificationSettings()
+    def defaults(self) -> Settings:
+        return super().defaults().with_values(legacy=True)  # until top_k is given: the answer's form before that option
 
-    def settle(
-        self,
-        return_all_scores: bool | None = None,
-        function_to_apply: str | None = None,
-        top_k: int | str | None = "",
-        **tokenizer_options: Any,
-    ) -> TextClassificationSettings:
-        """The settings with these options; `top_k=""` stands for not given, since None means all labels."""
-        check_tokenizer_arguments(self.task, tokenizer_options, ("return_all_scores", "function_to_apply", "top_k"))
-        settings = replace(self.settings, tokenizer={**self.settings.tokenizer, **tokenizer_options})
-        if return_all_scores is None:
-            return_all_scores = getattr(self.model.config, "return_all_scores", None)
-        if top_k is None or isinstance(top_k, int):
-            settings = replace(settings, top_k=checked_top_k(self.task, top_k), legacy=False)
-        elif top_k != "":
-            raise PipelineError(f"{self.task}: top_k is {top_k!r}; it must be a whole number, or None for all labels")
-        elif return_all_scores is not None:
-            settings = replace(settings, top_k=None if return_all_scores else 1)
-        if function_to_apply is not None:
-            settings = replace(settings, function_to_apply=self._function(function_to_apply))
-        return settings
+    def resolve_options(self, options: Mapping[str, Any]) -> Any:
+        return super().resolve_options(
+            {name: value for name, value in options.items() if (name, value) != ("top_k", "")}
+        )
+
+    def settle(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
+        call = {name: value for name, value in given.items() if name in TOKENIZING}
+        settings = settings.with_values(tokenizer={**settings.tokenizer, **call})
+        every = given.get("return_all_scores", getattr(self.model.config, "return_all_scores", None))
+        if "top_k" in given:
+            return settings.with_values(legacy=False)
+        return settings if every is None else settings.with_values(top_k=None if every else 1)
 
     def __call__(
         self, inputs: Any, *, batch_size: int | None = None, num_workers: int | None = None, **options: Any
@@ -75,12 +68,13 @@ class TextClassificationPipeline(Pipeline[TextClassificationSettings]):
         answer = super().__call__(inputs, batch_size=batch_size, num_workers=num_workers, **options)
         return [answer] if isinstance(inputs, str) and "top_k" not in options else answer
 
-    def parse(self, item: Any, settings: TextClassificationSettings) -> dict[str, str]:
-        """A text, or a pair given as a dictionary or as [[text, pair]]."""
+    def parse(self, item: Any, settings: Any) -> dict[str, str]:
         if isinstance(item, list) and len(item) == 1 and isinstance(item[0], list) and len(item[0]) == 2:
             item = {"text": item[0][0], "text_pair": item[0][1]}
         if isinstance(item, list):
-            raise PipelineError('a pair of texts is {"text": ..., "text_pair": ...}; a list inside a list is no input')
+            raise PipelineError(
+                'a pair of texts is {"text": ..., "text_pair": ...}; a list inside a list is not an input'
+            )
         if not isinstance(item, Mapping):
             return {"text": checked_text(item, empty=True)}
         if "text" not in item or set(item) - {"text", "text_pair"}:
@@ -94,19 +88,23 @@ class TextClassificationPipeline(Pipeline[TextClassificationSettings]):
             if name == "text" or text is not None
         }
 
-    def encode(self, items: Sequence[dict[str, str]], settings: TextClassificationSettings) -> list[list[Row]]:
-        """One row for each input."""
+    def encode(self, items: Sequence[dict[str, str]], settings: Any) -> list[list[Row]]:
+        """One row for each text or pair, tokenized in two calls at most."""
         call = tokenizer_call(self.tokenizer, self.model, settings.tokenizer)
-        return [[row] for row in encode_inputs(self.tokenizer, items, call)]
+        rows: dict[int, Row] = {}
+        for paired in (False, True):
+            chosen = [number for number, item in enumerate(items) if ("text_pair" in item) is paired]
+            if chosen:
+                pairs = [items[number]["text_pair"] for number in chosen] if paired else None
+                texts = [items[number]["text"] for number in chosen]
+                rows.update(zip(chosen, encode_texts(self.tokenizer, texts, pairs, call), strict=True))
+        return [[rows[number]] for number in range(len(items))]
 
-    def select(self, output: Any, batch: Batch, settings: TextClassificationSettings) -> list[Scores]:
+    def select(self, output: Any, batch: Batch, settings: Any) -> list[Scores]:
         """The logits of each row: [labels]."""
         return list(output.logits.float().cpu().numpy())[: len(batch.rows)]
 
-    def answer(
-        self, item: Any, rows: list[Row], found: list[Scores], settings: TextClassificationSettings
-    ) -> dict[str, Any] | list[dict[str, Any]]:
-        """Labels and scores, in the form that the settings ask for."""
+    def answer(self, item: Any, rows: list[Row], found: list[Scores], settings: Any) -> Any:
         scores = self._scores(found[0], settings.function_to_apply or self._usual_function())
         if settings.legacy and settings.top_k == 1:
             best = int(scores.argmax())
@@ -125,12 +123,6 @@ class TextClassificationPipeline(Pipeline[TextClassificationSettings]):
         if config.problem_type == "multi_label_classification" or config.num_labels == 1:
             return "sigmoid"
         return "softmax"
-
-    def _function(self, name: Any) -> str:
-        chosen = str(getattr(name, "value", name)).lower()
-        if chosen not in FUNCTIONS:
-            raise PipelineError(f"{self.task}: function_to_apply is {name!r}; it must be one of {', '.join(FUNCTIONS)}")
-        return chosen
 
     def _scores(self, logits: Scores, function: str) -> Scores:
         if function == "none":

@@ -2,32 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from ..errors import PipelineError
-from .base import Pipeline
-from .checks import checked_count, checked_text
-from .encoding import model_row
-from .entities import Token, drop_overlaps, group_labels, label_token, label_words
-from .limits import truncation_length
-from .rows import Batch, Row
-from .scores import Scores, softmax
-from .sources import gathered
+import numpy as np
 
-STRATEGIES = ("none", "simple", "first", "average", "max")
+from ..errors import PipelineError
+from .base import Pipeline, Settings
+from .options import OPTIONS
+from .rows import Batch, Row, checked_text, gathered, model_row, truncation_length
+from .text_classification import Scores, softmax
+
+JoinTokens = Callable[[list[str]], str]
+NameLabel = Callable[[int], str]
 
 
 @dataclass(frozen=True)
-class TokenClassificationSettings:
-    """What a caller may ask of token classification."""
+class Token:
+    """One token of a text with the scores of all labels."""
 
-    aggregation: str = "none"
-    ignore_labels: tuple[str, ...] = ("O",)
-    stride: int | None = None
-    pretokenized: bool = False
-    delimiter: str = " "
+    text: str
+    scores: Scores  # [labels]
+    start: int  # in characters of the text
+    end: int
+    index: int  # among the model's tokens
+    continues: bool  # the word of the token before
+
+
+@dataclass(frozen=True)
+class Labeled:
+    """A token or a word with the label chosen for it."""
+
+    label: str
+    score: np.floating[Any]
+    text: str
+    start: int
+    end: int
+
+
+def label_token(token: Token, name: NameLabel) -> Labeled:
+    best = int(token.scores.argmax())
+    return Labeled(name(best), token.scores[best], token.text, token.start, token.end)
+
+
+def label_words(tokens: Iterable[Token], strategy: str, name: NameLabel, join: JoinTokens) -> list[Labeled]:
+    """One label for each word: its first token's ("first"), its surest token's ("max"), or that of the mean scores
+    ("average")."""
+    words: list[list[Token]] = []
+    for token in tokens:
+        if words and token.continues:
+            words[-1].append(token)
+        else:
+            words.append([token])
+    labeled = []
+    for word in words:
+        scores = _word_scores(word, strategy)
+        best = int(scores.argmax())
+        text = join([token.text for token in word])
+        labeled.append(Labeled(name(best), scores[best], text, word[0].start, word[-1].end))
+    return labeled
+
+
+def _word_scores(word: Sequence[Token], strategy: str) -> Scores:
+    if strategy == "first":
+        return word[0].scores
+    if strategy == "max":
+        return max(word, key=lambda token: float(token.scores.max())).scores
+    mean: Scores = np.stack([token.scores for token in word]).mean(axis=0)
+    return mean
+
+
+def group_labels(labeled: Iterable[Labeled], join: JoinTokens) -> list[dict[str, Any]]:
+    """Neighbors with the same tag as one entity each; a `B-` label always opens a new one."""
+    groups: list[list[Labeled]] = []
+    for item in labeled:
+        if groups and not item.label.startswith("B-") and _tag(item.label) == _tag(groups[-1][-1].label):
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    return [
+        {
+            "entity_group": group[0].label.split("-", 1)[-1],
+            "score": np.mean([item.score for item in group]),
+            "word": join([item.text for item in group]),
+            "start": group[0].start,
+            "end": group[-1].end,
+        }
+        for group in groups
+    ]
+
+
+def _tag(label: str) -> str:
+    """What a label of the form `B-PER` or `I-PER` is about."""
+    return label[2:] if label.startswith(("B-", "I-")) else label
+
+
+def drop_overlaps(entities: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of entities that overlap, as found in neighboring windows of one text, the longest; of equals, the surest."""
+    kept: list[dict[str, Any]] = []
+    for entity in sorted(entities, key=lambda entity: int(entity["start"])):
+        if not kept or entity["start"] >= kept[-1]["end"]:
+            kept.append(entity)
+        elif _strength(entity) > _strength(kept[-1]):
+            kept[-1] = entity
+    return kept
+
+
+def _strength(entity: dict[str, Any]) -> tuple[int, float]:
+    return entity["end"] - entity["start"], float(entity["score"])
 
 
 @dataclass(frozen=True)
@@ -50,7 +133,7 @@ class WindowTokens:
     word_ids: list[int | None]
 
 
-class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
+class TokenClassificationPipeline(Pipeline):
     """Labels of tokens, `[{"entity", "score", "index", "word", "start", "end"}]`, or entities with "entity_group".
 
     `aggregation_strategy` "none" labels each token; "simple" joins neighbors of one tag; "first", "average" and "max"
@@ -62,39 +145,21 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
     steps: ClassVar[bool] = False
     kinds: ClassVar[tuple[str, ...]] = ("token-classification",)
     loader: ClassVar[str] = "AutoModelForTokenClassification"
+    options = OPTIONS["token-classification"]
 
-    def defaults(self) -> TokenClassificationSettings:
-        """Every token by itself, those outside of entities left out."""
-        return TokenClassificationSettings()
-
-    def settle(
-        self,
-        ignore_labels: Sequence[str] | None = None,
-        grouped_entities: bool | None = None,
-        ignore_subwords: bool | None = None,
-        aggregation_strategy: Any = None,
-        is_split_into_words: bool | None = None,
-        stride: int | None = None,
-        delimiter: str | None = None,
-    ) -> TokenClassificationSettings:
-        """The settings with these options; `grouped_entities` and `ignore_subwords` are older words for a strategy."""
-        settings = self.settings
-        if grouped_entities is not None or ignore_subwords is not None:
-            joined = "first" if ignore_subwords else "simple"
-            aggregation_strategy = joined if grouped_entities else "none"
-        if aggregation_strategy is not None:
-            settings = replace(settings, aggregation=self._strategy(aggregation_strategy))
-        if stride is not None:
-            if aggregation_strategy is not None and settings.aggregation == "none":
+    def settle(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
+        strategy = given.get("aggregation_strategy")
+        if "grouped_entities" in given or "ignore_subwords" in given:  # older words for a strategy
+            joined = "first" if given.get("ignore_subwords") else "simple"
+            strategy = joined if given.get("grouped_entities") else "none"
+            settings = settings.with_values(aggregation_strategy=strategy)
+        if "stride" in given:
+            if strategy == "none":
                 raise PipelineError(
                     f"{self.task}: stride joins entities of windows, which needs an aggregation_strategy"
                 )
-            settings = replace(settings, stride=self._checked_stride(stride))
-        if ignore_labels is not None:
-            settings = replace(settings, ignore_labels=tuple(ignore_labels))
-        if is_split_into_words is not None:
-            settings = replace(settings, pretokenized=is_split_into_words)
-        return settings if delimiter is None else replace(settings, delimiter=delimiter)
+            self._check_stride(given["stride"])
+        return settings
 
     def __call__(
         self,
@@ -109,16 +174,15 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
 
         `offset_mapping` gives the character span of every token in place of the tokenizer's, for one text or a list.
         """
-        settings, inputs = self._settled(options), gathered(inputs)
+        settings, inputs = self.resolve_options(options), gathered(inputs)
         split = (list, tuple)
-        if settings.pretokenized and isinstance(inputs, list) and not all(isinstance(item, split) for item in inputs):
+        if settings.is_split_into_words and isinstance(inputs, list) and not all(isinstance(i, split) for i in inputs):
             inputs = [inputs]
         if offset_mapping:
             inputs = self._with_offsets(inputs, offset_mapping, settings)
         return self._answer(inputs, settings, batch_size)
 
-    def _with_offsets(self, inputs: Any, offsets: Sequence[Any], settings: TokenClassificationSettings) -> Any:
-        """Sentences that carry the spans that the caller gave."""
+    def _with_offsets(self, inputs: Any, offsets: Sequence[Any], settings: Any) -> Any:
         if isinstance(offsets[0], tuple):
             offsets = [offsets]
         items = inputs if isinstance(inputs, list) else [inputs]
@@ -128,28 +192,18 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
         sentences = [replace(self.parse(item, settings), offsets=spans) for item, spans in pairs]
         return sentences if isinstance(inputs, list) else sentences[0]
 
-    def _strategy(self, strategy: Any) -> str:
-        name = str(getattr(strategy, "value", strategy)).lower()
-        if name not in STRATEGIES:
-            raise PipelineError(
-                f"{self.task}: aggregation_strategy is {strategy!r}; it must be one of {', '.join(STRATEGIES)}"
-            )
-        return name
-
-    def _checked_stride(self, stride: int) -> int:
+    def _check_stride(self, stride: int) -> None:
         limit = truncation_length(self.tokenizer, self.model)
         room = None if limit is None else limit - self.tokenizer.num_special_tokens_to_add()
-        if room is not None and checked_count(self.task, "stride", stride, 0) >= room:
+        if room is not None and stride >= room:
             raise PipelineError(
                 f"{self.task}: stride is {stride}; windows hold {room} tokens of the text, so it must be less"
             )
-        return stride
 
-    def parse(self, item: Any, settings: TokenClassificationSettings) -> Sentence:
-        """A text, or a list of words where the caller says that it is split."""
+    def parse(self, item: Any, settings: Any) -> Sentence:
         if isinstance(item, Sentence):
             return item
-        if not settings.pretokenized:
+        if not settings.is_split_into_words:
             return Sentence(checked_text(item, empty=True))
         if not isinstance(item, list | tuple) or not item:
             raise PipelineError("with is_split_into_words=True an input is a list of words that is not empty")
@@ -159,8 +213,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
             starts.append(starts[-1] + len(word) + len(settings.delimiter))
         return Sentence(settings.delimiter.join(words), words, tuple(starts))
 
-    def encode(self, items: Sequence[Sentence], settings: TokenClassificationSettings) -> list[list[Row]]:
-        """One row for each text, or one for each of its windows."""
+    def encode(self, items: Sequence[Sentence], settings: Any) -> list[list[Row]]:
         limit = truncation_length(self.tokenizer, self.model)
         windowed: dict[str, Any] = (
             {} if settings.stride is None else {"stride": settings.stride, "return_overflowing_tokens": True}
@@ -169,7 +222,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
             [list(item.words) if item.words else item.text for item in items],
             truncation=limit is not None,
             max_length=limit,
-            is_split_into_words=settings.pretokenized,
+            is_split_into_words=settings.is_split_into_words,
             return_special_tokens_mask=True,
             return_offsets_mapping=True,
             **windowed,
@@ -186,17 +239,14 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
             groups[owner].append(model_row(self.tokenizer, encoding, number, tokens))
         return groups
 
-    def select(self, output: Any, batch: Batch, settings: TokenClassificationSettings) -> list[Scores]:
+    def select(self, output: Any, batch: Batch, settings: Any) -> list[Scores]:
         """Scores of each row: [tokens, labels]."""
         return [softmax(logits) for logits in batch.own(output.logits.float().cpu().numpy())]
 
-    def answer(
-        self, item: Sentence, rows: list[Row], found: list[Scores], settings: TokenClassificationSettings
-    ) -> list[dict[str, Any]]:
-        """Labels or entities of all windows of a text, in the order of the text."""
+    def answer(self, item: Sentence, rows: list[Row], found: list[Scores], settings: Any) -> list[dict[str, Any]]:
         entities = []
         for row, scores in zip(rows, found, strict=True):
-            entities += self._entities(self._tokens(item, row.memory, scores), settings.aggregation)
+            entities += self._entities(self._tokens(item, row.memory, scores), settings.aggregation_strategy)
         kept = [
             entity
             for entity in entities
@@ -224,7 +274,6 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationSettings]):
         ]
 
     def _tokens(self, sentence: Sentence, window: WindowTokens, scores: Scores) -> list[Token]:
-        """The tokens of a window that stand for text, placed in the sentence."""
         tokens = []
         for index, name in enumerate(self.tokenizer.convert_ids_to_tokens(window.ids)):
             if window.special[index]:

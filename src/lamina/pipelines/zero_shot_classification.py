@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import PipelineError, TokenizerError
-from .base import Pipeline
-from .checks import checked_text
-from .encoding import TOKENIZER_ARGUMENTS, encode_texts
-from .limits import truncation_length
-from .rows import Batch, Row
-from .scores import Scores, softmax
-from .sources import gathered
+from ..files.shown import shown
+from .base import Pipeline, Settings
+from .options import OPTIONS, TOKENIZING
+from .rows import Batch, Row, checked_text, encode_texts, gathered, truncation_length
+from .text_classification import Scores, softmax
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class ZeroShotSettings:
-    """What a caller may ask of zero-shot classification."""
-
-    candidate_labels: tuple[str, ...] | None = None
-    hypothesis_template: str = "This example is {}."
-    multi_label: bool = False
-
-
-class ZeroShotClassificationPipeline(Pipeline[ZeroShotSettings]):
+class ZeroShotClassificationPipeline(Pipeline):
     """Candidate labels sorted by score: `{"sequence": ..., "labels": [...], "scores": [...]}`.
 
     Each label, put into `hypothesis_template`, is a hypothesis that the text may entail. Scores are shares of one over
@@ -41,16 +29,16 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotSettings]):
     steps: ClassVar[bool] = False
     kinds: ClassVar[tuple[str, ...]] = ("sequence-classification",)
     loader: ClassVar[str] = "AutoModelForSequenceClassification"
-    ignored: ClassVar[tuple[str, ...]] = TOKENIZER_ARGUMENTS
-    window: ClassVar[int] = 32  # texts; each is as many rows as there are labels
+    options = OPTIONS["zero-shot-classification"]
+    ignored: ClassVar[tuple[str, ...]] = tuple(TOKENIZING)
+    at_once: ClassVar[int] = 32  # texts; each is as many rows as there are labels
 
-    def defaults(self) -> ZeroShotSettings:
-        """No labels yet; says so where the model names no entailment."""
+    def defaults(self) -> Settings:
         if self.entailment_id == -1:
             logger.warning(
                 "no label of this model's config starts with 'entail'; its last class is taken for entailment"
             )
-        return ZeroShotSettings()
+        return super().defaults()
 
     @property
     def entailment_id(self) -> int:
@@ -60,37 +48,20 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotSettings]):
                 return int(number)
         return -1
 
-    def settle(
-        self,
-        candidate_labels: str | Sequence[str] | None = None,
-        hypothesis_template: str | None = None,
-        multi_label: bool | None = None,
-        multi_class: bool | None = None,
-    ) -> ZeroShotSettings:
-        """The settings with these options; `multi_class` is the older name of `multi_label`."""
-        settings = self.settings
-        if candidate_labels is not None:
-            settings = replace(settings, candidate_labels=self._labels(candidate_labels))
-        if hypothesis_template is not None:
-            settings = replace(settings, hypothesis_template=self._template(hypothesis_template))
-        several = multi_label if multi_class is None else multi_class
-        return settings if several is None else replace(settings, multi_label=bool(several))
+    def settle(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
+        if "hypothesis_template" in given:
+            self._check_template(given["hypothesis_template"])
+        return settings.with_values(multi_label=given["multi_class"]) if "multi_class" in given else settings
 
-    def _labels(self, labels: str | Sequence[str]) -> tuple[str, ...]:
-        if isinstance(labels, str):
-            labels = [label.strip() for label in labels.split(",") if label.strip()]
-        if not labels:
-            raise PipelineError(f"{self.task}: candidate_labels is empty; pass at least one label")
-        return tuple(checked_text(label, f"{self.task}: a candidate label") for label in labels)
-
-    def _template(self, template: str) -> str:
+    def _check_template(self, template: str) -> None:
         try:
             filled = template.format("label")
         except (IndexError, KeyError, ValueError, AttributeError):
             filled = template
         if filled == template:
-            raise PipelineError(f"{self.task}: hypothesis_template {template!r} needs one {{}} where the label goes")
-        return template
+            raise PipelineError(
+                f"{self.task}: hypothesis_template {shown(template)} needs one {{}} where the label goes"
+            )
 
     def __call__(  # type: ignore[override]  # the reference calls its inputs `sequences`, and callers name them
         self, sequences: Any, *args: Any, batch_size: int | None = None, num_workers: int | None = None, **options: Any
@@ -102,16 +73,15 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotSettings]):
             )
         if args:
             options["candidate_labels"] = args[0]
-        settings = self._settled(options)
+        settings = self.resolve_options(options)
         if settings.candidate_labels is None:
             raise PipelineError(f"{self.task} needs candidate_labels, as a list or as one string with commas")
         return self._answer(gathered(sequences), settings, batch_size)
 
-    def parse(self, item: Any, settings: ZeroShotSettings) -> str:
-        """A text."""
+    def parse(self, item: Any, settings: Any) -> str:
         return checked_text(item)
 
-    def encode(self, items: Sequence[str], settings: ZeroShotSettings) -> list[list[Row]]:
+    def encode(self, items: Sequence[str], settings: Any) -> list[list[Row]]:
         """One row for each text and label."""
         labels = settings.candidate_labels or ()
         hypotheses = [settings.hypothesis_template.format(label) for label in labels]
@@ -130,11 +100,11 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotSettings]):
                 "candidate labels or the hypothesis_template"
             ) from error
 
-    def select(self, output: Any, batch: Batch, settings: ZeroShotSettings) -> list[Scores]:
+    def select(self, output: Any, batch: Batch, settings: Any) -> list[Scores]:
         """The logits of each row: [classes]."""
         return list(output.logits.float().cpu().numpy())[: len(batch.rows)]
 
-    def answer(self, item: str, rows: list[Row], found: list[Scores], settings: ZeroShotSettings) -> dict[str, Any]:
+    def answer(self, item: str, rows: list[Row], found: list[Scores], settings: Any) -> dict[str, Any]:
         """Labels from the likeliest down."""
         labels = settings.candidate_labels or ()
         logits: Scores = np.stack(found)  # [labels, classes]

@@ -29,15 +29,15 @@ class Admission:
         self.refused = 0
         self._lock = Lock()
 
-    def enter(self, inputs: int, characters: int = 0) -> Permit:
+    def enter(self, inputs: int, characters: int = 0, texts: int = 0) -> Permit:
         """A permit for a request of so many inputs; raises Overloaded or, where it could never fit, Invalid.
 
-        Until its tokens are counted, by `hold`, the least that its characters can come to stand for them.
+        Until its tokens are counted, by `hold`, the least that its characters and texts can come to stand for them.
         """
         limits = self.limits
         if inputs > limits.batch_inputs:
             raise Invalid(f"the request has {inputs} inputs, and {limits.batch_inputs} are taken at once; split it")
-        least = characters // CHARACTERS
+        least = max(characters // CHARACTERS, texts)
         self._check_size(least)
         with self._lock:
             if self.inputs + inputs > limits.queue_requests:
@@ -106,11 +106,9 @@ class Permit:
         self.computing = 0.0  # seconds in passes that its rows took part in
 
     def hold(self, tokens: int) -> None:
-        """Count tokens as well."""
         self._admission.hold(self, tokens)
 
     def leave(self) -> None:
-        """Give it back."""
         self._admission.leave(self)
 
     def begin(self) -> None:
@@ -120,5 +118,4 @@ class Permit:
 
     @property
     def waited(self) -> float:
-        """Seconds in the queue."""
         return (self.started or time.perf_counter()) - self.entered

@@ -13,16 +13,16 @@ from starlette.requests import Request
 
 from ..errors import LaminaError
 from ..generation.job import Job
-from ..pipelines.staged import Prepared, Staged
+from ..pipelines.base import Prepared
 from .admission import Permit
 from .batcher import Work, pieces_of
 from .dialects import PLAIN, Dialect
 from .engine import log_failure
-from .errors import BackendFailed, Invalid, Refusal, shut_down, shutting_down
+from .errors import BackendFailed, Invalid, Refusal, no_new_work, work_dropped
 from .models import Served
 from .state import Serving
 from .waiting import deadline_of, unless_gone
-from .writing import Wanted, Writing
+from .writing import GenerationSpec, Writing
 
 LITTLE, LITTLE_TEXT = 8, 4096  # inputs and characters that are read in less time than a hand-over is worth
 
@@ -35,10 +35,10 @@ class Question:
     """
 
     served: Served
-    staged: Staged
+    pipe: Any  # a Pipeline, or one that writes where the question is of text to write
     items: Sequence[Any]
     options: Mapping[str, Any] = field(default_factory=dict)
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: GenerationSpec = field(default_factory=GenerationSpec)
     change: Callable[[Any], Any] | None = None
     shape: Callable[[Any], Any] | None = None
     dialect: Dialect = PLAIN
@@ -67,11 +67,11 @@ class Answer:
         }
 
 
-class Asked:
+class PendingRequest:
     """A question under way. `begun` is done once it is read and admitted, `answered` once it is answered."""
 
     def __init__(self, serving: Serving, question: Question, permit: Permit):
-        self.serving, self.question, self.staged, self.permit = serving, question, question.staged, permit
+        self.serving, self.question, self.pipe, self.permit = serving, question, question.pipe, permit
         self._loop = asyncio.get_running_loop()
         self.begun: asyncio.Future[Prepared] = self._loop.create_future()
         self.answered: asyncio.Future[Answer] = self._loop.create_future()
@@ -95,25 +95,27 @@ class Asked:
 
     def _taken(self, step: Future[None]) -> None:
         if step.cancelled():  # the pool was closed before the step's turn came
-            self._fail(shut_down())
+            self._fail(work_dropped())
 
     def read(self) -> None:
         """Turn the texts into rows and queue them; on a text thread."""
         try:
             if self.permit.cancelled:
                 return
-            settings = self.staged.settle(self.question.options)
+            settings = self.pipe.resolve_options(self.question.options)
             change = self.question.change
             items = self.question.items if change is None else [change(item) for item in self.question.items]
-            self._prepared = prepared = self.staged.prepare(items, settings)
+            self._prepared = prepared = self.pipe.prepare(items, settings)
             rows = prepared.rows
             self._check(rows)
-            self.permit.hold(sum(self.staged.cost(row, settings) for row in rows))
-            work = Work(self.staged, settings, rows, self.permit, self._computed)
-            jobs = [self.staged.job(row, settings) for row in rows] if self.staged.writes else []
+            self.permit.hold(sum(self.pipe.cost(row, settings) for row in rows))
+            work = Work(self.pipe, settings, rows, self.permit, self._computed)
+            jobs = [self.pipe.job(row, settings) for row in rows] if self.pipe.writes else []
             stepwise = bool(jobs) and all(job is not None for job in jobs)
             if self.question.wanted.sink is not None and not stepwise:
                 raise Invalid("only a text without beams can be told while it is written; set num_beams to 1")
+            if jobs and not stepwise:
+                _check_search(self.question)
             if stepwise:  # before `begun` is told: who listens counts the sequences then
                 self._make_writings([job for job in jobs if job is not None], work)
             if self.question.wanted.sink is not None:
@@ -123,7 +125,7 @@ class Asked:
             else:
                 self.serving.batcher(self.question.served).put(work, pieces_of(work))
             if self.serving.engine.over:  # the lane was given up before these rows were in it
-                self._fail(shut_down())
+                self._fail(work_dropped())
         except BaseException as error:  # the Rust tokenizer panics with a BaseException
             self._fail(error)
 
@@ -160,7 +162,7 @@ class Asked:
                 self._computed(work)
             elif not left and work.error is None:
                 own = self.writings[number]
-                work.keep(number, self.staged.written(writing.job, [one.new for one in own]))
+                work.keep(number, self.pipe.written(writing.job, [one.new for one in own]))
 
         return over
 
@@ -176,14 +178,14 @@ class Asked:
         try:
             self.submit(self._finish, work)
         except RuntimeError:  # the pool is closed
-            self._fail(shut_down())
+            self._fail(work_dropped())
 
     def _finish(self, work: Work) -> None:
         """Turn what was found into answers; on a text thread."""
         try:
             prepared = self._prepared
             assert prepared is not None
-            answers, shape = self.staged.finish(prepared, work.found), self.question.shape
+            answers, shape = list(self.pipe.finish(prepared, work.found)), self.question.shape
             if shape is not None:
                 answers = [shape(one) for one in answers]
             seconds = time.perf_counter() - self.permit.entered
@@ -203,23 +205,23 @@ class Asked:
             self.permit.cancelled = True
 
 
-def ask(serving: Serving, question: Question) -> Asked:
+def ask(serving: Serving, question: Question) -> PendingRequest:
     """Let a question in and have it read; raises what refuses it. `release` must follow, whatever happens."""
     if serving.draining:
-        raise shutting_down()
+        raise no_new_work()
     if not question.items:
         raise Invalid("the list of inputs is empty")
-    permit = serving.admission.enter(len(question.items), _characters(question.items))
-    asked = Asked(serving, question, permit)
+    permit = serving.admission.enter(len(question.items), *_characters(question.items))
+    asked = PendingRequest(serving, question, permit)
     try:
         asked.begin()
     except RuntimeError:  # the pool is closed
         permit.leave()
-        raise shut_down() from None
+        raise work_dropped() from None
     return asked
 
 
-def release(asked: Asked) -> None:
+def release(asked: PendingRequest) -> None:
     """Give back what a question holds, once; whatever of it is still to be computed is dropped."""
     permit = asked.permit
     if permit.released:
@@ -242,18 +244,32 @@ async def answer(serving: Serving, question: Question, request: Request) -> Answ
         release(asked)
 
 
-def _characters(items: Sequence[Any]) -> int:
-    """Of all texts in there, however deep."""
-    found, left = 0, list(items)
+def _check_search(question: Question) -> None:
+    """Refuse what only a text that is written token by token can have."""
+    wanted = question.wanted
+    asked = {
+        "frequency_penalty": wanted.frequency,
+        "presence_penalty": wanted.presence,
+        "top_n_tokens": wanted.top,
+        "seed": wanted.seed is not None and question.options.get("do_sample"),
+    }
+    named = next((name for name, value in asked.items() if value), None)
+    if named is not None:
+        raise Invalid(f"{named} is for texts that are written token by token; set num_beams to 1")
+
+
+def _characters(items: Sequence[Any]) -> tuple[int, int]:
+    """Of all texts in there, however deep, and how many texts there are."""
+    found, texts, left = 0, 0, list(items)
     while left:
         item = left.pop()
         if isinstance(item, str):
-            found += len(item)
+            found, texts = found + len(item), texts + 1
         elif isinstance(item, Mapping):
             left += item.values()
         elif isinstance(item, list | tuple):
             left += item
-    return found
+    return found, texts
 
 
 def _refusal(error: BaseException, dialect: Dialect) -> Refusal:

@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from ..pipelines.staged import Staged
+from ..pipelines.base import Pipeline
 from .errors import Invalid
 from .wire import read_parameters
 
@@ -101,12 +101,12 @@ class ModelRows:
     whole: bool
 
 
-def draw_attention(staged: Staged, asked: AttentionRequest, read: ModelRows) -> AttentionMap:
+def draw_attention(pipe: Pipeline, asked: AttentionRequest, read: ModelRows) -> AttentionMap:
     """The map that was asked for; raises Invalid where there is no such layer, head, row or part."""
     rows = read.rows
     row = rows[picked("row", asked.row, len(rows))]
     cut = {name: values[:TOKENS] for name, values in row.items()}
-    recorded = record(staged, cut, asked.target)
+    recorded = record(pipe, cut, asked.target)
     parts = list(recorded)
     part = asked.part or parts[0]
     if part not in recorded:
@@ -124,21 +124,21 @@ def draw_attention(staged: Staged, asked: AttentionRequest, read: ModelRows) -> 
         row=asked.row,
         rows=len(rows),
         truncated=not read.whole or len(row["input_ids"]) > TOKENS,
-        queries=named(staged, found.queries),
-        keys=named(staged, found.keys),
+        queries=named(pipe, found.queries),
+        keys=named(pipe, found.keys),
         weights=[[round(weight, 4) for weight in line] for line in found.maps[layer][head].double().tolist()],
         overview=small(found.maps) if asked.overview else None,
     )
 
 
-def model_rows(staged: Staged, asked: AttentionRequest) -> ModelRows:
+def model_rows(pipe: Pipeline, asked: AttentionRequest) -> ModelRows:
     """The rows of the input that was asked about; raises PipelineError where it makes no sense."""
     given, _ = shortened(asked.parameters or {})
-    task = "translation" if staged.pipe.task.startswith("translation_") else staged.pipe.task
+    task = "translation" if pipe.task.startswith("translation_") else pipe.task
     checked = read_parameters(task, given).given()
-    settings = staged.settle({name: value for name, value in checked.items() if name in ROW_OPTIONS})
+    settings = pipe.resolve_options({name: value for name, value in checked.items() if name in ROW_OPTIONS})
     inputs, whole = shortened(asked.inputs)
-    groups = staged.pipe.encode([staged.pipe.parse(inputs, settings)], settings)
+    groups = pipe.encode([pipe.parse(inputs, settings)], settings)
     rows = [row.inputs for row in groups[0] if len(row)]
     if not rows:
         raise Invalid("the text has no tokens")
@@ -160,21 +160,21 @@ def shortened(inputs: Any, depth: int = 0) -> tuple[Any, bool]:
     return inputs, True
 
 
-def record(staged: Staged, row: Mapping[str, list[int]], target: str | None) -> dict[Part, Recorded]:
+def record(pipe: Pipeline, row: Mapping[str, list[int]], target: str | None) -> dict[Part, Recorded]:
     """Every map of one pass over `row`, by part."""
-    model = staged.pipe.model
-    inputs = {name: torch.tensor([values], device=staged.pipe.device) for name, values in row.items()}
+    model = pipe.model
+    inputs = {name: torch.tensor([values], device=pipe.device) for name, values in row.items()}
     source = row["input_ids"]
     with torch.inference_mode():
         if getattr(model, "encoder", None) is None or getattr(model, "decoder", None) is None:
             uncached = {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
             output = model(**inputs, **uncached, output_attentions=True)
             return {"self": Recorded(own(output.attentions, len(source)), source, source)}
-        written = target_ids(staged, target) if target and model.kind == "seq2seq-lm" else None
+        written = target_ids(pipe, target) if target and model.kind == "seq2seq-lm" else None
         if written is None and model.kind == "seq2seq-lm":
             encoded = model.encode(inputs["input_ids"], inputs.get("attention_mask"), attentions=True)
             return {"encoder": Recorded(own(encoded.attentions, len(source)), source, source)}
-        labels = None if written is None else torch.tensor([written], device=staged.pipe.device)
+        labels = None if written is None else torch.tensor([written], device=pipe.device)
         read = model.decoder_inputs(labels, inputs["input_ids"])
         output = model(
             input_ids=inputs["input_ids"],
@@ -191,9 +191,9 @@ def record(staged: Staged, row: Mapping[str, list[int]], target: str | None) -> 
     }
 
 
-def target_ids(staged: Staged, target: str) -> list[int]:
+def target_ids(pipe: Pipeline, target: str) -> list[int]:
     """The tokens of a text that a model has written."""
-    ids: list[int] = staged.pipe.tokenizer(text_target=target)["input_ids"]
+    ids: list[int] = pipe.tokenizer(text_target=target)["input_ids"]
     return ids[:TOKENS]
 
 
@@ -209,9 +209,8 @@ def picked(name: str, number: int, count: int) -> int:
     return number
 
 
-def named(staged: Staged, ids: Sequence[int]) -> list[MapToken]:
-    """Tokens as people read them."""
-    tokenizer = staged.pipe.tokenizer
+def named(pipe: Pipeline, ids: Sequence[int]) -> list[MapToken]:
+    tokenizer = pipe.tokenizer
     special = set(tokenizer.all_special_ids)
     # Decoding gives whole characters and spaces where it can; a piece of a character keeps its spelling.
     texts = [tokenizer.decode([number]) for number in ids]

@@ -10,11 +10,11 @@ from threading import Lock
 from typing import Any
 
 from ..errors import LaminaError
+from ..pipelines.base import Pipeline
 from ..pipelines.rows import Row
-from ..pipelines.staged import Staged
 from .admission import Permit
 from .engine import Engine, log_failure
-from .errors import BackendFailed, Invalid, shut_down
+from .errors import BackendFailed, Invalid, work_dropped
 from .metrics import Metrics
 
 MISSING = 0.1  # of a batch: what several at once may lack of being full
@@ -24,7 +24,7 @@ MISSING = 0.1  # of a batch: what several at once may lack of being full
 class Work:
     """The rows of one request, and where to say that all of them are done. `done` is called on the model thread."""
 
-    staged: Staged
+    pipe: Pipeline
     settings: Any
     rows: Sequence[Row]
     permit: Permit
@@ -51,60 +51,59 @@ class Piece:
     work: Work
     number: int
     row: Row
-    company: Hashable
+    key: Hashable  # rows of one key may be computed together
     packs: bool
     cost: int  # tokens to read and, at most, to write
 
     @property
     def tokens(self) -> int:
-        """How many the row has."""
         return len(self.row)
 
 
 def pieces_of(work: Work) -> list[Piece]:
     """Each row of a request by itself, with what it may be computed with; on any thread, since this takes a while."""
-    staged, settings = work.staged, work.settings
+    pipe, settings = work.pipe, work.settings
     return [
         Piece(
             work,
             number,
             row,
-            (id(staged), staged.company(row, settings)),
-            staged.packs(row),
-            staged.cost(row, settings),
+            (id(pipe), pipe.shared_key(row, settings)),
+            pipe.packs(row),
+            pipe.cost(row, settings),
         )
         for number, row in enumerate(work.rows)
     ]
 
 
 def choose(waiting: Sequence[Piece], tokens: int, most: int | None = None) -> list[Piece]:
-    """The next batch of `waiting`, oldest first: the oldest, and of its company those nearest to it in length.
+    """The next batch of `waiting`, oldest first: the oldest, and of those with its key the nearest to it in length.
 
     A batch comes to at most `tokens` tokens, padding included where there is any, and to `most` rows; a row longer than
     that is a batch of its own. Nobody starves, since the oldest is always in.
     """
     first = waiting[0]
-    company = [piece for piece in waiting if piece.company == first.company and piece.packs == first.packs]
-    if most == 1 or len(company) == 1:
+    alike = [piece for piece in waiting if piece.key == first.key and piece.packs == first.packs]
+    if most == 1 or len(alike) == 1:
         return [first]
-    company.sort(key=lambda piece: piece.tokens)  # stable: the older of equally long ones comes first
-    place = bisect_left([piece.tokens for piece in company], first.tokens)
-    while company[place] is not first:
+    alike.sort(key=lambda piece: piece.tokens)  # stable: the older of equally long ones comes first
+    place = bisect_left([piece.tokens for piece in alike], first.tokens)
+    while alike[place] is not first:
         place += 1
     chosen, total = [first], first.tokens
     low, high = place - 1, place + 1
-    while (low >= 0 or high < len(company)) and len(chosen) != most:
-        down = first.tokens - company[low].tokens if low >= 0 else None
-        up = company[high].tokens - first.tokens if high < len(company) else None
+    while (low >= 0 or high < len(alike)) and len(chosen) != most:
+        down = first.tokens - alike[low].tokens if low >= 0 else None
+        up = alike[high].tokens - first.tokens if high < len(alike) else None
         shorter = up is None or (down is not None and down <= up)
-        piece = company[low if shorter else high]
-        longest = max(company[high - 1].tokens, piece.tokens)
+        piece = alike[low if shorter else high]
+        longest = max(alike[high - 1].tokens, piece.tokens)
         total += piece.tokens
         if (total if first.packs else (len(chosen) + 1) * longest) > tokens:
             if shorter:
                 break
             total -= piece.tokens  # too long, as are all after it; shorter ones may still fit
-            company = company[:high]
+            alike = alike[:high]
             continue
         chosen.append(piece)
         low, high = (low - 1, high) if shorter else (low, high + 1)
@@ -138,16 +137,14 @@ class Batcher:
         self.engine.wake()
 
     def ready(self) -> bool:
-        """Whether rows wait."""
         return bool(self._waiting)
 
     def brief(self) -> bool:
         """Whether the next piece of work is a single pass."""
         with self._lock:
-            return bool(self._waiting) and not self._waiting[0].work.staged.writes
+            return bool(self._waiting) and not self._waiting[0].work.pipe.writes
 
     def turn(self) -> None:
-        """Compute one batch."""
         batch = self._take()
         if not batch:
             return
@@ -186,7 +183,7 @@ class Batcher:
             wide = choose(live, self.tokens * self.abreast)
             if sum(piece.tokens for piece in wide) > self.tokens * (self.abreast - MISSING):
                 return wide
-        return choose(live, self.tokens, None if first.packs or first.work.staged.pads else 1)
+        return choose(live, self.tokens, None if first.packs or first.work.pipe.pads else 1)
 
     def _compute(self, batch: list[Piece]) -> None:
         """One pass; a batch that fails is taken apart until the failure has the row it belongs to for itself."""
@@ -196,7 +193,7 @@ class Batcher:
             found = self._infer(batch, works)
         except Abandoned:
             for work in works:
-                _fail(work, shut_down())
+                _fail(work, work_dropped())
             return
         except Exception as error:
             self._apart(batch, works, error)
@@ -210,9 +207,9 @@ class Batcher:
             piece.work.keep(piece.number, result)
 
     def _infer(self, batch: list[Piece], works: list[Work]) -> list[Any]:
-        staged, settings = works[0].staged, works[0].settings
-        watch = Watch(works, self._between_tokens) if staged.writes else None
-        return staged.infer([piece.row for piece in batch], settings, watch)
+        pipe, settings = works[0].pipe, works[0].settings
+        watch = Watch(works, self._between_tokens) if pipe.writes else None
+        return pipe.infer([piece.row for piece in batch], settings, watch)
 
     def _between_tokens(self) -> None:
         if self.engine.stopping:

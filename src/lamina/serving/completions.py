@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..files.shown import shown
 from ..generation.streaming import StopFilter
 from .answering import Answer, Question
 from .dialects import OPENAI_COMPLETIONS
@@ -15,12 +17,13 @@ from .errors import Invalid
 from .generating import WritingRequest, check_lengths, token_texts, writing_task
 from .models import Served
 from .routes.openai_schemas import CompletionRequest
-from .schemas import TextGenerationParameters
+from .schemas import HARMLESS, TextGenerationParameters
 from .settings import Limits
 from .wire import read_parameters
 from .writing import Token, Writing
 
 USUAL_TOKENS = 16
+DIGITS = re.compile("[0-9]{1,9}")
 REASONS = {"length": "length", "eos_token": "stop", "stop_sequence": "stop"}
 # Options of text generation that are read where a client spreads them beside OpenAI's own.
 SPREAD = ("top_k", "typical_p", "repetition_penalty", "no_repeat_ngram_size", "do_sample", "truncate", "watermark",
@@ -29,8 +32,6 @@ SPREAD = ("top_k", "typical_p", "repetition_penalty", "no_repeat_ngram_size", "d
 
 @dataclass(frozen=True)
 class Completion:
-    """One request for completions, resolved."""
-
     served: Served
     body: CompletionRequest
     prompts: Sequence[str]
@@ -47,12 +48,11 @@ class Completion:
 
     @property
     def number(self) -> int:
-        """Texts for each prompt."""
         return self.body.n or 1
 
     @property
     def written(self) -> int:
-        """Texts that are written for each prompt, of which the likeliest are shown."""
+        """How many texts are generated for each prompt; the likeliest are shown."""
         return max(self.body.best_of or 1, self.number)
 
     def question(self, listening: bool = False) -> Question:
@@ -75,6 +75,11 @@ class Completion:
     def _spread(self) -> dict[str, Any]:
         """Options of text generation that stand beside OpenAI's own."""
         extra = self.body.model_extra or {}
+        unknown = [name for name, value in extra.items() if value is not None and name not in (*SPREAD, *HARMLESS)]
+        if unknown:
+            raise Invalid(
+                f"there is no parameter {shown(unknown[0])}; beside OpenAI's own there are {', '.join(SPREAD)}"
+            )
         given = {name: extra[name] for name in SPREAD if extra.get(name) is not None}
         return read_parameters("text-generation", given).given() if given else {}
 
@@ -104,7 +109,7 @@ class Completion:
         if not bias:
             return {}
         most = len(self.served.tokenizer)
-        if any(not id.isdecimal() or int(id) >= most for id in bias):
+        if any(not DIGITS.fullmatch(id) or int(id) >= most for id in bias):
             raise Invalid(f"logit_bias: the keys must be token ids below {most}")
         return {"sequence_bias": [[[int(id)], value] for id, value in bias.items()]}
 
@@ -114,7 +119,6 @@ class Completion:
         return {**head, "choices": choices, **({} if usage is None else {"usage": usage})}
 
     def whole(self, answer: Answer) -> dict[str, Any]:
-        """Everything at once."""
         if not answer.writings:
             raise Invalid("this model's options ask for beams, which completions cannot tell; use /generate")
         choices: list[dict[str, Any]] = []
@@ -144,7 +148,6 @@ class Completion:
         return () if writing.job.model.config.is_encoder_decoder else prompt
 
     def logprobs(self, tokens: Sequence[Token], pieces: Sequence[str], offset: int) -> dict[str, Any]:
-        """What OpenAI tells of tokens."""
         offsets = [offset]
         for piece in pieces[:-1]:
             offsets.append(offsets[-1] + len(piece))
@@ -163,5 +166,4 @@ def _mean(writing: Writing) -> float:
 
 
 def usage(read: int, written: int) -> dict[str, int]:
-    """Tokens, counted."""
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}

@@ -75,7 +75,6 @@ class Writer:
         return bool(self._waiting) or self._running is not None
 
     def brief(self) -> bool:
-        """A turn always is."""
         return self.ready()
 
     def turn(self) -> None:
@@ -87,7 +86,6 @@ class Writer:
                 self._step(self._running)
 
     def abandon(self, error: Exception) -> None:
-        """Give everything up."""
         running, self._running = self._running, None
         for writing in [*(running.writings if running else ()), *self._joining]:
             self._fail(writing, error)
@@ -185,7 +183,6 @@ class Writer:
         return state, self.model.step(ids, state, lengths).logits.float()
 
     def _step(self, running: Running) -> None:
-        """One token of every sequence."""
         started = time.perf_counter()
         last = torch.tensor([[writing.new[-1]] for writing in running.writings], device=self.model.device)
         try:

@@ -39,18 +39,18 @@ def vector_question(
 
     Raises Invalid where the model stores no such prompt.
     """
-    staged = served.embedding()
+    pipe = served.embedding()
     options = {"truncate": truncate, "prompt_name": prompt_name}
     change: Callable[[str], str] | None = None
     try:
         if truncate and direction.lower() == "left":
-            change = partial(_keep_end, served.tokenizer, staged.room(staged.settle(options)))
+            change = partial(_keep_end, served.tokenizer, pipe.room(pipe.resolve_options(options)))
         else:
-            staged.settle(options)
+            pipe.resolve_options(options)
     except PipelineError as error:
         raise Invalid(f"prompt_name: {error}") from None
     shape = partial(shaped, normalize=normalize, dimensions=dimensions)
-    return Question(served, staged, list(texts), options, change=change, shape=shape, dialect=dialect)
+    return Question(served, pipe, list(texts), options, change=change, shape=shape, dialect=dialect)
 
 
 def _keep_end(tokenizer: Any, room: int | None, text: str) -> str:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from .errors import BackendFailed, shut_down, shutting_down
+from .errors import BackendFailed, no_new_work, work_dropped
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,6 @@ class Engine:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
     def add(self, lane: Lane) -> None:
@@ -114,7 +113,7 @@ class Engine:
         call = _Call(function, args, asyncio.get_running_loop().create_future())
         with self._signal:
             if self.stopping or not self.alive:
-                raise shutting_down()
+                raise no_new_work()
             self._calls.append(call)
             self._signal.notify()
         result: Result = await call.future
@@ -168,7 +167,7 @@ class Engine:
             return
         try:
             result = call.function(*call.args)
-        except BaseException as error:  # as above; what is no Exception, like a panic of Rust's, no future would take
+        except BaseException as error:  # as above; a BaseException, like a panic of Rust's, would stay in no future
             failure = error if isinstance(error, Exception) else BackendFailed(type(error).__name__)
             self.tell(lambda: call.fail(failure))
         else:
@@ -185,7 +184,7 @@ class Engine:
             logger.debug("%s results came after the end of the event loop", len(messages))
 
     def _give_up(self) -> None:
-        error = shut_down()
+        error = work_dropped()
         self.over = True  # before the lanes are given up: who puts work into one afterwards sees it
         for lane in self._lanes:
             lane.abandon(error)

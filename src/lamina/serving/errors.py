@@ -6,7 +6,7 @@ from ..errors import ServingError
 
 
 class Refusal(ServingError):
-    """An answer that is no result. `kind` is `error_type` on the wire; `retry_after` is in seconds."""
+    """An answer that is an error. `kind` is `error_type` on the wire; `retry_after` is in seconds."""
 
     status = 500
     kind = "internal"
@@ -70,11 +70,11 @@ class ClientGone(Refusal):
     status, kind = 499, "client_gone"
 
 
-def shutting_down() -> Overloaded:
+def no_new_work() -> Overloaded:
     """What is told to those who come while the server ends."""
     return Overloaded("the server is shutting down; ask another one", retry_after=5)
 
 
-def shut_down() -> Overloaded:
+def work_dropped() -> Overloaded:
     """What is told to those whose work is given up because the server ends."""
     return Overloaded("the server has shut down", retry_after=5)

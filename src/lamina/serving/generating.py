@@ -9,7 +9,7 @@ from typing import Any
 
 from ..generation.config import WatermarkingConfig
 from ..generation.streaming import Detokenizer
-from ..pipelines.staged import Prepared
+from ..pipelines.base import Prepared
 from .answering import Answer, Question
 from .dialects import Dialect, inference
 from .errors import Invalid
@@ -18,7 +18,7 @@ from .schemas import Parameters, TextGenerationParameters
 from .settings import Limits
 from .texts import last_tokens
 from .wire import as_writing
-from .writing import Token, Wanted, Writing
+from .writing import GenerationSpec, Token, Writing
 
 USUAL_TOKENS = 100  # written where nobody says how many
 SAMPLING = ("temperature", "top_k", "top_p", "typical_p")  # any of them means that tokens are to be drawn
@@ -54,11 +54,13 @@ class WritingRequest:
     def question(self) -> Question:
         """What is asked of the model; raises Invalid for what cannot be done."""
         options = self._options()
+        if self.listening and self.parameters.given().get("decoder_input_details"):
+            raise Invalid(f"{self.task}: decoder_input_details: a stream does not tell the tokens of the prompt")
         if self.listening:
             options.setdefault("num_beams", 1)
         check_lengths(self.served, self.task, options, self.limits)
         given = self.parameters.given()
-        wanted = Wanted(
+        wanted = GenerationSpec(
             seed=given.get("seed"),
             logprobs=self.listening or bool(given.get("details")) or given.get("best_of", 1) > 1,
             top=given.get("top_n_tokens", self.top),
@@ -66,7 +68,7 @@ class WritingRequest:
             presence=given.get("presence_penalty", 0.0),
         )
         question = Question(
-            self.served, self.served.staged(self.task), self.prompts, options, wanted, dialect=self.dialect
+            self.served, self.served.pipeline_for(self.task), self.prompts, options, wanted, dialect=self.dialect
         )
         truncate = given.get("truncate")
         if truncate is None:
@@ -94,6 +96,8 @@ def _generation_options(parameters: TextGenerationParameters) -> dict[str, Any]:
         if name in given:
             raise Invalid(f"text-generation: {name} is not supported: {why}; leave it out")
     drawn = any(name in given for name in SAMPLING) or given.get("best_of", 1) > 1
+    if "best_of" in given and "num_return_sequences" in given:
+        raise Invalid("text-generation: best_of returns one text, num_return_sequences several; give one of them")
     options = {name: value for name, value in given.items() if name not in OWN}
     options.setdefault("do_sample", drawn)
     if given.get("temperature") == 0:
@@ -112,7 +116,7 @@ def _generation_options(parameters: TextGenerationParameters) -> dict[str, Any]:
     return options
 
 
-# Parameters that are no options of the pipeline.
+# Parameters that are not options of the pipeline.
 OWN = frozenset(
     {"stop", "stop_sequences", "truncate", "frequency_penalty", "presence_penalty", "watermark", "details"}
     | {"decoder_input_details", "top_n_tokens", "best_of", "grammar", "adapter_id", "seed"}
@@ -126,7 +130,7 @@ def check_lengths(served: Served, task: str, options: dict[str, Any], limits: Li
         if (options.get(name) or 0) > most:
             raise Invalid(f"{name} is {options[name]}, and {most} tokens are written at most")
     if options.get("max_new_tokens") is None and options.get("max_length") is None:
-        config = served.staged(task).pipe.settings.config
+        config = served.pipeline_for(task).settings.config
         if (config.max_new_tokens or config.max_length or 0) > most:
             options["max_new_tokens"] = most
 
@@ -161,7 +165,6 @@ def token_texts(tokenizer: Any, writing: Writing, prompt: Sequence[int]) -> list
 def details_of(
     tokenizer: Any, writing: Writing, prompt: Sequence[int], seed: int | None, prefill: bool = False
 ) -> dict[str, Any]:
-    """How a text came about."""
     texts = token_texts(tokenizer, writing, prompt)
     special, told = set(tokenizer.all_special_ids), list(zip(writing.tokens, texts, strict=True))
     details: dict[str, Any] = {
@@ -198,7 +201,7 @@ def generated(answer: Answer, number: int, parameters: Parameters, tokenizer: An
     writings = answer.writings[number] if answer.writings else []
     best = likeliest(writings) if given.get("best_of", 1) > 1 and writings else 0
     record: dict[str, Any] = {"generated_text": written_text(records[best])}
-    if not given.get("details"):
+    if not (given.get("details") or given.get("decoder_input_details")):
         return record
     if not writings:
         raise Invalid("details are told of texts that are written token by token; set num_beams to 1")

@@ -40,7 +40,6 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """On a signal."""
         if self.serving.draining:
             logging.getLogger("uvicorn.error").setLevel(
                 logging.CRITICAL

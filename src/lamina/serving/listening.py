@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from starlette.requests import Request
 
-from ..pipelines.staged import Prepared
-from .answering import Answer, Asked, Question, ask, release
+from ..pipelines.base import Prepared
+from .answering import Answer, PendingRequest, Question, ask, release
 from .errors import DeadlinePassed
 from .state import Serving
 from .waiting import deadline_of, unless_gone
@@ -21,7 +21,7 @@ class Listening:
     """A question whose tokens are listened to. Made by `listen`, which raises what refuses it before the first byte."""
 
     def __init__(
-        self, asked: Asked, prepared: Prepared, heard: asyncio.Queue[tuple[int, Token] | None], seconds: float
+        self, asked: PendingRequest, prepared: Prepared, heard: asyncio.Queue[tuple[int, Token] | None], seconds: float
     ):
         self.asked, self.prepared = asked, prepared
         self._heard, self._deadline = heard, seconds

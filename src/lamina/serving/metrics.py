@@ -59,13 +59,11 @@ class Metrics:
         self._child(self._tokens, model, "read").inc(read)
 
     def batch(self, model: str, rows: int, tokens: int, seconds: float) -> None:
-        """A pass of the model."""
         self._child(self._batches, model).observe(rows)
         self._child(self._batch_tokens, model).observe(tokens)
         self._child(self._batch_seconds, model).observe(seconds)
 
     def wrote(self, model: str) -> None:
-        """A token was written."""
         self._child(self._tokens, model, "written").inc()
 
     def running(self, model: str, sequences: Callable[[], float]) -> None:
@@ -85,7 +83,6 @@ class Metrics:
         self._child(self._failures, model, reason).inc()
 
     def text(self) -> bytes:
-        """Everything, as /metrics shows it."""
         return generate_latest(self.registry)
 
 

@@ -14,21 +14,19 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from ..errors import LaminaError, ServingError
 from ..files.hub import resolve
 from ..inference.quantize import settle_precision
-from ..pipelines import pipeline
-from ..pipelines.catalog import ALIASES, TASKS, find_task
-from ..pipelines.defaults import EMBEDDED
-from ..pipelines.languages import task_languages
-from ..pipelines.limits import truncation_length
+from ..pipelines import Pipeline, pipeline
+from ..pipelines.base import refuse_untrained
+from ..pipelines.create import ALIASES, EMBEDDED, TASKS, find_task
+from ..pipelines.rows import truncation_length
 from ..pipelines.sentence_modules import PATTERNS as SENTENCE_FILES
 from ..pipelines.sentence_modules import SentenceModel, find_sentence_model, pair_function
-from ..pipelines.sentence_similarity import SentenceSimilarityPipeline
-from ..pipelines.staged import Embedding, Staged
-from ..pipelines.untrained import refuse_untrained
+from ..pipelines.sentence_similarity import EmbeddingPipeline, SentenceSimilarityPipeline
+from ..pipelines.translation import task_languages
+from .engine import Engine
 from .errors import BackendFailed, DeadlinePassed, Invalid, NotFound
 
 if TYPE_CHECKING:
     from .settings import ServeSettings
-    from .state import Serving
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +46,7 @@ class Served:
         self.id, self.task, self.state, self.error = id, task, "loading", ""
         self._load = load
         self._pipeline: Any = None
-        self._stages: dict[str, Staged] = {}
-        self._embedding: Embedding | None = None
+        self._pipelines: dict[str, Pipeline] = {}
         self._tasks: tuple[str, ...] = ()
         self._sentence: SentenceModel | None = None
         self._pairs: str | None = None  # what a cross-encoder makes of its logits
@@ -57,7 +54,7 @@ class Served:
         self._lock = Lock()
         self._loaded: Future[None] = Future()
         self._loaded.set_running_or_notify_cancel()  # a client that leaves must not cancel it
-        self.serving: Serving | None = None  # where its work is done, once the server has started
+        self.engine: Engine | None = None  # where its work is done, once the server has started
 
     state: State
 
@@ -76,7 +73,7 @@ class Served:
             self.task = plain_task(self._pipeline.task)
             self._read_sentence_files()
             self._tasks = self._all_tasks()
-            self.staged()
+            self.pipeline_for()
             self.state = "ready"
         except (LaminaError, OSError, ValueError) as error:
             self.error, self.state = str(error) or type(error).__name__, "failed"
@@ -133,11 +130,10 @@ class Served:
 
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer of its pipeline."""
         return self.pipeline.tokenizer
 
     @property
-    def room(self) -> int | None:
+    def max_text_tokens(self) -> int | None:
         """Tokens of a text that the model reads, special ones not counted; None: as many as there are."""
         limit = truncation_length(self.tokenizer, self.pipeline.model)
         return None if limit is None else limit - int(self.tokenizer.num_special_tokens_to_add())
@@ -166,23 +162,22 @@ class Served:
             return self.tokenizer.mask_token_id is not None and self.pipeline.model.kind == "masked-lm"
         return True
 
-    def staged(self, task: str | None = None) -> Staged:
-        """The stages of a task, its own unless named; raises NotFound where the model cannot do it."""
+    def pipeline_for(self, task: str | None = None) -> Pipeline:
+        """The pipeline of a task, its own unless named; raises NotFound where the model cannot do it."""
         plain = plain_task(task) if task else str(self.task)
         with self._lock:
-            if plain not in self._stages:
-                self._stages[plain] = Staged(self._pipeline_for(plain))
-            return self._stages[plain]
+            if plain not in self._pipelines:
+                self._pipelines[plain] = self._made_for(plain).shareable()
+            return self._pipelines[plain]
 
-    def embedding(self) -> Embedding:
-        """The stages that give the vectors of texts; raises NotFound where the model makes none."""
-        pipe: Any = self.staged("sentence-similarity").pipe
+    def embedding(self) -> EmbeddingPipeline:
+        """What gives the vectors of texts; raises NotFound where the model makes none."""
+        pipe: Any = self.pipeline_for("sentence-similarity")
         with self._lock:
-            if self._embedding is None:
-                self._embedding = Embedding(pipe)
-            return self._embedding
+            found: EmbeddingPipeline = pipe.embedding
+            return found
 
-    def _pipeline_for(self, task: str) -> Any:
+    def _made_for(self, task: str) -> Any:
         if task == self.task:
             return self.pipeline
         if task not in self.tasks:
@@ -199,9 +194,9 @@ class Served:
 
     async def run(self, function: Callable[..., Result], *args: Any) -> Result:
         """What `function(*args)` gives, called on the model thread between two batches."""
-        if self.serving is None:
+        if self.engine is None:
             raise BackendFailed(f"the model {self.id} is not being served")
-        return await self.serving.engine.call(function, *args)
+        return await self.engine.call(function, *args)
 
 
 def plain_task(name: str) -> str:

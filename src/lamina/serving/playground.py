@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import __version__
-from ..pipelines.limits import truncation_length
+from ..pipelines.rows import truncation_length
 from .attention import AttentionMap, AttentionRequest, draw_attention, model_rows
 from .errors import NotFound
 from .models import Served
@@ -186,7 +186,6 @@ def model_page(served: Served) -> ModelPage:
 
 
 def router() -> APIRouter:
-    """The routes of the pages."""
     routes = new_router("playground")
 
     @routes.get("/", include_in_schema=False)
@@ -216,11 +215,11 @@ def router() -> APIRouter:
         """Which tokens of an input each token looks at, in one layer and head."""
         serving = serving_of(request)
         served = await serving.loaded(serving.find(model_id))
-        staged = served.staged(asked.task)
+        pipe = served.pipeline_for(asked.task)
         permit = serving.admission.enter(1)  # a picture waits its turn, or is refused, like everything else
         try:
-            rows = await serving.read(partial(model_rows, staged, asked))
-            return await served.run(draw_attention, staged, asked, rows)
+            rows = await serving.read(partial(model_rows, pipe, asked))
+            return await served.run(draw_attention, pipe, asked, rows)
         finally:
             permit.leave()
 

@@ -25,7 +25,7 @@ OPENAI_TYPES = {
 
 
 def encode(content: Any) -> bytes:
-    """JSON. Half a surrogate pair, which is no character but can be written in JSON, is escaped as it came."""
+    """JSON. Half a surrogate pair is not a character, but JSON can hold it: it is escaped as it came."""
     try:
         return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
     except TypeError:
@@ -67,7 +67,6 @@ def refuse(refusal: Refusal, path: str) -> Json:
 
 
 def event(data: Any) -> bytes:
-    """One server-sent event."""
     return b"data:" + encode(data) + b"\n\n"
 
 

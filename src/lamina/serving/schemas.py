@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    create_model,
+    model_validator,
+)
+
+from ..pipelines.options import OPTIONS, TOKENIZING, Option
 
 Truncation = Literal["do_not_truncate", "longest_first", "only_first", "only_second"]
 
@@ -55,67 +66,82 @@ class Parameters(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
-class TextClassificationParameters(Parameters):
-    """Options of text classification."""
+class Body(BaseModel):
+    """A request whose fields are all known: others are refused by name, unless they are null or change nothing."""
 
-    function_to_apply: Literal["sigmoid", "softmax", "none"] | None = Field(
-        None, description="What turns the model's numbers into scores; left out, what the model was trained with."
-    )
-    top_k: Count | None = Field(None, description="How many labels, best first; left out, all of them.")
-    truncation: StrictBool | Truncation | None = Field(None, description="Cut off a text too long for the model.")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-
-class TokenClassificationParameters(Parameters):
-    """Options of token classification."""
-
-    aggregation_strategy: Literal["none", "simple", "first", "average", "max"] = Field(
-        "simple", description="How word pieces become names; none: every piece by itself."
-    )
-    ignore_labels: list[Text] | None = Field(None, description="Labels to leave out; left out, only O is.")
-    stride: Annotated[int, Field(ge=0, le=100_000), NUMBER] | None = Field(
-        None, description="Read a long text in windows that overlap by so many tokens."
-    )
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_the_harmless(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        harmless = set(HARMLESS)
+        if given.get("input") == given.get("inputs"):
+            harmless |= {"input", "inputs"}  # some clients write one request for two interfaces
+        return {
+            name: value
+            for name, value in given.items()
+            if name in cls.model_fields or not (value is None or name in harmless)
+        }
 
 
-class QuestionAnsweringParameters(Parameters):
-    """Options of question answering."""
-
-    top_k: Annotated[int, Field(ge=1, le=100), NUMBER] | None = Field(None, description="How many answers, best first.")
-    max_answer_len: Annotated[int, Field(ge=1, le=1000), NUMBER] | None = Field(
-        None, description="Most tokens of an answer; left out, 15."
-    )
-    handle_impossible_answer: StrictBool | None = Field(None, description="Let the empty answer compete.")
-    align_to_words: StrictBool | None = Field(None, description="Let answers grow to whole words; left out, yes.")
-    doc_stride: Annotated[int, Field(ge=0, le=100_000), NUMBER] | None = Field(
-        None, description="Tokens by which the windows of a long context overlap."
-    )
-    max_seq_len: Annotated[int, Field(ge=16, le=100_000), NUMBER] | None = Field(
-        None, description="Tokens of a window, question included."
-    )
-    max_question_len: Count | None = Field(None, description="Taken for the sake of existing clients.")
-    padding: Any = Field(None, description="Taken for the sake of existing clients.")
+HARMLESS = ("model", "options", "user")  # what clients send to every address
 
 
-class FillMaskParameters(Parameters):
-    """Options of mask filling."""
+def declared(task: str, *names: str, **own: Any) -> Any:
+    """The parameters of a task that are options of its pipeline, as the table there declares them, and its `own`."""
 
-    top_k: Annotated[int, Field(ge=1, le=1000), NUMBER] | None = Field(
-        None, description="How many guesses; left out, 5."
-    )
-    targets: Annotated[list[Text], Field(min_length=1, max_length=1000)] | None = Field(
-        None, description="Only these words may fill the gap."
-    )
+    def kind(option: Option) -> Any:
+        if option.kind == "choice":
+            return Literal[option.choices]
+        if option.kind == "count":
+            return Annotated[int, Field(ge=option.least, le=option.most), NUMBER]
+        if option.kind == "texts":
+            return Annotated[list[Text], Field(min_length=option.least, max_length=option.most)]
+        return {"flag": StrictBool, "text": Text, "labels": Labels}.get(option.kind, Any)
+
+    fields = {
+        name: (kind(option) | None, Field(None, description=option.help))
+        for name, option in OPTIONS[task].items()
+        if name in names
+    }
+    title = "".join(part.title() for part in task.split("-"))
+    return create_model(f"{title}Parameters", __base__=Parameters, __module__=__name__, **{**fields, **own})
 
 
-class ZeroShotClassificationParameters(Parameters):
-    """Options of zero-shot classification."""
-
-    candidate_labels: Labels = Field(description="The labels to choose from, as a list or one text with commas.")
-    hypothesis_template: Template | None = Field(
-        None, description="A sentence with {} in the label's place; left out, This example is {}."
-    )
-    multi_label: StrictBool | None = Field(None, description="Labels do not exclude each other.")
-    multi_class: StrictBool | None = Field(None, description="The older name of multi_label.")
+TRUNCATED = (StrictBool | Truncation | None, Field(None, description=TOKENIZING["truncation"].help))
+TextClassificationParameters = declared("text-classification", "function_to_apply", "top_k", truncation=TRUNCATED)
+STRATEGY = OPTIONS["token-classification"]["aggregation_strategy"]
+TokenClassificationParameters = declared(
+    "token-classification",
+    "ignore_labels",
+    "stride",
+    aggregation_strategy=(Literal[STRATEGY.choices], Field("simple", description=STRATEGY.help)),
+)
+WINDOW = OPTIONS["question-answering"]["max_seq_len"]
+QuestionAnsweringParameters = declared(
+    "question-answering",
+    *(name for name in OPTIONS["question-answering"] if name not in ("topk", "max_seq_len")),
+    max_seq_len=(
+        Annotated[int, Field(ge=16, le=WINDOW.most), NUMBER] | None,
+        Field(None, description=WINDOW.help),
+    ),
+)
+FillMaskParameters = declared("fill-mask", "top_k", "targets")
+ZeroShotClassificationParameters = declared(
+    "zero-shot-classification",
+    "multi_label",
+    "multi_class",
+    candidate_labels=(
+        Labels,
+        Field(description=OPTIONS["zero-shot-classification"]["candidate_labels"].help),
+    ),
+    hypothesis_template=(
+        Template | None,
+        Field(None, description=OPTIONS["zero-shot-classification"]["hypothesis_template"].help),
+    ),
+)
 
 
 class FeatureExtractionParameters(Parameters):
@@ -130,9 +156,7 @@ class FeatureExtractionParameters(Parameters):
     prompt_name: Text | None = Field(
         None, description="The prompt to put before each text, by the name under which a sentence model stores it."
     )
-    encoding_format: Literal["float", "base64"] | None = Field(
-        None, description="Taken for the sake of existing clients; vectors are lists of numbers here."
-    )
+    encoding_format: Literal["float"] | None = Field(None, description="Vectors are lists of numbers here.")
     return_tensors: StrictBool | None = Field(None, description="Taken for the sake of existing clients.")
 
 

@@ -37,7 +37,7 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if scope["method"] == "HEAD":  # as GET, of which the server in front of us sends the head alone
+        if scope["method"] == "HEAD":  # as GET; the server in front of us sends the head alone
             scope = {**scope, "method": "GET"}
         passage = Passage(self.serving, scope, receive, send)
         self.serving.active += 1

@@ -10,13 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from ..errors import LaminaError
-from ..inference.budget import token_budget
-from ..inference.workers import abreast
+from ..inference.batching import abreast, token_budget
 from .admission import Admission
 from .batcher import Batcher
 from .continuous import Writer
 from .engine import Engine
-from .errors import Invalid, NotFound, Overloaded, Refusal, shut_down, shutting_down
+from .errors import Invalid, NotFound, Overloaded, Refusal, no_new_work, work_dropped
 from .metrics import Metrics
 from .models import Served
 from .settings import ServeSettings
@@ -46,7 +45,7 @@ class Serving:
         self.metrics.watch("lamina_requests_active", "Requests being answered.", lambda: self.active)
         self.metrics.watch("lamina_ready", "Whether new work is taken.", lambda: float(self.ready))
         for served in self.models.values():
-            served.serving = self
+            served.engine = self.engine
 
     @property
     def default(self) -> Served:
@@ -76,7 +75,6 @@ class Serving:
         return ThreadPoolExecutor(self.settings.text_threads, thread_name_prefix="lamina-text")
 
     def stop(self) -> None:
-        """Give up what still waits."""
         self.draining = True
         self.engine.stop()
         self.texts.shutdown(wait=False, cancel_futures=True)
@@ -136,7 +134,7 @@ class Serving:
     async def read(self, function: Callable[[], Result], inputs: int = 1, characters: int = 0) -> Result:
         """What `function()` makes of so many inputs, on a text thread; raises Invalid where they make no sense."""
         if self.draining:
-            raise shutting_down()
+            raise no_new_work()
         permit = self.admission.enter(inputs, characters)
         try:
             return await self.on_text_thread(function)
@@ -148,20 +146,20 @@ class Serving:
         try:
             step = self.texts.submit(function)
         except RuntimeError:  # the pool is closed
-            raise shut_down() from None
+            raise work_dropped() from None
         try:
             return await asyncio.wrap_future(step)
         except Refusal:
             raise
         except asyncio.CancelledError:
             if self.draining:  # the pool was closed before its turn came
-                raise shut_down() from None
+                raise work_dropped() from None
             raise
         except LaminaError as error:
             raise Invalid(str(error)) from None
 
     async def first(self, able: Callable[[Served], bool], what: str) -> Served:
-        """The first model of which `able` is true, for addresses that name none; raises NotFound."""
+        """The first model for which `able` is true, for addresses that name none; raises NotFound."""
         for served in self.models.values():
             if served.state == "failed" and len(self.models) > 1:
                 continue

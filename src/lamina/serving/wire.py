@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from .errors import Invalid
 from .schemas import PARAMETERS, Parameters
 
+FORMS = {  # as pydantic calls what a field may be
+    "str": "a text", "list[str]": "a list of texts", "list[list[str]]": "a list of lists of texts",
+    "list[constrained-int]": "a list of token ids", "list[list[constrained-int]]": "lists of token ids",
+}  # fmt: skip
 Split = tuple[list[Any], bool]  # the inputs one by one, and whether the request had only one
 
 
@@ -32,15 +36,19 @@ def read_parameters(task: str, given: Mapping[str, Any] | None) -> Parameters:
         raise Invalid(f"{task}: {explain(error, known)}") from None
 
 
-def explain(error: ValidationError, known: type[Parameters] | None = None) -> str:
+def explain(error: ValidationError, known: type[BaseModel] | None = None) -> str:
     """What is wrong with a request, in one line. What the client sent is not repeated."""
     return explain_errors(error.errors(include_url=False, include_context=False, include_input=False), known)
 
 
-def explain_errors(errors: Sequence[Any], known: type[Parameters] | None = None) -> str:
+def explain_errors(errors: Sequence[Any], known: type[BaseModel] | None = None) -> str:
     """The first few of pydantic's errors in words."""
     found = []
     for one in errors:
+        if len(one["loc"]) > 1 and one["loc"][1] in FORMS:
+            tried = dict.fromkeys(str(other["loc"][1]) for other in errors if other["loc"][:1] == one["loc"][:1])
+            found.append(f"{one['loc'][0]} must be {' or '.join(FORMS.get(form, form) for form in tried)}")
+            continue
         place = ".".join(str(part)[:100] for part in one["loc"] if part != "body")
         if one["type"] == "extra_forbidden" and known is not None:
             found.append(f"there is no parameter {place!r}; there are {', '.join(known.model_fields) or 'none'}")
@@ -49,7 +57,7 @@ def explain_errors(errors: Sequence[Any], known: type[Parameters] | None = None)
         elif one["type"] in ("model_type", "model_attributes_type") and not place:
             found.append("the body must be a JSON object, sent as application/json")
         elif one["type"] == "json_invalid":
-            found.append("the body is no JSON")
+            found.append("no JSON could be read from the body")
         else:
             words = one["msg"].removeprefix("Value error, ")[:200]
             found.append(f"{place}: {words}" if place else words)
@@ -79,7 +87,7 @@ def questions(inputs: Any) -> Split:
     single = not isinstance(inputs, list)
     items = [inputs] if single else inputs
     for item in items:
-        if not isinstance(item, dict) or not {"question", "context"} <= item.keys():
+        if not isinstance(item, dict) or {"question", "context"} != item.keys():
             raise Invalid('inputs must be {"question": ..., "context": ...}, or a list of these')
     return items, single
 
@@ -89,7 +97,7 @@ def comparisons(inputs: Any) -> Split:
     single = not isinstance(inputs, list)
     items = [inputs] if single else inputs
     for item in items:
-        if not isinstance(item, dict) or not {"source_sentence", "sentences"} <= item.keys():
+        if not isinstance(item, dict) or {"source_sentence", "sentences"} != item.keys():
             raise Invalid('inputs must be {"source_sentence": ..., "sentences": [...]}, or texts to have their vectors')
     return items, single
 

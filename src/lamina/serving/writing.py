@@ -27,7 +27,7 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class GenerationSpec:
     """What is asked of a sequence besides its ids."""
 
     seed: int | None = None
@@ -44,7 +44,7 @@ class Writing:
 
     job: Job
     permit: Permit
-    wanted: Wanted
+    wanted: GenerationSpec
     number: int  # among the sequences of its prompt
     index: int  # among those of its request
     done: Callable[[Writing], None]

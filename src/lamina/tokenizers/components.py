@@ -13,8 +13,8 @@ from typing import Any
 
 from lamina.errors import TokenizerError
 from lamina.files.shown import shown
-from lamina.tokenizers.charsmap import MAX_REPLACEMENT_BYTES, longest_replacement
 from lamina.tokenizers.files import MAX_TOKEN_CHARS, MAX_VOCAB, check_added, check_vocab
+from lamina.tokenizers.sentencepiece import MAX_REPLACEMENT_BYTES, longest_replacement
 
 # The only patterns that published tokenizers of the supported families hold. Others could be made to run forever.
 KNOWN_PATTERNS = frozenset(
@@ -114,7 +114,6 @@ def check_tokenizer_json(data: Any, where: object) -> None:
 
 
 def check_model(model: dict[str, Any], where: object) -> None:
-    """Refuse a model of unknown kind, or one with settings whose cost has no bound."""
     kind = model.get("type")
     if kind not in MODELS:
         raise TokenizerError(f"Reading {where} failed: its model is of type {shown(kind)}, not {', '.join(MODELS)}.")
@@ -182,12 +181,10 @@ def check_step(step: dict[str, Any], place: str) -> None:
 
 
 def text_of(value: Any) -> str:
-    """A string, and an empty one for anything else."""
     return value if isinstance(value, str) else ""
 
 
 def check_strings(settings: dict[str, Any], place: str) -> None:
-    """Refuse settings that are longer than any of a published tokenizer."""
     inner = chain.from_iterable(value.items() for value in settings.values() if isinstance(value, dict))
     for key, value in chain(settings.items(), inner):
         if isinstance(value, str) and len(value) > MAX_TOKEN_CHARS:
@@ -204,7 +201,6 @@ def longest_precompiled(step: dict[str, Any], place: str) -> int:
 
 
 def check_template(step: dict[str, Any], place: str) -> None:
-    """Refuse a template that names special tokens it does not declare, or has a text not once."""
     specials = step.get("special_tokens")
     for name, texts in (("single", ("A",)), ("pair", ("A", "B"))):
         items = step.get(name)
@@ -262,5 +258,4 @@ def growth(steps: list[dict[str, Any]], own: dict[str, float], place: str) -> fl
 
 
 def size(char: str) -> int:
-    """The bytes of a character."""
     return len(char.encode("utf-8", "surrogatepass"))

@@ -227,3 +227,31 @@ def tensor_maker(tensor_type: str) -> Callable[[Any], Any]:
 
         return as_array
     raise TokenizerError(f"return_tensors={shown(tensor_type)} is unknown: use 'pt' (torch) or 'np' (numpy).")
+
+
+def as_columns(encoded: Any) -> dict[str, Any]:
+    """Columns out of a mapping or a list of mappings."""
+    if isinstance(encoded, Mapping):
+        return dict(encoded.items())
+    if isinstance(encoded, list | tuple) and encoded and all(isinstance(row, Mapping) for row in encoded):
+        keys = encoded[0].keys()
+        if any(row.keys() != keys for row in encoded):
+            raise TokenizerError("The rows to pad do not all have the same fields.")
+        return {key: [row[key] for row in encoded] for key in keys}
+    raise TokenizerError("pad takes what a tokenizer call returned: a mapping, or a list of mappings.")
+
+
+def tensor_type_of(rows: Any) -> str | None:
+    """ "pt" or "np" where rows are tensors or arrays."""
+    probe = rows[0] if isinstance(rows, list | tuple) and rows else rows
+    module = type(probe).__module__.split(".")[0]
+    return {"torch": "pt", "numpy": "np"}.get(module)
+
+
+def plain(value: Any) -> Any:
+    """Lists out of tensors and arrays."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value] if any(hasattr(item, "tolist") for item in value) else list(value)
+    return value

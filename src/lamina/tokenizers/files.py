@@ -1,13 +1,16 @@
-"""Read a tokenizer's files without trusting them: through one door, counted before anything is built of them."""
+"""A tokenizer's files: read without trust, through one door, counted before anything is built of them; and written."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
+
+from tokenizers import AddedToken
 
 from lamina.errors import LaminaError, TokenizerError
 from lamina.files import jsonfile
@@ -43,7 +46,6 @@ def report(doing: str, error: BaseException) -> NoReturn:
 
 
 def comes_from_backend(error: BaseException) -> bool:
-    """Whether an error is not ours but is one to report: the Rust library's panics are no `Exception`s."""
     if isinstance(error, LaminaError):
         return False
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
@@ -69,7 +71,6 @@ def read_lines(path: Path, what: str) -> Iterator[str]:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """The file as a JSON object."""
     return jsonfile.read_json_object(path, MAX_FILE_BYTES, TokenizerError)
 
 
@@ -83,7 +84,6 @@ def read_vocab_json(path: Path) -> dict[str, int]:
 
 
 def check_vocab(vocab: dict[str, Any], where: object) -> None:
-    """Refuse too many tokens, and ids that are not plain numbers or out of bounds."""
     if not 0 < len(vocab) <= MAX_VOCAB:
         raise TokenizerError(f"{where} holds {len(vocab) or 'no'} tokens; 1 to {MAX_VOCAB} make a vocabulary.")
     for token, index in vocab.items():
@@ -146,19 +146,36 @@ class TokenizerFolder:
         return next((inside(self.path, name, TokenizerError) for name in names if present(self.path, name)), None)
 
     def require(self, *names: str) -> Path:
-        """The first of these files that is there, or an error naming them all."""
         found = self.find(*names)
         if found is None:
             raise TokenizerError(f"No {' or '.join(names)} in {self.path}. It holds: {self.listing()}.")
         return found
 
     def listing(self) -> str:
-        """Some of the folder's file names, for error messages."""
         with os.scandir(self.path) as entries:
             names = sorted(entry.name for entry in islice(entries, MAX_LISTED))
         return (", ".join(map(shown, names[:12])) + (" ..." if len(names) > 12 else "")) or "nothing"
 
     def json_object(self, name: str) -> dict[str, Any]:
-        """The named JSON object, empty when there is no such file."""
         path = self.find(name)
         return read_json_object(path) if path else {}
+
+
+def as_json(value: Any) -> Any:
+    if isinstance(value, AddedToken):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    return value
+
+
+def write_json(path: Path, value: Any, ordered: bool = True) -> None:
+    """Write JSON as the reference lays it out, its keys in order or as they come."""
+    try:
+        text = json.dumps(value, indent=2, sort_keys=ordered, ensure_ascii=False) + "\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TokenizerError(f"An option of the tokenizer cannot be written to {path.name}: {error}.") from error
+    # Half a surrogate pair becomes its escape, which in JSON means the same.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")

@@ -50,7 +50,6 @@ class Limits:
     multiple: int | None = None
 
     def padded_length(self, lengths: Sequence[int]) -> int:
-        """The length that rows of these lengths are padded to."""
         most = max(lengths, default=0)
         longest = self.max_length if self.padding == "max_length" and self.max_length is not None else most
         if self.multiple:
@@ -65,19 +64,15 @@ UNKNOWN_MAXIMUM = "No max_length was given and the model names none: texts are n
 
 
 class Notices:
-    """Warnings that one tokenizer gives once and no more."""
-
     def __init__(self) -> None:
         self.given: set[str] = set()
 
     def once(self, name: str, message: str) -> None:
-        """Log the message unless one of this name was logged before."""
         if name not in self.given:
             self.given.add(name)
             logger.warning(message)
 
     def long(self, rows: Sequence[Sequence[int]], most: int) -> None:
-        """Say once that a row is longer than the model takes."""
         longest = max(map(len, rows))
         if longest > most > 0:
             self.once(
@@ -88,7 +83,6 @@ class Notices:
 
 
 def choose(argument: str, value: Any, table: dict[Any, str | None]) -> str | None:
-    """The meaning of an argument that takes booleans and names."""
     value = getattr(value, "value", value)
     try:
         return table[value]
@@ -137,7 +131,6 @@ def settle(
 
 
 def check_numbers(max_length: Any, stride: Any, multiple: Any) -> None:
-    """Refuse lengths that are no whole numbers or negative."""
     for name, value, least in (
         ("max_length", max_length, 0),
         ("stride", stride, 0),
@@ -166,16 +159,15 @@ def check_room(limits: Limits, specials: int) -> None:
 
 
 def read_length(value: Any) -> int:
-    """The longest row a model takes, as configurations write it: often 1e30 for no limit."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST:
         raise TokenizerError(f"model_max_length={shown(value)} should be a positive number of at most {LARGEST:g}.")
     return int(value)
 
 
-def read_names(value: Any) -> list[str]:
+def read_names(value: Any, where: object = "Loading a tokenizer") -> list[str]:
     """The columns that a call returns, the first of them the ids."""
-    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise TokenizerError(f"model_input_names={shown(value)} should be a list of names such as 'input_ids'.")
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(name, str) for name in value):
+        raise TokenizerError(f"{where}: model_input_names={shown(value)} is not a list of names such as 'input_ids'.")
     return list(value)
 
 
@@ -187,14 +179,12 @@ def read_type(value: Any) -> int:
 
 
 def check_side(name: str, side: Any) -> str:
-    """Refuse sides other than left and right."""
     if side not in SIDES:
         raise TokenizerError(f"{name}={shown(side)} should be 'right' or 'left'.")
     return str(side)
 
 
 def pad_row(row: list[Any], length: int, value: Any, left: bool) -> list[Any]:
-    """The row filled up to a length."""
     missing = length - len(row)
     if missing <= 0:
         return row
@@ -211,5 +201,4 @@ def share(first: int, second: int, count: int) -> tuple[int, int]:
 
 
 def shorten(row: list[Item], count: int, left: bool) -> list[Item]:
-    """The row without `count` tokens of one end."""
     return row[count:] if left else row[: max(len(row) - count, 0)]

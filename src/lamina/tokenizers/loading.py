@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from lamina.files.paths import read_bytes, read_text
 from lamina.files.shown import shown
 from lamina.tokenizers.components import check_tokenizer_json
 from lamina.tokenizers.files import MAX_FILE_BYTES, TokenizerFolder, backend_errors, check_added
-from lamina.tokenizers.options import check_columns, read_options
+from lamina.tokenizers.limits import read_names
 from lamina.tokenizers.recipe import Assembly, Options, Recipe
 from lamina.tokenizers.recipes import MODEL_TYPES, RECIPES, class_recipe
 from lamina.tokenizers.vocabulary import ROLES, named_tokens
@@ -39,16 +40,41 @@ FLAGS = {"content", "single_word", "lstrip", "rstrip", "normalized", "special"}
 FILE_VERSION = re.compile(r"tokenizer\.(\d+(?:\.\d+)*)\.json")
 REFERENCE = (4, 57, 6)  # files made for later versions of Transformers are not for us
 
+COMMON = {
+    *ROLES,
+    "additional_special_tokens",
+    "chat_template",
+    "clean_up_tokenization_spaces",
+    "extra_special_tokens",
+    "max_len",
+    "model_input_names",
+    "model_max_length",
+    "model_specific_special_tokens",
+    "name_or_path",
+    "pad_token_type_id",
+    "padding_side",
+    "split_special_tokens",
+    "truncation_side",
+    "verbose",
+}
+# What only the reference's Python classes read, with the values that change nothing.
+PYTHON_ONLY: dict[str, tuple[Any, ...]] = {
+    "do_basic_tokenize": (True, None),
+    "errors": ("replace", None),
+    "never_split": (None, [], ()),
+    "sp_model_kwargs": (None, {}),
+}
+CALL = {"add_special_tokens", "is_split_into_words", "max_length", "pad_to_multiple_of", "padding", "return_tensors"}
+CALL |= {"return_attention_mask", "return_token_type_ids", "stride", "truncation"}  # which people write here too
+ELSEWHERE = {"add_eos_token", "clean_text", "spaces_between_special_tokens", "wordpieces_prefix"}  # of other classes
+FILES = {"vocab_file", "merges_file", "tokenizer_file", "tokenizer_object", "gguf_file", "added_tokens_decoder"}
+
+logger = logging.getLogger("lamina.tokenizers")
+
 
 def load(folder: str | Path, name: str | None, overrides: Options) -> tuple[Recipe, Assembly, Options]:
-    """The parts of a tokenizer stored in a folder, ready for Tokenizer's constructor."""
+    """Settle kind, options and special tokens of a folder, and build: what Tokenizer's constructor takes."""
     files = TokenizerFolder(folder)
-    with backend_errors(f"Loading the tokenizer in {files.path}"):
-        return assemble(files, name, dict(overrides))
-
-
-def assemble(files: TokenizerFolder, name: str | None, overrides: Options) -> tuple[Recipe, Assembly, Options]:
-    """Settle kind, options and special tokens, and build."""
     config = files.json_object(CONFIG)
     recipe, named = choose_recipe(files, config, name, overrides.pop("config", None))
     stated = read_stated(files, config)
@@ -78,7 +104,6 @@ def assemble(files: TokenizerFolder, name: str | None, overrides: Options) -> tu
 
 
 def build(files: TokenizerFolder, recipe: Recipe, options: Options, reason: str) -> Assembly:
-    """Build from the original files; `reason` is why a tokenizer.json is passed over for them."""
     try:
         return recipe.build(files, options)
     except TokenizerError as error:
@@ -131,7 +156,6 @@ def choose_recipe(files: TokenizerFolder, config: Options, name: str | None, mod
 
 
 def own_code(config: Options) -> bool:
-    """Whether a configuration names code of the folder as its tokenizer."""
     auto = config.get("auto_map")
     return isinstance(auto, list) or (isinstance(auto, dict) and "AutoTokenizer" in auto)
 
@@ -150,7 +174,6 @@ def named_recipe(where: Path, config: Options, stated: Any) -> Recipe:
 
 
 def read_stated(files: TokenizerFolder, config: Options) -> Options:
-    """What the files say: tokenizer_config.json, and older folders' special_tokens_map.json over it."""
     stated = {key: value for key, value in config.items() if key not in IGNORED}
     if "added_tokens_decoder" not in config:
         older = files.json_object(MAP)
@@ -162,7 +185,8 @@ def read_stated(files: TokenizerFolder, config: Options) -> Options:
     template = files.find("chat_template.jinja")
     if template is not None:
         stated["chat_template"] = read_text(template, MAX_FILE_BYTES, TokenizerError)
-    check_columns(stated, files.path / CONFIG)
+    if stated.get("model_input_names") is not None:
+        read_names(stated["model_input_names"], files.path / CONFIG)
     return stated
 
 
@@ -256,7 +280,6 @@ def merge_options(
 
 
 def in_vocabulary(backend: Backend, token: str | AddedToken) -> bool:
-    """Whether a vocabulary has a token."""
     return backend.token_to_id(str(token)) is not None
 
 
@@ -293,7 +316,6 @@ def token_like(value: Any, default: Any, known: Mapping[str, AddedToken], where:
 
 
 def added_token(value: Any, where: object) -> AddedToken:
-    """An AddedToken out of its JSON form."""
     if not isinstance(value, dict) or not isinstance(value.get("content"), str) or not value["content"]:
         raise TokenizerError(f"{where}: {shown(value)} is not an added token; it needs a content that is text.")
     flags = {key: bool(value[key]) for key in FLAGS & value.keys() if key != "content"}
@@ -334,3 +356,55 @@ def add_missing(backend: Backend, added: Mapping[int, AddedToken], options: Opti
     if tokens:
         with backend_errors("Adding the special tokens"):
             backend.add_tokens(tokens)
+
+
+def read_options(recipe: Recipe, stated: Options, overrides: Options) -> str:
+    """Check the caller's options and take out those about building; says why the original files are wanted, or "".
+
+    `use_fast=False` reads what the reference's Python classes read, `from_slow=True` too. So does an option of the
+    caller that changes what a tokenizer.json holds fixed.
+    """
+    use_fast, from_slow = overrides.pop("use_fast", True), overrides.pop("from_slow", False)
+    python = not use_fast and recipe.class_name != "PreTrainedTokenizerFast"
+    for key in overrides.keys() & FILES:
+        raise TokenizerError(f"{key}={shown(overrides[key])}: pass the folder that holds the tokenizer's files.")
+    if overrides.get("model_input_names") is not None:
+        read_names(overrides["model_input_names"])
+    check_python_only(recipe, stated, overrides, python or not recipe.reads_json)
+    check_names(recipe, overrides)
+    if from_slow:
+        return "from_slow=True"
+    if python:
+        overrides["use_fast"] = False  # the recipe may care
+        return "use_fast=False"
+    usual = {**recipe.options, **stated}
+    for key in overrides.keys() & recipe.options.keys() - recipe.adjustable:
+        if overrides[key] != usual[key]:
+            return f"{key}={shown(overrides[key])}"
+    return ""
+
+
+def check_python_only(recipe: Recipe, stated: Options, overrides: Options, python: bool) -> None:
+    """Refuse what the Rust library cannot do: asked for by the caller, or stated where a Python class would read it."""
+    for key, neutral in PYTHON_ONLY.items():
+        sources = [overrides, stated] if python else [overrides]
+        value = next((source[key] for source in sources if key in source), None)
+        if key not in recipe.options and value not in neutral:
+            raise TokenizerError(
+                f"{key}={shown(value)}: only the reference's Python tokenizers do this, and Lamina does not. "
+                f"Leave {key}{' and use_fast=False' if key not in overrides else ''} out."
+            )
+
+
+def check_names(recipe: Recipe, overrides: Options) -> None:
+    """Refuse slips of the pen; what this kind does not read is kept, as in the reference, with a word in the log."""
+    read = COMMON | recipe.options.keys() | PYTHON_ONLY.keys()
+    known = read.union(CALL, ELSEWHERE, *(other.options for other in RECIPES.values()))
+    for key in sorted(overrides.keys() - read):
+        from difflib import get_close_matches  # here, because most calls have no such option
+
+        nearest = get_close_matches(key, known, 1, 0.8) if key not in known else []
+        if nearest:
+            raise TokenizerError(f"There is no option {shown(key)}. Did you mean {nearest[0]}?")
+        where = "belongs to the calls of a tokenizer and has no effect here" if key in CALL else "has no effect"
+        logger.warning("%s of a %s %s.", key, recipe.class_name, where)

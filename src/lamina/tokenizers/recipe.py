@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
 from lamina.files.shown import shown
-from lamina.tokenizers.files import TokenizerFolder
+from lamina.tokenizers.files import TokenizerFolder, backend_errors
 
 Options = dict[str, Any]
 
@@ -73,31 +74,27 @@ class Recipe:
 
 
 def token_id(backend: Backend, token: str) -> int:
-    """The id of a token that must be there."""
     index = backend.token_to_id(token)
     if index is None:
         raise TokenizerError(f"The vocabulary has no {shown(token)}, which this kind of tokenizer needs.")
     return int(index)
 
 
+def surround(backend: Backend, single: str | list[str], pair: str | list[str], *tokens: str) -> None:
+    """Put these special tokens around texts: `single` and `pair` say how, `$A` and `$B` being the texts."""
+    special = [(token, token_id(backend, token)) for token in tokens]
+    backend.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=special)
+
+
 def bracket(backend: Backend, cls: str, sep: str) -> None:
     """Put `[CLS] A [SEP] B [SEP]` around texts, with token types 0 and 1."""
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{cls}:0 $A:0 {sep}:0",
-        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
-        special_tokens=[(cls, token_id(backend, cls)), (sep, token_id(backend, sep))],
-    )
+    surround(backend, f"{cls}:0 $A:0 {sep}:0", f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1", cls, sep)
 
 
 def end(assembly: Assembly, options: Options, between: bool = True) -> None:
     """Put the end token, where there is one, after a text; `between` also after the first of a pair."""
-    backend = assembly.backend
     eos = [str(options["eos_token"])] if options.get("eos_token") is not None else []
-    backend.post_processor = processors.TemplateProcessing(
-        single=["$A", *eos],
-        pair=["$A", *(eos if between else []), "$B", *eos],
-        special_tokens=[(token, token_id(backend, token)) for token in eos],
-    )
+    surround(assembly.backend, ["$A", *eos], ["$A", *(eos if between else []), "$B", *eos], *eos)
 
 
 def list_sentinels(options: Options, over_empty: bool = True) -> None:
@@ -116,3 +113,60 @@ def list_sentinels(options: Options, over_empty: bool = True) -> None:
         options["additional_special_tokens"] = stated + [f"<extra_id_{i}>" for i in range(count)]
     elif count and len(sentinels) != count:
         raise TokenizerError(f"extra_ids={count}, but additional_special_tokens names {len(sentinels)} sentinels.")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Special tokens (`ids`), or with `sequence` the place of the first (0) or second (1) text."""
+
+    ids: tuple[int, ...]
+    type_id: int
+    sequence: int | None = None
+
+
+@backend_errors("Reading the post-processor")
+def read_template(backend: Backend, pair: bool) -> list[Part]:
+    """What the tokenizer makes of one text, or of a pair."""
+    if backend.post_processor is None:
+        return [Part((), 0, 0), Part((), 1, 1)] if pair else [Part((), 0, 0)]
+    return parts_of(json.loads(backend.post_processor.__getstate__()), pair)
+
+
+def parts_of(state: dict[str, Any], pair: bool) -> list[Part]:
+    kind = state["type"]
+    if kind == "TemplateProcessing":
+        return [part_of(item, state["special_tokens"]) for item in state["pair" if pair else "single"]]
+    if kind in ("RobertaProcessing", "BertProcessing"):
+        second_type = 0 if kind == "RobertaProcessing" else 1
+        cls, sep = (state["cls"][1],), (state["sep"][1],)
+        parts = [Part(cls, 0), Part((), 0, 0), Part(sep, 0)]
+        if pair:
+            between = [Part(sep, 0)] if kind == "RobertaProcessing" else []
+            parts += [*between, Part((), second_type, 1), Part(sep, second_type)]
+        return parts
+    if kind == "Sequence":
+        for processor in reversed(state["processors"]):
+            parts = parts_of(processor, pair)
+            if any(part.ids for part in parts):
+                return parts
+    return [Part((), 0, 0), Part((), 0, 1)] if pair else [Part((), 0, 0)]
+
+
+def part_of(item: dict[str, Any], specials: dict[str, Any]) -> Part:
+    if "SpecialToken" in item:
+        token = item["SpecialToken"]
+        return Part(tuple(specials[token["id"]]["ids"]), token["type_id"])
+    sequence = item["Sequence"]
+    return Part((), sequence["type_id"], 0 if sequence["id"] == "A" else 1)
+
+
+def fill_template(parts: Sequence[Part], first: Sequence[int], second: Sequence[int] | None) -> list[list[int]]:
+    """Ids, token types and special-token mask of texts laid into a template."""
+    columns: list[list[int]] = [[], [], []]
+    for part in parts:
+        special = part.sequence is None
+        ids = part.ids if special else (second or ()) if part.sequence else first
+        columns[0] += ids
+        columns[1] += [part.type_id] * len(ids)
+        columns[2] += [int(special)] * len(ids)
+    return columns

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from lamina.errors import TokenizerError
@@ -17,6 +20,9 @@ UNIGRAM, BPE = 1, 2
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_PIECE_BYTES = 1000
+MAX_RULE_BYTES = 64
+MAX_REPLACEMENT_BYTES = 64  # published maps: 33
+MAX_REPLACEMENTS = 500_000
 MAX_SPECS = 16  # messages of settings; a later one overrides
 MAX_SPEC_FIELDS = 100_000  # user-defined symbols among them
 
@@ -71,7 +77,6 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
 
 
 def read_normalizer(model: SentencePieceModel, spec: dict[int, int | bytes]) -> None:
-    """Take over what a NormalizerSpec message says."""
     charsmap = spec.get(2, b"")
     if not isinstance(charsmap, bytes):
         raise ValueError("its character map is not a byte string")
@@ -82,7 +87,6 @@ def read_normalizer(model: SentencePieceModel, spec: dict[int, int | bytes]) -> 
 
 
 def parse_piece(data: bytes) -> Piece:
-    """One SentencePiece message: text, score, kind."""
     if len(data) > 2 * MAX_PIECE_BYTES:
         raise ValueError(f"a piece of {len(data)} bytes")
     values = pick(data, (1, 2, 3))
@@ -98,14 +102,12 @@ def parse_piece(data: bytes) -> Piece:
 
 
 def integer(value: int | bytes) -> int:
-    """A field that should be a number."""
     if isinstance(value, bytes):
         raise ValueError("a number is stored as text")
     return value
 
 
 def pick(data: bytes, wanted: tuple[int, ...]) -> dict[int, int | bytes]:
-    """The fields of these numbers; of a repeated one the last counts."""
     return {number: value for number, value in fields(data, MAX_SPEC_FIELDS) if number in wanted}
 
 
@@ -151,3 +153,99 @@ def varint(data: bytes, position: int) -> tuple[int, int]:
             return value, position
         shift += 7
     raise ValueError(f"it ends in the middle of a number at byte {position}")
+
+
+class CharacterMap:
+    """A compiled map: a double-array trie of the byte strings to replace, and the strings that replace them.
+
+    Layout: the trie's size in bytes (uint32), its units (uint32 each, as the Darts-clone library lays them out), then
+    the replacements, each ended by a zero byte. An empty map changes nothing.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.units = array("I")
+        self.replacements = b""
+        if not data:
+            return
+        if len(data) < 4 or self.units.itemsize != 4:
+            raise TokenizerError("The character map of the SentencePiece file is cut short.")
+        size = struct.unpack_from("<I", data)[0]
+        if size % 4 or size == 0 or size > len(data) - 4:
+            raise TokenizerError(f"The character map of the SentencePiece file says its trie has {size} bytes.")
+        self.units.frombytes(data[4 : 4 + size])
+        self.replacements = data[4 + size :]
+        longest_replacement(self.replacements, "The character map of the SentencePiece file")
+
+    def longest(self, text: bytes, start: int = 0) -> tuple[int, str] | None:
+        """How many bytes the longest rule covers at a place, and what replaces them."""
+        units = self.units
+        node = offset(units[0])
+        found = None
+        for position in range(start, min(len(text), start + MAX_RULE_BYTES)):
+            node ^= text[position]
+            if node >= len(units):
+                break
+            unit = units[node]
+            if unit & 0x800000FF != text[position]:
+                break
+            node ^= offset(unit)
+            if unit >> 8 & 1 and node < len(units):
+                found = (position + 1 - start, units[node] & 0x7FFFFFFF)
+        return None if found is None else (found[0], self.replacement(found[1]))
+
+    def replacement(self, place: int) -> str:
+        stop = self.replacements.find(b"\0", place)
+        if place >= len(self.replacements) or stop < 0:
+            raise TokenizerError("The character map of the SentencePiece file points outside its replacements.")
+        return self.replacements[place:stop].decode("utf-8", errors="replace")
+
+    @cached_property
+    def plain(self) -> re.Pattern[str]:
+        """Runs of ASCII that no rule touches, up to the letter before an accent."""
+        kept = [chr(byte) for byte in range(128) if not self.touches(bytes([byte]))]
+        return re.compile("[" + "".join(map(re.escape, kept)) + "]+(?![^\0-\x7f])") if kept else re.compile("(?!)")
+
+    def touches(self, char: bytes) -> bool:
+        """Whether a rule is this ASCII character, or begins with it and another one."""
+        node = offset(self.units[0]) ^ char[0]
+        if node >= len(self.units) or self.units[node] & 0x800000FF != char[0]:
+            return False
+        if self.longest(char) is not None:
+            return True
+        return any(self.longest(char + bytes([second])) is not None for second in range(128))
+
+    def apply(self, text: str) -> str:
+        if not self.units:
+            return text
+        out = []
+        position = 0
+        while position < len(text):
+            run = self.plain.match(text, position)
+            if run:
+                out.append(run.group())
+                position = run.end()
+                continue
+            window = text[position : position + MAX_RULE_BYTES].encode("utf-8")
+            found = self.longest(window)
+            if found is None:
+                out.append(text[position])
+                position += 1
+            else:
+                position += len(window[: found[0]].decode("utf-8", errors="ignore"))
+                out.append(found[1])
+        return "".join(out)
+
+
+def longest_replacement(table: bytes, where: object) -> int:
+    """The bytes of the longest of a map's replacements; refused where a character would become a long text."""
+    if table.count(b"\0") > MAX_REPLACEMENTS:
+        raise TokenizerError(f"{where} has more than {MAX_REPLACEMENTS} replacements.")
+    longest = max(map(len, table.split(b"\0")))
+    if longest > MAX_REPLACEMENT_BYTES:
+        raise TokenizerError(f"{where} has a replacement of {longest} bytes, more than {MAX_REPLACEMENT_BYTES}.")
+    return longest
+
+
+def offset(unit: int) -> int:
+    """Where a unit's children lie, relative to it."""
+    return (unit >> 10) << ((unit & 0x200) >> 6)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
 from lamina.files.shown import shown
 from lamina.tokenizers.files import MAX_VOCAB, backend_errors
 from lamina.tokenizers.recipe import Assembly, Options, Recipe, bracket
-from lamina.tokenizers.recipes import RECIPES
+from lamina.tokenizers.recipes import RECIPES, bytelevel, wordpiece
+from lamina.tokenizers.recipes.unigram import mark_spaces
 
 BRACKETED = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
 ROLE_OF = {
@@ -31,7 +32,6 @@ ROLE_OF = {
     "<eos>": "eos_token",
     "<|endoftext|>": "eos_token",
 }
-SPACE = "▁"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,6 @@ def train(
 
 
 def settle(kind: str, chosen: Trainable, options: Options) -> Options:
-    """The training's settings, refusing those that this kind has not."""
     unknown = options.keys() - chosen.options.keys() - {"model_max_length", "padding_side", "truncation_side"}
     if unknown:
         raise TokenizerError(
@@ -92,7 +91,6 @@ def settle(kind: str, chosen: Trainable, options: Options) -> Options:
 
 
 def check(kind: str, vocab_size: Any, specials: Sequence[Any]) -> None:
-    """Refuse sizes and special tokens that make no vocabulary."""
     if isinstance(vocab_size, bool) or not isinstance(vocab_size, int) or not 0 < vocab_size <= MAX_VOCAB:
         raise TokenizerError(f"vocab_size={shown(vocab_size)} should be a number from 1 to {MAX_VOCAB}.")
     if not all(isinstance(token, str) and token for token in specials) or len(set(specials)) != len(specials):
@@ -114,7 +112,6 @@ def trainer_options(settings: Options) -> Options:
 
 
 def texts_of(source: str | Path | Iterable[Any]) -> Iterator[str]:
-    """Texts out of a file, files or an iterator of texts or of lists of texts."""
     if isinstance(source, str | Path):
         source = [Path(source)]
     count = 0
@@ -133,7 +130,6 @@ def texts_of(source: str | Path | Iterable[Any]) -> Iterator[str]:
 
 
 def looks_like_file(text: str) -> bool:
-    """Whether a string names a file that is there: short, on one line, and found."""
     try:
         return len(text) < 4096 and "\n" not in text and "\0" not in text and Path(text).is_file()
     except OSError:  # a text may be longer than any name
@@ -141,7 +137,6 @@ def looks_like_file(text: str) -> bool:
 
 
 def lines_of(path: Path) -> Iterator[str]:
-    """The lines of a text file, without their ends."""
     try:
         with path.open(encoding="utf-8") as file:
             yield from (line.rstrip("\n") for line in file)
@@ -152,37 +147,23 @@ def lines_of(path: Path) -> Iterator[str]:
 
 
 def make_wordpiece(settings: Options) -> Backend:
-    """BERT's text rules and `##` pieces."""
     backend = Backend(models.WordPiece(unk_token=settings["unk_token"]))
-    backend.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=settings["tokenize_chinese_chars"],
-        strip_accents=settings["strip_accents"],
-        lowercase=settings["do_lower_case"],
-    )
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece(prefix="##")
+    wordpiece.dress(backend, settings)
     return backend
 
 
 def make_bpe(settings: Options) -> Backend:
-    """GPT-2's: bytes, so that no text is unknown."""
     backend = Backend(models.BPE(continuing_subword_prefix="", end_of_word_suffix=""))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=settings["add_prefix_space"])
-    backend.decoder = decoders.ByteLevel()
-    backend.post_processor = processors.ByteLevel(trim_offsets=False)
+    bytelevel.dress(backend, settings)
     return backend
 
 
 def make_unigram(settings: Options) -> Backend:
     """SentencePiece's, with NFKC and spaces kept as a mark."""
     backend = Backend(models.Unigram())
-    steps: list[normalizers.Normalizer] = [normalizers.NFKC()]
-    if settings["do_lower_case"]:
-        steps.append(normalizers.Lowercase())
-    backend.normalizer = normalizers.Sequence([*steps, normalizers.Replace(Regex(" {2,}"), " ")])
-    backend.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
-    backend.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
+    lower = [normalizers.Lowercase()] if settings["do_lower_case"] else []
+    backend.normalizer = normalizers.Sequence([normalizers.NFKC(), *lower, normalizers.Replace(Regex(" {2,}"), " ")])
+    mark_spaces(backend)
     return backend
 
 
@@ -197,9 +178,7 @@ def make_word(settings: Options) -> Backend:
 
 def make_char(settings: Options) -> Backend:
     """Characters, one id each, spaces among them."""
-    backend = Backend(models.WordLevel(unk_token=settings["unk_token"]))
-    if settings["do_lower_case"]:
-        backend.normalizer = normalizers.Lowercase()
+    backend = make_word(settings)
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
     backend.decoder = decoders.Fuse()
     return backend

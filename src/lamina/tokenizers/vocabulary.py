@@ -1,19 +1,33 @@
-"""Tokens and ids: the vocabulary of a tokenizer, its special tokens, and tokens added later."""
+"""Tokens and ids: the vocabulary of a tokenizer, its special tokens, tokens added later, and ids back to text."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, overload
+from typing import Any, overload
 
 from tokenizers import AddedToken
 
 from lamina.errors import TokenizerError
 from lamina.files.shown import shown
+from lamina.tokenizers.encoder import Encoder
 from lamina.tokenizers.files import backend_errors, report
-from lamina.tokenizers.recipe import Assembly, Options, Recipe
-from lamina.tokenizers.wordtable import WordTable
+from lamina.tokenizers.recipe import Assembly, Options, Recipe, fill_template, read_template
 
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+UNWANTED = (
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+)
 
 
 class SpecialToken:
@@ -46,7 +60,6 @@ class SpecialTokenId:
 class Vocabulary:
     """The part of a tokenizer that maps tokens to ids and back."""
 
-    _targeting = False
     bos_token, eos_token, unk_token = SpecialToken(), SpecialToken(), SpecialToken()
     sep_token, pad_token, cls_token, mask_token = SpecialToken(), SpecialToken(), SpecialToken(), SpecialToken()
     bos_token_id, eos_token_id, unk_token_id = SpecialTokenId(), SpecialTokenId(), SpecialTokenId()
@@ -58,12 +71,13 @@ class Vocabulary:
         self.init_kwargs = options
         self._assembly = assembly
         self._backend = assembly.backend
+        self._encoder = Encoder(recipe, assembly, options)
         self._special: dict[str, str | AddedToken] = {r: options[r] for r in ROLES if options.get(r) is not None}
         self._additional: list[str | AddedToken] = list(options.get("additional_special_tokens") or [])
         self._named = named_tokens(options)
         self._bent: set[int] = set()  # added tokens that the Rust library gives back normalized
         self._role_ids: dict[str, int | None] = {}
-        self._table: WordTable | Literal[False] | None = False  # None: there can be none
+        self.clean_up_tokenization_spaces: bool = bool(options.get("clean_up_tokenization_spaces", False))
         self._refresh()
 
     def _set_role(self, role: str, value: str | AddedToken | None) -> None:
@@ -87,11 +101,10 @@ class Vocabulary:
         """Look special tokens up again after any of them, or the vocabulary, changed."""
         self._role_ids = {role: self._id(str(token)) for role, token in self._special.items()}
         added = self._backend.get_added_tokens_decoder()
-        self._added_ids = set(added)
-        self._added = {token.content: token for token in added.values()}
+        self._encoder.added = {token.content: token for token in added.values()}
         self._bent = {index for index, token in added.items() if self._backend.id_to_token(index) != token.content}
         self._contents = added
-        self._table = False  # to be made anew
+        self._encoder.table = False  # to be made anew
         self._bracket_anew()
         # Attributes such as `image_token` and `image_token_id`; a `__getattr__` would slow every look at an attribute.
         for role, token in self._named.items():
@@ -107,8 +120,7 @@ class Vocabulary:
         self.init_kwargs.update(changed)
         if self._assembly.splitter is not None and self.recipe.template is not None:
             self.recipe.template(self._assembly, self.init_kwargs)
-        if self.recipe.switch is not None:
-            self.recipe.switch(self._assembly, self.init_kwargs, self._targeting)
+        self._encoder.switch(self._encoder.targeting)
 
     def _id(self, token: str) -> int | None:
         try:
@@ -120,7 +132,7 @@ class Vocabulary:
     def _token(self, index: int) -> str | None:
         if not 0 <= index < 2**32:
             return None
-        if index not in self._added_ids and index in self._assembly.target_tokens:
+        if index not in self._contents and index in self._assembly.target_tokens:
             return self._assembly.target_tokens[index]
         try:
             return self._contents[index].content if index in self._bent else self._backend.id_to_token(index)
@@ -277,6 +289,113 @@ class Vocabulary:
                 raise TokenizerError(f"{shown(role)}: {shown(value)} is no special token. Roles: {', '.join(ROLES)}.")
         return self.add_tokens(tokens, special_tokens=True)
 
+    def decode(
+        self,
+        token_ids: Any,
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+        spaces_between_special_tokens: bool = True,
+        use_source_tokenizer: bool = False,
+    ) -> str:
+        """The text of one row of ids (a number, list, array or tensor [tokens])."""
+        if self._assembly.splitter is not None:
+            ids = read_ids(token_ids)
+            text = self._join_pieces(ids, skip_special_tokens, spaces_between_special_tokens, use_source_tokenizer)
+        else:
+            text = self._decode_row(token_ids, skip_special_tokens)
+        clean = (
+            self.clean_up_tokenization_spaces if clean_up_tokenization_spaces is None else clean_up_tokenization_spaces
+        )
+        return clean_up(text) if clean else text
+
+    def _join_pieces(self, ids: list[int], skip_special: bool, spaces: bool, source: bool) -> str:
+        """The text of ids, with tokens added later set apart as they stand."""
+        splitter = self._assembly.splitter
+        assert splitter is not None
+        special = set(self.all_special_tokens)
+        apart = self.added_tokens_encoder.keys() - special
+        size = self.vocab_size
+        apart |= {token for token in self.additional_special_tokens if (self._id(token) or 0) >= size}
+        texts: list[str] = []
+        run: list[str] = []
+        for token in self.convert_ids_to_tokens(ids, skip_special_tokens=skip_special):
+            token = token if token is not None else self.unk_token or ""
+            if skip_special and token in special:
+                continue
+            if token in apart:
+                texts += [splitter.join(run, special, source)] if run else []
+                texts.append(token)
+                run = []
+            else:
+                run.append(token)
+        if run:
+            texts.append(splitter.join(run, special, source))
+        return (" " if spaces else "").join(texts)
+
+    def _decode_row(self, token_ids: Any, skip_special_tokens: bool) -> str:
+        """Decode what looks like ids at once, and look closer only where the Rust library will not have it."""
+        if self._bent and not self._bent.isdisjoint(ids := read_ids(token_ids)):
+            return self._decode_tokens(ids, skip_special_tokens)
+        if type(token_ids) is list:
+            try:
+                return self._backend.decode(token_ids, skip_special_tokens)
+            except (TypeError, OverflowError):
+                pass
+            except BaseException as error:
+                report("Decoding", error)
+        with backend_errors("Decoding"):
+            return self._backend.decode(read_ids(token_ids), skip_special_tokens)
+
+    def _decode_tokens(self, ids: list[int], skip_special_tokens: bool) -> str:
+        """Decode in the Rust library's steps, but with added tokens as they were added, not as they are looked for."""
+        skipped = {i for i, token in self._contents.items() if token.special} if skip_special_tokens else set()
+        tokens = [token for i in ids if i not in skipped and (token := self._token(i)) is not None]
+        return self.convert_tokens_to_string(tokens)
+
+    def batch_decode(self, sequences: Any, **options: Any) -> list[str]:
+        """The texts of several rows of ids; the options are those of `decode`."""
+        return [self.decode(row, **options) for row in sequences]
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        """The text that tokens stand for."""
+        if self._assembly.splitter is not None:
+            return self._assembly.splitter.join(tokens, set(self.all_special_tokens))
+        with backend_errors("Joining tokens"):
+            return self._backend.decoder.decode(tokens) if self._backend.decoder is not None else " ".join(tokens)
+
+    @property
+    def control_codes(self) -> dict[str, int]:
+        """CTRL's control codes and their ids; empty for other kinds."""
+        ids = ((code, self._backend.token_to_id(code)) for code in self.recipe.control_codes)
+        return {code: index for code, index in ids if index is not None}
+
+    @property
+    def lang_code_to_id(self) -> dict[str, int | None]:
+        """The languages' codes and their ids, for the kinds that have some."""
+        codes = self.additional_special_tokens if "src_lang" in self.recipe.options else []
+        return {code: self._id(code) for code in codes}
+
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """Ids with the special tokens around them."""
+        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[0]
+
+    def create_token_type_ids_from_sequences(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """The token types of the same row."""
+        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[1]
+
+    def get_special_tokens_mask(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None, already_has_special_tokens: bool = False
+    ) -> list[int]:
+        """1 for special tokens and 0 for those of the text."""
+        if already_has_special_tokens:
+            special = set(self.all_special_ids)
+            return [int(index in special) for index in token_ids_0]
+        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[2]
+
 
 def named_tokens(options: Options) -> dict[str, str | AddedToken]:
     """The special tokens that the files name beyond the usual roles, under either of the keys that hold them."""
@@ -289,3 +408,28 @@ def flagged(token: str | AddedToken) -> AddedToken:
     if isinstance(token, AddedToken):
         return token
     return AddedToken(token, lstrip=False, rstrip=False, normalized=False, special=True)
+
+
+def read_ids(value: Any) -> list[int]:
+    """One row of ids out of a number, a list, an array or a tensor."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    ids = [value] if isinstance(value, int) else list(value)
+    if ids and isinstance(ids[0], list | tuple):
+        raise TokenizerError("decode takes one row of ids; for several rows use batch_decode.")
+    try:
+        ids = [operator.index(index) for index in ids]
+    except TypeError as error:
+        raise TokenizerError(f"decode takes ids, which are whole numbers: {error}.") from error
+    if ids and not 0 <= min(ids) <= max(ids) < 2**32:
+        raise TokenizerError(
+            f"{min(ids) if min(ids) < 0 else max(ids)} is no token id. Replace labels of -100 by the pad id."
+        )
+    return ids
+
+
+def clean_up(text: str) -> str:
+    """Remove the spaces before punctuation and English contractions."""
+    for spaced, wanted in UNWANTED:
+        text = text.replace(spaced, wanted)
+    return text

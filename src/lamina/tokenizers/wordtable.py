@@ -16,7 +16,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers
 
 from lamina.tokenizers.limits import Limits
-from lamina.tokenizers.template import read_template
+from lamina.tokenizers.recipe import read_template
 
 MOST_WORDS = 1 << 16  # that are remembered, some 10 MB
 LONGEST_WORD = 64  # characters of a word worth remembering
@@ -50,12 +50,10 @@ class TableRow:
 
     @property
     def type_ids(self) -> list[int]:
-        """All of them the first text's."""
         return [0] * len(self.ids)
 
     @property
     def special_tokens_mask(self) -> list[int]:
-        """1 for the special tokens around the text."""
         inner = len(self.ids) - self._before - self._after
         return [1] * self._before + [0] * inner + [1] * self._after
 

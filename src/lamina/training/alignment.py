@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-IGNORED = -100
+from ..spec import IGNORED
 
 
 def align_labels(

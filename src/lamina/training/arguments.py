@@ -83,7 +83,7 @@ class TrainingArguments:
 
     Ratios: `warmup_steps`, `logging_steps`, `eval_steps` and `save_steps` below one are parts of the whole run.
     Beyond the reference: `padding_free` reads batches without padding, `labelled_only` computes the vocabulary's
-    scores only where there is a label, `nan_patience` is the number of steps in a row whose loss is no number after
+    scores only where there is a label, `nan_patience` is the number of consecutive steps with a loss of NaN after
     which training ends, `peak_tflops` is what one device can do at best, for the MFU in the log (known accelerators
     need none). `fsdp` ("full_shard" or "shard_grad_op") splits weights and optimizer over the processes of torchrun.
     """

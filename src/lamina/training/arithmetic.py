@@ -12,11 +12,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ..nn.block import Block
 from ..nn.model import Model
-from ..nn.objectives import IGNORED
-from ..nn.packing import PER_TOKEN
-from ..nn.stack import Stack
+from ..nn.stack import Block, Stack
+from ..spec import IGNORED, KINDS
 
 # Trillions of dense half-precision operations a second, from the makers' data sheets.
 PEAKS = {
@@ -59,7 +57,7 @@ class Arithmetic:
         if written is not None:
             total += self._stack(self.stacks[1], written, lengths)
         last = lengths if written is None else written
-        per_token = self.model.kind in PER_TOKEN or self.model.kind in ("seq2seq-lm", "question-answering")
+        per_token = KINDS[str(self.model.kind)].per_token or self.model.kind == "question-answering"
         read = float(last.sum()) if per_token else len(last)
         return total + self.tops[0] * len(last) + self.tops[1] * read + self.tops[2] * len(last)
 
@@ -85,7 +83,6 @@ def _products(module: nn.Module) -> int:
 
 
 def _written(batch: dict[str, Any]) -> Tensor:
-    """Tokens of every target."""
     if isinstance(batch.get("labels"), Tensor) and batch["labels"].dim() == 2:
         counts: Tensor = (batch["labels"] != IGNORED).sum(-1)
         return counts.double()

@@ -10,11 +10,11 @@ from torch.optim import Optimizer
 
 from ..errors import TrainingError
 from ..nn.model import Model
-from ..nn.objectives import PER_TOKEN_LOSS
+from ..spec import KINDS
 from . import sharding
 from .arguments import TrainingArguments
 from .engine import Engine
-from .objective import Objective
+from .objective import Objective, takes_training
 from .optimization import create_optimizer, create_scheduler
 from .packing import check_packable
 
@@ -23,6 +23,11 @@ def check_model(model: nn.Module, args: TrainingArguments) -> None:
     """Refuse what a model cannot do, and switch its activation checkpointing on where that is asked for."""
     if args.padding_free:
         check_packable(model)
+    if args.label_smoothing_factor and isinstance(model, Model) and not takes_training(model):
+        raise TrainingError(
+            "label_smoothing_factor needs a forward that takes training= and passes it on to ours: that of "
+            f"{type(model).__name__} does not"
+        )
     if args.label_smoothing_factor and not isinstance(model, Model):
         raise TrainingError(f"label_smoothing_factor is for models of ours: a {type(model).__name__} is not")
     if args.label_smoothing_factor and not _smooths(model):
@@ -41,7 +46,7 @@ def _smooths(model: Any) -> bool:
     if model.kind in ("sequence-classification", "next-sentence"):
         kind = getattr(model.config, "problem_type", None)
         return kind in (None, "single_label_classification") and model.config.num_labels > 1
-    return model.kind in (*PER_TOKEN_LOSS, "multiple-choice")
+    return KINDS[model.kind].masked or model.kind == "multiple-choice"
 
 
 def make_engine(
@@ -49,7 +54,7 @@ def make_engine(
 ) -> Engine:
     """The engine for a run of `steps`; optimizer and schedule are those given, or made as the arguments say."""
     dtype = torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else None
-    objective = Objective(model, args.padding_free, dtype, args.labelled_only)
+    objective = Objective(model, args.padding_free, dtype, args.labelled_only, args.label_smoothing_factor)
     if args.fsdp:
         if optimizer is not None:
             raise TrainingError("fsdp splits the weights first: name an optimizer by optim=, do not pass one")

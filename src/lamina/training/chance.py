@@ -61,7 +61,6 @@ def random_state() -> dict[str, Tensor]:
 
 
 def restore(state: dict[str, Tensor]) -> None:
-    """Put back what `random_state` found."""
     gauss = state["python.gauss"].tolist()
     random.setstate((3, tuple(state["python"].tolist()), gauss[0] if gauss else None))
     position, has_gauss, cached = state["numpy.gauss"].tolist()

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from .. import __version__
 from ..auto.pretrained import PreTrainedModel
 from ..checkpoint.files import open_file
-from ..checkpoint.safetensors import write_safetensors
+from ..checkpoint.saving import write_safetensors
 from ..errors import CheckpointError, LaminaError, TrainingError
 from ..files.atomic import staged
 from ..files.paths import inside

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..errors import DataError
 from ..nn.pair import shifted
+from ..spec import IGNORED
 
-IGNORED = -100  # the label that no loss counts
 LABEL_NAMES = ("label", "label_ids", "labels")
 Feature = Mapping[str, Any]
 

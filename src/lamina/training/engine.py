@@ -121,7 +121,7 @@ class Engine:
             nn.utils.clip_grads_with_norm_(self.parameters, self.args.max_grad_norm, self.norm)
 
     def _step_unless(self, bad: Tensor) -> None:
-        """A step on gradients that are no numbers would ruin the weights for good."""
+        """A step with gradients that are NaN or infinite would ruin the weights for good."""
         if self.fused:
             limit = self.args.max_grad_norm or math.inf
             self.optimizer.grad_scale = ((self.norm + 1e-6) / limit).clamp(min=1.0).float()  # type: ignore[attr-defined]
@@ -139,7 +139,7 @@ class Engine:
             self.scheduler.step()
 
     def _watch(self, bad: Tensor, step: int, rows: list[int]) -> None:
-        """Count steps in a row whose loss was no number, and refuse to go on after too many."""
+        """Count consecutive steps whose loss was NaN or infinite, and stop after too many."""
         self._recent.append((step, rows))
         self.skipped += bad
         count, first, most, began = self._bad
@@ -153,9 +153,9 @@ class Engine:
         if longest >= self.args.nan_patience:
             named = dict(self._recent).get(start, [])
             raise TrainingDiverged(
-                f"the loss or its gradient was no number for {longest} steps in a row, from step {start} on; the batch "
-                f"of that step had the rows {named[:32]}{'...' if len(named) > 32 else ''}. No such step was taken: "
-                "lower learning_rate or max_grad_norm, or look at those rows"
+                f"the loss or its gradient was NaN or infinite for {longest} steps in a row, from step {start} on; the "
+                f"batch of that step had the rows {named[:32]}{'...' if len(named) > 32 else ''}. No such step was "
+                "taken: lower learning_rate or max_grad_norm, or look at those rows"
             )
 
     def take_loss(self) -> float:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import DataError
-from .metrics import IGNORED, as_array
+from ..spec import IGNORED
+from .metrics import as_array
 
 OUTSIDE = "O"
 

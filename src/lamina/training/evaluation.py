@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..spec import IGNORED
 from .objective import Objective, count_targets
 from .ranks import Ranks
 
 Read = Callable[[dict[str, Any]], tuple[Tensor | None, Any]]  # a batch to its loss and its scores
-PAD = -100  # fills rows of scores and labels that are shorter than others
 
 
 class Rows:
@@ -28,7 +28,7 @@ class Rows:
         """One batch: an array, or a tuple of arrays, with a row per number."""
         self.parts.append((numbers, values))
 
-    def whole(self, pad: int = PAD) -> Any:
+    def whole(self, pad: int = IGNORED) -> Any:
         """All rows as one array (or tuple of them), padded to the longest."""
         if not self.parts or self.parts[0][1] is None:
             return None
@@ -80,7 +80,7 @@ def labels_of(batch: Mapping[str, Any], names: Iterable[str]) -> Any:
 class Evaluation:
     """One pass over a dataset, shared by all processes."""
 
-    def __init__(self, ranks: Ranks, metric: Any, stored: bool, pad: int = PAD):
+    def __init__(self, ranks: Ranks, metric: Any, stored: bool, pad: int = IGNORED):
         """`metric` takes batches as they come; with `stored` scores and labels are kept for the caller."""
         self.ranks, self.metric, self.stored, self.pad = ranks, metric, stored, pad
         self.predictions, self.labels = Rows(), Rows()

@@ -13,10 +13,11 @@ from torch.utils.data import DataLoader
 
 from ..errors import TrainingError
 from ..files.shown import few
+from ..spec import IGNORED
 from .arguments import TrainingArguments
 from .callbacks import TrainerCallback, TrainerControl, check_callback
 from .collators import DataCollatorWithPadding, default_data_collator
-from .evaluation import PAD, Evaluation, Read, reader
+from .evaluation import Evaluation, Read, reader
 from .loading import Batches, Collator, check_rows, load, model_columns
 from .loggers import RunLogger, create_loggers
 from .objective import Objective
@@ -155,7 +156,7 @@ class Evaluator:
 
     def filler(self) -> int:
         """What fills rows of predictions that are shorter than others."""
-        return PAD
+        return IGNORED
 
     def _read(self, ignored: Sequence[str]) -> Read:
         args = self.args

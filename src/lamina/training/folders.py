@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.files import open_file
 from ..errors import CheckpointError, LaminaError, TrainingError
-from ..files.atomic import remove_folder, staged_folder, succeed
+from ..files.atomic import release, remove_folder, staged_folder, succeed, take
 from ..files.jsonfile import INDEX_BYTES, read_json_object
-from ..files.locks import release, take
 
 if TYPE_CHECKING:
     from .ranks import Ranks
@@ -75,7 +74,7 @@ def discard(folder: Path) -> None:
     if not others:
         remove_folder(folder, folder.parent / f"{ASIDE}old-{folder.name}-{os.getpid()}")
         return
-    for name in (STATE, *sorted(own - {STATE})):  # without its state it is none
+    for name in (STATE, *sorted(own - {STATE})):  # without its state it is not a checkpoint
         (folder / name).unlink(missing_ok=True)
 
 

@@ -46,8 +46,8 @@ class Batches(Dataset[dict[str, Any]]):
         kept = {key: value for key, value in row.items() if self.columns is None or key in self.columns}
         if not kept:
             raise TrainingError(
-                f"row {number} has only the columns {sorted(row)}, none of which the model takes: tokenize the texts "
-                "first, or set remove_unused_columns=False"
+                f"row {number} has only the columns {sorted(row)}, and the model takes none of them: tokenize the "
+                "texts first, or set remove_unused_columns=False"
             )
         return kept
 
@@ -72,7 +72,7 @@ def model_columns(model: Any, label_names: Sequence[str]) -> set[str]:
 
 
 def check_rows(dataset: Any, what: str) -> None:
-    """Refuse what is no dataset before anything is computed."""
+    """Refuse what is not a dataset before anything is computed."""
     if dataset is None:
         raise TrainingError(f"there is no {what}: pass it to the Trainer")
     if isinstance(dataset, Mapping):

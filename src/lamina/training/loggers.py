@@ -60,7 +60,6 @@ class JsonLines:
             ) from problem
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """One line."""
         self._write({**values, "step": step})
 
     def end(self) -> None:
@@ -73,18 +72,15 @@ class TensorBoard:
     """Event files in `logging_dir`, or runs/ of the output folder."""
 
     def begin(self, args: TrainingArguments, history: Sequence[Mapping[str, Any]]) -> None:
-        """Open the event file."""
         writer = import_module("torch.utils.tensorboard").SummaryWriter
         self._writer = writer(args.logging_dir or str(Path(args.output_dir) / "runs"))
         self._writer.add_text("arguments", json.dumps(args.to_dict(), indent=2, default=str))
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """One point in each curve."""
         for name, value in values.items():
             self._writer.add_scalar(_grouped(name), value, step)
 
     def end(self) -> None:
-        """Flush and close."""
         self._writer.close()
 
 
@@ -92,15 +88,12 @@ class WeightsAndBiases:
     """A run of Weights & Biases, by the account that its own login set up."""
 
     def begin(self, args: TrainingArguments, history: Sequence[Mapping[str, Any]]) -> None:
-        """Start the run."""
         self._run = import_module("wandb").init(name=args.run_name, dir=args.output_dir, config=args.to_dict())
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """One row."""
         self._run.log({_grouped(name): value for name, value in values.items()}, step=step)
 
     def end(self) -> None:
-        """Finish the run."""
         self._run.finish()
 
 
@@ -114,11 +107,9 @@ class MLflow:
         self._mlflow.log_params({name: str(value)[:250] for name, value in args.to_dict().items()})
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """One point in each curve."""
         self._mlflow.log_metrics(dict(values), step=step)
 
     def end(self) -> None:
-        """Finish the run."""
         self._mlflow.end_run()
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checkpoint.files import open_file
-from ..checkpoint.safetensors import write_safetensors
+from ..checkpoint.saving import write_safetensors
 from ..errors import CheckpointError, TrainingError
 from ..files.atomic import staged
 from ..files.jsonfile import read_json_object
@@ -143,7 +143,7 @@ def load_adapter(model: nn.Module, folder: str | Path) -> nn.Module:
         try:
             add_lora(model, **config)
         except TypeError as problem:
-            raise CheckpointError(f"{folder / CONFIG} is no adapter of ours: {cause(problem)}") from problem
+            raise CheckpointError(f"{folder / CONFIG} describes no adapter of ours: {cause(problem)}") from problem
     own = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     with open_file(inside(folder, WEIGHTS)) as weights:
         differing = sorted(set(weights) ^ set(own)) or [n for n in own if weights.shape(n) != tuple(own[n].shape)]

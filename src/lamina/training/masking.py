@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from .collators import IGNORED, check_framework, numbers_of, padded, plain
+from ..spec import IGNORED
+from .collators import check_framework, numbers_of, padded, plain
 
 WORDS = "word_ids"  # a column beside input_ids: the word of each piece, -1 or None for special tokens
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from ..spec import IGNORED
 
-IGNORED = -100
 Array = npt.NDArray[Any]
 
 

@@ -25,12 +25,10 @@ class NamedMetric:
         self._references: list[Any] = []
 
     def add_batch(self, *, predictions: Sequence[Any], references: Sequence[Any]) -> None:
-        """Keep some for `compute`."""
         self._predictions += list(predictions)
         self._references += list(references)
 
     def add(self, *, prediction: Any, reference: Any) -> None:
-        """Keep one for `compute`."""
         self.add_batch(predictions=[prediction], references=[reference])
 
     def compute(

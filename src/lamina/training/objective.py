@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import TrainingError
-from ..nn.model import Model
-from ..nn.objectives import IGNORED, labelled_rows
-from ..nn.packing import read_packed
+from ..nn.model import Model, Training, read_packed
+from ..nn.objectives import labelled_rows
+from ..spec import IGNORED, KINDS
 from .packing import packed
 
-SHIFTED = ("causal-lm", "double-heads")
+LABELLED = "labelled rows"  # of a batch: places of the tokens whose logits the loss reads
+
+
+def takes_training(model: Any) -> bool:
+    """Whether a model's forward takes what training asks of it: ours does, and one of a user's that passes it on."""
+    known = inspect.signature(model.forward).parameters
+    return isinstance(model, Model) and (
+        "training" in known or any(each.kind is each.VAR_KEYWORD for each in known.values())
+    )
 
 
 def count_targets(model: Any, batch: dict[str, Any]) -> int:
@@ -27,13 +36,13 @@ def count_targets(model: Any, batch: dict[str, Any]) -> int:
         return int(batch["attention_mask"].sum())
     if labels.is_floating_point():
         return int(labels.numel())
-    if kind in SHIFTED:
+    if kind in KINDS and KINDS[kind].shifted:
         labels = labels[..., 1:]
     return int((labels != IGNORED).sum())
 
 
 def count_tokens(batch: dict[str, Any]) -> int:
-    """Tokens that are no padding, of the source where there are two sides."""
+    """Non-padding tokens, those of the source where there are two sides."""
     mask, ids = batch.get("attention_mask"), batch.get("input_ids")
     if mask is not None:
         return int(mask.sum())
@@ -52,9 +61,11 @@ class Objective(nn.Module):
         padding_free: bool = False,
         dtype: torch.dtype | None = None,
         labelled_only: bool = False,
+        smoothing: float = 0.0,
     ):
         super().__init__()
-        self.model, self.padding_free, self.dtype, self.labelled_only = model, padding_free, dtype, labelled_only
+        self.model, self.padding_free, self.dtype, self.smoothing = model, padding_free, dtype, smoothing
+        self.labelled_only = labelled_only and takes_training(model)
 
     def prepare(self, batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
         """`batch` as forward reads it, on the device. What can be decided on the CPU is decided here."""
@@ -64,9 +75,9 @@ class Objective(nn.Module):
             batch = packed(_plain(self.model), batch)
         elif isinstance(self.model, Model) and "attention_mask" in batch and bool(batch["attention_mask"].all()):
             batch.pop("attention_mask")
-        if isinstance(self.model, Model):
-            rows = self._labelled_rows(batch)
-            self.model.labelled_rows = None if rows is None else rows.to(device, non_blocking=True)
+        rows = self._labelled_rows(batch)
+        if rows is not None:
+            batch[LABELLED] = rows
         return {
             key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
             for key, value in batch.items()
@@ -83,7 +94,7 @@ class Objective(nn.Module):
         return labelled_rows(_plain(self.model).kind, labels, starts)
 
     def _check_labels(self, labels: Tensor | None) -> None:
-        if labels is not None and labels.is_floating_point() and getattr(self.model, "label_smoothing", False):
+        if labels is not None and labels.is_floating_point() and self.smoothing:
             raise TrainingError("label_smoothing_factor is for losses over classes, one label each: these are numbers")
         project = getattr(getattr(self.model, "head", None), "project", None)
         if labels is None or project is None or labels.is_floating_point() or labels.numel() == 0:
@@ -100,13 +111,15 @@ class Objective(nn.Module):
         return {"loss": loss_of(output)} if self.model.training else output
 
     def _read(self, batch: dict[str, Any]) -> Any:
+        training = Training(self.smoothing, batch.get(LABELLED)) if self.smoothing or LABELLED in batch else None
+        batch = {key: value for key, value in batch.items() if key != LABELLED}
         first = next(value for value in batch.values() if isinstance(value, Tensor))
         with torch.autocast(first.device.type, self.dtype, enabled=self.dtype is not None):
             if "lengths" not in batch:
-                return self.model(**batch)
+                return self.model(**batch) if training is None else self.model(**batch, training=training)
             targets = {"labels": batch["labels"]} if "labels" in batch else None
             types = batch.get("token_type_ids")
-            return read_packed(_plain(self.model), batch["input_ids"], batch["lengths"], types, targets)
+            return read_packed(_plain(self.model), batch["input_ids"], batch["lengths"], types, targets, training)
 
 
 def loss_of(output: Any) -> Tensor:

@@ -43,7 +43,6 @@ def create_optimizer(model: nn.Module, args: TrainingArguments) -> Optimizer:
 
 
 def linear(step: int, warmup: int, steps: int) -> float:
-    """Straight down to zero."""
     return max(0.0, (steps - step) / max(1, steps - warmup))
 
 
@@ -91,7 +90,6 @@ def warmup_stable_decay(
 
 
 def constant(step: int, warmup: int, steps: int) -> float:
-    """No change after the warm-up."""
     return 1.0
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from ..errors import TrainingError
-from ..nn.model import Model
-from ..nn.packing import PER_TOKEN, packable
+from ..nn.model import Model, packable
+from ..spec import KINDS
 
 TAKEN = {"input_ids", "attention_mask", "token_type_ids", "labels", "special_tokens_mask"}
 
@@ -36,5 +36,5 @@ def packed(model: Model, batch: dict[str, Any]) -> dict[str, Any]:
         found["token_type_ids"] = batch["token_type_ids"][order][real]
     if "labels" in batch:
         labels = batch["labels"][order]
-        found["labels"] = labels[real] if model.kind in PER_TOKEN else labels
+        found["labels"] = labels[real] if KINDS[model.kind].per_token else labels
     return found

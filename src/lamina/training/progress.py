@@ -20,7 +20,6 @@ class ProgressCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
-        """Draw it, where somebody looks."""
         hidden = not sys.stderr.isatty() if args.disable_tqdm is None else args.disable_tqdm
         if hidden or not state.is_world_process_zero:
             return
@@ -35,7 +34,6 @@ class ProgressCallback(TrainerCallback):
         self.bar.start()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
-        """One step further."""
         if self.bar is not None:
             self.bar.update(self.row, completed=state.global_step)
 

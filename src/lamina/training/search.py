@@ -44,7 +44,6 @@ class Reporter(TrainerCallback):
         self.hopeless = False
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """After each evaluation."""
         self.value = self.objective(dict(more["metrics"]))
         if not math.isfinite(self.value):
             return

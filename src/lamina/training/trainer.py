@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import TrainingError
 from ..generation.generate import set_seed
-from ..inference.memory import freed_kept
+from ..inference.batching import freed_kept
 from . import checkpointing, folders, sharding
 from .arguments import TrainingArguments
 from .assembly import check_model, make_engine
@@ -197,7 +197,7 @@ class Trainer(Evaluator):
         steps, epochs = steps_of(batches, args.gradient_accumulation_steps, args.num_train_epochs, args.max_steps)
         self.state = TrainerState(max_steps=steps, num_train_epochs=epochs, is_world_process_zero=args.ranks.first)
         self.control = TrainerControl()
-        self._set_training(True)
+        self.model.train()
         self._engine = make_engine(self.model, args, self.optimizer, self.lr_scheduler, steps)
         if args.world_size > 1:
             torch.manual_seed(seed_of(args.seed, "rank", args.process_index))
@@ -223,13 +223,8 @@ class Trainer(Evaluator):
         if older:
             logger.warning("%s holds checkpoints of another run, up to %s", self.args.output_dir, older[-1].name)
 
-    def _set_training(self, on: bool) -> None:
-        self.model.train(on)
-        self.model.label_smoothing = self.args.label_smoothing_factor  # type: ignore[assignment]
-
     def _end(self) -> None:
         self.model.eval()
-        self.model.labelled_rows = None  # type: ignore[assignment]
         for callback in self.callbacks:
             if isinstance(callback, ProgressCallback):
                 callback.close()
@@ -290,7 +285,7 @@ class Trainer(Evaluator):
         """Evaluate while training, without a trace in its random numbers; whether this is the best so far."""
         with undisturbed():
             metrics = self.evaluate()
-        self._set_training(True)
+        self.model.train()
         args, state = self.args, self.state
         if args.metric_for_best_model is None:
             return False

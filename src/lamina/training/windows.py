@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from ..errors import DataError
+from ..pipelines.question_answering import best_spans, tokenize_windows
 from .squad import squad_scores
 from .tables import Row, Table
 
@@ -43,30 +44,22 @@ def cut_windows(
 def _cut(
     tokenizer: Any, table: Table, examples: Sequence[Row], first: int, max_length: int, stride: int, labelled: bool
 ) -> Iterator[tuple[dict[str, Any], Window]]:
-    question_first = tokenizer.padding_side == "right"
     # Leading blanks of a question would be cut as tokens of nothing and break the truncation of the context.
-    texts = [example["question"].lstrip() for example in examples], [example["context"] for example in examples]
+    questions = [example["question"].lstrip() for example in examples]
     room = max_length - stride - tokenizer.num_special_tokens_to_add(pair=True)
-    lengths = [len(ids) for ids in tokenizer(texts[0], add_special_tokens=False)["input_ids"]]
+    lengths = [len(ids) for ids in tokenizer(questions, add_special_tokens=False)["input_ids"]]
     for index, length in enumerate(lengths):
         if length >= room:
             complaint = f"the question has {length} tokens; windows of {max_length} that overlap by {stride} have room"
             table.refuse(first + index, f"{complaint} for {max(room - 1, 0)}")
-    encoded = tokenizer(
-        *(texts if question_first else texts[::-1]),
-        truncation="only_second" if question_first else "only_first",
-        max_length=max_length,
-        stride=stride,
-        return_overflowing_tokens=True,
-        return_offsets_mapping=True,
-    )
+    contexts = [example["context"] for example in examples]
+    encoded, inside = tokenize_windows(tokenizer, questions, contexts, max_length, stride)
     inputs = [name for name in encoded if name not in ("offset_mapping", "overflow_to_sample_mapping")]
     for number, owner in enumerate(encoded["overflow_to_sample_mapping"]):
         ids = encoded["input_ids"][number]
-        inside = [part == int(question_first) for part in encoded.sequence_ids(number)]
         offsets: Offsets = [
             (span[0], span[1]) if kept else None
-            for span, kept in zip(encoded["offset_mapping"][number], inside, strict=True)
+            for span, kept in zip(encoded["offset_mapping"][number], inside[number], strict=True)
         ]
         null = ids.index(tokenizer.cls_token_id) if tokenizer.cls_token_id in ids else 0
         feature = {name: encoded[name][number] for name in inputs}
@@ -152,22 +145,22 @@ class AnswerMetric:
         rows = range(self._seen, self._seen + len(starts)) if self._rows is None else self._rows
         windows = [self.windows[row] for row in rows]
         self._seen, self._rows = self._seen + len(starts), None
-        scores, first, last = best_spans(starts, ends, windows, self.n_best, self.max_answer_length)
-        nulls = torch.tensor([window.null for window in windows])[:, None]
-        null_scores = (starts.gather(1, nulls) + ends.gather(1, nulls)).flatten().tolist()
-        found = zip(windows, scores.tolist(), first.tolist(), last.tolist(), null_scores, strict=True)
-        for window, row_scores, row_first, row_last, null in found:
+        for window, start, end in zip(windows, starts.numpy(), ends.numpy(), strict=True):
             kept = self._candidates[window.example]
-            kept.nulls.append(null)
-            for score, start, end in zip(row_scores, row_first, row_last, strict=True):
-                opening, closing = window.offsets[start], window.offsets[end]
+            kept.nulls.append(float(start[window.null] + end[window.null]))
+            usable = [span is not None and span[1] > span[0] for span in window.offsets]
+            inside = np.zeros(len(start), dtype=bool)
+            inside[: len(usable)] = usable[: len(start)]
+            spans = best_spans(start, end, inside, self.n_best, self.max_answer_length, np.add, self.n_best)
+            for first, last, score in zip(*(part.tolist() for part in spans), strict=True):
+                opening, closing = window.offsets[first], window.offsets[last]
                 if score > float("-inf") and opening is not None and closing is not None:
                     place = opening[0], closing[1]  # windows overlap: the same span may come twice
                     kept.spans[place] = max(score, kept.spans.get(place, score))
             kept.keep(self.n_best)
 
     def rank(self) -> dict[str, list[dict[str, Any]]]:
-        """The best answers to each question by its id, best first: text, score, start, end; "" is no answer.
+        """The best answers to each question by its id, best first: text, score, start, end; "" means no answer.
 
         Scores are sums of two logits; `probability` is their softmax over what is listed.
         """
@@ -203,25 +196,3 @@ class AnswerMetric:
         scores = squad_scores(found, {row["id"]: row["answers"]["text"] for row in self.table})
         self._reset()
         return scores
-
-
-def best_spans(
-    starts: Tensor, ends: Tensor, windows: Sequence[Window], n_best: int, max_length: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores, first and last tokens of the best spans of each window: [windows, spans] each, -inf where there is none.
-
-    Logits are [windows, tokens].
-    """
-    width = starts.shape[1]
-    inside = torch.zeros(starts.shape, dtype=torch.bool)
-    for row, window in zip(inside, windows, strict=True):
-        usable = [span is not None and span[1] > span[0] for span in window.offsets]
-        row[: len(usable)] = torch.tensor(usable[:width])
-    count = min(n_best, width)
-    start_scores, first = starts.masked_fill(~inside, float("-inf")).topk(count, 1)
-    end_scores, last = ends.masked_fill(~inside, float("-inf")).topk(count, 1)
-    scores = start_scores[:, :, None] + end_scores[:, None, :]
-    length = last[:, None, :] - first[:, :, None] + 1
-    scores = scores.masked_fill((length < 1) | (length > max_length), float("-inf"))
-    best, place = scores.flatten(1).topk(min(n_best, count * count), 1)
-    return best, first.gather(1, place // count), last.gather(1, place % count)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from .metrics import IGNORED, as_array, needed
+from ..spec import IGNORED
+from .metrics import as_array, needed
 
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+")

@@ -81,7 +81,7 @@ def _head(text: str) -> dict[str, Any]:
 
 def _config(entry: object) -> CardConfig:
     if not isinstance(entry, Mapping):
-        raise TypeError("it is no mapping")
+        raise TypeError("it is not a mapping")
     name = entry.get("config_name", "default")
     if not isinstance(name, str) or not name or any(character in name for character in '<>:/\\|?*"\0'):
         raise ValueError(f"{name!r} is no name for a config")

@@ -74,7 +74,7 @@ def _mended(value: Any, depth: int = 0) -> Any:
 
 
 def decoded(text: Any) -> Any:
-    """The value of a JSON column's cell, its text where it is none."""
+    """The value of a JSON column's cell, or its text where it is not valid JSON."""
     try:
         return json.loads(text) if isinstance(text, str) else text
     except (ValueError, RecursionError):
@@ -94,14 +94,14 @@ def cut(value: Any, size: int) -> tuple[Any, bool]:
 
 
 def not_finite(value: Any) -> str | None:
-    """What a float is that JSON has no number for."""
+    """The name of a float that JSON cannot write: NaN or infinity."""
     if not isinstance(value, float) or math.isfinite(value):
         return None
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def row_items(table: pa.Table, ids: Sequence[int], features: Features, cell: int | None) -> list[dict[str, Any]]:
-    """Rows in the official shape. `not_finite_cells` is ours: the floats that stand as null and are none."""
+    """Rows in the official shape. `not_finite_cells` is ours: NaN and infinite floats, null in the rows."""
     columns = {}
     for name in table.column_names:
         values = python_values(table.column(name))

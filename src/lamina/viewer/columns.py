@@ -19,7 +19,7 @@ DECIMALS = 5
 BINS = 10
 MOST_LABELS = 1000
 LABEL_SHARE = 0.2
-LONGEST_LABEL = 1000  # characters: a few huge texts are no labels, and would all stand in the answer
+LONGEST_LABEL = 1000  # characters: a few huge texts are not labels, and would all stand in the answer
 NO_LABEL = -1
 SURELY_TEXT = 3 * MOST_LABELS  # of an estimate that is off by a few percent
 
@@ -131,7 +131,6 @@ def described(
 
 
 def integer(value: str, rows: int, kind: str) -> Steps:
-    """Whole numbers, or lengths."""
     values = yield Numbers(value)
     if not values.count:
         return kind, nothing(rows)

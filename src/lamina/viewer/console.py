@@ -140,11 +140,9 @@ class Unseekable(io.RawIOBase):
         self._written = 0
 
     def writable(self) -> bool:
-        """It is."""
         return True
 
     def write(self, data: Any) -> int:
-        """Pass the bytes on."""
         self._written += self._sink.write(data)
         return len(data)
 
@@ -217,7 +215,6 @@ routes = APIRouter(include_in_schema=False, dependencies=[Depends(only_this_page
 
 @routes.get("/view/tables")
 async def view_tables(request: Request, config: str | None = None, split: str | None = None) -> Response:
-    """What a query can name."""
     viewer = viewer_of(request)
     found = await viewer.runner.run(request, lambda stop: tables(viewer, config, split, stop), timeout=0)
     return Response(dumps(found), media_type="application/json", headers=PRIVATE)

@@ -88,7 +88,6 @@ def croissant_of(dataset: Dataset, tables: Sequence[Table], base: str) -> dict[s
 
 
 def _files(name: str, group: Sequence[Table]) -> dict[str, Any]:
-    """The files of a config."""
     return {
         "@type": "cr:FileSet",
         "@id": name,
@@ -99,7 +98,6 @@ def _files(name: str, group: Sequence[Table]) -> dict[str, Any]:
 
 
 def _records(config: str, files: str, group: Sequence[Table]) -> dict[str, Any]:
-    """The rows of a config."""
     fields = [_field(files, config, name, kind) for name, kind in group[0].features.items()]
     return {
         "@type": "cr:RecordSet",

@@ -21,12 +21,10 @@ if TYPE_CHECKING:
 
 
 def identifier(name: str) -> str:
-    """A column's name as SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text as SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -53,7 +51,7 @@ def connect(config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
 
 
 def load_httpfs(connection: duckdb.DuckDBPyConnection) -> None:
-    """What reads files elsewhere. It is no part of DuckDB's package, and nothing is installed here unasked."""
+    """The extension that reads remote files. DuckDB's package lacks it, and nothing is installed here unasked."""
     import duckdb
 
     try:
@@ -168,7 +166,6 @@ class Query:
 
 @contextmanager
 def _explained(stop: Stop) -> Iterator[None]:
-    """DuckDB's errors as ours."""
     import duckdb
     import pyarrow as pa
 

@@ -56,7 +56,6 @@ class DuckEngine:
             lock.release()
 
     def rows(self, table: Table, offset: int, length: int, stop: Stop, cell: int | None = None) -> Page:
-        """A page by place."""
         offset = min(offset, table.num_rows)
         length = min(length, table.num_rows - offset)
         scan, ids = self._scan(table), range(offset, offset + length)
@@ -147,7 +146,6 @@ class DuckEngine:
             yield query.reader(text, 2048)
 
     def close(self) -> None:
-        """Let go of the database."""
         self._database.close()
 
     def _scan(self, table: Table) -> Scan:
@@ -200,7 +198,7 @@ ASKED_WRONG = (
 
 @contextmanager
 def _as_invalid(start: str) -> Iterator[None]:
-    """What DuckDB refuses of a filter or query: types that do not go together, a text that is no date, other files."""
+    """What DuckDB refuses of a filter or query: types that do not fit, a text that is not a date, other files."""
     try:
         yield
     except ASKED_WRONG as problem:

@@ -76,7 +76,7 @@ class Cancelled(ViewerError):
 
 
 class SourceError(ViewerError):
-    """What `lamina view` was given is no data set."""
+    """What `lamina view` was given is not a dataset."""
 
     code = "DataFilesNotFoundError"
     status = 404

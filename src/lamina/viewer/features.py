@@ -137,7 +137,7 @@ def _of_entry(entry: object, depth: int) -> Any:
             str(each["name"]): _of_entry({k: v for k, v in each.items() if k != "name"}, depth + 1) for each in entry
         }
     if not isinstance(entry, Mapping):
-        raise TypeError(f"{entry!r} is no feature")
+        raise TypeError(f"{entry!r} is not a feature")
     for word, kind in (("large_list", "LargeList"), ("list", "List"), ("sequence", "List")):
         if word in entry:
             inner = _of_entry(entry[word], depth + 1)
@@ -155,7 +155,7 @@ def _named(name: str) -> dict[str, Any]:
     if PLAIN.fullmatch(name):
         return {"dtype": name, "_type": "Value"}
     if not re.fullmatch("[a-z0-9_]+", name):
-        raise ValueError(f"{name!r} is no dtype")
+        raise ValueError(f"{name!r} is not a dtype")
     return {"_type": "".join(word.capitalize() for word in name.split("_"))}
 
 

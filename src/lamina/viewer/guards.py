@@ -22,14 +22,13 @@ class WrongHost(ViewerError):
 
 
 class KnownHosts:
-    """Refuses requests whose Host header is none of ours: a name made to point here (DNS rebinding) is none."""
+    """Refuses requests whose Host header is not ours, such as a name made to point here (DNS rebinding)."""
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str] = ()) -> None:
         self._app = app
         self._hosts = {*LOCAL, *(host.lower().strip("[]") for host in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, or answer 403."""
         if scope["type"] == "http" and not self._known(Headers(scope=scope).get("host", "")):
             wrong = WrongHost("this viewer answers to localhost only: start it with --host to name another address")
             await failure(wrong)(scope, receive, send)

@@ -24,7 +24,7 @@ def snapshot(name: str, settings: Settings) -> tuple[Path, str]:
         raise SourceError(f"{name!r} is neither a file or folder here nor the name of a data set, such as 'org/name'")
     revision = revision or "main"
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,200}", revision, re.ASCII) or ".." in revision:
-        raise SourceError(f"{revision!r} is no revision: pass a branch, a tag or a commit")
+        raise SourceError(f"{revision!r} is not a revision: pass a branch, a tag or a commit")
     found = cached(settings.hub_cache / f"datasets--{name.replace('/', '--')}", revision)
     if found is not None:
         return found, name

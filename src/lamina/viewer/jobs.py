@@ -32,22 +32,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class Job:
-    """Work under way or finished."""
-
     progress: Progress
     stop: Stop
     future: Future[Any]
 
     @property
     def state(self) -> str:
-        """running, done or failed."""
         if not self.future.done():
             return "running"
         return "failed" if self.future.cancelled() or self.future.exception() else "done"
 
     @property
     def error(self) -> ViewerError | None:
-        """Why it failed."""
         if self.state != "failed":
             return None
         why = Cancelled("the viewer is closing") if self.future.cancelled() else self.future.exception()

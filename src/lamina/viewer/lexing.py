@@ -70,12 +70,10 @@ class Words:
 
     @property
     def word(self) -> Word:
-        """The word that comes now."""
         return self._words[self._place]
 
     @property
     def next(self) -> Word:
-        """The word after it."""
         return self._words[min(self._place + 1, len(self._words) - 1)]
 
     def advance(self) -> None:
@@ -102,12 +100,10 @@ class Words:
             raise self.error(f"expected {mark!r}")
 
     def expect_end(self) -> None:
-        """Raise if anything is left."""
         if self.word.kind != "end":
             raise self.error("expected the end, or a word that joins conditions")
 
     def error(self, what: str) -> InvalidParameter:
-        """What is wrong, and where."""
         where = f"at character {self.word.place + 1}, before {self.word.said}"
         return InvalidParameter(f"Parameter '{self._parameter}' is invalid: {what}, {where}")
 

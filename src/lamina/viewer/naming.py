@@ -23,7 +23,7 @@ BETWEEN = re.compile(r"[\W_\d]+", re.ASCII)
 
 
 def format_of(name: str) -> str | None:
-    """The format that a file's name promises, or None where it is no data."""
+    """The format that a file's name promises, or None where it is not data."""
     path = PurePosixPath(name.lower())
     suffix = path.suffix
     if suffix in COMPRESSIONS and FORMATS.get(PurePosixPath(path.stem).suffix) in ("csv", "json", "text"):

@@ -144,13 +144,11 @@ def file(name: str, request: Request) -> Response:
 
 @routes.get("/")
 def page(request: Request) -> Response:
-    """The page itself."""
     return file("index.html", request)
 
 
 @routes.get("/static/{name}")
 def static(name: str, request: Request) -> Response:
-    """Its scripts and styles."""
     return file(name, request)
 
 

@@ -33,7 +33,6 @@ def failure(error: ViewerError, revision: str = "") -> Response:
 
 
 async def on_viewer_error(request: Request, error: Exception) -> Response:
-    """Errors of ours."""
     assert isinstance(error, ViewerError)
     return failure(error, getattr(request.state, "revision", ""))
 

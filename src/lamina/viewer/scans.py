@@ -168,7 +168,6 @@ class ReaderScan:
         self.numbered = f"(SELECT {selected(columns)}, row_number() OVER () - 1 AS {self.number} FROM {reader})"
 
     def head(self, rows: int) -> str:
-        """The reader stops after them."""
         return f"(SELECT * FROM {self.source} LIMIT {rows})"
 
     def page(self, query: Query, select: Mapping[str, str], offset: int, length: int) -> pa.Table:
@@ -202,7 +201,6 @@ class ArrowScan:
         return [(self._name, self._table)]
 
     def head(self, rows: int) -> str:
-        """The table ends after them."""
         return f"(SELECT * FROM {self.source} LIMIT {rows})"
 
     def page(self, query: Query, select: Mapping[str, str], offset: int, length: int) -> pa.Table:
@@ -210,7 +208,6 @@ class ArrowScan:
         return self._through(query, self._table.slice(offset, length), selected(select))
 
     def some(self, query: Query, select: Mapping[str, str], ids: Sequence[int]) -> pa.Table:
-        """Rows taken by number."""
         import pyarrow as pa
 
         numbers = pa.array(list(ids), pa.int64())

@@ -29,11 +29,9 @@ class Stop:
 
     @property
     def stopped(self) -> bool:
-        """Whether `now` has been called."""
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raise the reason if stopped."""
         if self._event.is_set():
             raise self._reason
 

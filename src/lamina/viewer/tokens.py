@@ -60,8 +60,6 @@ def available(settings: Settings) -> list[Named]:
 
 
 class Child:
-    """The process that counts."""
-
     def __init__(self, process: subprocess.Popen[bytes], tokenizer: Named, stop: Stop) -> None:
         self._process = process
         self._tokenizer = tokenizer
@@ -109,8 +107,6 @@ def counter(tokenizer: Named, settings: Settings, stop: Stop) -> Iterator[Child]
 
 
 class Tally:
-    """Lengths seen so far."""
-
     def __init__(self, total: int, model_max_length: int | None) -> None:
         self.total = total
         self.model_max_length = model_max_length
@@ -119,7 +115,6 @@ class Tally:
         self.done = self.nulls = self.cut = 0
 
     def add(self, rows: Sequence[int], lengths: Sequence[int]) -> None:
-        """Lengths of some rows."""
         self.counts.update(lengths)
         self.longest = heapq.nlargest(TOP, [*self.longest, *zip(lengths, (-row for row in rows), strict=True)])
 
@@ -162,7 +157,7 @@ def events(
     """Lines of JSON, each the counts so far; the last one is finished, or says what went wrong."""
     table = viewer.engine.open(split, stop)
     if "string" not in (dtype(table.features.get(column)) or ""):
-        raise InvalidParameter(f"{column!r} is no column of text")
+        raise InvalidParameter(f"there is no column of text {column!r}")
     total = table.num_rows if most is None else min(most, table.num_rows)
     with counter(tokenizer, viewer.settings, stop) as child:
         tally = Tally(total, child.model_max_length)
@@ -199,7 +194,6 @@ routes = APIRouter(include_in_schema=False, dependencies=[Depends(only_this_page
 
 @routes.get("/view/tokenizers")
 def view_tokenizers(request: Request) -> Response:
-    """The tokenizers there are."""
     found = [{"id": each.id, "name": each.name} for each in available(viewer_of(request).settings)]
     return Response(dumps({"tokenizers": found}), media_type="application/json", headers=PRIVATE)
 

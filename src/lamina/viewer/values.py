@@ -49,7 +49,6 @@ class Values:
 
     @property
     def count(self) -> int:
-        """How many there are."""
         return self._sums[0]
 
     @property
@@ -66,7 +65,6 @@ class Values:
 
     @property
     def mean(self) -> float:
-        """Their mean."""
         return self._sums[3]
 
     @property
@@ -110,7 +108,6 @@ class Values:
         return from_sortable(prefix, kind), upto
 
     def infinite(self) -> int:
-        """How many are infinities."""
         return sum(int(np.count_nonzero(np.isinf(piece))) for piece in self._pieces())
 
     def below(self, edges: Sequence[float]) -> list[int]:
@@ -156,7 +153,6 @@ def numbers(column: pa.Array) -> Array:
 
 
 def finite(piece: Array) -> Array:
-    """Without NaN and infinities."""
     kept = np.isfinite(piece)
     return piece if kept.all() else piece[kept]
 

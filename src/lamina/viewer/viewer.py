@@ -70,7 +70,6 @@ class Viewer:
         return found
 
     def close(self) -> None:
-        """Let go of everything."""
         self._jobs.close()
         self.runner.close()
         self.engine.close()

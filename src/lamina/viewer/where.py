@@ -34,15 +34,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Order:
-    """One key to sort by."""
-
     sql: str
 
 
 @dataclass(frozen=True)
 class Operand:
-    """One side of a comparison."""
-
     sql: str
     values: tuple[Any, ...] = ()
     column: str | None = None  # where it is a column alone
@@ -78,14 +74,12 @@ class Parser(Words):
         self.values: list[Any] = []
 
     def any_of(self, depth: int) -> str:
-        """Conditions joined by OR."""
         parts = [self.all_of(depth)]
         while self.take_word("or"):
             parts.append(self.all_of(depth))
         return parts[0] if len(parts) == 1 else "(" + " OR ".join(parts) + ")"
 
     def all_of(self, depth: int) -> str:
-        """Conditions joined by AND."""
         parts = [self.negation(depth)]
         while self.take_word("and"):
             parts.append(self.negation(depth))
@@ -157,7 +151,6 @@ class Parser(Words):
         return f"({left.sql} IS {negated}{word.text.upper()})"
 
     def pattern(self, left: Operand, negated: str, kind: str) -> str:
-        """[NOT] LIKE and its kin."""
         if kind == "similar" and not self.take_word("to"):
             raise self.error("expected TO after SIMILAR")
         if kind == "glob" and negated:
@@ -167,7 +160,6 @@ class Parser(Words):
         return f"({left.sql} {negated}{PATTERNS[kind]} {right.sql})"
 
     def membership(self, left: Operand, negated: str) -> str:
-        """[NOT] IN (...)."""
         self.expect_mark("(")
         listed = [self.numbered(self.operand(0), left)]
         while self.take_mark(","):
@@ -177,7 +169,6 @@ class Parser(Words):
         return f"({left.sql} {negated}IN ({', '.join(each.sql for each in listed)}))"
 
     def between(self, left: Operand, negated: str) -> str:
-        """[NOT] BETWEEN ... AND ..."""
         low = self.operand(0)
         if not self.take_word("and"):
             raise self.error("expected AND")

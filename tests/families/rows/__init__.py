@@ -1,6 +1,6 @@
 """The one table of tiny models: each row a family, a class, what is unusual about its config, and its inputs.
 
-Adding a family means adding its rows here and running `scripts/make_model_goldens.py`.
+Adding a family means adding its rows here and running `scripts/goldens.py families`.
 """
 
 from __future__ import annotations

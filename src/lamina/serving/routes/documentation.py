@@ -29,7 +29,6 @@ HEADER = """
 
 
 def router() -> APIRouter:
-    """The page."""
     made = APIRouter(include_in_schema=False)
 
     @made.get("/docs")
@@ -41,7 +40,6 @@ def router() -> APIRouter:
 
 
 def page(document: Schema) -> str:
-    """An OpenAPI document as HTML."""
     info = document["info"]
     name = _text(f"{info['title']} {info['version']}")
     return "".join(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,9 +16,10 @@ from ..embedding import embeds, shaped, vector_question
 from ..errors import Invalid
 from ..models import Served
 from ..replies import Json
-from ..schemas import NUMBER
+from ..schemas import NUMBER, Body
 from ..state import Serving
 from ..texts import describe_tokens
+from ..wire import read_parameters
 from .targets import Target, new_router, scopes
 
 Ids = list[Annotated[int, Field(ge=0, strict=True)]]
@@ -26,11 +27,7 @@ Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
 Direction = Literal["Left", "Right", "left", "right"]
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class EmbedRequest(_Request):
+class EmbedRequest(Body):
     """Texts to have vectors of; ids stand for the text that they decode to."""
 
     inputs: str | list[str] | list[Ids]
@@ -41,7 +38,7 @@ class EmbedRequest(_Request):
     prompt_name: str | None = None
 
 
-class PredictRequest(_Request):
+class PredictRequest(Body):
     """A text, a pair of texts, or a batch of either, each in a list of its own."""
 
     inputs: str | list[str] | list[list[str]]
@@ -49,7 +46,7 @@ class PredictRequest(_Request):
     truncate: StrictBool = True
 
 
-class RerankRequest(_Request):
+class RerankRequest(Body):
     """Texts to be put in the order in which they answer a query."""
 
     query: str
@@ -59,28 +56,28 @@ class RerankRequest(_Request):
     truncate: StrictBool = True
 
 
-class Comparison(BaseModel):
+class Comparison(Body):
     """A sentence, and those to compare with it."""
 
     source_sentence: str
     sentences: Annotated[list[str], Field(min_length=1)]
 
 
-class SimilarityRequest(_Request):
+class SimilarityRequest(Body):
     """Sentences to compare."""
 
     inputs: Comparison
     parameters: dict[str, Any] | None = None
 
 
-class TokenizeRequest(_Request):
+class TokenizeRequest(Body):
     """Texts to take apart."""
 
     inputs: str | list[str]
     add_special_tokens: StrictBool = True
 
 
-class DecodeRequest(_Request):
+class DecodeRequest(Body):
     """Ids to put together."""
 
     ids: Ids | list[Ids]
@@ -148,15 +145,16 @@ def _add_vectors(made: APIRouter, prefix: str, choice: Any) -> None:
             )
         options = {"return_tensors": True, "truncation": body.truncate}
         items = await input_texts(target.serving, served, body.inputs)
-        staged = served.staged("feature-extraction")
-        question = Question(served, staged, items, options, shape=_token_vectors, dialect=EMBEDDINGS)
+        pipe = served.pipeline_for("feature-extraction")
+        question = Question(served, pipe, items, options, shape=_token_vectors, dialect=EMBEDDINGS)
         return _sent(served, await answer(target.serving, question, request))
 
     @made.post(f"{prefix}/similarity", response_model=list[float])
     async def similarity(request: Request, body: SimilarityRequest, target: Target = choice) -> Response:
         """How alike a sentence is to others."""
         served = await target.model(embeds, "can make vectors of texts")
-        question = Question(served, served.staged("sentence-similarity"), [body.inputs.model_dump()])
+        read_parameters("sentence-similarity", body.parameters)
+        question = Question(served, served.pipeline_for("sentence-similarity"), [body.inputs.model_dump()])
         found = await answer(target.serving, question, request)
         return _sent(served, found, found.answers[0])
 
@@ -170,7 +168,7 @@ def _add_scores(made: APIRouter, prefix: str, choice: Any) -> None:
         options: dict[str, Any] = {"top_k": None, "truncation": body.truncate}
         if body.raw_scores:
             options["function_to_apply"] = "none"
-        question = Question(served, served.staged("text-classification"), items, options, dialect=EMBEDDINGS)
+        question = Question(served, served.pipeline_for("text-classification"), items, options, dialect=EMBEDDINGS)
         found = await answer(target.serving, question, request)
         return _sent(served, found, found.answers[0] if single else found.answers)
 
@@ -181,7 +179,7 @@ def _add_scores(made: APIRouter, prefix: str, choice: Any) -> None:
         items = [{"text": body.query, "text_pair": text} for text in body.texts]
         function = "none" if body.raw_scores else served.pair_function()
         options = {"top_k": None, "truncation": body.truncate, "function_to_apply": function}
-        question = Question(served, served.staged("text-classification"), items, options, dialect=RANKING)
+        question = Question(served, served.pipeline_for("text-classification"), items, options, dialect=RANKING)
         found = await answer(target.serving, question, request)
         ranks = [{"index": number, "score": labels[0]["score"]} for number, labels in enumerate(found.answers)]
         ranks.sort(key=lambda rank: -rank["score"])
@@ -226,16 +224,26 @@ async def input_texts(serving: Serving, served: Served, inputs: str | list[str] 
         return rows
 
     def put_together() -> list[str]:
-        return [served.tokenizer.decode(checked_ids(served, row), skip_special_tokens=True) for row in rows]
+        return [text_of(served, row) for row in rows]
 
     return await serving.read(put_together, len(rows), sum(map(len, rows)))
+
+
+def text_of(served: Served, ids: list[int]) -> str:
+    """The text that ids stand for; raises Invalid where the model would read that text as other ids."""
+    tokenizer, special = served.tokenizer, set(served.tokenizer.all_special_ids)
+    text: str = tokenizer.decode(checked_ids(served, ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    read = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    if [id for id in read if id not in special] != [id for id in ids if id not in special]:
+        raise Invalid("these token ids are not those of the text they decode to; send the text")
+    return text
 
 
 def checked_ids(served: Served, ids: list[int]) -> list[int]:
     """Ids that the vocabulary has."""
     most = len(served.tokenizer)
     if any(id >= most for id in ids):
-        raise Invalid(f"{max(ids)} is no token id: the vocabulary has {most}")
+        raise Invalid(f"there is no token id {max(ids)}: the vocabulary has {most}")
     return ids
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,17 +18,13 @@ from ..generating import WritingRequest, details_of, generated, prompt_ids, toke
 from ..listening import Listening, listen
 from ..models import Served
 from ..replies import EventStream, Json, event
-from ..schemas import Parameters
+from ..schemas import Body, Parameters
 from ..state import Serving
 from ..wire import read_parameters
 from .targets import Target, new_router, scopes
 
 
-class GenerateRequest(BaseModel):
-    """The request of text-generation-inference."""
-
-    model_config = ConfigDict(extra="ignore")
-
+class GenerateRequest(Body):
     inputs: Annotated[str, Field(description="The prompt.")]
     parameters: dict[str, Any] | None = Field(None, description="Options, those of text generation.")
     stream: StrictBool = Field(False, description="Read at / only.")
@@ -65,7 +61,6 @@ def _add(made: APIRouter, prefix: str, choice: Any) -> None:
 
 
 def writes(served: Served) -> bool:
-    """Whether a model writes text."""
     return writing_task(served) is not None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...files.shown import shown
 from ..answering import Question, answer
 from ..dialects import inference
 from ..embedding import shaped, vector_question
@@ -20,8 +21,10 @@ from ..generating import TASKS as WRITING_TASKS
 from ..models import Served, plain_task
 from ..replies import Json
 from ..schemas import (
+    HARMLESS,
     PARAMETERS,
     FeatureExtractionParameters,
+    FillMaskParameters,
     Parameters,
     TaskRequest,
     TokenClassificationParameters,
@@ -35,6 +38,7 @@ from .targets import ModelId, Target, any_model, named_model, new_router, servin
 
 OLD_HUB = re.compile(r"hf_hub/(?:0\.|1\.[01]\.)")  # clients that read zero-shot labels in three lists
 ROWS = 4096  # texts times labels of a request
+GUESSES = 100_000  # of a request, for all its gaps
 ROOT_PARAMETERS = ("feature-extraction",)  # tasks that say their parameters beside the inputs
 
 
@@ -83,13 +87,10 @@ def _add_status(made: APIRouter) -> None:
 
 
 async def respond(serving: Serving, served: Served, task: str, body: TaskRequest, request: Request) -> Response:
-    """The answer of a task."""
     if task not in PARAMETERS:
         raise NotFound(f"there is no task {task[:100]!r}; the model {served.id} does {', '.join(served.tasks)}")
-    served.staged(task)  # NotFound where the model cannot do it
-    given = dict(body.parameters or {})
-    if task in ROOT_PARAMETERS or _asks_for_vectors(task, body.inputs):
-        given |= {name: value for name, value in (body.model_extra or {}).items() if value is not None}
+    served.pipeline_for(task)  # NotFound where the model cannot do it
+    given = _parameters(task, body)
     if task in WRITING_TASKS:
         return await _write(serving, served, task, given, body, request)
     if body.stream:
@@ -98,8 +99,8 @@ async def respond(serving: Serving, served: Served, task: str, body: TaskRequest
         return await _embed(serving, served, given, body.inputs, request)
     parameters, wire = read_parameters(task, given), WIRES[task]
     items, single = wire.split(body.inputs)
-    check_rows(served, parameters, len(items))
-    question = Question(served, served.staged(task), items, wire.options(parameters), dialect=inference(task))
+    check_rows(served, parameters, items)
+    question = Question(served, served.pipeline_for(task), items, wire.options(parameters), dialect=inference(task))
     if isinstance(parameters, FeatureExtractionParameters):
         question = _features(question, parameters)
     found = await answer(serving, question, request)
@@ -110,12 +111,38 @@ async def respond(serving: Serving, served: Served, task: str, body: TaskRequest
     return Json(content, headers=found.headers(served.pipeline.device.type))
 
 
-def check_rows(served: Served, parameters: Parameters, inputs: int) -> None:
-    """Refuse what would make many rows of few words before any of them is made."""
+def _parameters(task: str, body: TaskRequest) -> dict[str, Any]:
+    """What a request says of its task: in `parameters`, and for some tasks beside the inputs too."""
+    given = dict(body.parameters or {})
+    beside = {
+        name: value for name, value in (body.model_extra or {}).items() if value is not None and name not in HARMLESS
+    }
+    if beside and not (task in ROOT_PARAMETERS or _asks_for_vectors(task, body.inputs)):
+        raise Invalid(
+            f'{task}: {shown(next(iter(beside)))} has no place beside the inputs; options go into "parameters"'
+        )
+    twice = [name for name in beside if given.get(name, beside[name]) != beside[name]]
+    if twice:
+        raise Invalid(f"{task}: {shown(twice[0])} is given twice, beside the inputs and in the parameters")
+    return given | beside
+
+
+def check_rows(served: Served, parameters: Parameters, items: Sequence[Any]) -> None:
+    """Refuse what would make many rows, or many answers, of few words before any of them is made."""
+    inputs = len(items)
+    if isinstance(parameters, FillMaskParameters):
+        gaps = sum(text.count(served.tokenizer.mask_token) for text in items)
+        guesses = len(parameters.targets or ()) or parameters.top_k or 5
+        if gaps * guesses > GUESSES:
+            raise Invalid(f"{gaps} gaps with {guesses} guesses each; at most {GUESSES} guesses together")
     if isinstance(parameters, ZeroShotClassificationParameters) and inputs * len(parameters.candidate_labels) > ROWS:
         raise Invalid(f"{inputs} texts with {len(parameters.candidate_labels)} labels each; at most {ROWS} together")
-    if isinstance(parameters, TokenClassificationParameters) and served.room and parameters.stride is not None:
-        most = served.room // 2
+    if (
+        isinstance(parameters, TokenClassificationParameters)
+        and served.max_text_tokens
+        and parameters.stride is not None
+    ):
+        most = served.max_text_tokens // 2
         if parameters.stride > most:
             raise Invalid(f"stride is {parameters.stride}; windows may overlap by half, {most} tokens")
 
@@ -138,7 +165,7 @@ def _features(question: Question, parameters: FeatureExtractionParameters) -> Qu
         raise Invalid("prompt_name: only a sentence model has prompts; write the prompt before the text")
     shape = partial(shaped, normalize=bool(parameters.normalize), dimensions=parameters.dimensions)
     change = None
-    tokenizer, limit = question.served.tokenizer, question.served.room
+    tokenizer, limit = question.served.tokenizer, question.served.max_text_tokens
     if parameters.truncate and (parameters.truncation_direction or "").lower() == "left" and limit is not None:
         change = partial(_keep_end, tokenizer, limit)
     return replace(question, change=change, shape=shape)

@@ -6,17 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from ..schemas import NUMBER
+from ..schemas import NUMBER, Body
 
 Ids = list[Annotated[int, Field(ge=0, strict=True)]]
 Penalty = Annotated[float, Field(ge=-2, le=2), NUMBER]
 Stop = Annotated[str, Field(max_length=200)]
 
 
-class EmbeddingsRequest(BaseModel):
+class EmbeddingsRequest(Body):
     """Texts, or ids of tokens, to have vectors of."""
-
-    model_config = ConfigDict(extra="ignore")
 
     input: str | list[str] | Ids | list[Ids]
     model: str | None = None
@@ -25,10 +23,8 @@ class EmbeddingsRequest(BaseModel):
     user: str | None = None
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Body):
     """What a stream tells besides text."""
-
-    model_config = ConfigDict(extra="ignore")
 
     include_usage: StrictBool = False
 
@@ -53,7 +49,7 @@ class CompletionRequest(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63), NUMBER] | None = None
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100), NUMBER]] | None = None
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100), NUMBER]] | None = None  # by token id
     suffix: str | None = None
     user: str | None = None
 

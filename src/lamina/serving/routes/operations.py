@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ... import __version__
-from ...pipelines.limits import truncation_length
+from ...pipelines.rows import truncation_length
 from ..embedding import embeds
 from ..generating import writing_task
 from ..models import Served
@@ -156,8 +156,8 @@ def _model_info(served: Served, tokens: int | None) -> dict[str, Any]:
         labels = {str(number): label for number, label in pipe.model.config.id2label.items()}
         kind = {"reranker" if len(labels) == 1 else "classifier": {"id2label": labels}}
     elif embeds(served):
-        staged = served.embedding()
-        kind, limit = {"embedding": {"pooling": staged.pooling}}, staged.limit
+        pipe = served.embedding()
+        kind, limit = {"embedding": {"pooling": pipe.pooling}}, pipe.limit
     elif writing_task(served) is not None:
         kind = {"writer": {}}
     return {

@@ -115,7 +115,7 @@ def _body_as(model: type[BaseModel]) -> Part:
         try:
             return model.model_validate(given)
         except ValidationError as error:
-            raise Invalid(explain(error)) from None
+            raise Invalid(explain(error, model)) from None
 
     return body
 
@@ -128,7 +128,7 @@ async def _whole_body(request: Request) -> bytes:
 
 
 def read_json(body: bytes, content_type: str) -> Any:
-    """What a body says; raises Invalid for one that is missing, of another kind, or no JSON in UTF-8."""
+    """What a body says; raises Invalid for one that is missing, of another kind, or not JSON in UTF-8."""
     if not body:
         raise Invalid("the body is missing")
     if not JSON.match(content_type):
@@ -137,7 +137,9 @@ def read_json(body: bytes, content_type: str) -> Any:
         return json.loads(body)
     except UnicodeDecodeError:
         raise Invalid("the body is not JSON in UTF-8") from None
+    except json.JSONDecodeError:
+        raise Invalid("no JSON could be read from the body") from None
     except ValueError:
-        raise Invalid("the body is no JSON") from None
+        raise Invalid("the body holds a number of too many digits") from None
     except RecursionError:
         raise Invalid("the body has too many lists and objects inside each other") from None

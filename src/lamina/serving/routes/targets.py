@@ -51,7 +51,6 @@ class Target:
 
 
 def serving_of(request: Request) -> Serving:
-    """What the application runs."""
     serving: Serving = request.app.state.serving
     return serving
 
@@ -62,7 +61,6 @@ async def any_model(request: Request) -> Target:
 
 
 async def named_model(request: Request, model_id: ModelId) -> Target:
-    """For addresses under /models/{model_id}."""
     serving = serving_of(request)
     return Target(serving, serving.find(model_id))
 

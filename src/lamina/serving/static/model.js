@@ -76,7 +76,7 @@ function workbench(model, task) {
     try {
       parameters = panel.read();
     } catch {
-      return; // half a number is no state to come back to
+      return; // half a number is not a state to come back to
     }
     const kept = values();
     for (const [name, value] of Object.entries(kept)) if (value === false || value === "") delete kept[name];

@@ -1,14 +1,17 @@
-"""Byte-level BPE: GPT-2, and RoBERTa and BART which add brackets around it."""
+"""Bytes: byte-level BPE of GPT-2, of RoBERTa and BART which add brackets around it, and ByT5's bytes themselves."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 
 from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_merges, read_vocab_json
-from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, token_id
+from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, end, list_sentinels, surround, token_id
 
 FILES = ("vocab.json", "merges.txt")
 # `encoder.json` and `vocab.bpe` are the names in OpenAI's own release.
@@ -34,21 +37,23 @@ END = plain("<|endoftext|>")
 
 
 def byte_level(folder: TokenizerFolder, options: Options) -> Backend:
-    """The BPE itself, from `vocab.json` and `merges.txt`."""
     vocab_path, merges_path = folder.require(*VOCAB_NAMES), folder.require(*MERGES_NAMES)
     vocab, merges = read_vocab_json(vocab_path), read_merges(merges_path)
     with backend_errors(f"Building byte-level BPE from {vocab_path} and {merges_path}"):
         backend = Backend(models.BPE(vocab, merges, continuing_subword_prefix="", end_of_word_suffix=""))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=options["add_prefix_space"])
-    backend.decoder = decoders.ByteLevel()
+    dress(backend, options)
     return backend
 
 
-def build_gpt2(folder: TokenizerFolder, options: Options) -> Assembly:
-    """Build GPT-2's BPE."""
-    backend = byte_level(folder, options)
+def dress(backend: Backend, options: Options) -> None:
+    """GPT-2's cutting of text, in bytes so that nothing is unknown, around a model."""
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=options["add_prefix_space"])
+    backend.decoder = decoders.ByteLevel()
     backend.post_processor = processors.ByteLevel(trim_offsets=False)
-    return Assembly(backend)
+
+
+def build_gpt2(folder: TokenizerFolder, options: Options) -> Assembly:
+    return Assembly(byte_level(folder, options))
 
 
 def begin_gpt2(assembly: Assembly, options: Options) -> None:
@@ -56,9 +61,7 @@ def begin_gpt2(assembly: Assembly, options: Options) -> None:
     if options["add_bos_token"]:
         backend, bos = assembly.backend, str(options["bos_token"])
         second = "$B:1" if options.get("use_fast", True) else f"{bos}:1 $B:1"  # the Python class begins both texts
-        backend.post_processor = processors.TemplateProcessing(
-            single=f"{bos}:0 $A:0", pair=f"{bos}:0 $A:0 {second}", special_tokens=[(bos, token_id(backend, bos))]
-        )
+        surround(backend, f"{bos}:0 $A:0", f"{bos}:0 $A:0 {second}", bos)
 
 
 def build_roberta(folder: TokenizerFolder, options: Options) -> Assembly:
@@ -122,4 +125,50 @@ BART = Recipe(
     adjust=adjust_roberta,
     adjustable=frozenset({"add_prefix_space", "trim_offsets"}),
     splits_words=False,
+)
+
+
+class Bytes:
+    """Cuts text into bytes, each written as the character of that number."""
+
+    def split(self, text: str) -> list[str]:
+        return [chr(byte) for byte in text.encode("utf-8")]
+
+    def join(self, tokens: list[str], special_tokens: set[str], source: bool = False) -> str:
+        """The text of bytes; those that make no character are left out."""
+        encoded = (bytes([ord(token)]) if len(token) == 1 and ord(token) < 256 else token.encode() for token in tokens)
+        return b"".join(encoded).decode("utf-8", errors="ignore")
+
+    def save(self, new: Callable[[str], Path]) -> None:
+        """Write nothing: the vocabulary is the same for everyone."""
+
+
+def build_byt5(folder: TokenizerFolder, options: Options) -> Assembly:
+    """Build ByT5's: it has no file of its own."""
+    specials = [str(options[role]) for role in ("pad_token", "eos_token", "unk_token")]
+    vocab = {token: index for index, token in enumerate([*specials, *map(chr, range(256))])}
+    # The reference counts the bytes alone.
+    return Assembly(Backend(models.WordLevel(vocab, unk_token=specials[2])), Bytes(), vocab_size=256)
+
+
+def stripping(content: str) -> AddedToken:
+    return AddedToken(content, lstrip=True, rstrip=True, normalized=True, special=True)
+
+
+BYT5 = Recipe(
+    name="byt5",
+    class_name="ByT5Tokenizer",
+    files=(),
+    build=build_byt5,
+    special_tokens={
+        "eos_token": stripping("</s>"),
+        "unk_token": stripping("<unk>"),
+        "pad_token": stripping("<pad>"),
+    },
+    model_input_names=PLAIN_INPUTS,
+    options={"extra_ids": 125},
+    template=end,
+    complete=partial(list_sentinels, over_empty=False),
+    reads_json=False,
+    ends_once=True,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -12,7 +11,7 @@ from pathlib import Path
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_merges, read_vocab_json
+from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_merges, read_vocab_json, write_json
 from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe
 
 FILES = ("vocab.json", "merges.txt")
@@ -57,11 +56,9 @@ class FastBPE:
         self.cache: dict[str, list[str]] = {}
 
     def split(self, text: str) -> list[str]:
-        """The pieces of a text, each word with the line end that follows it."""
         return [piece for word in re.findall(r"[\S\x1c-\x1f]+\n?", text) for piece in self.pieces(word)]
 
     def pieces(self, word: str) -> list[str]:
-        """The pieces of a word, remembered."""
         found = self.cache.get(word)
         if found is None:
             if len(self.cache) >= CACHED_WORDS:
@@ -72,13 +69,10 @@ class FastBPE:
         return found
 
     def join(self, tokens: list[str], special_tokens: set[str], source: bool = False) -> str:
-        """The text of pieces."""
         return " ".join(tokens).replace("@@ ", "").strip()
 
     def save(self, new: Callable[[str], Path]) -> None:
-        """Write `vocab.json` and `merges.txt`."""
-        vocab = json.dumps(self.vocab, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        new("vocab.json").write_text(vocab, encoding="utf-8", newline="\n")
+        write_json(new("vocab.json"), self.vocab)
         lines = "".join(f"{left} {right}\n" for left, right in self.merges)
         new("merges.txt").write_text("#version: 0.2\n" + lines, encoding="utf-8", newline="\n")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -15,11 +14,10 @@ from tokenizers import models
 from lamina.errors import TokenizerError
 from lamina.files.paths import inside
 from lamina.files.shown import shown
-from lamina.tokenizers.charsmap import CharacterMap
-from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_vocab_json
+from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_vocab_json, write_json
 from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, end
 from lamina.tokenizers.recipes.unigram import SPACE
-from lamina.tokenizers.sentencepiece import NORMAL, UNIGRAM, USER_DEFINED, read_sentencepiece
+from lamina.tokenizers.sentencepiece import NORMAL, UNIGRAM, USER_DEFINED, CharacterMap, read_sentencepiece
 
 
 class PieceCutter:
@@ -73,7 +71,6 @@ class MarianPieces:
             self.vocabs["target_vocab.json"] = read_vocab_json(folder.require("target_vocab.json"))
 
     def split(self, text: str) -> list[str]:
-        """The pieces of a text."""
         code: list[str] = []
         if text.startswith(">>") and (end := text.find("<<")) != -1:
             code, text = [text[: end + 2]], text[end + 2 :]
@@ -95,10 +92,8 @@ class MarianPieces:
         return "".join([*out, run]).replace(SPACE, " ").strip()
 
     def save(self, new: Callable[[str], Path]) -> None:
-        """Write the vocabularies and copy the SentencePiece files."""
         for name, vocab in self.vocabs.items():
-            text = json.dumps(vocab, indent=2, ensure_ascii=False)
-            new(name).write_text(text, encoding="utf-8", newline="\n")
+            write_json(new(name), vocab, ordered=False)
         for path in self.paths:
             shutil.copyfile(inside(path.parent, path.name, TokenizerError), new(path.name))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
@@ -19,7 +19,7 @@ from lamina.tokenizers.recipe import (
     bracket,
     end,
     list_sentinels,
-    token_id,
+    surround,
 )
 from lamina.tokenizers.sentencepiece import CONTROL, UNIGRAM, USER_DEFINED, SentencePieceModel, read_sentencepiece
 
@@ -57,7 +57,6 @@ def unigram(model: SentencePieceModel, scores: Scores, unk_id: int, where: objec
 
 
 def charsmap(model: SentencePieceModel) -> list[normalizers.Normalizer]:
-    """The file's own normalization rules, where it has some."""
     if not model.charsmap:
         return []
     with backend_errors("Reading the character map of the SentencePiece file"):
@@ -71,7 +70,6 @@ def mark_spaces(backend: Backend, scheme: str = "always") -> None:
 
 
 def plain_normalizer(model: SentencePieceModel) -> normalizers.Normalizer:
-    """The file's rules, no spaces at the end, and one mark for several spaces."""
     return normalizers.Sequence(
         [
             *charsmap(model),
@@ -99,7 +97,6 @@ def build_albert(folder: TokenizerFolder, options: Options) -> Assembly:
 
 
 def digit_comma(piece: str) -> bool:
-    """Whether a piece ends in a digit and a comma."""
     return len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
 
 
@@ -166,20 +163,14 @@ def speak(assembly: Assembly, options: Options, target: bool, before: bool, usua
             f"{shown(code)} is not a language of this tokenizer. It knows codes such as 'en_XX', 'ro_RO'."
         )
     first, last = ([code], [eos]) if before else ([], [eos, code])
-    backend.post_processor = processors.TemplateProcessing(
-        single=[*first, "$A", *last],
-        pair=[*first, "$A", "$B", *last],
-        special_tokens=[(token, token_id(backend, token)) for token in (code, eos)],
-    )
+    surround(backend, [*first, "$A", *last], [*first, "$A", "$B", *last], code, eos)
 
 
 def speak_after(assembly: Assembly, options: Options, target: bool) -> None:
-    """Write the language of mBART."""
     speak(assembly, options, target, before=False)
 
 
 def speak_before(assembly: Assembly, options: Options, target: bool) -> None:
-    """Write the language of mBART-50."""
     speak(assembly, options, target, before=True)
 
 

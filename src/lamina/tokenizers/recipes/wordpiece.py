@@ -21,11 +21,19 @@ OPTIONS = {"do_lower_case": True, "tokenize_chinese_chars": True, "strip_accents
 
 
 def build(folder: TokenizerFolder, options: Options) -> Assembly:
-    """Build WordPiece from `vocab.txt`."""
     path = folder.require("vocab.txt")
     vocab = read_vocab_txt(path)
     with backend_errors(f"Building WordPiece from {path}"):
         backend = Backend(models.WordPiece(vocab, unk_token=str(options["unk_token"])))
+    dress(backend, options)
+    # The reference's classes tidy decoded text only when they start from vocab.txt.
+    options.setdefault("clean_up_tokenization_spaces", True)
+    bracket(backend, str(options["cls_token"]), str(options["sep_token"]))
+    return Assembly(backend)
+
+
+def dress(backend: Backend, options: Options) -> None:
+    """BERT's rules of text and `##` pieces around a model."""
     backend.normalizer = normalizers.BertNormalizer(
         clean_text=True,
         handle_chinese_chars=options["tokenize_chinese_chars"],
@@ -34,10 +42,6 @@ def build(folder: TokenizerFolder, options: Options) -> Assembly:
     )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix="##")
-    # The reference's classes tidy decoded text only when they start from vocab.txt.
-    options.setdefault("clean_up_tokenization_spaces", True)
-    bracket(backend, str(options["cls_token"]), str(options["sep_token"]))
-    return Assembly(backend)
 
 
 def adjust(backend: Backend, options: Options) -> None:
@@ -66,7 +70,6 @@ def set_normalizer(backend: Backend, **wanted: bool | None) -> None:
 
 
 def recipe(name: str, class_name: str, inputs: tuple[str, ...]) -> Recipe:
-    """One of the three families' recipes, which differ in little but their names."""
     return Recipe(
         name, class_name, ("vocab.txt",), build, SPECIAL, inputs, OPTIONS, adjust, adjustable=frozenset(OPTIONS)
     )

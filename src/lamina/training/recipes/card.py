@@ -37,8 +37,6 @@ USES = {
 
 @dataclass(frozen=True)
 class Card:
-    """Everything a card tells."""
-
     task: str
     settings: Any
     arguments: Any
@@ -55,7 +53,6 @@ def write_card(folder: Path, card: Card) -> None:
 
 
 def card_text(card: Card, folder: str, drawn: bool) -> str:
-    """The card in Markdown."""
     base, scratch = model_name(card.settings.model), card.settings.from_scratch
     parts = [
         f"---\nlibrary_name: lamina\npipeline_tag: {card.task}\nbase_model: {base}\n---",
@@ -131,7 +128,6 @@ def unsaid(value: Any) -> bool:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 

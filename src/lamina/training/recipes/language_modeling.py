@@ -52,7 +52,6 @@ class MaskedOnce:
         self.labelled = DataCollatorForTokenClassification(collator.tokenizer)
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """A batch with labels."""
         return self.labelled(rows) if "labels" in rows[0] else self.collator(rows)
 
 

@@ -13,7 +13,7 @@ import torch
 
 from ...auto import find
 from ...errors import DataError, TrainingError
-from ...pipelines.limits import UNLIMITED, longest_row
+from ...pipelines.rows import UNLIMITED, longest_row
 from ..arguments import TrainingArguments
 from ..callbacks import EarlyStoppingCallback
 from ..folders import check_free, checkpoints, get_last_checkpoint, occupied
@@ -118,7 +118,6 @@ def datasets_of(rows: Sequence[Any]) -> dict[str, Any]:
 
 
 def load_tokenizer(settings: RecipeSettings, **options: Any) -> Any:
-    """The model's tokenizer."""
     return find("AutoTokenizer").from_pretrained(settings.model, **options)
 
 

@@ -135,14 +135,13 @@ def label_names(settings: Settings, table: Table, problem: str) -> list[str]:
 
 
 def split_labels(value: Any) -> list[Any]:
-    """The labels of one text."""
     if isinstance(value, list | tuple):
         return list(value)
     return [part.strip() for part in str(value).split(SEPARATOR) if part.strip()]
 
 
 def numbered(table: Table, settings: Settings, problem: str, names: Sequence[str]) -> list[Any]:
-    """The label of each row as the model wants it; refuses one that is outside the set, or no number."""
+    """The label of each row as the model wants it; refuses one that is outside the set, or not a number."""
     index = {name: number for number, name in enumerate(names)}
     column = "label" if settings.task else settings.label_column
 

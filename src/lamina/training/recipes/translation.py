@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import DataError
-from ...pipelines.languages import configured_pairs, find_code, listed
+from ...pipelines.translation import configured_pairs, find_code, listed
 from ..metrics import installed
 from ..readers import read_parallel
 from ..written import bleu_scores

@@ -93,7 +93,7 @@ export async function copyText(text, pressed) {
   setTimeout(() => (pressed.textContent = before), 1400);
 }
 
-/** Arrow keys, Home and End move within a group of buttons of which one takes part in the tab order. */
+/** Arrow keys, Home and End move within a group of buttons, one of which is in the tab order. */
 export function roving(group, buttons, { sideways = true } = {}) {
   const steps = { ArrowDown: 1, ArrowUp: -1, ...(sideways ? { ArrowRight: 1, ArrowLeft: -1 } : {}) };
   buttons.forEach((item, place) => (item.tabIndex = place ? -1 : 0));

@@ -14,7 +14,7 @@ function fold(text) {
   const places = [];
   let place = 0;
   for (const sign of text) {
-    // Korean syllables are kept whole: taken apart they would be letters of which a part could match.
+    // Korean syllables are kept whole: taken apart they would be letters, and a part of them could match.
     const plain = /\p{Script=Hangul}/u.test(sign) ? sign : sign.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
     folded += plain;
     for (let unit = 0; unit < plain.length; unit += 1) places.push(place);

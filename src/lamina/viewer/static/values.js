@@ -36,7 +36,7 @@ function cutNodes(json, { terms = [], whole = false }) {
   return [...textNodes(beginning(json), { terms, whole }), el("span", { class: "cut" }, " … cut")];
 }
 
-/** The text of which the server sent the beginning of its JSON; anything but a text stays JSON. */
+/** A text from the beginning of its JSON, as the server sent it; anything but a text stays JSON. */
 function beginning(json) {
   if (typeof json !== "string" || !json.startsWith('"')) return String(json);
   const inside = json.slice(1);
