@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,18 @@ def test_imports_go_one_way(path: Path):
         else:
             allowed = there.startswith("__")  # the version
         assert allowed, f"{module_of(path)}, line {line}: {here} may not import {name}"
+
+
+def test_there_are_no_circles():
+    """Also among imports for the type checker alone, and those inside functions: who reads one file needs no other."""
+    modules = {module_of(path): path for path in files()}
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        named = [name for _, name in imports(path)]
+        while any(name and name not in modules for name in named):
+            named = [name if name in modules else name.rpartition(".")[0] for name in named]
+        graph[module] = {name for name in named if name and name != module and not module.startswith(f"{name}.")}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("room", [room for room in FAMILY_BLIND if (SOURCE / room).is_dir()])

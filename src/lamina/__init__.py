@@ -54,7 +54,7 @@ HOMES = {
     "LaminaError": "errors",
     "PretrainedConfig": "families.config",
     "Tokenizer": "tokenizers.tokenizer",
-    "WatermarkingConfig": "generation.watermark",
+    "WatermarkingConfig": "generation.config",
     "compile": "inference.compile",
     "set_seed": "generation.generate",
 }

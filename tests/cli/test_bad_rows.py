@@ -128,6 +128,12 @@ def test_questions_name_their_columns(lamina: Lamina, checkpoint: Checkpoint, tm
     assert "no 'context', only 'frage', 'text'; --context-column" in lamina(*command).err
     done = lamina(*command, "--context-column", "text")
     assert done.status == 0 and done.lines[0]["input"] == {"frage": "Who?", "text": "Ada wrote it."}
+    for passage in ("Ada wrote it.", "It rained."):  # one for all, where rows bring none
+        (line,) = lamina(*command, "--context", passage).lines
+        assert line["output"]["answer"] in passage and line["input"] == {"frage": "Who?", "text": "Ada wrote it."}
+    file.write_text("question,context\nWho?,Ada wrote it.\nWhat?,\n")
+    own = lamina(*command[:-2], "--context", "It rained.")
+    assert own.lines[0]["output"]["answer"] in "Ada wrote it." and "the context is empty" in own.lines[1]["error"]
 
 
 def test_pairs_name_their_columns(lamina: Lamina, checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -137,6 +143,9 @@ def test_pairs_name_their_columns(lamina: Lamina, checkpoint: Checkpoint, tmp_pa
     assert "no 'c', only 'a', 'b'; --text-pair-column" in lamina(*command, "--text-pair-column", "c").err
     alone, pair = (lamina(*command, *more).lines[0]["output"] for more in ([], ["--text-pair-column", "b"]))
     assert alone != pair
+    file.write_text("text,text_pair\nOne.,\n")
+    (line,) = lamina(*command[:-2]).lines  # an empty second text is none
+    assert line["output"] == alone
 
 
 def test_texts_that_are_files_get_a_hint_and_folders_say_what_is_read(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -26,11 +25,12 @@ class Draft:
     distributions: list[list[Tensor]] | None = None
 
 
-class Drafter(Protocol):
-    """Proposes."""
+class Drafter:
+    """Proposes tokens for the model to confirm; one that remembers nothing of its rows has only `propose`."""
 
     def propose(self, written: Written, room: int) -> Draft:
         """At most `room` ids for each row."""
+        raise NotImplementedError
 
     def keep(self, lengths: Tensor) -> None:
         """Rows hold `lengths` confirmed ids; forget what was proposed beyond them."""
@@ -42,14 +42,13 @@ class Drafter(Protocol):
         """Row i goes on as what row `rows[i]` was."""
 
 
-class PromptLookup:
+class PromptLookup(Drafter):
     """Proposes what followed the row's last n-gram the first time it stood there (Saxena, 2023)."""
 
     def __init__(self, count: int, longest: int, eos: tuple[int, ...]):
         self.count, self.longest, self.eos = count, longest, eos
 
     def propose(self, written: Written, room: int) -> Draft:
-        """Copies from the text, up to an end token."""
         return Draft([self._lookup(ids, min(self.count, room)) for ids in written])
 
     def _lookup(self, ids: list[int], count: int) -> list[int]:
@@ -64,17 +63,8 @@ class PromptLookup:
         stop = next((place for place, token in enumerate(ids) if token in self.eos), len(ids))
         return ids[:stop]
 
-    def keep(self, lengths: Tensor) -> None:
-        """Nothing is remembered."""
 
-    def learn(self, proposed: int, accepted: int) -> None:
-        """Nothing to learn."""
-
-    def reorder(self, rows: Tensor) -> None:
-        """Nothing is remembered."""
-
-
-class Assistant:
+class Assistant(Drafter):
     """A smaller model that writes ahead with a state of its own."""
 
     def __init__(self, job: Job, model: Decodes):
@@ -131,7 +121,6 @@ class Assistant:
         return int(best_token(logits)[1]), distribution[0]
 
     def keep(self, lengths: Tensor) -> None:
-        """Forget what was proposed and not taken."""
         self.state.truncate(torch.minimum(self.state.lengths, lengths))
 
     def learn(self, proposed: int, accepted: int) -> None:
@@ -140,7 +129,6 @@ class Assistant:
             self.count = self.count + 2 if accepted == proposed else max(1.0, self.count - 1)
 
     def reorder(self, rows: Tensor) -> None:
-        """Follow the rows."""
         self.state.reorder(rows)
         self.sources = self.sources.index_select(0, rows)
 
@@ -157,8 +145,6 @@ def _require_same_kind(model: Decodes, assistant: Decodes) -> None:
 
 @dataclass
 class _Row:
-    """A row being written."""
-
     place: int  # in the batch
     shown: list[int]  # ids as processors see them, the padding of the prompt included
     real: list[int]  # the same without padding
@@ -209,7 +195,6 @@ class _Search:
         return self.job.answer(self._sequences(), self.record)
 
     def _round(self) -> None:
-        """Draft, confirm, take; finished rows leave."""
         longest = max(len(row.shown) for row in self.rows)
         draft = self.drafter.propose([row.real for row in self.rows], self.job.max_length - longest - 1)
         logits = self._confirm(draft)

@@ -45,7 +45,6 @@ class Beams:
     improvable: Tensor  # [sources]: whether a running beam may still beat a finished one
 
     def select(self, sources: Tensor) -> Beams:
-        """Some of the sources."""
         return Beams(**{each.name: getattr(self, each.name).index_select(0, sources) for each in fields(self)})
 
     def put(self, sources: Tensor, other: Beams) -> None:
@@ -238,8 +237,6 @@ class Hypothesis:
 
 @dataclass
 class Hypotheses:
-    """The best `count` finished sequences."""
-
     job: Job
     count: int
     kept: list[Hypothesis] = field(default_factory=list)
@@ -256,7 +253,6 @@ class Hypotheses:
 
     @property
     def worst(self) -> float:
-        """The lowest score kept."""
         return min(hypothesis.score for hypothesis in self.kept)
 
     def close_if_unbeatable(self, best_log_probability: float, generated: int) -> None:
@@ -291,15 +287,10 @@ def laid_out(job: Job, found: list[Hypothesis]) -> tuple[Tensor, Tensor, Tensor]
     return sequences, scores, origins
 
 
-class GroupSearch:
-    """Diverse beam search: each group searches alone, but sees which tokens the groups before it took at this step."""
+class HypothesisSearch:
+    """What group and constrained search share: beams, and a keeper of finished sequences for each group of them."""
 
     def __init__(self, job: Job):
-        if job.processors.follow_rows:
-            raise GenerationError(
-                "num_beam_groups does not work with guidance_scale, nor with a logits processor that follows rows: "
-                "each group of beams is scored apart."
-            )
         self.job, self.record = job, Record(job.config)
         self.beams, self.groups = job.config.num_beams, job.config.num_beam_groups
         self.width = self.beams // self.groups
@@ -312,32 +303,76 @@ class GroupSearch:
         self.origins: list[list[list[int]]] = [[[] for _ in range(self.beams)] for _ in range(size)]
         self.found = [[Hypotheses(job, self.width) for _ in range(self.groups)] for _ in range(size)]
 
+    @property
+    def generated(self) -> int:
+        """Tokens of each beam without its prompt."""
+        return self.length - self.job.prompt.length
+
     def run(self) -> Tensor | GenerateOutput:
         """Search; the sequences [sources * num_return_sequences, tokens], best first, or an output."""
         state, logits = self.job.begin(self.beams)
         while True:
-            tokens, parents = self._step(logits)
+            self.record.before(logits)
+            logs = to_log_probabilities(logits)
+            require_sound(logs[:, 0])
+            tokens, parents = self.step(logs)
             rows = (parents + torch.arange(len(parents), device=parents.device)[:, None] * self.beams).view(-1)
             self.ids = self.ids.flatten(0, 1).index_select(0, rows).view_as(self.ids)
             self.ids[:, :, self.length] = tokens
-            self._follow(rows.view_as(parents).tolist())
+            self.origins = [
+                [[*self.origins[row // self.beams][row % self.beams], row] for row in source]
+                for source in rows.view_as(parents).tolist()
+            ]
             self.length += 1
             ids = self.ids[:, :, : self.length].flatten(0, 1)
-            if self._complete() or bool(self.job.stopping(ids, self.record.scores).all()):
-                break
+            complete = all(group.complete for source in self.found for group in source)
+            if complete or bool(self.job.stopping(ids, self.record.scores).all()):
+                return self._answer()
             state.reorder(rows)
             self.job.processors.reorder(rows)
             self.job.stopping.reorder(rows)
             logits = self.job.step(tokens.view(-1), state)
-        return self._answer()
 
-    def _step(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """The next token of every beam and the beam it continues, [sources, beams] each."""
-        self.record.before(logits)
-        logs = to_log_probabilities(logits)
-        require_sound(logs[:, 0])
+    def step(self, logs: Tensor) -> tuple[Tensor, Tensor]:
+        """From log-probabilities [sources * beams, vocab], the next tokens and the beams they continue.
+
+        Each is [sources, beams]; `scores` follow, and what ended goes to `found`.
+        """
+        raise NotImplementedError
+
+    def keep(self, source: int, beam: int, score: float, ended: bool = False) -> None:
+        """Put a beam, `ended` by a token of this step or as it is, among the finished sequences of its group."""
+        origins = [*self.origins[source][beam], *([source * self.beams + beam] if ended else [])]
+        ids = self.ids[source, beam, : self.length].tolist()
+        self.found[source][beam // self.width].add(ids, score, origins, self.generated + ended)
+
+    def unfinished(self, source: int) -> list[int]:
+        """Beams that count as finished where the search is over."""
+        return [beam for beam in range(self.beams) if not self.found[source][beam // self.width].complete]
+
+    def _answer(self) -> Tensor | GenerateOutput:
+        best = []
+        for source, groups in enumerate(self.found):
+            for beam in self.unfinished(source):
+                self.keep(source, beam, float(self.scores[source, beam]))
+            best += best_of(groups, self.job.config.num_return_sequences)
+        return self.job.beam_answer(*laid_out(self.job, best), self.record)
+
+
+class GroupSearch(HypothesisSearch):
+    """Diverse beam search: each group searches alone, but sees which tokens the groups before it took at this step."""
+
+    def __init__(self, job: Job):
+        if job.processors.follow_rows:
+            raise GenerationError(
+                "num_beam_groups does not work with guidance_scale, nor with a logits processor that follows rows: "
+                "each group of beams is scored apart."
+            )
+        super().__init__(job)
+
+    def step(self, logs: Tensor) -> tuple[Tensor, Tensor]:
         logs = logs.view(len(self.ids), self.beams, -1)
-        tokens = torch.zeros(len(self.ids), self.beams, dtype=torch.long, device=logits.device)
+        tokens = torch.zeros(len(self.ids), self.beams, dtype=torch.long, device=logs.device)
         parents = torch.zeros_like(tokens)
         for group in range(self.groups):
             first, last = group * self.width, (group + 1) * self.width
@@ -377,30 +412,8 @@ class GroupSearch:
             idle = torch.zeros(self.width, dtype=torch.long, device=tokens.device)
             return torch.zeros_like(scores[: self.width]), idle + self.job.filler, idle
         ends = self.job.stopping.ends(tokens)
-        generated = self.length + 1 - self.job.prompt.length
         for rank in ends[: self.width].nonzero()[:, 0].tolist():
-            beam = group * self.width + int(beams[rank])
-            origins = [*self.origins[source][beam], source * self.beams + beam]
-            found.add(self.ids[source, beam, : self.length].tolist(), float(scores[rank]), origins, generated)
+            self.keep(source, group * self.width + int(beams[rank]), float(scores[rank]), ended=True)
         going = (~ends).nonzero()[: self.width, 0]
-        found.close_if_unbeatable(float(scores.max()), generated)
+        found.close_if_unbeatable(float(scores.max()), self.generated + 1)
         return scores[going], tokens[going], beams[going]
-
-    def _follow(self, rows: list[list[int]]) -> None:
-        beams = self.beams
-        self.origins = [[[*self.origins[row // beams][row % beams], row] for row in source] for source in rows]
-
-    def _complete(self) -> bool:
-        return all(group.complete for source in self.found for group in source)
-
-    def _answer(self) -> Tensor | GenerateOutput:
-        best = []
-        for source, groups in enumerate(self.found):
-            for beam in range(self.beams):
-                group = groups[beam // self.width]
-                if not group.complete:
-                    generated = self.length - self.job.prompt.length
-                    ids = self.ids[source, beam, : self.length].tolist()
-                    group.add(ids, float(self.scores[source, beam]), self.origins[source][beam], generated)
-            best += best_of(groups, self.job.config.num_return_sequences)
-        return self.job.beam_answer(*laid_out(self.job, best), self.record)

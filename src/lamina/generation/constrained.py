@@ -14,10 +14,9 @@ from torch import Tensor
 
 from ..errors import GenerationError
 from ..files.shown import shown
-from .beams import NEVER, Hypotheses, best_of, laid_out
-from .job import Job, Record
-from .processors import best_tokens, require_sound, require_words, to_log_probabilities
-from .protocol import GenerateOutput
+from .beams import HypothesisSearch
+from .job import Job
+from .processors import best_tokens, require_words
 
 Trie = dict[int, Any]
 BANK = 100  # a step towards a constraint outweighs any difference in log-probability
@@ -69,7 +68,6 @@ class Progress:
 
     @classmethod
     def after(cls, constraints: Sequence[Constraint], ids: Sequence[int]) -> Progress:
-        """Progress of a sequence of ids."""
         progress = cls(constraints, list(range(len(constraints))))
         for token in ids:
             if progress.complete:
@@ -79,7 +77,6 @@ class Progress:
 
     @property
     def complete(self) -> bool:
-        """Whether everything is met."""
         return self.met == len(self.constraints)
 
     @property
@@ -90,7 +87,6 @@ class Progress:
         return self.met * unit + partial
 
     def wanted(self) -> list[int]:
-        """Ids that would bring a constraint further."""
         if self.current is not None:
             return list(self._node())
         return [token for index in self.open for token in self.constraints[index].trie]
@@ -102,7 +98,6 @@ class Progress:
         return node
 
     def add(self, token: int) -> None:
-        """Take one more token."""
         if self.complete:
             return
         if self.current is None:
@@ -128,7 +123,6 @@ class Progress:
             self.current, self.path = None, []
 
     def with_token(self, token: int) -> Progress:
-        """What progress would be after one more token."""
         result = Progress(self.constraints, list(self.open), self.met, self.current, list(self.path))
         result.add(token)
         return result
@@ -157,94 +151,46 @@ class _Candidate:
     bank: int = 0
 
 
-class ConstrainedSearch:
-    """One search; `run` is all there is to call."""
-
+class ConstrainedSearch(HypothesisSearch):
     def __init__(self, job: Job):
-        self.job, self.record = job, Record(job.config)
         self.constraints = constraints_of(job.config.constraints, job.config.force_words_ids)
         words = [word for constraint in self.constraints for word in constraint.words]
         require_words("force_words_ids", words, job.model.writing_vocabulary)
-        self.beams = job.config.num_beams
-        self.candidates = max(2, 1 + len(job.eos)) * self.beams
-        self.length = job.prompt.length
-        size = job.prompt.size
-        self.ids = [[row for _ in range(self.beams)] for row in job.prompt.input_ids.tolist()]
-        self.scores = torch.full((size, self.beams), NEVER, device=job.prompt.input_ids.device)
-        self.scores[:, 0] = 0
-        self.origins: list[list[list[int]]] = [[[] for _ in range(self.beams)] for _ in range(size)]
-        self.found = [Hypotheses(job, self.beams) for _ in range(size)]
+        super().__init__(job)
 
-    def run(self) -> Tensor | GenerateOutput:
-        """Search; the sequences [sources * num_return_sequences, tokens], best first, or an output."""
-        state, logits = self.job.begin(self.beams)
-        while True:
-            chosen = self._step(logits)
-            device = logits.device
-            tokens = torch.tensor([[one.token for one in beams] for beams in chosen], device=device).view(-1)
-            rows = torch.tensor([[n * self.beams + one.beam for one in beams] for n, beams in enumerate(chosen)])
-            rows = rows.view(-1).to(device)
-            self.length += 1
-            if self._over():
-                break
-            state.reorder(rows)
-            self.job.processors.reorder(rows)
-            self.job.stopping.reorder(rows)
-            logits = self.job.step(tokens, state)
-        return self._answer()
-
-    def _over(self) -> bool:
-        if all(found.complete for found in self.found):
-            return True
-        ids = torch.tensor(self.ids, device=self.scores.device).flatten(0, 1)
-        return bool(self.job.stopping(ids, self.record.scores).all())
-
-    def _step(self, logits: Tensor) -> list[list[_Candidate]]:
-        """How every beam of every source goes on; `ids`, `scores` and `origins` follow."""
-        self.record.before(logits)
-        logs = to_log_probabilities(logits)
-        require_sound(logs[:, 0])
+    def step(self, logs: Tensor) -> tuple[Tensor, Tensor]:
         if len(self.job.processors):
-            ids = torch.tensor(self.ids, device=logits.device).flatten(0, 1)
+            ids = self.ids[:, :, : self.length].flatten(0, 1)
             logs = self.job.processors(ids, logs, self.job.sources(self.beams), self.beams)
         self.record.after(logs)
         logs = logs.add_(self.scores.view(-1, 1)).view(len(self.ids), self.beams, -1)
         chosen = [self._choose(source, logs[source]) for source in range(len(self.ids))]
-        for source, beams in enumerate(chosen):
-            self.ids[source] = [[*self.ids[source][one.beam], one.token] for one in beams]
-            origins = self.origins[source]
-            self.origins[source] = [[*origins[one.beam], source * self.beams + one.beam] for one in beams]
-        self.scores = torch.tensor([[one.score for one in beams] for beams in chosen], device=logits.device)
-        return chosen
+        self.scores = torch.tensor([[one.score for one in beams] for beams in chosen], device=logs.device)
+        tokens = torch.tensor([[one.token for one in beams] for beams in chosen], device=logs.device)
+        return tokens, torch.tensor([[one.beam for one in beams] for beams in chosen], device=logs.device)
 
     def _choose(self, source: int, logs: Tensor) -> list[_Candidate]:
-        found = self.found[source]
+        found = self.found[source][0]
         if found.complete:
             return [_Candidate(0, self.job.filler, 0.0) for _ in range(self.beams)]
         values, tokens = best_tokens(logs, self.candidates)
         best, places = values.flatten().topk(min(self.candidates, values.numel()))
         picked = zip(best.tolist(), places.tolist(), tokens.flatten()[places].tolist(), strict=True)
         ranked = [_Candidate(place // values.shape[1], token, score) for score, place, token in picked]
-        going = self._sort_out(source, ranked)
-        found.close_if_unbeatable(ranked[0].score, self.length + 1 - self.job.prompt.length)
-        return self._shared_out(source, going, logs)
+        written = self.ids[source, :, : self.length].tolist()
+        going = self._sort_out(source, written, ranked)
+        found.close_if_unbeatable(ranked[0].score, self.generated + 1)
+        return self._shared_out(written, going, logs)
 
-    def _sort_out(self, source: int, ranked: list[_Candidate]) -> list[_Candidate]:
+    def _sort_out(self, source: int, written: list[list[int]], ranked: list[_Candidate]) -> list[_Candidate]:
         """Keep what ended with all constraints met; the candidates that go on."""
-        going = []
-        for rank, one in enumerate(ranked):
-            if one.token not in self.job.eos:
-                going.append(one)
-                continue
-            ids = self.ids[source][one.beam]
-            if rank < self.beams and Progress.after(self.constraints, ids).complete:
-                origins = [*self.origins[source][one.beam], source * self.beams + one.beam]
-                self.found[source].add(ids, one.score, origins, self.length + 1 - self.job.prompt.length)
-        return going[: self.beams]
+        for one in (one for one in ranked[: self.beams] if one.token in self.job.eos):
+            if Progress.after(self.constraints, written[one.beam]).complete:
+                self.keep(source, one.beam, one.score, ended=True)
+        return [one for one in ranked if one.token not in self.job.eos][: self.beams]
 
-    def _shared_out(self, source: int, going: list[_Candidate], logs: Tensor) -> list[_Candidate]:
+    def _shared_out(self, ids: list[list[int]], going: list[_Candidate], logs: Tensor) -> list[_Candidate]:
         """Beside the likely continuations, those that come nearer to the constraints; one of each bank in turn."""
-        ids = self.ids[source]
         seen = {(*ids[one.beam], one.token) for one in going}
         for one in going:
             one.bank = Progress.after(self.constraints, [*ids[one.beam], one.token]).bank
@@ -261,22 +207,13 @@ class ConstrainedSearch:
         every.sort(key=lambda one: one.bank * BANK + one.score, reverse=True)
         return [one for _, one in sorted(_turns(every), key=lambda turn: turn[0])][: self.beams]
 
-    def _answer(self) -> Tensor | GenerateOutput:
-        best = []
-        for source, found in enumerate(self.found):
-            if not found.complete:
-                self._take_unfinished(source)
-            best += best_of([found], self.job.config.num_return_sequences)
-        return self.job.beam_answer(*laid_out(self.job, best), self.record)
-
-    def _take_unfinished(self, source: int) -> None:
-        """Running sequences that met the constraints and, where these are too few, the others too."""
-        generated, wanted = self.length - self.job.prompt.length, self.job.config.num_return_sequences
-        ids, scores = self.ids[source], self.scores[source].tolist()
-        met = [beam for beam in range(self.beams) if Progress.after(self.constraints, ids[beam]).complete]
-        others = [beam for beam in range(self.beams) if beam not in met] if len(met) < wanted else []
-        for beam in met + others:
-            self.found[source].add(ids[beam], scores[beam], self.origins[source][beam], generated)
+    def unfinished(self, source: int) -> list[int]:
+        """Beams that met the constraints and, where these are too few, the others too."""
+        beams = super().unfinished(source)
+        written = self.ids[source, :, : self.length].tolist()
+        met = [beam for beam in beams if Progress.after(self.constraints, written[beam]).complete]
+        enough = len(met) >= self.job.config.num_return_sequences
+        return met if enough else met + [beam for beam in beams if beam not in met]
 
 
 def _turns(ranked: list[_Candidate]) -> Iterator[tuple[int, _Candidate]]:

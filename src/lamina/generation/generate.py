@@ -8,6 +8,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -19,15 +20,14 @@ from ..errors import GenerationError
 from ..files.shown import shown
 from ..nn.runtime import require_memory
 from .assisted import assisted_search
-from .beams import BeamSearch, GroupSearch
-from .config import NEVER_NONE, OPTIONS, GenerationConfig, check_arguments, mention_ignored
+from .beams import BeamSearch, GroupSearch, HypothesisSearch
+from .config import ARGUMENTS, NEVER_NONE, OPTIONS, GenerationConfig, check_arguments, mention_ignored, several
 from .constrained import ConstrainedSearch
 from .job import Job, Prompt, build_processors, prepare
-from .options import ARGUMENTS, several
 from .processors import AllowedTokens, Processor, require_words
 from .protocol import Decodable, Decodes, GenerateOutput, Streamer
-from .search import contrastive_search, search
-from .stopping import Criterion, MaxTime, Stopping, StopStrings
+from .search import search
+from .stopping import Criterion, Stopping, StopStrings, max_time
 
 logger = logging.getLogger(__name__)
 
@@ -222,11 +222,11 @@ def _mode(config: GenerationConfig, assistant: Decodes | None, streamer: Streame
     assisted = assistant is not None or config.prompt_lookup_num_tokens is not None
     run: Run = search
     if config.constraints is not None or config.force_words_ids is not None:
-        run = _beams(ConstrainedSearch)
+        run = partial(_run, ConstrainedSearch)
     elif config.num_beams > 1:
-        run = _beams(GroupSearch if config.num_beam_groups > 1 else BeamSearch)
+        run = partial(_run, GroupSearch if config.num_beam_groups > 1 else BeamSearch)
     elif config.penalty_alpha and config.top_k and config.top_k > 1 and not config.do_sample:
-        run = contrastive_search
+        run = partial(search, contrastive=True)
     if config.num_beams > 1 and streamer is not None:
         raise GenerationError("A streamer cannot follow several beams; set num_beams=1.")
     if not assisted:
@@ -240,11 +240,11 @@ def _mode(config: GenerationConfig, assistant: Decodes | None, streamer: Streame
         raise GenerationError(
             f"num_return_sequences must be 1 with an assistant, but is {config.num_return_sequences}."
         )
-    return lambda job: assisted_search(job, assistant)
+    return partial(assisted_search, assistant=assistant)
 
 
-def _beams(kind: Callable[[Job], BeamSearch | GroupSearch | ConstrainedSearch]) -> Run:
-    return lambda job: kind(job).run()
+def _run(kind: type[BeamSearch] | type[HypothesisSearch], job: Job) -> Tensor | GenerateOutput:
+    return kind(job).run()
 
 
 def _job(model: Decodes, call: _Call, prompt: Prompt) -> Job:
@@ -259,7 +259,7 @@ def _job(model: Decodes, call: _Call, prompt: Prompt) -> Job:
     eos = several(config.eos_token_id)
     stopping = Stopping(config.max_length, eos, device)
     if config.max_time is not None:
-        stopping.add(MaxTime(config.max_time))
+        stopping.add(max_time(config.max_time))
     if config.stop_strings:
         _add_stop_strings(stopping, config.stop_strings, call.arguments["tokenizer"], streamer)
     pad = config.pad_token_id if config.pad_token_id is not None else next(iter(eos), None)
@@ -316,7 +316,6 @@ def _require_own_steps(model: Any) -> None:
 
 
 def _copies(config: GenerationConfig, vocabulary: int) -> int:
-    """Rows that each source is given."""
     if config.num_beams > 1:
         return config.num_beams
     if config.penalty_alpha and not config.do_sample:

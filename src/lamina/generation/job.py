@@ -13,8 +13,7 @@ from torch import Tensor
 from ..errors import GenerationError
 from ..files.shown import shown
 from . import processors as made
-from .config import GenerationConfig
-from .options import several
+from .config import GenerationConfig, several
 from .processors import Own, Processors
 from .protocol import (
     Decodes,
@@ -47,7 +46,6 @@ class Prompt:
 
     @property
     def size(self) -> int:
-        """Sources in the batch."""
         return len(self.input_ids)
 
     @property
@@ -131,7 +129,6 @@ def _types(value: Any, ids: Tensor, mask: Tensor) -> Tensor | None:
 
 
 def as_mask(value: Any, ids: Tensor, name: str) -> Tensor | None:
-    """What a caller passed as a mask of `ids`."""
     if value is None:
         return None
     try:
@@ -193,7 +190,6 @@ class Record:
 
     @property
     def wanted(self) -> bool:
-        """Whether anything is kept."""
         return self.scores is not None or self.logits is not None
 
     def before(self, logits: Tensor) -> None:
@@ -202,12 +198,10 @@ class Record:
             self.logits.append(logits.clone())
 
     def after(self, scores: Tensor) -> None:
-        """Keep the processed scores."""
         if self.scores is not None:
             self.scores.append(scores.clone())
 
     def kept(self) -> dict[str, Any]:
-        """What the output shows of them."""
         return {
             "scores": None if self.scores is None else tuple(self.scores),
             "logits": None if self.logits is None else tuple(self.logits),
@@ -216,8 +210,6 @@ class Record:
 
 @dataclass
 class Job:
-    """Everything a search needs."""
-
     model: Decodes
     config: GenerationConfig
     prompt: Prompt
@@ -258,7 +250,6 @@ class Job:
 
     @property
     def filler(self) -> int:
-        """What stands after the end of a sequence."""
         return self.pad if self.pad is not None else 0
 
     @property
@@ -267,7 +258,6 @@ class Job:
         return bool(getattr(self.model.config, "is_encoder_decoder", False))
 
     def answer(self, sequences: Tensor, record: Record) -> Tensor | GenerateOutput:
-        """What a search without beams returns."""
         if not self.config.return_dict_in_generate:
             return sequences
         kind = GenerateEncoderDecoderOutput if self.encoder_decoder else GenerateDecoderOnlyOutput
@@ -276,7 +266,6 @@ class Job:
     def beam_answer(
         self, sequences: Tensor, scores: Tensor, beam_indices: Tensor | None, record: Record
     ) -> Tensor | GenerateOutput:
-        """What a search with beams returns."""
         if not self.config.return_dict_in_generate:
             return sequences
         kind = GenerateBeamEncoderDecoderOutput if self.encoder_decoder else GenerateBeamDecoderOnlyOutput
@@ -392,7 +381,6 @@ class Guidance:
         self.state: State | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
-        """Guided log-probabilities."""
         if self.state is None:
             logits = self._first(input_ids)
         else:

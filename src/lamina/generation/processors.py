@@ -12,8 +12,7 @@ from torch import Tensor
 
 from ..errors import GenerationError
 from ..files.shown import shown
-from .config import WatermarkingConfig
-from .options import LARGEST
+from .config import LARGEST, WatermarkingConfig
 
 CHUNK = 64  # columns looked at together: their maximum decides whether any of them matters
 ROWS_AT_ONCE = 8  # a slice of this many rows stays in the cache while it is exponentiated
@@ -58,7 +57,6 @@ class Processors:
             self._mended = len(self._entries) - 1
 
     def add_custom(self, processors: Iterable[Processor]) -> None:
-        """Append those of the user."""
         for processor in processors:
             if not callable(processor):
                 raise GenerationError(f"A logits processor must be callable, but {shown(processor)} is not.")
@@ -72,7 +70,6 @@ class Processors:
 
     @property
     def follow_rows(self) -> bool:
-        """Whether any of them remembers rows."""
         return any(isinstance(entry.process, FollowsRows) for entry in self._entries)
 
     def __call__(self, input_ids: Tensor, scores: Tensor, sources: Tensor, beams: int = 1) -> Tensor:
@@ -111,7 +108,6 @@ class Processors:
         )
 
     def of_type(self, kind: type[Kind]) -> list[Kind]:
-        """Those of one class."""
         return [entry.process for entry in self._entries if isinstance(entry.process, kind)]
 
     def reorder(self, rows: Tensor) -> None:
@@ -329,7 +325,6 @@ class HammingDiversity:
 
 
 def top_k(scores: Tensor, k: int, keep: int) -> Tensor:
-    """Keeps the k best tokens."""
     return scores.masked_fill_(scores < _kth(scores, max(k, keep)), -torch.inf)
 
 

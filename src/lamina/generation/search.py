@@ -26,11 +26,9 @@ class Rows:
         return self.buffer[:, :length] if self.live is None else self.buffer.index_select(0, self.live)[:, :length]
 
     def live_sources(self) -> Tensor:
-        """The source of each row in the batch."""
         return self.sources if self.live is None else self.sources.index_select(0, self.live)
 
     def write(self, tokens: Tensor, place: int) -> None:
-        """Put one token into each row."""
         if self.live is None:
             self.buffer[:, place] = tokens
         else:
@@ -44,19 +42,22 @@ class Rows:
         return stay
 
 
-def search(job: Job) -> Tensor | GenerateOutput:
-    """Greedy search, or sampling where `do_sample` is set; [rows, tokens] or an output."""
+def search(job: Job, contrastive: bool = False) -> Tensor | GenerateOutput:
+    """Greedy search, sampling where `do_sample` is set, or contrastive search; [rows, tokens] or an output."""
     copies = job.config.num_return_sequences
     rows = Rows(job.buffer(copies), job.sources(copies), torch.zeros(0))
     rows.finished = torch.zeros(len(rows.buffer), dtype=torch.bool, device=rows.buffer.device)
-    record = Record(job.config)
-    leaving = _may_leave(job, record)
+    record, contrast = Record(job.config), Contrast(job) if contrastive else None
+    leaving = contrast is None and _may_leave(job, record)
     length = job.prompt.length
     if job.streamer is not None:
         job.streamer.put(rows.buffer[:, :length].cpu())
-    state, logits = job.begin(copies)
+    state, logits = contrast.begin() if contrast else job.begin(copies)
     while True:
-        tokens = _choose(job, rows, logits, length, record)
+        scores = _scored(job, rows, logits, length, record)
+        tokens = contrast.choose(scores, state) if contrast else _chosen(job, rows, scores)
+        if job.pad is not None:
+            tokens = tokens.masked_fill(rows.finished, job.pad)
         rows.write(tokens, length)
         length += 1
         if job.streamer is not None:
@@ -66,7 +67,7 @@ def search(job: Job) -> Tensor | GenerateOutput:
             break
         if leaving:
             tokens = _drop_finished(job, rows, state, tokens)
-        logits = job.step(tokens, state)
+        logits = contrast.logits if contrast else job.step(tokens, state)
     if job.streamer is not None:
         job.streamer.end()
     return job.answer(rows.buffer[:, :length], record)
@@ -78,27 +79,26 @@ def _may_leave(job: Job, record: Record) -> bool:
     return not watched and job.processors.let_rows_leave and job.stopping.let_rows_leave
 
 
-def _choose(job: Job, rows: Rows, logits: Tensor, length: int, record: Record) -> Tensor:
-    """The next token of each row; padding for one that is finished."""
+def _scored(job: Job, rows: Rows, logits: Tensor, length: int, record: Record) -> Tensor:
     record.before(logits)
-    scores = logits
     if len(job.processors):
-        scores = job.processors(rows.ids(length), logits, rows.live_sources())
-    record.after(scores)
+        logits = job.processors(rows.ids(length), logits, rows.live_sources())
+    record.after(logits)
+    return logits
+
+
+def _chosen(job: Job, rows: Rows, scores: Tensor) -> Tensor:
+    """The next token of each row, drawn or the best."""
     if job.config.do_sample:
         probabilities = scores.softmax(-1)
         require_sound(probabilities[:, 0])
-        tokens = draw(probabilities, len(rows.buffer), rows.live)
-    else:
-        best, tokens = best_token(scores)
-        require_sound(best)
-    if job.pad is not None:
-        tokens = tokens.masked_fill(rows.finished, job.pad)
+        return draw(probabilities, len(rows.buffer), rows.live)
+    best, tokens = best_token(scores)
+    require_sound(best)
     return tokens
 
 
 def _drop_finished(job: Job, rows: Rows, state: State, tokens: Tensor) -> Tensor:
-    """Go on with the unfinished rows only."""
     if not bool(rows.finished.any()):
         return tokens
     stay = rows.leave()
@@ -125,7 +125,6 @@ class _Context:
         return cosines.masked_fill(beyond[:, None], -torch.inf).amax(-1)
 
     def add(self, hidden: Tensor) -> None:
-        """Append one state per row."""
         rows = torch.arange(len(hidden), device=hidden.device)
         self.directions[rows, self.lengths] = _direction(hidden)
         self.lengths = self.lengths + 1
@@ -135,52 +134,31 @@ def _direction(hidden: Tensor) -> Tensor:
     return hidden.div(hidden.norm(dim=-1, keepdim=True))
 
 
-class _Contrastive:
+class Contrast:
+    """Contrastive search: likely, but unlike what was said before (Su et al., 2022, "A Contrastive Framework").
+
+    Of the `top_k` likeliest tokens it takes the best by (1 - alpha) * probability - alpha * likeness, the greatest
+    cosine between the candidate's hidden state and those before it, padding left out. Candidates are consumed before
+    one is chosen, so what follows the chosen one is known at once: `logits`.
+    """
+
     def __init__(self, job: Job):
-        self.job, self.record = job, Record(job.config)
+        self.job = job
         self.k = int(job.config.top_k or 1)
         self.alpha = float(job.config.penalty_alpha or 0)
-        self.buffer = job.buffer()
-        self.length = job.prompt.length
-        self.finished = torch.zeros(len(self.buffer), dtype=torch.bool, device=self.buffer.device)
 
-    def run(self) -> Tensor | GenerateOutput:
-        job, streamer = self.job, self.job.streamer
-        if streamer is not None:
-            streamer.put(self.buffer[:, : self.length].cpu())
-        state, logits, context = self._begin()
-        while True:
-            tokens, logits = self._step(logits, state, context)
-            if job.pad is not None:
-                tokens = tokens.masked_fill(self.finished, job.pad)
-            self.buffer[:, self.length] = tokens
-            self.length += 1
-            if streamer is not None:
-                streamer.put(tokens.cpu())
-            self.finished = self.finished | job.stopping(self.buffer[:, : self.length], self.record.scores)
-            if bool(self.finished.all()):
-                break
-        if streamer is not None:
-            streamer.end()
-        return job.answer(self.buffer[:, : self.length], self.record)
-
-    def _begin(self) -> tuple[State, Tensor, _Context]:
+    def begin(self) -> tuple[State, Tensor]:
         prompt, model = self.job.prompt, self.job.model
         state = prompt.start(model, self.job.max_length)
         output = model.step(prompt.tokens, state, prompt.lengths, every=True, hidden=True)
         lengths = prompt.lengths
         if lengths is None:
             lengths = torch.full((prompt.size,), prompt.tokens.shape[1], device=prompt.tokens.device)
-        last = output.logits[torch.arange(prompt.size, device=lengths.device), lengths - 1].float()
-        return state, last, _Context(_states(output.hidden), lengths, self.job.max_length)
+        self.context = _Context(_states(output.hidden), lengths, self.job.max_length)
+        self.logits = output.logits[torch.arange(prompt.size, device=lengths.device), lengths - 1].float()
+        return state, self.logits
 
-    def _step(self, logits: Tensor, state: State, context: _Context) -> tuple[Tensor, Tensor]:
-        """The next token of each row and the logits after it: of the k likeliest the least repetitive."""
-        self.record.before(logits)
-        scores = logits
-        if len(self.job.processors):
-            scores = self.job.processors(self.buffer[:, : self.length], logits, self.job.sources(1))
-        self.record.after(scores)
+    def choose(self, scores: Tensor, state: State) -> Tensor:
         probabilities, candidates = best_tokens(scores.softmax(-1), self.k)
         require_sound(probabilities[:, 0])
         rows, k = candidates.shape
@@ -188,21 +166,14 @@ class _Contrastive:
         state.reorder(everyone.repeat_interleave(k))
         output = self.job.model.step(candidates.reshape(-1, 1), state, hidden=True)
         hidden = _states(output.hidden).view(rows, k, -1)
-        chosen = ((1 - self.alpha) * probabilities - self.alpha * context.likeness(hidden)).argmax(-1)
-        context.add(hidden[everyone, chosen])
+        chosen = ((1 - self.alpha) * probabilities - self.alpha * self.context.likeness(hidden)).argmax(-1)
+        self.context.add(hidden[everyone, chosen])
         place = everyone * k + chosen
         state.reorder(place)
-        return candidates[everyone, chosen], output.logits.index_select(0, place).float()
+        self.logits = output.logits.index_select(0, place).float()
+        return candidates[everyone, chosen]
 
 
 def _states(hidden: Tensor | None) -> Tensor:
     assert hidden is not None  # the protocol's promise for hidden=True
     return hidden.float()
-
-
-def contrastive_search(job: Job) -> Tensor | GenerateOutput:
-    """Of the `top_k` likeliest tokens, take the best by (1 - alpha) * probability - alpha * likeness to the context.
-
-    The likeness is the greatest cosine between the candidate's hidden state and those before it; padding has none.
-    """
-    return _Contrastive(job).run()

@@ -27,11 +27,9 @@ class Stopping:
         self._custom: list[Criterion] = []
 
     def add(self, criterion: Criterion) -> None:
-        """Append one of ours."""
         self._own.append(criterion)
 
     def add_custom(self, criteria: Iterable[Criterion]) -> None:
-        """Append those of the caller."""
         for criterion in criteria:
             if not callable(criterion):
                 raise GenerationError(f"A stopping criterion must be callable, but {shown(criterion)} is not.")
@@ -79,15 +77,10 @@ def _verdict(criterion: Criterion, input_ids: Tensor, scores: Scores) -> Tensor:
     return answer.expand(len(input_ids))
 
 
-class MaxTime:
+def max_time(seconds: float) -> Criterion:
     """Stops everything once this many seconds have passed; the token being chosen is kept."""
-
-    def __init__(self, seconds: float):
-        self.deadline = time.monotonic() + seconds
-
-    def __call__(self, input_ids: Tensor, scores: Scores) -> bool:
-        """Whether the time is over."""
-        return time.monotonic() > self.deadline
+    deadline = time.monotonic() + seconds
+    return lambda input_ids, scores: time.monotonic() > deadline
 
 
 TOKENS_PER_CHARACTER = 4  # bytes of a character that a byte-level tokenizer may spend a token on, each
@@ -105,7 +98,6 @@ class StopStrings:
         self.window = TOKENS_PER_CHARACTER * max(map(len, self.strings)) + TOKENS_PER_CHARACTER
 
     def __call__(self, input_ids: Tensor, scores: Scores) -> Tensor:
-        """Which rows end in the string."""
         ends = input_ids[:, -self.window :].tolist()
         return torch.tensor([self.completed(ids) for ids in ends], device=input_ids.device)
 

@@ -162,7 +162,24 @@ def _whole_until(text: str) -> int:
     return end
 
 
-class TextIteratorStreamer(TextStreamer):
+class _Queued(TextStreamer):
+    """Hands text, the end (None) and what `generate` raised to whoever iterates."""
+
+    def _hand_over(self, item: str | BaseException | None) -> None:
+        raise NotImplementedError
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        if text:
+            self._hand_over(text)
+        if stream_end:
+            self._hand_over(None)
+
+    def fail(self, error: BaseException) -> None:
+        """Let the iterator raise what `generate` raised."""
+        self._hand_over(error)
+
+
+class TextIteratorStreamer(_Queued):
     """An iterator over the text that another thread's `generate` writes.
 
     `timeout` is in seconds; where no text comes within it, `queue.Empty` is raised. What `generate` raises is raised
@@ -176,16 +193,8 @@ class TextIteratorStreamer(TextStreamer):
         self.text_queue: Queue[str | BaseException | None] = Queue()
         self.timeout = timeout
 
-    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-        """Hand the text to the iterator."""
-        if text:
-            self.text_queue.put(text)
-        if stream_end:
-            self.text_queue.put(None)
-
-    def fail(self, error: BaseException) -> None:
-        """Let the iterator raise what `generate` raised."""
-        self.text_queue.put(error)
+    def _hand_over(self, item: str | BaseException | None) -> None:
+        self.text_queue.put(item)
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -194,7 +203,7 @@ class TextIteratorStreamer(TextStreamer):
         return _text_or_end(self.text_queue.get(timeout=self.timeout), StopIteration)
 
 
-class AsyncTextIteratorStreamer(TextStreamer):
+class AsyncTextIteratorStreamer(_Queued):
     """An asynchronous iterator over the text that another thread's `generate` writes; made inside a coroutine.
 
     `timeout` is in seconds; where no text comes within it, `TimeoutError` is raised.
@@ -210,17 +219,6 @@ class AsyncTextIteratorStreamer(TextStreamer):
 
     def _hand_over(self, item: str | BaseException | None) -> None:
         self.loop.call_soon_threadsafe(self.text_queue.put_nowait, item)
-
-    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-        """Hand the text to the iterator."""
-        if text:
-            self._hand_over(text)
-        if stream_end:
-            self._hand_over(None)
-
-    def fail(self, error: BaseException) -> None:
-        """Let the iterator raise what `generate` raised."""
-        self._hand_over(error)
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self

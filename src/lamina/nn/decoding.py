@@ -113,7 +113,6 @@ class DecodingState(KeyValueCache):
             self.source_lengths = [self.source_lengths[group] for group in index.tolist()]
 
     def truncate(self, lengths: Tensor) -> None:
-        """Forget what each row holds beyond `lengths` tokens."""
         if self.places is None and bool((lengths == lengths[0]).all()):
             self.used = min(self.used, int(lengths[0]))
         else:

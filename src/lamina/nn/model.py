@@ -170,6 +170,7 @@ class Model(nn.Module):
 
     @property
     def writing_vocabulary(self) -> int:
+        """How many tokens the head chooses from."""
         return self.head.project.out_features if self.head is not None else 0
 
     @property

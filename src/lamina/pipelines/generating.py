@@ -13,8 +13,7 @@ from torch import Tensor
 from ..auto import find
 from ..errors import PipelineError
 from ..files.shown import shown
-from ..generation.config import OPTIONS, GenerationConfig
-from ..generation.options import several
+from ..generation.config import OPTIONS, GenerationConfig, several
 from ..generation.stopping import StopStrings
 from ..inference.batching import run_by_length, token_budget
 from ..nn.outputs import ModelOutput

@@ -207,10 +207,7 @@ def read_sentence_model(folder: Path) -> SentenceModel:
 
 def _comparing(folder: Path) -> dict[str, Any]:
     """Prompts, similarity and dimensions, as config_sentence_transformers.json has them."""
-    if not present(folder, SETTINGS):
-        return {}
-    path = inside(folder, SETTINGS, PipelineError)
-    config = read_json_object(path, error=PipelineError)
+    path, config = folder / SETTINGS, _settings(folder)
     kind, prompts = config.get("model_type"), config.get("prompts") or {}
     default, similarity = config.get("default_prompt_name"), config.get("similarity_fn_name") or "cosine"
     dimensions = config.get("truncate_dim")
@@ -219,9 +216,9 @@ def _comparing(folder: Path) -> dict[str, Any]:
     texts = prompts.values() if isinstance(prompts, dict) else [prompts]
     if not isinstance(prompts, dict) or not all(text is None or isinstance(text, str) for text in texts):
         raise PipelineError(f"{path}: prompts is {shown(prompts)}; it must map names to texts")
-    if default is not None and default not in prompts:
+    if default is not None and not (isinstance(default, str) and default in prompts):
         raise PipelineError(f"{path}: default_prompt_name is {shown(default)}, which is not among its prompts")
-    if similarity not in SIMILARITIES:
+    if not isinstance(similarity, str) or similarity not in SIMILARITIES:
         raise PipelineError(f"{path}: similarity_fn_name is {shown(similarity)}; known are {', '.join(SIMILARITIES)}")
     if dimensions is not None:
         dimensions = _count(dimensions, f"{path}: truncate_dim")
@@ -263,23 +260,25 @@ def _count(number: Any, what: str) -> int:
     return number
 
 
-def _listing(folder: Path) -> str:
-    return read_text(inside(folder, LISTING, PipelineError), CONFIG_BYTES, PipelineError)
-
-
 def find_sentence_model(name: str, where: Mapping[str, Any]) -> SentenceModel:
     """The same of a folder or a name on the Hub; `where` are the hub's options."""
     folder = resolve(name, PATTERNS, **where)
-    if present(folder, LISTING) and any(kind in _listing(folder) for kind in WEIGHTED):
-        folder = resolve(name, (*PATTERNS, *MODULE_WEIGHTS), **where)
+    if present(folder, LISTING):
+        listing = read_text(inside(folder, LISTING, PipelineError), CONFIG_BYTES, PipelineError)
+        if any(kind in listing for kind in WEIGHTED):
+            folder = resolve(name, (*PATTERNS, *MODULE_WEIGHTS), **where)
     return read_sentence_model(folder)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    if not present(folder, SETTINGS):
+        return {}
+    return read_json_object(inside(folder, SETTINGS, PipelineError), error=PipelineError)
 
 
 def compares_pairs(folder: Path) -> bool:
     """Whether a folder with modules.json is that of a cross-encoder, which scores pairs and makes no vectors."""
-    if not present(folder, SETTINGS):
-        return False
-    return read_json_object(inside(folder, SETTINGS, PipelineError), error=PipelineError).get("model_type") == PAIRS
+    return _settings(folder).get("model_type") == PAIRS
 
 
 def pair_function(config: Any, folder: Path | None) -> str | None:
@@ -287,11 +286,9 @@ def pair_function(config: Any, folder: Path | None) -> str | None:
 
     Raises PipelineError for a function that is not known here.
     """
-    name = None
-    if folder is not None and compares_pairs(folder):
-        name = read_json_object(inside(folder, SETTINGS, PipelineError), error=PipelineError).get("activation_fn")
     said = config.to_dict()
     own = said.get("sentence_transformers")
+    name = _settings(folder).get("activation_fn") if folder is not None and compares_pairs(folder) else None
     name = name or (own.get("activation_fn") if isinstance(own, dict) else None)
     name = name or said.get("sbert_ce_default_activation_function")
     if name is None:

@@ -6,14 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..errors import TrainingDiverged, TrainingError
 from .callbacks import TrainerCallback
 from .state import BestRun
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
 
 SPEEDS = ("_runtime", "_per_second")
 OF_RUNS = ("n_jobs", "timeout", "catch", "callbacks", "gc_after_trial", "show_progress_bar")  # not of the study
@@ -52,12 +49,29 @@ class Reporter(TrainerCallback):
         control.should_training_stop |= self.hopeless
 
 
+class Searched(Protocol):
+    """What a search asks of a Trainer."""
+
+    args: Any
+    model: Any
+    model_init: Any
+    eval_dataset: Any
+    trial: Any
+    callbacks: list[TrainerCallback]
+
+    def train(self) -> Any:
+        """A run under `args`, with a model of `model_init`."""
+
+    def evaluate(self) -> Any:
+        """Scores over `eval_dataset`."""
+
+
 class Search:
     """One search over the settings of a trainer, which is left as it was."""
 
     def __init__(
         self,
-        trainer: Trainer,
+        trainer: Searched,
         space: Callable[[Any], dict[str, Any]] | None,
         objective: Callable[[dict[str, float]], float] | None,
         direction: str,

@@ -93,10 +93,12 @@ class SegmentModel(Model):
 
     @property
     def stacks(self) -> list[Any]:
+        """The one stack."""
         return [self.body]
 
     @property
     def ending(self) -> nn.Module | None:
+        """The softmax, or the plain head."""
         return self.softmax or self.head
 
     def forward(
@@ -224,9 +226,11 @@ class SegmentModel(Model):
 
     @property
     def writing_vocabulary(self) -> int:
+        """How many tokens the softmax chooses from."""
         return self.softmax.spec.edges[-1] if self.softmax is not None else 0
 
     def initialize(self, only: set[str] | None = None) -> None:
+        """Draw all parameters anew, or those named."""
         with torch.no_grad():
             self.body.rates.copy_(frequencies(self.body.embeddings.spec.hidden_size))
             for name, parameter in self.named_parameters():
