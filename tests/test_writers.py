@@ -245,7 +245,6 @@ ELSEWHERE = {  # writers that are not of this table, and why
     "cli.generate.write": "prints",
     "search.Rows.write": "tensors in memory",
     "KeyValueCache.write": "tensors in memory",
-    "DecodingState.write": "tensors in memory",
     "Writing.write": "tokens of an answer, in memory",
     "Unseekable.write": "bytes of a download, in memory",
 }
