@@ -32,13 +32,15 @@ SUBJECTS = {
 
 
 def same(found: Any, kept: Any) -> bool:
-    """Whether two answers are equal, numbers to five digits."""
+    """Whether two answers are equal: NaN is NaN, and other numbers agree to five digits."""
     if isinstance(found, dict) and isinstance(kept, dict):
         return found.keys() == kept.keys() and all(same(found[key], kept[key]) for key in found)
     if isinstance(found, list) and isinstance(kept, list):
         return len(found) == len(kept) and all(map(same, found, kept))
     if isinstance(found, float) or isinstance(kept, float):
-        return found == kept or math.isclose(found, kept, rel_tol=2e-5, abs_tol=1e-5)
+        return (
+            found == kept or (found != found and kept != kept) or math.isclose(found, kept, rel_tol=2e-5, abs_tol=1e-5)
+        )
     return bool(found == kept)
 
 

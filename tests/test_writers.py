@@ -245,12 +245,11 @@ ELSEWHERE = {  # writers that are not of this table, and why
     "cli.generate.write": "prints",
     "search.Rows.write": "tensors in memory",
     "KeyValueCache.write": "tensors in memory",
-    "DecodingState.write": "tensors in memory",
     "Writing.write": "tokens of an answer, in memory",
     "Unseekable.write": "bytes of a download, in memory",
 }
 SETTINGS = re.compile(
-    r"\.(TrainingArguments|RecipeSettings)\.|Completion\.written|written_as|Staged\.written|written_text"
+    r"\.(TrainingArguments|RecipeSettings)\.|Completion\.written|written_as|(Pipeline|Job)\.written|written_text"
 )  # no calls
 FOUND = re.compile(
     r"(save|write|written|publish|dump|export|to_json_file|keep_budget|convert_checkpoint|convert)(_\w+)?"

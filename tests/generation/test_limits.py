@@ -14,7 +14,7 @@ import lamina
 from lamina.errors import GenerationError, InputError
 from lamina.families.config import PretrainedConfig
 from lamina.generation.generate import generate
-from lamina.nn import capacity
+from lamina.nn import runtime
 from lamina.pipelines.rows import longest_row
 from tests.families.rows.row import TINY
 
@@ -102,7 +102,7 @@ def test_writing_ends_with_the_positions_and_says_so_at_the_door(family: str, ca
 def test_a_call_that_no_memory_holds_is_refused(
     options: dict[str, Any], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capacity, "total_memory", lambda device: 3 * 10**7)
+    monkeypatch.setattr(runtime, "total_memory", lambda device: 3 * 10**7)
     model = Standin()
     with pytest.raises(GenerationError, match=rf"[GT]B of memory, and there are 0\.0 GB: lower .*{named}"):
         generate(model, IDS, **options)
@@ -126,7 +126,7 @@ def test_attention_that_no_memory_holds_is_refused(monkeypatch: pytest.MonkeyPat
         partial(segments, ids),
         partial(segments.generate, ids),
     )
-    monkeypatch.setattr(capacity, "total_memory", lambda device: 10**6)
+    monkeypatch.setattr(runtime, "total_memory", lambda device: 10**6)
     for call in calls:
         with pytest.raises(InputError, match=r"30\d tokens would take .* GB of memory.*truncation=True"):
             call()

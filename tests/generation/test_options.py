@@ -14,7 +14,7 @@ from lamina.errors import GenerationError, LaminaError
 from lamina.generation import GenerationConfig, WatermarkingConfig
 from lamina.generation import config as table
 from lamina.generation.generate import generate
-from lamina.nn import capacity
+from lamina.nn import runtime
 
 from .standin import Standin
 
@@ -51,7 +51,7 @@ BAD: dict[str, Any] = {  # values, of which no option may take one that it does 
 
 @pytest.fixture(autouse=True)
 def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "total_memory", lambda device: 10**8)
+    monkeypatch.setattr(runtime, "total_memory", lambda device: 10**8)
 
 
 def attempt(options: dict[str, Any], model: Standin) -> str:

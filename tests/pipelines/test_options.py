@@ -19,7 +19,7 @@ from lamina.pipelines import pipeline
 from lamina.pipelines.base import Pipeline
 from lamina.pipelines.create import TASKS
 from lamina.pipelines.options import OPTIONS
-from tests.pipelines.checkpoints import GOLDEN
+from tests.pipelines.checkpoints import GOLDEN, MOODS
 
 KNOWN: dict[str, list[str]] = json.loads((GOLDEN / "options.json").read_text(encoding="utf-8"))
 INTERNAL = {"fill-mask": ("return_tensors", "target_ids")}  # of single steps of the reference, no options of a call
@@ -189,6 +189,7 @@ def test_what_cannot_act_on_a_loaded_model_is_told(
 CUT = {"truncation": True}
 ODD = [  # an option given in a form of NumPy, pandas or an enumeration, and the plain form of the same
     ("text-classification", {"top_k": np.int64(2)}, {"top_k": 2}),
+    ("text-classification", {"top_k": None}, {"top_k": len(MOODS)}),
     ("fill-mask", {"top_k": torch.tensor(2)}, {"top_k": 2}),
     ("fill-mask", {"targets": pd.Series(["good", "bad"])}, {"targets": ["good", "bad"]}),
     ("fill-mask", {"targets": ["good", ""]}, {"targets": "good"}),
@@ -244,3 +245,22 @@ def test_a_value_of_another_kind_is_refused_by_name(
 def test_tables_hold_the_options_of_the_pipelines() -> None:
     assert {task: entry.pipeline.options for task, entry in TASKS.items()} == OPTIONS
     assert all(option.help for table in OPTIONS.values() for option in table.values())
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "alike"),
+    [
+        ("text-generation", {"do_sample": False, "max_new_tokens": 4}, True),
+        ("text-generation", {"do_sample": True, "num_beams": 2}, False),  # a draw for one row depends on the others
+        ("text-generation", {**SHORT, "max_time": 1.0}, False),
+        ("fill-mask", {"top_k": 3}, True),
+    ],
+)
+def test_rows_share_a_batch_where_that_changes_nothing(
+    made: Callable[[str], Pipeline], task: str, options: dict[str, Any], alike: bool
+) -> None:
+    pipe = made(task).shareable()
+    settings = pipe.resolve_options(options)
+    rows = pipe.prepare([INPUTS[task][1]] * 2, settings).rows
+    assert (pipe.shared_key(rows[0], settings) == pipe.shared_key(rows[1], settings)) is alike
+    assert pipe.shared_key(rows[0], settings) != pipe.shared_key(rows[0], pipe.settings)

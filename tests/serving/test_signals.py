@@ -69,7 +69,8 @@ async def status(connection: Connection, request: bytes) -> int | None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_was_begun_is_finished(checkpoint: Callable[[str], Path], number: signal.Signals) -> None:
-    with own_process(f"minilm={checkpoint('minilm')}") as running:
+    patient = ("--drain", "600", "--deadline", "600")  # however much else the machine does
+    with own_process(f"minilm={checkpoint('minilm')}", *patient) as running:
         answer, told = asyncio.run(told_to_end(running, number, TEXTS))
         assert answer.status == 200
         assert len(answer.json()) == TEXTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from functools import cache
 from typing import Any
@@ -112,7 +113,10 @@ def test_a_change_of_the_rust_object_is_seen() -> None:
 def test_a_copy_reads_the_same() -> None:
     ours = Tokenizer.from_folder(asset("minilm"), "bert")
     text = "It is copied."
-    assert pickle.loads(pickle.dumps(ours))(text) == ours(text)
+    lock = ours._encoder.lock
+    for copied in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours), copy.copy(ours)):
+        assert copied(text) == ours(text)
+    assert ours._encoder.lock is lock, "a shallow copy shares the Rust library's object and so its lock"
 
 
 def test_only_so_many_words_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

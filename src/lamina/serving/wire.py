@@ -111,6 +111,13 @@ def _classification(parameters: Parameters) -> dict[str, Any]:
     return {**_truncating(given), "top_k": given.get("top_k")}
 
 
+def _zero_shot(parameters: Parameters) -> dict[str, Any]:
+    given = parameters.given()
+    if given.get("multi_label", given.get("multi_class")) != given.get("multi_class", given.get("multi_label")):
+        raise Invalid("multi_class is the older name of multi_label, and they say different things")
+    return given
+
+
 def _questions(parameters: Parameters) -> dict[str, Any]:
     given = parameters.given()
     half = given.get("max_seq_len", 384) // 2
@@ -185,7 +192,7 @@ WIRES: Mapping[str, Wire] = {
     "token-classification": Wire(texts, _plain, _named),
     "question-answering": Wire(questions, _questions, _one_or_all),
     "fill-mask": Wire(texts, _plain, _one_or_all),
-    "zero-shot-classification": Wire(texts, _plain, _one_or_all),
+    "zero-shot-classification": Wire(texts, _zero_shot, _one_or_all),
     "feature-extraction": Wire(texts, _features, _one_or_all),
     "sentence-similarity": Wire(comparisons, _plain, _one_or_all),
     "text2text-generation": Wire(texts, as_writing, _flat),

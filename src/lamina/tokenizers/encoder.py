@@ -72,8 +72,8 @@ class Encoder:
 
     def renew(self, recipe: Recipe) -> None:
         """After unpickling: the lock and the recipe's functions do not travel, and the library's object is another."""
-        self.recipe, self.lock, self.table = recipe, threading.RLock(), False
-        self.backend = self.assembly.backend
+        self.recipe, self.backend, self.table = recipe, self.assembly.backend, False
+        self.__dict__.setdefault("lock", threading.RLock())  # which a shallow copy has
 
     def share(self) -> Backend:
         """The Rust library's object for others, who may change it: it alone reads texts from here on."""
