@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 
-from lamina.cli.answers import show_labels
-from lamina.pipelines.defaults import EMBEDDED
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
 import lamina
+from lamina.cli.tasks import show_labels
+from lamina.pipelines.create import EMBEDDED
 
 SENTENCES = ("I've been waiting for a HuggingFace course my whole life.", "I hate this so much!")
 IN_PYTHON = """\

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lamina.pipelines.defaults import EMBEDDED
 
 from examples import demo
 from examples.train_sentiment_default import COUNTRIES, PROBES, read_reviews
 from lamina import pipeline
+from lamina.pipelines.create import EMBEDDED
 from tests.assets import asset
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -156,7 +156,7 @@ def test_a_processor_that_spoils_the_scores_is_named(how: dict[str, Any], value:
         return scores.fill_(value) if ids.shape[1] > 4 else scores
 
     with pytest.raises(GenerationError, match=f"spoil {message}"):
-        generate(Standin(), IDS, repetition_penalty=1.1, logits_processor=[spoil], **how)
+        generate(Standin(), IDS, eos_token_id=None, repetition_penalty=1.1, logits_processor=[spoil], **how)
 
 
 def test_a_model_that_spoils_the_scores_is_named() -> None:

@@ -188,6 +188,16 @@ def test_completions_count_echo_and_take_ids(ask: Ask, pipes: dict[str, Any]) ->
     assert all(value <= 0 for value in choice["logprobs"]["token_logprobs"])
 
 
+def test_completions_take_what_clients_of_the_inference_api_send(ask: Ask) -> None:
+    body = {"model": "gpt2", "prompt": "Berlin is", "max_tokens": 3, "temperature": 0}
+    texts = [
+        ask("/v1/completions", {**body, **more}).json["choices"][0]["text"]
+        for more in ({}, {"return_full_text": False, "details": True}, {"return_full_text": True}, {"echo": True})
+    ]
+    assert texts[1] == texts[0]
+    assert texts[2] == texts[3] == "Berlin is" + texts[0]
+
+
 def test_streams_of_several_prompts_keep_apart(ask: Ask) -> None:
     body = {"model": "gpt2", "prompt": ["Berlin is", "A"], "max_tokens": 4, "temperature": 0}
     whole = ask("/v1/completions", body).json["choices"]

@@ -110,10 +110,6 @@ def _bias(pair: Any) -> bool:
     return is_number(pair[1]) or (isinstance(pair[1], float) and math.isinf(pair[1]))
 
 
-def _one(value: Any) -> Iterable[Iterable[int]]:
-    return [several(value)]
-
-
 COUNT = Rule("a whole number of at least 1", lambda value: is_whole(value) and value >= 1)
 SIZE = Rule("a whole number of at least 0", lambda value: is_whole(value) and value >= 0)
 NUMBER = Rule("a finite number", is_number)
@@ -131,9 +127,9 @@ SPECIALS = Rule(
     lambda value: is_special(value) or (is_list(value) and all(map(is_special, value))),
 )
 START = Rule("a token id or a list of them", lambda value: is_token(value) or is_word(value))
-TOKEN = Rule("a token id", is_token, _one)
-ONE_OR_MORE = Rule(START.wanted, START.holds, _one)
-TOKEN_IDS = Rule("a list of token ids", lambda value: is_list(value) and all(map(is_token, value)), _one)
+TOKEN = Rule("a token id", is_token, lambda value: [several(value)])
+ONE_OR_MORE = Rule(START.wanted, START.holds, TOKEN.words)
+TOKEN_IDS = Rule("a list of token ids", lambda value: is_list(value) and all(map(is_token, value)), TOKEN.words)
 WORDS = Rule(
     "a non-empty list of non-empty lists of token ids",
     lambda value: isinstance(value, list) and is_list_of(is_word, value),
@@ -223,6 +219,7 @@ class WatermarkingConfig:
         return cls(**options)
 
     def to_dict(self) -> dict[str, Any]:
+        """The fields as a mapping."""
         return asdict(self)
 
 

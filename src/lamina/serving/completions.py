@@ -28,6 +28,8 @@ REASONS = {"length": "length", "eos_token": "stop", "stop_sequence": "stop"}
 # Options of text generation that are read where a client spreads them beside OpenAI's own.
 SPREAD = ("top_k", "typical_p", "repetition_penalty", "no_repeat_ngram_size", "do_sample", "truncate", "watermark",
           "max_new_tokens", "min_new_tokens", "max_time", "stop_sequences")  # fmt: skip
+# Options of text generation that clients of the Inference API send here too, about an answer that has another shape.
+OF_ANOTHER_SHAPE = (*HARMLESS, "return_full_text", "details", "decoder_input_details")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class Completion:
     def _spread(self) -> dict[str, Any]:
         """Options of text generation that stand beside OpenAI's own."""
         extra = self.body.model_extra or {}
-        unknown = [name for name, value in extra.items() if value is not None and name not in (*SPREAD, *HARMLESS)]
+        known = (*SPREAD, *OF_ANOTHER_SHAPE)
+        unknown = [name for name, value in extra.items() if value is not None and name not in known]
         if unknown:
             raise Invalid(
                 f"there is no parameter {shown(unknown[0])}; beside OpenAI's own there are {', '.join(SPREAD)}"
@@ -136,7 +139,7 @@ class Completion:
         pieces = token_texts(self.served.tokenizer, writing, self.context(writing, ids))
         stop = StopFilter(self.stops)
         text = "".join(stop.add(piece, last=number == len(pieces) - 1) for number, piece in enumerate(pieces))
-        shown = prompt if self.body.echo else ""
+        shown = prompt if self.body.echo or (self.body.model_extra or {}).get("return_full_text") else ""
         logprobs = None
         if self.body.logprobs is not None:
             logprobs = self.logprobs(writing.tokens, pieces, len(shown))
