@@ -211,7 +211,7 @@ class Shift:
     """How targets become decoder inputs: moved right behind `start`, or the last real token wrapped to the front."""
 
     padding_id: int
-    start: int | None = None  # None: the last token that is no padding (mBART's language code)
+    start: int | None = None  # None: the last non-padding token (mBART's language code)
     from_source: bool = False  # where a body is called without decoder inputs, shift its source
 
 

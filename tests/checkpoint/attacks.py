@@ -108,7 +108,7 @@ def state_dict(
 
     class Tensor:
         def __reduce__(self) -> tuple[Any, ...]:
-            hooks = collections.OrderedDict()  # type: ignore[var-annotated]
+            hooks = collections.OrderedDict()
             common = (Storage(), start, shape, strides, False, hooks)
             if third:
                 return torch._utils._rebuild_tensor_v3, (*common, torch.float32, marks)

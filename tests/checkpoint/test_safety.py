@@ -150,7 +150,7 @@ def test_links_to_nowhere_are_told_and_not_passed_over(tmp_path: Path, name: str
         "generation_config.json": GenerationConfig.from_pretrained,
     }
     with pytest.raises(LaminaError, match=f"{name} cannot be opened: it is a link to .*nowhere"):
-        doors.get(name, open_weights)(tmp_path)  # type: ignore[operator]
+        doors.get(name, open_weights)(tmp_path)
 
 
 def test_pipes_and_folders_are_no_weights(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ TWICE: list[tuple[list[str], int, str]] = [
     (["run", "text-classification", "x", "--set", "batch_size=many"], 1, "--batch-size is 'many'"),
     (["run", "text-classification", "-f", "-", "-f", "-"], 2, "standard input can be read only once"),
     (["run", "text-classification", "-f", "pipe.txt"], 2, "is a pipe or a device"),
-    (["run", "question-answering", "x", "-c", "@"], 1, "there is no file name after @"),
+    (["run", "question-answering", "x", "-c", "@"], 1, "@ needs the name of a file after it"),
     (["run", "question-answering", "x", "-c", "@."], 1, "cannot be read (Is a directory)"),
     (["run", "question-answering", "x", "-c", "@/dev/zero"], 1, "more than 16,777,216 bytes"),
     (["run", "fill-mask", "x", "--targets", ""], 1, "none of the targets"),
@@ -131,7 +131,10 @@ def test_a_whole_file_is_taken_for_that_of_the_same_inputs_only(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows: list[Any] = [{"text": "a", "n": 1, "x": None}, {"text": "", "n": 2.5}, {"text": 5, "n": 2**60}]
-    write = lambda rows: Path("in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))  # noqa: E731
+
+    def write(rows: list[Any]) -> None:
+        Path("in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
     write(rows)
     command = ["run", "text-classification", "-m", checkpoint("bert-moods"), "-f", "in.jsonl", "-o", f"out.{ending}"]
     assert lamina(*command).status == 3

@@ -60,7 +60,7 @@ def test_a_mask_of_four_axes_may_be_added_or_true(architecture: str):
     assert not torch.allclose(made(IDS, attention_mask=torch.ones(2, 5)).last_hidden_state, wanted, atol=1e-2)
 
 
-class Own(lamina.GPT2LMHeadModel):  # type: ignore[misc]
+class Own(lamina.GPT2LMHeadModel):
     """A user's subclass."""
 
     def forward(self, *inputs: Any, **options: Any) -> Any:

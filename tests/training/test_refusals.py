@@ -62,7 +62,7 @@ def test_settings_that_imply_others(tmp_path: Path):
     assert TrainingArguments(folder, torch_compile_backend="aot_eager").torch_compile
     assert TrainingArguments(folder, torch_compile_mode="default").torch_compile
     assert TrainingArguments(folder, eval_strategy="epoch").do_eval and not TrainingArguments(folder).do_eval
-    assert TrainingArguments(tmp_path, lr_scheduler_kwargs=None).lr_scheduler_kwargs is None  # type: ignore[arg-type]
+    assert TrainingArguments(tmp_path, lr_scheduler_kwargs=None).lr_scheduler_kwargs is None
 
 
 class Loss(Trainer):
@@ -87,12 +87,12 @@ def adam(model: Any) -> torch.optim.Optimizer:
 TRAINERS: tuple[tuple[Callable[[Path], Any], str], ...] = (
     (lambda out: Loss(bert(), arguments(out)), "Loss overrides compute_loss"),
     (lambda out: Batches(bert(), arguments(out)), "Batches overrides compute_loss, get_train_dataloader"),
-    (lambda out: Trainer(bert(), str(out)), "args must be TrainingArguments, not a str"),  # type: ignore[arg-type]
+    (lambda out: Trainer(bert(), str(out)), "args must be TrainingArguments, not a str"),
     (lambda out: Trainer(bert(), arguments(out), processing_class="a", tokenizer="b"), "given two values"),
     (lambda out: trainer(out, callbacks=[Steps()]), "Steps has a method on_optimizer_step"),
     (lambda out: trainer(out, callbacks=[object()]), "not a callback: derive its class"),
     (lambda out: trainer(out, compute_metrics=5), "compute_metrics must be a function"),
-    (lambda out: Trainer(bert(), arguments(out), 5), "data_collator must be a function"),  # type: ignore[arg-type]
+    (lambda out: Trainer(bert(), arguments(out), 5), "data_collator must be a function"),
     (lambda out: trainer(out, eval_strategy="epoch"), "eval_strategy='epoch' needs an eval_dataset"),
     (lambda out: trainer(out, eval_on_start=True), "eval_on_start=True needs an eval_dataset"),
     (lambda out: Trainer(args=arguments(out), model_init=bert, optimizers=(adam(bert()), None)), "model_init makes"),

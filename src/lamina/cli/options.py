@@ -101,7 +101,7 @@ def text_or_file(value: str | None) -> str | None:
     if value is None or not value.startswith("@"):
         return value
     if value == "@":
-        raise InputError("there is no file name after @")
+        raise InputError("@ needs the name of a file after it")
     try:
         with open(value[1:], "rb") as opened:
             return read_text(opened, value[1:])

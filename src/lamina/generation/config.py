@@ -443,7 +443,7 @@ class GenerationConfig:
 
     @classmethod
     def from_dict(cls, config_dict: Mapping[str, Any], return_unused_kwargs: bool = False, **options: Any) -> Any:
-        """The options of a mapping, under `options`; with `return_unused_kwargs` also those that are no options."""
+        """The options of a mapping, under `options`; with `return_unused_kwargs` also those that are not options."""
         unused = {name: options.pop(name) for name in set(options) - OPTIONS.keys()} if return_unused_kwargs else {}
         config = cls._of({**config_dict, **options}, "GenerationConfig")
         return (config, unused) if return_unused_kwargs else config

@@ -205,7 +205,7 @@ def measure_budget(run: Callable[[int], object], candidates: tuple[int, ...] = C
 
 @cache
 def workers(count: int) -> ThreadPoolExecutor:
-    """As many threads, each of which computes alone."""
+    """A pool of `count` threads; torch uses one thread in each."""
     everybody = Barrier(count)
 
     def settle() -> None:

@@ -63,7 +63,7 @@ class DecodingState(KeyValueCache):
             self.places = _padded(self.places, self.capacity, -1)
 
     def advance(self, tokens: int, lengths: Tensor | None = None) -> None:
-        """Close a step that wrote `tokens` per row, of which `lengths` are real."""
+        """Close a step that wrote `tokens` per row; `lengths` of them are real."""
         if self.places is None and lengths is None and self.width == 1:
             self.lengths = self.lengths + tokens
         else:

@@ -46,7 +46,7 @@ class Model(nn.Module):
         self.assemble(spec)
 
     def assemble(self, spec: ModelSpec) -> None:
-        """Make the stacks and what stands on them; a network that is no plain stack makes parts of its own."""
+        """Make the stacks and what stands on them; a network that is not a plain stack makes parts of its own."""
         self.encoder = Stack(spec.encoder) if spec.encoder else None
         shared = self.encoder.embeddings.tokens if self.encoder and spec.shared_tokens else None
         self.decoder = Stack(spec.decoder, shared) if spec.decoder else None

@@ -66,7 +66,7 @@ class Head(nn.Module):
 
 
 def last_tokens(input_ids: Tensor | None, batch: int, tokens: int, padding_id: int | None) -> Tensor:
-    """Index of each row's rightmost token that is no padding, so that either side may be padded: [batch]."""
+    """Index of each row's rightmost non-padding token, so that either side may be padded: [batch]."""
     if tokens == 1 and not recording():
         return torch.zeros(batch, dtype=torch.long)
     if padding_id is None or input_ids is None:

@@ -227,7 +227,7 @@ class SegmentState:
         return self._usual
 
     def advance(self, tokens: int, lengths: Tensor | None) -> None:
-        """Close a step that wrote `tokens` per row, of which `lengths` are real."""
+        """Close a step that wrote `tokens` per row; `lengths` of them are real."""
         ends = None if lengths is None else self.cache.used + lengths
         self.cache.advance(tokens)
         self.lengths = self.lengths + (tokens if lengths is None else lengths)
