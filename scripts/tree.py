@@ -22,16 +22,16 @@ MACHINE = re.compile(
 # The core (all but cli, inference, scale, serving, training, viewer) is to have 15,500 lines in 95 files: what it still
 # says twice has to go.
 ROOMS = {
-    "(root)": (410, 4),
+    "(root)": (459, 4),
     "auto": (769, 3),
     "checkpoint": (1_781, 8),
-    "cli": (2_794, 14),
-    "families": (3_115, 22),
+    "cli": (2_815, 14),
+    "families": (3_118, 22),
     "files": (1_665, 8),
     "generation": (3_507, 12),
-    "inference": (1_430, 6),
+    "inference": (1_433, 6),
     "legacy": (460, 4),
-    "nn": (2_650, 11),
+    "nn": (3_026, 11),
     "pipelines": (3_951, 17),
     "scale": (124, 2),
     "serving": (5_658, 37),

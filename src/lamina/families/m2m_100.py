@@ -11,7 +11,7 @@ def spec(c: Config) -> ModelSpec:
     """Both sides; the end of sentence starts a translation, and the code of its language follows."""
     positions = PaddingAwareSinusoids(c["max_position_embeddings"] + 2, c["pad_token_id"])
     shift = Shift(c["pad_token_id"], c["decoder_start_token_id"])
-    return bart.spec(c, pre_norm=True, shift=shift, positions=positions, norm=False)
+    return bart.spec(c, order="pre-norm", shift=shift, positions=positions, norm=None)
 
 
 TASKS = (

@@ -28,8 +28,8 @@ def spec(c: Config) -> ModelSpec:
         c["num_attention_heads"],
         c["ffn_dim"],
         activation=c["activation_function"],
-        pre_norm=c["do_layer_norm_before"],
-        bias=c["enable_bias"],
+        order="pre-norm" if c["do_layer_norm_before"] else "post-norm",
+        **({} if c["enable_bias"] else {"biased": ()}),
         dropout=c["dropout"],
         attention_dropout=c["attention_dropout"],
     )

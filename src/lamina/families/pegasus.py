@@ -11,7 +11,7 @@ def spec(c: Config) -> ModelSpec:
     """Both sides; the padding token starts a summary. Files hold the sines, which are read from them."""
     positions = SinusoidalPositions(c["max_position_embeddings"], stored=True)
     shift = Shift(c["pad_token_id"], c["decoder_start_token_id"])
-    return bart.spec(c, pre_norm=True, shift=shift, positions=positions, norm=False)
+    return bart.spec(c, order="pre-norm", shift=shift, positions=positions, norm=None)
 
 
 FAMILY = Family(
