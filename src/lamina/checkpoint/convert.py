@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -134,7 +134,19 @@ def export(model: nn.Module | Mapping[str, Tensor], table: Table) -> Iterator[tu
             tensor = tensor[None]
         if spelling.mark == "T" and tensor.dim() == 2:
             tensor = tensor.T
+        if spelling.mark == "heads":
+            tensor = by_head(tensor, spelling.heads)
         yield from zip(spelling.names, tensor.chunk(len(spelling.names)), strict=True)
+
+
+def by_head(rows: Tensor, heads: int) -> Tensor:
+    """Rows of all queries, all keys and all values [3 * heads * head_dim, ...] in the order head by head."""
+    return rows.unflatten(0, (3, heads, -1)).transpose(0, 1).flatten(0, 2)
+
+
+def by_kind(rows: Tensor, heads: int) -> Tensor:
+    """What `by_head` gives, back in the order queries, keys, values."""
+    return rows.unflatten(0, (heads, 3, -1)).transpose(0, 1).flatten(0, 2)
 
 
 def check_plausible(config: Mapping[str, Any], weights_nbytes: int, parameter_count: int) -> None:
@@ -206,13 +218,13 @@ def _variants(spelling: Spelling, prefix: str) -> Iterator[Spelling]:
     elif prefix:
         ways.append(tuple(prefix + name for name in spelling.names))
     for names in ways:
-        yield Spelling(names, spelling.mark)
+        yield replace(spelling, names=names)
         old = tuple(
             name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
             for name in names
         )
         if old != names:
-            yield Spelling(old, spelling.mark)
+            yield replace(spelling, names=old)
 
 
 def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], tolerant: bool) -> LoadReport:
@@ -359,6 +371,10 @@ def _tensor(plan: _Plan, weights: Weights, dtype: torch.dtype, mapped: bool) -> 
     if spelling is None:
         return torch.zeros(shape, dtype=dtype)
     first, transposed = spelling.names[0], spelling.mark == "T" and len(shape) == 2
+    if spelling.mark == "heads":
+        rows = torch.empty(shape, dtype=dtype)
+        weights.read_into(first, rows)
+        return by_kind(rows, spelling.heads)
     if mapped and len(spelling.names) == 1 and not transposed and weights.dtype(first) == dtype:
         return weights[first].reshape(shape) if plan.alone else weights[first].reshape(shape).clone()
     out = torch.empty(shape, dtype=dtype)

@@ -16,6 +16,8 @@ MODULES = {
     "distilbert": "distilbert",
     "electra": "electra",
     "gpt2": "gpt2",
+    "gpt_neo": "gpt_neo",
+    "gpt_neox": "gpt_neox",
     "m2m_100": "m2m_100",
     "marian": "marian",
     "mbart": "mbart",
@@ -26,6 +28,7 @@ MODULES = {
     "roberta": "roberta",
     "t5": "t5",
     "transfo-xl": "transfo_xl",
+    "umt5": "umt5",
 }
 
 __all__ = ["MODULES", "Family", "Task", "family"]

@@ -58,12 +58,14 @@ LIMITS: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx"), (1, 1_000_000)),
     **dict.fromkeys(("mem_len", "tgt_len", "ext_len"), (0, 1_000_000)),
     "type_vocab_size": (0, 10_000),
+    "window_size": (1, 1_000_000),
     "relative_attention_num_buckets": (4, 100_000),
     "relative_attention_max_distance": (1, 1_000_000_000),
     "div_val": (1, 16_384),
 }
 DIVIDED = (  # widths that are cut into heads
     ("hidden_size", "num_attention_heads"),
+    ("hidden_size", "num_heads"),
     ("n_embd", "n_head"),
     ("dim", "n_heads"),
     ("d_model", "encoder_attention_heads"),
@@ -75,7 +77,7 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "pruned_heads": (None, {}),  # layers with fewer heads than the config says
     "quantization_config": (None,),  # weights in the format of another library
 }
-RATES = ("dropout", "dropout_prob", "dropout_rate", "_pdrop", "layerdrop", "dropatt")
+RATES = ("dropout", "dropout_prob", "dropout_rate", "_pdrop", "layerdrop", "dropatt", "rotary_pct")
 SPREADS = ("initializer_range", "initializer_factor", "init_std", "init_range")
 SMALLEST_EPS = 1e-30  # float32 has no numbers much below
 SEVERAL = ("eos_token_id", "forced_eos_token_id")

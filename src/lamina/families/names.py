@@ -1,11 +1,12 @@
 """The names of tensors: one table per family, read in both directions.
 
-A table maps our module path to the checkpoint's. Five marks make up the notation:
+A table maps our module path to the checkpoint's. Six marks make up the notation:
 
 `*`      the layer number, the same on both sides
 `{a,b}`  tensors stored apart that we hold joined along the first axis
 `^T`     a matrix stored transposed
 `^row`   a vector stored as one row
+`^heads:N` queries, keys and values of N heads stored head by head, held one kind after the other
 `a | b`  an older spelling, read but never written
 
 A row may name a module (`.weight` and `.bias` follow) or one tensor. Where both exist, the tensor's row wins.
@@ -27,7 +28,8 @@ class Spelling:
     """One way a checkpoint may spell a tensor of ours: the names to join and how they are stored."""
 
     names: tuple[str, ...]
-    mark: str  # "" | "T" | "row"
+    mark: str  # "" | "T" | "row" | "heads"
+    heads: int = 0  # how many, where the mark is "heads"
 
 
 def under(ours: str, theirs: str, table: Table) -> dict[str, str]:
@@ -51,8 +53,9 @@ def spell(table: Table, key: str) -> list[Spelling]:
 
 
 def _spelling(way: str, number: str, suffix: str) -> Spelling:
-    name, _, mark = way.partition("^")
+    name, _, marks = way.partition("^")
+    mark, _, count = marks.partition(":")
     head, brace, rest = name.replace("*", number).partition("{")
     middle, _, tail = rest.partition("}")
     parts = [head + part + tail for part in middle.split(",")] if brace else [head]
-    return Spelling(tuple(part + suffix for part in parts), mark)
+    return Spelling(tuple(part + suffix for part in parts), mark, int(count or 0))
