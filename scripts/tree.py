@@ -24,9 +24,9 @@ MACHINE = re.compile(
 ROOMS = {
     "(root)": (410, 4),
     "auto": (769, 3),
-    "checkpoint": (1_781, 8),
+    "checkpoint": (1_771, 8),
     "cli": (2_794, 14),
-    "families": (3_115, 22),
+    "families": (3_126, 22),
     "files": (1_665, 8),
     "generation": (3_507, 12),
     "inference": (1_430, 6),
