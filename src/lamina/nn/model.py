@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..spec import IGNORED, KINDS, ModelSpec
 from .decoding import DecodingState, SourceLayout, StepBatch, StepOutput
 from .initialization import initialize
-from .layouts import KeyValueCache, Memory, PackedBatch, PaddedBatch, RecordingLayout, visibility
+from .layouts import KeyValueCache, Memory, PackedBatch, PaddedBatch, visibility
 from .objectives import OBJECTIVES, Head, PoolerLayer, States
 from .outputs import BaseModelOutput, ModelOutput, filled
 from .runtime import keeps_no_cache, recording
@@ -115,7 +115,7 @@ class Model(nn.Module):
         )
         if cache is not None:
             cache.advance(batch.tokens)
-        maps = (tuple(made.maps) if isinstance(made, RecordingLayout) else None for made in (batch.own, batch.other))
+        maps = (None if made is None else tuple(made) for made in (batch.maps, batch.source_maps))
         return BaseModelOutput(x, cache, None if states is None else tuple(states), *maps)
 
     def remembered(self, source: Tensor | None, cache: KeyValueCache | None) -> Memory | None:
@@ -391,7 +391,9 @@ def read_packed(
     starts = ends - torch.tensor(lengths, device=ids.device)
     pooled = None if model.pooler is None else model.pooler(x[0, starts][:, None])
     how = model.head.spec.select if model.head is not None else None
-    if how is not None and how != "pooled":
+    if how == "mean":
+        x = torch.stack([part.mean(0) for part in x[0].split(lengths)])[:, None]
+    elif how is not None and how != "pooled":
         x = x[0, starts if how == "first" else ends - 1][:, None]
     return model.finish(States(x, pooled), _placed(model.kind, targets or {}, starts), {}, training)
 

@@ -20,6 +20,8 @@ from ..errors import ConfigError, InputError
 from ..files.shown import shown
 from ..spec import (
     BlockSpec,
+    Convolution,
+    Disentangled,
     EmbeddingSpec,
     LearnedPositions,
     PaddingAwarePositions,
@@ -30,10 +32,20 @@ from ..spec import (
     room,
 )
 from .dropout import Dropout
-from .layouts import Batch, Layout, Memory
+from .layouts import (
+    Batch,
+    DistanceScores,
+    LayeredLayout,
+    Layout,
+    Memory,
+    PackedBatch,
+    PaddedBatch,
+    TurningLayout,
+)
 from .runtime import keeps_no_cache, recording, require_pairs
 
 Attend = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
+Attention = Callable[[BlockSpec], nn.Module]
 LARGEST_TABLE = 1 << 26  # numbers; CTRL's longest, of 50,000 positions, fits
 AT_ONCE = 1 << 20  # numbers that a table is computed by, so that little memory is taken beside it
 
@@ -82,15 +94,15 @@ class Embeddings(nn.Module):
                 self.positions = table(size, width, padding_id)
             case SinusoidalPositions(size, single_precision):
                 self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=False)
-        self.types = table(spec.token_types, width) if spec.token_types else None
-        self.norm = nn.LayerNorm(width, spec.eps) if spec.norm else None
+        self.types = table(spec.token_types, width) if isinstance(spec.token_types, int) and spec.token_types else None
+        self.norm = norm(spec.norm, width, spec.eps) if spec.norm else None
         self.dropout = Dropout(spec.dropout)
         self.projection = nn.Linear(width, spec.hidden_size) if spec.projected_from else None
 
     @property
     def type_table(self) -> nn.Embedding | None:
         """Where token types are looked up, be it among the tokens; None where none are read."""
-        return self.tokens if self.types is None and self.spec.token_types_from_tokens else self.types
+        return self.tokens if self.spec.token_types == "tokens" else self.types
 
     def check_room(self, tokens: int) -> None:
         """Raise InputError where there are fewer positions than tokens."""
@@ -120,7 +132,7 @@ class Embeddings(nn.Module):
             # A model of one type tells no texts apart, and says nothing of the ids that a tokenizer gives them.
             untyped = token_types is None or self.spec.token_types == 1
             x = x + (self.types.weight[0] if untyped else self.types(token_types))
-        elif self.spec.token_types_from_tokens and token_types is not None:
+        elif self.spec.token_types == "tokens" and token_types is not None:
             x = x + self.tokens(token_types) * self.spec.scale
         if self.spec.positions is not None:
             x = x + (
@@ -207,9 +219,9 @@ class FeedForward(nn.Module):
     def __init__(self, spec: BlockSpec):
         super().__init__()
         self.gated, self.activation = spec.gated, activation(spec.activation)
-        self.up = nn.Linear(spec.hidden_size, spec.intermediate_size * (1 + spec.gated), spec.bias)
+        self.up = nn.Linear(spec.hidden_size, spec.intermediate_size * (1 + spec.gated), "up" in spec.biased)
         self.dropout = Dropout(spec.activation_dropout)
-        self.down = nn.Linear(spec.intermediate_size, spec.hidden_size, spec.bias)
+        self.down = nn.Linear(spec.intermediate_size, spec.hidden_size, "down" in spec.biased)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(x)
@@ -228,8 +240,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.num_heads, self.scale, self.dropout = spec.num_heads, spec.scale, spec.attention_dropout
         inner = spec.num_heads * (spec.head_dim or spec.hidden_size // spec.num_heads)
-        self.qkv = nn.Linear(spec.hidden_size, 3 * inner, spec.bias)
-        self.out = nn.Linear(inner, spec.hidden_size, spec.bias)
+        self.qkv = nn.Linear(spec.hidden_size, 3 * inner, "qkv" in spec.biased)
+        self.out = nn.Linear(inner, spec.hidden_size, "out" in spec.biased)
 
     def forward(self, x: Tensor, attend: Attend) -> Tensor:
         """[batch, tokens, hidden] to the same."""
@@ -244,9 +256,9 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.num_heads, self.scale, self.dropout = spec.num_heads, spec.scale, spec.attention_dropout
         inner = spec.num_heads * (spec.head_dim or spec.hidden_size // spec.num_heads)
-        self.q = nn.Linear(spec.hidden_size, inner, spec.bias)
-        self.kv = nn.Linear(spec.hidden_size, 2 * inner, spec.bias)
-        self.out = nn.Linear(inner, spec.hidden_size, spec.bias)
+        self.q = nn.Linear(spec.hidden_size, inner, "qkv" in spec.biased)
+        self.kv = nn.Linear(spec.hidden_size, 2 * inner, "qkv" in spec.biased)
+        self.out = nn.Linear(inner, spec.hidden_size, "out" in spec.biased)
 
     def remember(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the source, [batch, tokens, heads, head_dim] each."""
@@ -260,8 +272,8 @@ class CrossAttention(nn.Module):
 
 
 def norm(kind: str, size: int, eps: float) -> nn.Module:
-    """Layer norm, or T5's root mean square without mean and bias."""
-    return nn.RMSNorm(size, eps) if kind == "rms" else nn.LayerNorm(size, eps)
+    """Layer norm, the same without a bias, or T5's root mean square without mean and bias."""
+    return nn.RMSNorm(size, eps) if kind == "rms" else nn.LayerNorm(size, eps, bias=kind == "layer")
 
 
 def saturated(x: Tensor) -> Tensor:
@@ -275,9 +287,9 @@ def saturated(x: Tensor) -> Tensor:
 class Block(nn.Module):
     """Self-attention, cross-attention where the stack has it, feed-forward."""
 
-    def __init__(self, spec: BlockSpec, cross: bool = False, attention: type[nn.Module] = SelfAttention):
+    def __init__(self, spec: BlockSpec, cross: bool = False, attention: Attention = SelfAttention):
         super().__init__()
-        self.pre_norm = spec.pre_norm
+        self.pre_norm = spec.order == "pre-norm"
         self.attn, self.attn_norm = attention(spec), norm(spec.norm, spec.hidden_size, spec.eps)
         if cross:
             self.cross, self.cross_norm = CrossAttention(spec), norm(spec.norm, spec.hidden_size, spec.eps)
@@ -308,21 +320,40 @@ class Block(nn.Module):
         return x if self.pre_norm else norm(x)
 
 
-class RelativeBias(nn.Module):
-    """T5's learned scores of distance, one table for all layers of a stack."""
+class ParallelBlock(Block):
+    """Attention and feed-forward side by side: both read the layer's input, each through its own norm."""
 
-    def __init__(self, spec: RelativeBuckets, num_heads: int, causal: bool):
+    def forward(
+        self,
+        x: Tensor,
+        attend: Attend,
+        recall: Attend | None = None,
+        memory: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        mixed = self.dropout(self.attn(self.attn_norm(x), attend))
+        return saturated(x + mixed + self.ffn_dropout(self.ffn(self.ffn_norm(x))))
+
+
+class RelativeBias(nn.Module):
+    """Learned scores of distance: T5's one table for all layers of a stack, or UMT5's for each."""
+
+    def __init__(self, spec: RelativeBuckets, num_heads: int, causal: bool, num_layers: int):
         super().__init__()
         self.spec, self.causal = spec, causal
-        self.table = table(spec.buckets, num_heads)
+        self.tables = nn.ModuleList(table(spec.buckets, num_heads) for _ in range(num_layers if spec.per_layer else 1))
 
-    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Steps [..., queries] and [..., keys] to scores [..., heads, queries, keys], refused where too many."""
+    def forward(self, queries: Tensor, keys: Tensor) -> list[Tensor]:
+        """Steps [..., queries] and [..., keys] to scores [..., heads, queries, keys] by each table.
+
+        InputError where they would be too many for the memory.
+        """
         if queries.shape[-1] > 1:
-            scores = self.table.embedding_dim * self.table.weight.element_size()
+            first = cast(nn.Embedding, self.tables[0])
+            scores = len(self.tables) * first.embedding_dim * first.weight.element_size()
             pairs = queries.numel() * keys.shape[-1]
             require_pairs(pairs, 2 * scores + 2 * keys.element_size(), keys.shape[-1], queries.device)
-        return self.table(self.bucket(keys[..., None, :] - queries[..., None])).movedim(-1, -3)
+        buckets = self.bucket(keys[..., None, :] - queries[..., None])
+        return [table(buckets).movedim(-1, -3) for table in self.tables]
 
     def bucket(self, ahead: Tensor) -> Tensor:
         """Buckets of distances: near ones exact, far ones by their logarithm, all beyond max_distance together."""
@@ -338,29 +369,113 @@ class RelativeBias(nn.Module):
         return start + torch.where(away < exact, away, coarse)
 
 
+class DisentangledAttention(SelfAttention):
+    """Self-attention that also projects vectors of distance."""
+
+    def __init__(self, spec: BlockSpec, relative: Disentangled):
+        super().__init__(spec)
+        self.kinds, self.shared = relative.kinds, relative.shared
+        for kind, name in (("p2c", "far_query"), ("c2p", "far_key")):
+            if kind in relative.kinds and not relative.shared:
+                self.add_module(name, nn.Linear(spec.hidden_size, self.out.in_features))
+
+    def far(self, vectors: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """[distances, hidden] to the queries that keys meet and the keys that queries meet."""
+        if self.shared:
+            q, k, _ = self.qkv(vectors).chunk(3, -1)
+        else:
+            q, k = (getattr(self, name)(vectors) if hasattr(self, name) else None for name in ("far_query", "far_key"))
+        return tuple(  # type: ignore[return-value]  # two of them
+            x.unflatten(-1, (self.num_heads, -1)) if kind in self.kinds else None
+            for kind, x in (("p2c", q), ("c2p", k))
+        )
+
+
+class Distances(nn.Module):
+    """DeBERTa's vectors of distance, one table for all layers of a stack."""
+
+    def __init__(self, spec: Disentangled, block: BlockSpec):
+        super().__init__()
+        self.spec = spec
+        self.table = table(2 * spec.span, block.hidden_size)
+        self.norm = norm("layer", block.hidden_size, block.eps) if spec.norm else None
+        self.dropout = Dropout(spec.dropout)
+
+    def forward(self, steps: Tensor, attentions: list[DisentangledAttention]) -> DistanceScores:
+        """How tokens at `steps` [tokens] score each other's distance in each layer; only vectors in reach are read."""
+        tokens, low, high = len(steps), 0, 2 * self.spec.span - 1
+        scores = 3 * attentions[0].num_heads * self.table.weight.element_size() if attentions else 0
+        require_pairs(tokens * tokens, scores + 2 * steps.element_size(), tokens, steps.device)
+        if not recording():
+            low, high = self.index(torch.tensor([1 - tokens, tokens - 1])).tolist()
+        index = self.index(steps[:, None] - steps)
+        vectors = self.table.weight[low : high + 1]
+        if self.norm is not None:
+            vectors = self.norm(vectors)
+        return DistanceScores(index - low, [attention.far(self.dropout(vectors)) for attention in attentions])
+
+    def index(self, behind: Tensor) -> Tensor:
+        """Rows of the table for distances: near ones exact, far ones by their logarithm where they share buckets."""
+        span, far = self.spec.span, self.spec.max_distance
+        if far is not None:
+            exact = span // 2
+            away = behind.abs().clamp(min=exact)
+            widest = torch.log(torch.tensor((far - 1) / exact))  # rounded as the reference rounds it
+            coarse = torch.ceil(torch.log(away / exact) / widest * (exact - 1)) + exact
+            behind = torch.where(away <= exact, behind, (coarse * behind.sign()).long())
+        return (behind + span).clamp(0, 2 * span - 1)
+
+
+class Neighbors(nn.Module):
+    """What a token's neighbors add to it: a convolution over each sequence by itself."""
+
+    def __init__(self, spec: Convolution, block: BlockSpec):
+        super().__init__()
+        size = block.hidden_size
+        self.conv = nn.Conv1d(size, size, spec.width, padding=(spec.width - 1) // 2, groups=spec.groups)
+        self.activation, self.dropout = activation(spec.activation), Dropout(spec.dropout)
+        self.norm = norm("layer", size, block.eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows [sequences, tokens, hidden], zero where there is no token, to the same."""
+        return self.activation(self.dropout(self.conv(x.transpose(1, 2)).transpose(1, 2)))
+
+
 class Stack(nn.Module):
     """Embeddings, then blocks in order of the schedule."""
 
     def __init__(self, spec: StackSpec, tokens: nn.Embedding | None = None):
         super().__init__()
-        self.spec = spec
+        self.spec, block = spec, spec.block
+        if spec.causal and (isinstance(spec.relative, Disentangled) or spec.convolution):
+            raise ConfigError(
+                "scores made of content and distance, and convolutions, are for stacks that read both ways"
+            )
         self.embeddings = Embeddings(spec.embedding, tokens)
         self.schedule = spec.schedule or tuple((i,) for i in range(spec.num_layers))
+        self.relative: RelativeBias | Distances | None = None
+        attention: Attention = SelfAttention
+        match spec.relative:
+            case RelativeBuckets():
+                self.relative = RelativeBias(spec.relative, block.num_heads, spec.causal, spec.num_layers)
+            case Disentangled():
+                self.relative = Distances(spec.relative, block)
+                attention = partial(DisentangledAttention, relative=spec.relative)
         distinct = 1 + max((max(layer) for layer in self.schedule), default=-1)
-        self.layers = nn.ModuleList(Block(self._block_spec(i), spec.cross) for i in range(distinct))
-        eps = spec.block.eps if spec.final_eps is None else spec.final_eps
-        self.norm = norm(spec.block.norm, spec.block.hidden_size, eps) if spec.final_norm else None
+        kind = ParallelBlock if block.order == "parallel" else Block
+        self.layers = nn.ModuleList(kind(self._block_spec(i), spec.cross, attention) for i in range(distinct))
+        if distinct and not spec.first_norm:
+            self.layers[0].attn_norm = nn.Identity()
+        self.neighbors = Neighbors(spec.convolution, block) if spec.convolution else None
+        eps = block.eps if spec.final_eps is None else spec.final_eps
+        self.norm = norm(block.norm, block.hidden_size, eps) if spec.final_norm else None
         self.dropout = Dropout(spec.final_dropout)
-        self.relative = RelativeBias(spec.relative, spec.block.num_heads, spec.causal) if spec.relative else None
         self.checkpointing = False
         self.reads_only = False  # whether linear layers were swapped for ones without gradients
 
     def _block_spec(self, index: int) -> BlockSpec:
-        block = self.spec.block
-        if not self.spec.scale_by_layer:
-            return block
-        scale = (block.hidden_size // block.num_heads) ** -0.5 if block.scale is None else block.scale
-        return replace(block, scale=scale / (index + 1))
+        scales = self.spec.scales
+        return self.spec.block if scales is None else replace(self.spec.block, scale=scales[index])
 
     def embed(
         self,
@@ -378,14 +493,41 @@ class Stack(nn.Module):
             check_reading(x)
         return x
 
-    def layout(self, batch: Batch) -> Layout:
-        """How queries meet keys in every layer, made here alone.
+    def layout(self, batch: Batch, position_ids: Tensor | None = None) -> Layout:
+        """How queries meet keys in every layer, made here alone from what the spec says of it.
 
-        What a spec says of it is told to the layout here: scores of distance today. Where layers differ it is a layout
-        of one for each; where queries and keys are turned by their steps, one that turns them and passes them on.
+        One layout for all layers, or where their windows or tables of distance differ one for each; one that makes a
+        bias of queries and keys; around it, where the spec wants it, one that turns them by their positions.
         """
-        bias = None if self.relative is None else self.relative(*batch.pairs())
-        return batch.layout(self.spec.causal, bias)
+        spec = self.spec
+        if isinstance(self.relative, Distances):
+            assert isinstance(batch, PaddedBatch | PackedBatch)
+            layout = batch.scored(self.relative(batch.pairs()[1], self._attentions()))
+        else:
+            biases = [None] if self.relative is None else self.relative(*batch.pairs())
+            if spec.windows is None and len(biases) == 1:
+                layout = batch.layout(spec.causal, biases[0])
+            else:
+                layout = self._layered(batch, biases)
+        if spec.rotary is None:
+            return layout
+        return TurningLayout(layout, spec.rotary, batch.steps if position_ids is None else position_ids)
+
+    def _layered(self, batch: Batch, biases: list[Tensor | None]) -> Layout:
+        """A layout for each layer; layers that see alike share it."""
+        windows = self.spec.windows or (None,) * self.spec.num_layers
+        made: dict[tuple[int, int | None], Layout] = {}
+
+        def own(layer: int) -> Layout:
+            key = (layer if len(biases) > 1 else 0, windows[layer])
+            if key not in made:
+                made[key] = batch.layout(self.spec.causal, biases[key[0]], key[1])
+            return made[key]
+
+        return LayeredLayout([own(layer) for layer in range(self.spec.num_layers)])
+
+    def _attentions(self) -> list[DisentangledAttention]:
+        return [cast(DisentangledAttention, cast(Block, self.layers[layer[0]]).attn) for layer in self.schedule]
 
     def read(
         self,
@@ -405,8 +547,12 @@ class Stack(nn.Module):
         are collected where a list is handed in.
         """
         x = self.embed(batch, ids, types, embeds, position_ids)
-        states: Tensor = self(x, self.layout(batch), source_layout, memory, hidden_states)
-        return states
+        if self.neighbors is None:
+            states: Tensor = self(x, self.layout(batch, position_ids), source_layout, memory, hidden_states)
+            return states
+        assert isinstance(batch, PaddedBatch | PackedBatch)
+        aside = batch.by_sequence(self.neighbors, x)
+        return cast(Tensor, self(x, self.layout(batch, position_ids), source_layout, memory, hidden_states, aside))
 
     def forward(
         self,
@@ -415,8 +561,12 @@ class Stack(nn.Module):
         source_layout: Layout | None = None,
         memory: Memory | None = None,
         hidden_states: list[Tensor] | None = None,
+        aside: Tensor | None = None,
     ) -> Tensor:
-        """Embedded tokens [batch, tokens, hidden] through every layer and the final norm."""
+        """Embedded tokens [batch, tokens, hidden] through every layer and the final norm.
+
+        `aside` is what the tokens' neighbors add to the first layer's states.
+        """
         for layer, blocks in enumerate(self.schedule):
             if hidden_states is not None:
                 hidden_states.append(x)
@@ -425,10 +575,14 @@ class Stack(nn.Module):
             for block in blocks:
                 recall = partial(source_layout.attend, block) if source_layout is not None else None
                 x = self._run(block, x, partial(layout.attend, layer), recall, memory)
+            if aside is not None and self.neighbors is not None:
+                x, aside = self.neighbors.norm(x + aside), None
+        if hidden_states is not None and self.spec.plain_states:
+            hidden_states.append(x)
         if self.norm is not None:
             x = self.norm(x)
         x = self.dropout(x)
-        if hidden_states is not None:
+        if hidden_states is not None and not self.spec.plain_states:
             hidden_states.append(x)
         return x
 
