@@ -75,11 +75,22 @@ class PaddingAwarePositions:
 
 
 @dataclass(frozen=True)
+class MaskAwarePositions(LearnedPositions):
+    """Learned positions counted over the tokens that the attention mask shows; hidden ones read row `offset` - 1."""
+
+
+@dataclass(frozen=True)
+class PaddingAwareSinusoids(PaddingAwarePositions):
+    """Fixed sines and cosines after tensor2tensor, counted over real tokens, zero at the padding id (M2M-100)."""
+
+
+@dataclass(frozen=True)
 class SinusoidalPositions:
     """Fixed sines in the first half of the width and cosines in the second (Vaswani et al., 2017, section 3.5)."""
 
     size: int
     single_precision: bool = False
+    stored: bool = False  # files hold the table, and what they hold is read (PEGASUS)
 
 
 @dataclass(frozen=True)
@@ -145,6 +156,7 @@ class EmbeddingSpec:
     hidden_size: int
     positions: Positions = None
     projected_from: int | None = None  # width of a table that is projected to hidden_size; None: it has that width
+    projected: str = "sum"  # what is projected: "sum" of tokens, positions and types | "tokens", without a bias (OPT)
     token_types: int | str = 0  # rows of their table; "tokens": they are read from the token table (GPT-2, CTRL)
     token_types_written: bool = True  # those of a prompt count while it is written on from (CTRL: they do not)
     norm: str | None = None  # as the block's
@@ -186,6 +198,7 @@ class StackSpec:
     schedule: tuple[tuple[int, ...], ...] | None = None  # blocks that make up each layer, where blocks are shared
     final_norm: bool = False
     final_eps: float | None = None  # None: as the block's
+    projected_to: int | None = None  # width of the states that the stack gives, where another layer narrows them
     final_dropout: float = 0.0
     causal: bool = False
     cross: bool = False

@@ -93,6 +93,7 @@ LAYER = {
 }
 SIDE = {
     "embeddings.positions": "embed_positions",
+    "embeddings.waves": "embed_positions.weight",
     "embeddings.norm": "layernorm_embedding",
     **under("layers.*.", "layers.*.", LAYER),
     "norm": "layer_norm",

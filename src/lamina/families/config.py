@@ -47,8 +47,9 @@ COMMON: dict[str, Any] = {  # what any family's config.json may leave out
 LIMITS: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("vocab_size", "decoder_vocab_size"), (1, 1_000_000)),
     **dict.fromkeys(("hidden_size", "embedding_size", "n_embd", "d_model", "dim", "d_embed"), (1, 16_384)),
+    "word_embed_proj_dim": (1, 16_384),
     **dict.fromkeys(("intermediate_size", "hidden_dim", "n_inner", "dff", "d_ff", "d_inner"), (1, 131_072)),
-    **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), (1, 131_072)),
+    **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim", "ffn_dim"), (1, 131_072)),
     **dict.fromkeys(("num_hidden_layers", "n_layers", "n_layer", "num_layers", "num_decoder_layers"), (0, 256)),
     **dict.fromkeys(("encoder_layers", "decoder_layers"), (0, 256)),
     **dict.fromkeys(("num_hidden_groups", "inner_group_num"), (1, 256)),
@@ -333,7 +334,8 @@ class PretrainedConfig:
             del said["id2label"], said["label2id"]
         usual = {**COMMON, **self.family.defaults}
         silent = {key for key, value in said.items() if key in COMMON and value == COMMON[key] == usual[key]}
-        kept = {key: said[key] for key in said if key not in silent and not key.startswith("_")}
+        own = self.family.defaults
+        kept = {key: said[key] for key in said if key not in silent and (key[0] != "_" or key in own)}
         return {**kept, "tie_word_embeddings": self.tie_word_embeddings}
 
     def to_json_string(self, use_diff: bool = True) -> str:
@@ -387,7 +389,8 @@ def _family(named: Any, source: str) -> Family:
 
 
 def _plain(config: PretrainedConfig) -> dict[str, Any]:
-    return {key: value for key, value in config.values().items() if not key.startswith("_")}
+    own = config.family.defaults
+    return {key: value for key, value in config.values().items() if key[0] != "_" or key in own}
 
 
 def _torch_dtype(name: str | None) -> Any:

@@ -20,7 +20,7 @@ from .layouts import KeyValueCache, Memory, PackedBatch, PaddedBatch, visibility
 from .objectives import OBJECTIVES, Head, PoolerLayer, States
 from .outputs import BaseModelOutput, ModelOutput, filled
 from .runtime import keeps_no_cache, recording
-from .stack import Stack, check_rows, padding_aware
+from .stack import Stack, check_rows, counted, given_rows
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -104,10 +104,12 @@ class Model(nn.Module):
         if given is None or (ids is not None and embeds is not None):
             raise InputError("pass either input_ids or inputs_embeds")
         check_inputs(stack.embeddings.tokens.num_embeddings, ids, mask, types)
+        kind = stack.spec.embedding.positions
+        positions = None if positions is None else given_rows(kind, positions)
         stack.embeddings.check(types, positions)
         batch = PaddedBatch(given, mask, cache, attentions)
         if positions is None:
-            positions = padding_aware(stack.spec.embedding.positions, ids, batch.past)
+            positions = counted(kind, ids, mask, batch.past)
         source_layout = None if memory is None else batch.source_layout(source_mask, memory)
         states: list[Tensor] | None = [] if hidden else None
         x = stack.read(

@@ -24,7 +24,9 @@ from ..spec import (
     Disentangled,
     EmbeddingSpec,
     LearnedPositions,
+    MaskAwarePositions,
     PaddingAwarePositions,
+    PaddingAwareSinusoids,
     Positions,
     RelativeBuckets,
     SinusoidalPositions,
@@ -51,19 +53,33 @@ AT_ONCE = 1 << 20  # numbers that a table is computed by, so that little memory 
 
 
 def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
-    """Sines, then cosines, of `size` positions: [size, width]. The device is named so that a meta build keeps it.
+    """Sines, then cosines, of `size` positions: [size, width]. The device is named so that a meta build keeps it."""
+    dtype = torch.float32 if single_precision else torch.float64
+    return waves(size, width, 1 / torch.pow(10000.0, torch.arange(0, width, 2, dtype=dtype, device="cpu") / width))
+
+
+def spread_sinusoids(size: int, width: int, padding_id: int) -> Tensor:
+    """As tensor2tensor: the slowest wave is exactly 10,000 times the fastest, and nothing stands at the padding id."""
+    half = width // 2
+    rates = torch.exp(torch.arange(half, device="cpu").float() * -(math.log(10000) / max(half - 1, 1)))
+    found = waves(size, width, rates)
+    found[padding_id] = 0
+    return found
+
+
+def waves(size: int, width: int, rates: Tensor) -> Tensor:
+    """Sines and cosines of `size` positions times `rates`, in the precision of those; the last of an odd width is 0.
 
     ConfigError for a table that no model has: it is computed, so that no file's size stands against it.
     """
     if size * width > LARGEST_TABLE:
         raise ConfigError(f"a table of {size:,} positions of {width:,} numbers is larger than any model's")
-    dtype = torch.float32 if single_precision else torch.float64
-    exponents = torch.arange(0, width, 2, dtype=dtype, device="cpu") / width
-    found = torch.empty(size, width, device="cpu")
-    for rows in torch.arange(size, dtype=dtype, device="cpu").split(max(1, AT_ONCE // width)):
-        angles = rows[:, None] * (1 / torch.pow(10000.0, exponents))
+    found = torch.zeros(size, width, device="cpu")
+    for rows in torch.arange(size, dtype=rates.dtype, device="cpu").split(max(1, AT_ONCE // width)):
+        angles = rows[:, None] * rates
         place = found[int(rows[0]) : int(rows[0]) + len(rows)]
-        place.copy_(torch.cat([angles.sin(), angles[:, : width // 2].cos()], -1))
+        place[:, : len(rates)].copy_(angles.sin())
+        place[:, len(rates) : len(rates) + width // 2].copy_(angles[:, : width // 2].cos())
     return found
 
 
@@ -81,23 +97,27 @@ class Embeddings(nn.Module):
     def __init__(self, spec: EmbeddingSpec, tokens: nn.Embedding | None = None):
         super().__init__()
         self.spec, self.room = spec, room(spec.positions)
-        width = spec.projected_from or spec.hidden_size
+        narrow = spec.projected_from or spec.hidden_size
+        width = spec.hidden_size if spec.projected == "tokens" else narrow
         fits = spec.padding_id is not None and -spec.vocab_size <= spec.padding_id < spec.vocab_size
         padding = spec.padding_id if fits else None
-        self.tokens = tokens or table(spec.vocab_size, width, padding)
+        self.tokens = tokens or table(spec.vocab_size, narrow, padding)
         match spec.positions:
             case LearnedPositions(size, _):
                 self.positions = table(size, width)
             case PaddingAwarePositions(size, padding_id):
                 if not isinstance(padding_id, int) or not 0 <= padding_id < size:
                     raise ConfigError(f"pad_token_id is {shown(padding_id)}; positions count from it: 0 to {size - 1}")
-                self.positions = table(size, width, padding_id)
-            case SinusoidalPositions(size, single_precision):
-                self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=False)
+                if isinstance(spec.positions, PaddingAwareSinusoids):
+                    self.register_buffer("waves", spread_sinusoids(size, width, padding_id), persistent=False)
+                else:
+                    self.positions = table(size, width, padding_id)
+            case SinusoidalPositions(size, single_precision, stored):
+                self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=stored)
         self.types = table(spec.token_types, width) if isinstance(spec.token_types, int) and spec.token_types else None
         self.norm = norm(spec.norm, width, spec.eps) if spec.norm else None
         self.dropout = Dropout(spec.dropout)
-        self.projection = nn.Linear(width, spec.hidden_size) if spec.projected_from else None
+        self.projection = nn.Linear(narrow, spec.hidden_size, spec.projected == "sum") if spec.projected_from else None
 
     @property
     def type_table(self) -> nn.Embedding | None:
@@ -128,6 +148,8 @@ class Embeddings(nn.Module):
             x = self.tokens(input_ids) * self.spec.scale if self.spec.scale != 1 else self.tokens(input_ids)
         else:
             x = inputs_embeds * self.spec.scale if self.spec.scale_given else inputs_embeds
+        if self.projection is not None and self.spec.projected == "tokens":
+            x = self.projection(x)
         if self.types is not None:
             # A model of one type tells no texts apart, and says nothing of the ids that a tokenizer gives them.
             untyped = token_types is None or self.spec.token_types == 1
@@ -141,7 +163,7 @@ class Embeddings(nn.Module):
         if self.norm is not None:
             x = self.norm(x)
         x = self.dropout(x)
-        return x if self.projection is None else self.projection(x)
+        return x if self.projection is None or self.spec.projected == "tokens" else self.projection(x)
 
 
 def check_rows(name: str, rows: Tensor, size: int) -> None:
@@ -156,12 +178,15 @@ def check_rows(name: str, rows: Tensor, size: int) -> None:
             raise InputError(f"{name} run from {low} to {high}, the model has 0 to {size - 1}")
 
 
-def padding_aware(positions: Positions, ids: Tensor | None, past: int) -> Tensor | None:
-    """Rows of the position table where real tokens alone are counted; None where all are, or where there are no ids."""
-    if ids is None or not isinstance(positions, PaddingAwarePositions):
-        return None
-    real = (ids != positions.padding_id).int()
-    return (real.cumsum(1) + past) * real + positions.padding_id
+def counted(positions: Positions, ids: Tensor | None, mask: Tensor | None, past: int) -> Tensor | None:
+    """Rows of the position table where real tokens alone are counted; None where all are, or nothing tells them."""
+    if isinstance(positions, PaddingAwarePositions) and ids is not None:
+        real = (ids != positions.padding_id).int()
+        return (real.cumsum(1) + past) * real + positions.padding_id
+    if isinstance(positions, MaskAwarePositions) and mask is not None and mask.dim() == 2:
+        real = mask.to(torch.long)
+        return (real.cumsum(1) * real - 1)[:, past:] + positions.offset
+    return None
 
 
 def check_reading(x: Tensor) -> None:
@@ -170,6 +195,11 @@ def check_reading(x: Tensor) -> None:
         raise InputError("swapped layers cannot be traced or exported: load the model with precision='fp32' for that")
     if x.requires_grad and torch.is_grad_enabled():
         raise InputError("swapped layers have no gradients: load the model with precision='fp32' to ask for them")
+
+
+def given_rows(kind: Positions, position_ids: Tensor) -> Tensor:
+    """Rows of the position table for a caller's own `position_ids`: counted from zero, or rows already (RoBERTa)."""
+    return position_ids + kind.offset if isinstance(kind, LearnedPositions) and kind.offset else position_ids
 
 
 def table_rows(kind: Positions, steps: Tensor) -> Tensor:
@@ -469,6 +499,8 @@ class Stack(nn.Module):
         self.neighbors = Neighbors(spec.convolution, block) if spec.convolution else None
         eps = block.eps if spec.final_eps is None else spec.final_eps
         self.norm = norm(block.norm, block.hidden_size, eps) if spec.final_norm else None
+        wide, narrow = block.hidden_size, spec.projected_to
+        self.projection = None if narrow is None else nn.Linear(wide, narrow, bias=False)
         self.dropout = Dropout(spec.final_dropout)
         self.checkpointing = False
         self.reads_only = False  # whether linear layers were swapped for ones without gradients
@@ -581,6 +613,8 @@ class Stack(nn.Module):
             hidden_states.append(x)
         if self.norm is not None:
             x = self.norm(x)
+        if self.projection is not None:
+            x = self.projection(x)
         x = self.dropout(x)
         if hidden_states is not None and not self.spec.plain_states:
             hidden_states.append(x)
