@@ -21,12 +21,11 @@ from .question_answering import QuestionAnsweringPipeline
 from .sentence_modules import PATTERNS as SENTENCE_FILES
 from .sentence_modules import SentenceModel, compares_pairs, find_sentence_model
 from .sentence_similarity import FeatureExtractionPipeline, SentenceSimilarityPipeline
-from .text_classification import TextClassificationPipeline
+from .text_classification import TextClassificationPipeline, ZeroShotClassificationPipeline
 from .text_generation import TextGenerationPipeline
 from .text_to_text import SummarizationPipeline, Text2TextGenerationPipeline
 from .token_classification import TokenClassificationPipeline
 from .translation import TranslationPipeline, task_languages
-from .zero_shot_classification import ZeroShotClassificationPipeline
 
 logger = logging.getLogger(__name__)
 
