@@ -36,7 +36,7 @@ ROOMS = {
     "scale": (124, 2),
     "serving": (5_658, 37),
     "tokenizers": (4_664, 20),
-    "training": (6_772, 50),
+    "training": (6_777, 50),
     "viewer": (6_075, 46),
 }
 VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}
