@@ -26,7 +26,7 @@ ROOMS = {
     "auto": (769, 3),
     "checkpoint": (1_771, 8),
     "cli": (2_794, 14),
-    "families": (3_126, 22),
+    "families": (3_129, 22),
     "files": (1_665, 8),
     "generation": (3_507, 12),
     "inference": (1_666, 7),
