@@ -25,19 +25,19 @@ ROOMS = {
     "(root)": (410, 4),
     "auto": (769, 3),
     "checkpoint": (1_781, 8),
-    "cli": (2_794, 14),
+    "cli": (2_787, 14),
     "families": (3_115, 22),
-    "files": (1_665, 8),
+    "files": (1_681, 8),
     "generation": (3_507, 12),
     "inference": (1_430, 6),
     "legacy": (460, 4),
     "nn": (2_650, 11),
     "pipelines": (3_951, 17),
     "scale": (124, 2),
-    "serving": (5_658, 37),
+    "serving": (5_630, 37),
     "tokenizers": (4_664, 20),
     "training": (6_772, 50),
-    "viewer": (6_075, 46),
+    "viewer": (6_058, 46),
 }
 VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}
 
