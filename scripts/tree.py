@@ -37,7 +37,7 @@ ROOMS = {
     "serving": (5_658, 37),
     "tokenizers": (4_674, 20),
     "training": (6_772, 50),
-    "viewer": (6_075, 46),
+    "viewer": (6_058, 46),
 }
 VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}
 
