@@ -22,18 +22,19 @@ MACHINE = re.compile(
 # The core (all but cli, inference, scale, serving, training, viewer) is to have 15,500 lines in 95 files: what it still
 # says twice has to go.
 ROOMS = {
-    "(root)": (410, 4),
+    "(root)": (412, 4),
     "auto": (769, 3),
     "checkpoint": (1_771, 8),
     "cli": (2_794, 14),
     "families": (3_126, 22),
     "files": (1_665, 8),
     "generation": (3_507, 12),
-    "inference": (1_666, 7),
+    "inference": (1_708, 7),
     "legacy": (460, 4),
     "nn": (2_650, 11),
-    "pipelines": (3_757, 17),
+    "pipelines": (3_263, 16),
     "scale": (124, 2),
+    "sentences": (1_785, 6),
     "serving": (5_658, 37),
     "tokenizers": (4_674, 20),
     "training": (6_772, 50),
