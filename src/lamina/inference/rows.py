@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, MappingView, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
@@ -170,7 +171,8 @@ def _rectangle(rows: list[list[int]], width: int, filler: int | None, left: bool
 
 def reads_packed(model: Any, rows: Sequence[Row]) -> bool:
     """Whether `model` reads `rows` end to end, without padding."""
-    plain = isinstance(model, Model) and packable(model) and not model.wants("output_attentions", None)
+    plain = isinstance(model, Model) and packable(model)
+    plain = plain and not any(model.wants(name, None) for name in ("output_attentions", "output_hidden_states"))
     return plain and packs_well(model.device, model.dtype) and packs(rows)
 
 
@@ -189,8 +191,18 @@ def packed_pass(model: Any, rows: Sequence[Row], select: Select) -> Sequence[Any
         return select(output, batch)
 
 
+def uncached(model: Any) -> dict[str, Any]:
+    """The option of a model's call that keeps no keys and values for a next one, which a single pass needs none of."""
+    return {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
+
+
 def read_rows(
-    model: Any, tokenizer: Tokenizer, rows: Sequence[Row], select: Select, batch_size: int | None, **options: Any
+    model: Any,
+    tokenizer: Tokenizer,
+    rows: Sequence[Row],
+    select: Select,
+    batch_size: int | None,
+    **options: Any,
 ) -> list[Any]:
     """What `select` keeps of every row, in their order, computed in batches of like length."""
     packed = reads_packed(model, rows)
@@ -209,3 +221,33 @@ def read_rows(
         abreast=wide,
         each=side_by_side if wide > 1 else map,
     )
+
+
+def accelerator() -> str | None:
+    """The kind of accelerator this machine has ("cuda", "mps", ...), if any."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return None if found is None else found.type
+
+
+def choose_device(device: int | str | torch.device | None, current: torch.device) -> torch.device:
+    """The device that `device` names: None is accelerator 0, -1 where the model is, a number that accelerator.
+
+    A number means the CPU on a machine without accelerator, so that one script runs on both.
+    """
+    if device == -1:
+        return current
+    if device is None or (isinstance(device, int) and device >= 0):
+        kind = accelerator()
+        if kind is None:
+            return torch.device("cpu")
+        count = torch.accelerator.device_count()
+        if (device or 0) >= count:
+            raise PipelineError(f"device={device} is not available: this machine has {count}, counted from 0")
+        return torch.device(kind, device or 0)
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise PipelineError(f"device={device!r} names no device; pass 'cpu', 'cuda', 'cuda:1' or a number") from error
+    if chosen.type not in ("cpu", "meta", accelerator()):
+        raise PipelineError(f"device={device!r} is not available on this machine; pass device='cpu'")
+    return chosen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from ..errors import LaminaError, PipelineError
 from ..files.atomic import staged
 from ..files.shown import few
 from ..inference.batching import AT_ONCE, runs, track
-from ..inference.rows import Select, padded_pass, read_rows, reads_packed
+from ..inference.rows import Select, choose_device, padded_pass, read_rows, reads_packed, uncached
 from ..nn.outputs import ModelOutput
 from ..tokenizers.tokenizer import Tokenizer
 from .options import TOKENIZING, Option, read_options
@@ -157,9 +156,7 @@ class Pipeline:
         self._check_head()
         if model.device != self.device:
             model.to(self.device)
-        # One pass needs no keys and values kept for a next one.
-        kept = "use_cache" in inspect.signature(self.model.forward).parameters
-        self._uncached = {"use_cache": False} if kept else {}
+        self._uncached = uncached(self.model)
         self.framework = "pt"
         self.modelcard = modelcard
         self.batch_size = BATCH_SIZE.checked(self.task, "batch_size", batch_size)
@@ -518,33 +515,3 @@ def refuse_untrained(pipe: Any) -> None:
 def announce(message: str) -> None:
     """Says it once in a process, on standard error unless logging is set up otherwise."""
     logger.warning(message)
-
-
-def accelerator() -> str | None:
-    """The kind of accelerator this machine has ("cuda", "mps", ...), if any."""
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return None if found is None else found.type
-
-
-def choose_device(device: int | str | torch.device | None, current: torch.device) -> torch.device:
-    """The device that `device` names: None is accelerator 0, -1 where the model is, a number that accelerator.
-
-    A number means the CPU on a machine without accelerator, so that one script runs on both.
-    """
-    if device == -1:
-        return current
-    if device is None or (isinstance(device, int) and device >= 0):
-        kind = accelerator()
-        if kind is None:
-            return torch.device("cpu")
-        count = torch.accelerator.device_count()
-        if (device or 0) >= count:
-            raise PipelineError(f"device={device} is not available: this machine has {count}, counted from 0")
-        return torch.device(kind, device or 0)
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise PipelineError(f"device={device!r} names no device; pass 'cpu', 'cuda', 'cuda:1' or a number") from error
-    if chosen.type not in ("cpu", "meta", accelerator()):
-        raise PipelineError(f"device={device!r} is not available on this machine; pass device='cpu'")
-    return chosen

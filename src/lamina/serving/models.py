@@ -20,10 +20,10 @@ from ..pipelines import Pipeline, pipeline
 from ..pipelines.base import choose_device, refuse_untrained
 from ..pipelines.create import ALIASES, EMBEDDED, TASKS, find_task
 from ..pipelines.rows import truncation_length
-from ..pipelines.sentence_modules import PATTERNS as SENTENCE_FILES
-from ..pipelines.sentence_modules import SentenceModel, find_sentence_model, pair_function
 from ..pipelines.sentence_similarity import EmbeddingPipeline, SentenceSimilarityPipeline
 from ..pipelines.translation import task_languages
+from ..sentences.folder import PATTERNS as SENTENCE_FILES
+from ..sentences.folder import find_folder, pair_function
 from .engine import Engine
 from .errors import BackendFailed, DeadlinePassed, Invalid, NotFound
 
@@ -50,7 +50,7 @@ class Served:
         self._pipeline: Any = None
         self._pipelines: dict[str, Pipeline] = {}
         self._tasks: tuple[str, ...] = ()
-        self._sentence: SentenceModel | None = None
+        self._sentence: Any = None  # how vectors of sentences are made
         self._pairs: str | None = None  # what a cross-encoder makes of its logits
         self._refused: dict[str, str] = {}  # what the model's files rule out, and why
         self._lock = Lock()
@@ -93,7 +93,7 @@ class Served:
             self._sentence = pipe.settings.sentence
         elif self.task == "feature-extraction" and name:
             try:
-                self._sentence = find_sentence_model(name, {})
+                self._sentence = find_folder(name, {})
             except LaminaError as error:
                 self._refused["sentence-similarity"] = str(error)
                 logger.warning("%s makes no vectors of sentences: %s", self.id, error)
