@@ -35,7 +35,7 @@ ROOMS = {
     "pipelines": (3_951, 17),
     "scale": (124, 2),
     "serving": (5_658, 37),
-    "tokenizers": (4_674, 20),
+    "tokenizers": (4_842, 21),
     "training": (6_772, 50),
     "viewer": (6_075, 46),
 }

@@ -23,6 +23,8 @@ CONFIG_NAMES = {model_type: stem + "Config" for model_type, stem in STEMS.items(
 TOKENIZERS = {stem + "Tokenizer": family(model_type).tokenizer for model_type, stem in STEMS.items()} | {
     "MBart50Tokenizer": "mbart50",
     "ByT5Tokenizer": "byt5",
+    "NllbTokenizer": "nllb",
+    "XLNetTokenizer": "xlnet",
     "PreTrainedTokenizer": "json",
 }
 KINDS = {
