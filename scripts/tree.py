@@ -26,7 +26,7 @@ ROOMS = {
     "auto": (766, 3),
     "checkpoint": (1_772, 8),
     "cli": (2_808, 14),
-    "families": (3_384, 26),
+    "families": (3_386, 26),
     "files": (1_681, 8),
     "generation": (3_507, 12),
     "inference": (1_711, 7),
@@ -36,7 +36,7 @@ ROOMS = {
     "scale": (124, 2),
     "sentences": (1_785, 6),
     "serving": (5_630, 37),
-    "tokenizers": (4_674, 20),
+    "tokenizers": (4_842, 21),
     "training": (6_777, 50),
     "viewer": (6_058, 46),
 }
