@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 
+from ..auto.classes import KINDS
 from ..errors import LaminaError, PipelineError
 from ..files.atomic import staged
 from ..files.shown import few
@@ -118,10 +119,11 @@ class Pipeline:
     `args_parser` are taken for the sake of existing code. All else are options of the task; a call may override them.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ()  # of models that can do the task; empty: any
-    loader: ClassVar[str] = "AutoModel"  # what loads one
+    loader: ClassVar[str] = "AutoModel"  # what loads a model for the task
+    kinds: ClassVar[tuple[str, ...]] = ()  # of models that can do it, those of the loader; empty: any
     options: ClassVar[Mapping[str, Option]] = {}  # all that the task knows
     ignored: ClassVar[tuple[str, ...]] = ()  # options that other tasks know, taken without effect
+    reserved: ClassVar[int] = 0  # of the model's positions, those that a text must leave free
     at_once: ClassVar[int] = AT_ONCE  # inputs in memory at once
     advice: ClassVar[tuple[Advice, ...]] = (("truncation", True, "to cut it off"),)  # where a text is too long
     selected_by: ClassVar[tuple[str, ...]] = ()  # settings that decide what `select` keeps of a model's output
@@ -130,6 +132,10 @@ class Pipeline:
     open_ended: ClassVar[bool] = False  # whether it takes options beside those of its table
     stepwise = False  # whether steps are overridden, and inputs therefore computed one by one
     _parameters: Parameters
+
+    def __init_subclass__(cls) -> None:
+        if cls.loader != Pipeline.loader and "kinds" not in vars(cls):
+            cls.kinds = KINDS.get(cls.loader, ())
 
     def __init__(
         self,
@@ -312,7 +318,7 @@ class Pipeline:
         wide = abreast(self.model) if packed else 1
         return run_by_length(
             rows,
-            lambda batch: self._packed_pass(batch, settings) if packed else self._pass(batch, settings),
+            lambda batch: self._pass(batch, settings, packed),
             len,
             tokens=token_budget(self.device.type),
             batch_size=batch_size if packed else self._most_rows(batch_size),
@@ -349,17 +355,15 @@ class Pipeline:
         plain = isinstance(model, Model) and packable(model) and not model.wants("output_attentions", None)
         return plain and packs_well(self.device, model.dtype) and packs(rows)
 
-    def _pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
-        batch = pad_rows(rows, self.tokenizer, self.device)
+    def _pass(self, rows: list[Row], settings: Any, packed: bool = False) -> Sequence[Any]:
         with torch.inference_mode():
-            return self.select(self.model(**batch.inputs, **self._uncached), batch, settings)
-
-    def _packed_pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
-        """The same without padding."""
-        batch, lengths = pack_rows(rows, self.device)
-        types = batch.inputs.get("token_type_ids")
-        with torch.inference_mode():
-            output = read_packed(self.model, batch.inputs["input_ids"], lengths, types)
+            if packed:
+                batch, lengths = pack_rows(rows, self.device)
+                types = batch.inputs.get("token_type_ids")
+                output = read_packed(self.model, batch.inputs["input_ids"], lengths, types)
+            else:
+                batch = pad_rows(rows, self.tokenizer, self.device)
+                output = self.model(**batch.inputs, **self._uncached)
             return self.select(output, batch, settings)
 
     def _check_head(self) -> None:
@@ -385,8 +389,9 @@ class Pipeline:
             for row in group:
                 if len(row) == 0:
                     raise PipelineError(f"{name}{self.task}: the text has no tokens")
-                if limit is not None and len(row) > limit:
+                if limit is not None and len(row) > limit - self.reserved:
                     what = f"{name}{self.task}: the text has {len(row)} tokens and the model reads {limit} at most"
+                    what += f", {self.reserved} of them new" if self.reserved else ""
                     raise AdvisedError(what, *self.advice, otherwise="shorten it, or split it")
 
     # What a server needs, which fills batches with the rows of several callers: `prepare` and `finish` on any thread,

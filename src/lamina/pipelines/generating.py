@@ -174,7 +174,7 @@ class GeneratingPipeline(Pipeline):
     def pads(self) -> bool:
         return True  # generation needs no padding token: a mask says what is padding
 
-    def _pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
+    def _pass(self, rows: list[Row], settings: Any, packed: bool = False) -> Sequence[Any]:
         batch = pad_rows(rows, self.tokenizer, self.device)
         return self.select(self.model.generate(**self.call_of(rows, settings, batch)), batch, settings)
 

@@ -135,7 +135,6 @@ class QuestionAnsweringPipeline(Pipeline):
     """
 
     steps: ClassVar[bool] = False
-    kinds: ClassVar[tuple[str, ...]] = ("question-answering",)
     loader: ClassVar[str] = "AutoModelForQuestionAnswering"
     options = OPTIONS["question-answering"]
     ignored: ClassVar[tuple[str, ...]] = tuple(TOKENIZING)

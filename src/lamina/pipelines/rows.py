@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, 
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import accumulate, chain
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy.typing as npt
 import torch
@@ -30,7 +30,10 @@ class AdvisedError(PipelineError):
 
     def __init__(self, what: str, *options: Advice, otherwise: str = "shorten it"):
         self.what, self.options, self.otherwise = what, options, otherwise
-        super().__init__(self.said(in_python))
+        super().__init__(what, *options)
+
+    def __str__(self) -> str:
+        return self.said(in_python)
 
     def said(self, spelling: Spelling) -> str:
         """The message for a door that spells options so; options that it does not have are left out."""
@@ -40,13 +43,6 @@ class AdvisedError(PipelineError):
 
     def at(self, name: str) -> AdvisedError:
         return AdvisedError(f"{name}{self.what}", *self.options, otherwise=self.otherwise)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _advised, (self.what, self.options, self.otherwise), vars(self)
-
-
-def _advised(what: str, options: tuple[Advice, ...], otherwise: str) -> AdvisedError:
-    return AdvisedError(what, *options, otherwise=otherwise)
 
 
 def in_python(name: str, value: Any) -> str:
@@ -83,18 +79,10 @@ def unknown_argument(name: str, known: Sequence[str], otherwise: str = "") -> st
     return f"knows no argument {shown(name)}; {ways}"
 
 
-class Indexed(Protocol):
-    """A dataset with rows by number, whoever made it."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int, /) -> Any: ...
-
-
 class KeyDataset:
     """One column of a dataset, so that `pipe(KeyDataset(rows, "text"))` reads only the texts."""
 
-    def __init__(self, dataset: Indexed, key: str):
+    def __init__(self, dataset: Any, key: str):
         self.dataset = dataset
         self.key = key
 
@@ -108,7 +96,7 @@ class KeyDataset:
 class KeyPairDataset:
     """Two columns of a dataset as the sentence pairs that a pipeline takes."""
 
-    def __init__(self, dataset: Indexed, key1: str, key2: str):
+    def __init__(self, dataset: Any, key1: str, key2: str):
         self.dataset = dataset
         self.key1 = key1
         self.key2 = key2

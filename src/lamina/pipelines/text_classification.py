@@ -48,7 +48,6 @@ class TextClassificationPipeline(Pipeline):
     is `{"text": ..., "text_pair": ...}`.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("sequence-classification",)
     loader: ClassVar[str] = "AutoModelForSequenceClassification"
     options = OPTIONS["text-classification"]
 
@@ -134,7 +133,6 @@ class ZeroShotClassificationPipeline(Pipeline):
     """
 
     steps: ClassVar[bool] = False
-    kinds: ClassVar[tuple[str, ...]] = ("sequence-classification",)
     loader: ClassVar[str] = "AutoModelForSequenceClassification"
     options = OPTIONS["zero-shot-classification"]
     ignored: ClassVar[tuple[str, ...]] = tuple(TOKENIZING)

@@ -25,7 +25,6 @@ class Text2TextGenerationPipeline(GeneratingPipeline):
     `task_specific_params` say otherwise.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("seq2seq-lm",)
     loader: ClassVar[str] = "AutoModelForSeq2SeqLM"
     options = OPTIONS["text2text-generation"]
     usual: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 256, "num_beams": 4}

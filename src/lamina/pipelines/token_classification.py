@@ -127,7 +127,6 @@ class TokenClassificationPipeline(Pipeline):
     """
 
     steps: ClassVar[bool] = False
-    kinds: ClassVar[tuple[str, ...]] = ("token-classification",)
     loader: ClassVar[str] = "AutoModelForTokenClassification"
     options = OPTIONS["token-classification"]
 
