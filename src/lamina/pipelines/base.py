@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-import sys
-import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -19,31 +16,27 @@ from ..auto.classes import KINDS
 from ..errors import LaminaError, PipelineError
 from ..files.atomic import staged
 from ..files.shown import few
-from ..inference.batching import AT_ONCE, abreast, run_by_length, runs, side_by_side, token_budget
-from ..nn.layouts import packs_well
-from ..nn.model import Model, packable, read_packed
-from ..nn.outputs import ModelOutput
-from ..tokenizers.tokenizer import Tokenizer
-from .options import TOKENIZING, Option, read_options
-from .rows import (
-    Advice,
-    AdvisedError,
+from ..inference.batching import AT_ONCE, runs, track
+from ..inference.rows import (
     Batch,
-    Results,
     Row,
+    Select,
     checked_text,
+    choose_device,
     encode_texts,
     gathered,
-    input_name,
     longest_row,
-    named,
-    pack_rows,
-    packs,
     pad_rows,
-    streamed,
+    padded_pass,
+    read_rows,
+    reads_packed,
     tokenizer_call,
-    unknown_argument,
+    uncached,
 )
+from ..nn.outputs import ModelOutput
+from ..tokenizers.tokenizer import Tokenizer
+from .inputs import Advice, AdvisedError, Results, input_name, named, streamed, unknown_argument
+from .options import TOKENIZING, Option, read_options
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +52,7 @@ POOLER = "pooler."  # makes one vector of a text for a classifier
 VECTORS = ("feature-extraction", "sentence-similarity")  # tasks that read token states, whatever a pooler makes of them
 OTHER_HEADS = "multiple_choice_head."  # beside the head that writes
 BATCH_SIZE = Option("Most rows in one pass; left out, as many as a token budget allows.", "count")
-PATIENCE = 1.0  # seconds of work before a progress bar appears
 
-Item = TypeVar("Item")
 Parameters = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
@@ -134,7 +125,7 @@ class Pipeline:
     _parameters: Parameters
 
     def __init_subclass__(cls) -> None:
-        if cls.loader != Pipeline.loader and "kinds" not in vars(cls):
+        if "loader" in vars(cls) and "kinds" not in vars(cls):
             cls.kinds = KINDS.get(cls.loader, ())
 
     def __init__(
@@ -170,9 +161,7 @@ class Pipeline:
         self._check_head()
         if model.device != self.device:
             model.to(self.device)
-        # One pass needs no keys and values kept for a next one.
-        kept = "use_cache" in inspect.signature(self.model.forward).parameters
-        self._uncached = {"use_cache": False} if kept else {}
+        self._uncached = uncached(self.model)
         self.framework = "pt"
         self.modelcard = modelcard
         self.batch_size = BATCH_SIZE.checked(self.task, "batch_size", batch_size)
@@ -314,18 +303,11 @@ class Pipeline:
 
     def compute(self, rows: list[Row], settings: Any, batch_size: int | None) -> list[Any]:
         """What `select` keeps of every row, in their order, computed in batches of like length."""
-        packed = self._packs(rows)
-        wide = abreast(self.model) if packed else 1
-        return run_by_length(
-            rows,
-            lambda batch: self._pass(batch, settings, packed),
-            len,
-            tokens=token_budget(self.device.type),
-            batch_size=batch_size if packed else self._most_rows(batch_size),
-            packed=packed,
-            abreast=wide,
-            each=side_by_side if wide > 1 else map,
-        )
+        most = batch_size if reads_packed(self.model, rows) else self._most_rows(batch_size)
+        return read_rows(self.model, self.tokenizer, rows, self._selecting(settings), most, **self._uncached)
+
+    def _selecting(self, settings: Any) -> Select:
+        return lambda output, batch: self.select(output, batch, settings)
 
     def finish(self, prepared: Prepared, found: Sequence[Any]) -> Iterator[Any]:
         """The answer to each input, from what was found for the rows."""
@@ -349,22 +331,8 @@ class Pipeline:
         """Whether rows of different lengths can be padded to one."""
         return self.tokenizer.pad_token_id is not None
 
-    def _packs(self, rows: Sequence[Row]) -> bool:
-        """Whether rows go through the model end to end, without padding."""
-        model = self.model
-        plain = isinstance(model, Model) and packable(model) and not model.wants("output_attentions", None)
-        return plain and packs_well(self.device, model.dtype) and packs(rows)
-
-    def _pass(self, rows: list[Row], settings: Any, packed: bool = False) -> Sequence[Any]:
-        with torch.inference_mode():
-            if packed:
-                batch, lengths = pack_rows(rows, self.device)
-                types = batch.inputs.get("token_type_ids")
-                output = read_packed(self.model, batch.inputs["input_ids"], lengths, types)
-            else:
-                batch = pad_rows(rows, self.tokenizer, self.device)
-                output = self.model(**batch.inputs, **self._uncached)
-            return self.select(output, batch, settings)
+    def _pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
+        return padded_pass(self.model, self.tokenizer, rows, self._selecting(settings), **self._uncached)
 
     def _check_head(self) -> None:
         if self.kinds and self.model.kind not in self.kinds:
@@ -412,7 +380,7 @@ class Pipeline:
 
     def packs(self, row: Row) -> bool:
         """Whether this row needs no padding among others."""
-        return self._packs([row])
+        return reads_packed(self.model, [row])
 
     def cost(self, row: Row, settings: Any) -> int:
         """Tokens that a row has the model read and, at most, write."""
@@ -423,7 +391,9 @@ class Pipeline:
 
         Where text is written, `watch` is asked after every token and may end the search by an exception of its own.
         """
-        return self.compute(rows, settings, None) if self._packs(rows) else list(self._pass(rows, settings))
+        return (
+            self.compute(rows, settings, None) if reads_packed(self.model, rows) else list(self._pass(rows, settings))
+        )
 
     # The reference's names for the steps of one input. A subclass that overrides one is computed input by input.
 
@@ -551,56 +521,3 @@ def refuse_untrained(pipe: Any) -> None:
 def announce(message: str) -> None:
     """Says it once in a process, on standard error unless logging is set up otherwise."""
     logger.warning(message)
-
-
-def accelerator() -> str | None:
-    """The kind of accelerator this machine has ("cuda", "mps", ...), if any."""
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return None if found is None else found.type
-
-
-def choose_device(device: int | str | torch.device | None, current: torch.device) -> torch.device:
-    """The device that `device` names: None is accelerator 0, -1 where the model is, a number that accelerator.
-
-    A number means the CPU on a machine without accelerator, so that one script runs on both.
-    """
-    if device == -1:
-        return current
-    if device is None or (isinstance(device, int) and device >= 0):
-        kind = accelerator()
-        if kind is None:
-            return torch.device("cpu")
-        count = torch.accelerator.device_count()
-        if (device or 0) >= count:
-            raise PipelineError(f"device={device} is not available: this machine has {count}, counted from 0")
-        return torch.device(kind, device or 0)
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise PipelineError(f"device={device!r} names no device; pass 'cpu', 'cuda', 'cuda:1' or a number") from error
-    if chosen.type not in ("cpu", "meta", accelerator()):
-        raise PipelineError(f"device={device!r} is not available on this machine; pass device='cpu'")
-    return chosen
-
-
-def track(items: Iterable[Item], total: int | None, description: str, done: int = 0) -> Iterator[Item]:
-    """`items`, with a bar on standard error once they take longer than a second; silent unless that is a terminal.
-
-    `done` of `total` were there before these.
-    """
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    began = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=True) as bar:
-        row = bar.add_task(description, total=total, completed=done)
-        for item in items:
-            if bar.disable and time.monotonic() - began > PATIENCE:
-                bar.disable = False
-                bar.start()
-            yield item
-            bar.advance(row)

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from ..errors import PipelineError
 from ..files.shown import shown
+from ..inference.rows import Batch, Row
 from .base import Pipeline, Settings
 from .options import OPTIONS
-from .rows import Batch, Row
 
 logger = logging.getLogger(__name__)
 

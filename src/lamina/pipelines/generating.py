@@ -16,9 +16,10 @@ from ..generation.config import ARGUMENTS as EVERY
 from ..generation.config import OPTIONS, GenerationConfig, several
 from ..generation.stopping import StopStrings
 from ..inference.batching import run_by_length, token_budget
+from ..inference.rows import Batch, Row, pad_rows
 from ..nn.outputs import ModelOutput
 from .base import Pipeline, Settings
-from .rows import Batch, Row, pad_rows, unknown_argument
+from .inputs import unknown_argument
 
 if TYPE_CHECKING:
     from ..generation.job import Job

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ..errors import PipelineError, TokenizerError
 from ..files.shown import shown
+from ..inference.rows import Row, checked_text, encode_texts, gathered, truncation_length
 from .base import Pipeline, Settings
 from .options import OPTIONS, TOKENIZING
-from .rows import Row, checked_text, encode_texts, gathered, truncation_length
 
 logger = logging.getLogger(__name__)
 

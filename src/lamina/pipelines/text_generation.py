@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 from ..errors import PipelineError
 from ..files.shown import shown
+from ..inference.rows import Row, checked_text, encode_texts, longest_row, truncation_length
 from .base import Settings
 from .generating import GeneratingPipeline, Written
+from .inputs import Advice
 from .options import OPTIONS
-from .rows import Advice, Row, checked_text, encode_texts, longest_row, truncation_length
 
 NO_CHATS = "the models here were made before chats and have no template for them; write the prompt out as a text"
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import PipelineError
+from ..inference.rows import Batch, Row, checked_text, gathered, model_row, truncation_length
 from .base import Pipeline, Settings
 from .options import OPTIONS
-from .rows import Batch, Row, checked_text, gathered, model_row, truncation_length
 from .text_classification import Scores, softmax
 
 JoinTokens = Callable[[list[str]], str]
