@@ -16,9 +16,10 @@ from ..generation.config import ARGUMENTS as EVERY
 from ..generation.config import OPTIONS, GenerationConfig, several
 from ..generation.job import Job, StopStrings
 from ..inference.batching import run_by_length, token_budget
+from ..inference.rows import Batch, Row, pad_rows
 from ..nn.outputs import ModelOutput
 from .base import Pipeline, Settings
-from .rows import Batch, Row, pad_rows, unknown_argument
+from .inputs import unknown_argument
 
 CPU_SEQUENCES = 256  # written at once, every beam counted; more gain nothing
 ACCELERATOR_SEQUENCES = 1024
@@ -171,7 +172,7 @@ class GeneratingPipeline(Pipeline):
     def pads(self) -> bool:
         return True  # generation needs no padding token: a mask says what is padding
 
-    def _pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
+    def _pass(self, rows: list[Row], settings: Any, packed: bool = False) -> Sequence[Any]:
         batch = pad_rows(rows, self.tokenizer, self.device)
         return self.select(self.model.generate(**self.call_of(rows, settings, batch)), batch, settings)
 
