@@ -23,11 +23,11 @@ MACHINE = re.compile(
 # says twice has to go.
 ROOMS = {
     "(root)": (410, 4),
-    "auto": (766, 3),
-    "checkpoint": (1_771, 8),
+    "auto": (763, 3),
+    "checkpoint": (1_756, 8),
     "cli": (2_794, 14),
     "families": (3_129, 22),
-    "files": (1_665, 8),
+    "files": (1_654, 8),
     "generation": (3_507, 12),
     "inference": (1_430, 6),
     "legacy": (460, 4),
