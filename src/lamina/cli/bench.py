@@ -18,7 +18,7 @@ from rich.table import Table
 
 from ..errors import InputError
 from .inputs import FILE_KINDS, Read, Sources, find_sources
-from .options import AS_JSON, THREADS, model_name, option, switch, with_options
+from .options import AS_JSON, THREADS, model_name, option, our_words, switch, with_options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,14 +114,15 @@ def check(precisions: list[str], device: str) -> None:
     import torch
 
     from ..inference.quantize import settle_precision
-    from ..pipelines.base import choose_device
+    from ..inference.rows import choose_device
 
     for each in precisions:
         try:
             settle_precision(each)
         except InputError as error:
             raise typer.BadParameter(str(error), param_hint="--precision") from None
-    choose_device(device, torch.device("cpu"))
+    with our_words():
+        choose_device(device, torch.device("cpu"))
 
 
 def rows_of(model: str, sources: Sources) -> tuple[Any, list[list[int]]]:

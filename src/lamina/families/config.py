@@ -310,7 +310,8 @@ class PretrainedConfig:
             del said["id2label"], said["label2id"]
         usual = {**COMMON, **self.family.defaults}
         silent = {key for key, value in said.items() if key in COMMON and value == COMMON[key] == usual[key]}
-        kept = {key: said[key] for key in said if key not in silent and not key.startswith("_")}
+        own = self.family.defaults
+        kept = {key: said[key] for key in said if key not in silent and (key[0] != "_" or key in own)}
         return {**kept, "tie_word_embeddings": self.tie_word_embeddings}
 
     def to_json_string(self, use_diff: bool = True) -> str:
@@ -364,7 +365,8 @@ def _family(named: Any, source: str) -> Family:
 
 
 def _plain(config: PretrainedConfig) -> dict[str, Any]:
-    return {key: value for key, value in config.values().items() if not key.startswith("_")}
+    own = config.family.defaults
+    return {key: value for key, value in config.values().items() if key[0] != "_" or key in own}
 
 
 def _torch_dtype(name: str | None) -> Any:

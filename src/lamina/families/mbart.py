@@ -9,7 +9,7 @@ from .family import Config, Family
 
 def spec(c: Config) -> ModelSpec:
     """The last real token of the targets, the language code, is wrapped to the front."""
-    return bart.spec(c, pre_norm=True, shift=Shift(c["pad_token_id"], from_source=True))
+    return bart.spec(c, order="pre-norm", shift=Shift(c["pad_token_id"], from_source=True))
 
 
 FAMILY = Family(

@@ -35,11 +35,12 @@ def mask(content: str, normalized: bool = False) -> AddedToken:
     return AddedToken(content, lstrip=True, rstrip=False, normalized=normalized, special=True)
 
 
-def as_class(recipe: Recipe, stem: str) -> Recipe:
-    return replace(recipe, name=stem.lower(), class_name=f"{stem}Tokenizer")
+def as_class(recipe: Recipe, name: str, stem: str) -> Recipe:
+    return replace(recipe, name=name, class_name=f"{stem}Tokenizer")
 
 
 def stored(
+    name: str,
     stem: str,
     inputs: tuple[str, ...],
     special_tokens: Mapping[str, str | AddedToken | list[str]],
@@ -48,12 +49,12 @@ def stored(
     complete: Callable[[Options], None] | None = None,
     **more: Any,
 ) -> Recipe:
-    name = f"{stem}Tokenizer"
+    class_name = f"{stem}Tokenizer"
     return Recipe(
-        stem.lower(),
         name,
+        class_name,
         (),
-        partial(missing, name),
+        partial(missing, class_name),
         special_tokens,
         inputs,
         options or {},
@@ -97,20 +98,22 @@ BACKEND = replace(STORED, name="backend", model_input_names=PLAIN_INPUTS)
 
 
 NAMED = (
-    *(as_class(BERT, stem) for stem in ("ConvBert", "LayoutLM", "Lxmert", "MobileBert", "SqueezeBert")),
-    *(as_class(BERT, stem) for stem in ("DPRContextEncoder", "DPRQuestionEncoder")),
-    as_class(ROBERTA, "Longformer"),
-    as_class(BART, "LED"),
-    as_class(T5, "MT5"),
-    stored("XLMRoberta", PLAIN_INPUTS, {**XLM_R, "mask_token": mask("<mask>")}),
-    stored("Barthez", PLAIN_INPUTS, {**XLM_R, "mask_token": mask("<mask>")}),
+    *(as_class(BERT, stem.lower(), stem) for stem in ("ConvBert", "LayoutLM", "Lxmert", "MobileBert", "SqueezeBert")),
+    *(as_class(BERT, stem.lower(), stem) for stem in ("DPRContextEncoder", "DPRQuestionEncoder")),
+    as_class(ROBERTA, "longformer", "Longformer"),
+    as_class(BART, "led", "LED"),
+    as_class(T5, "mt5", "MT5"),
+    stored("xlm_roberta", "XLMRoberta", PLAIN_INPUTS, {**XLM_R, "mask_token": mask("<mask>")}),
+    stored("barthez", "Barthez", PLAIN_INPUTS, {**XLM_R, "mask_token": mask("<mask>")}),
     stored(
+        "camembert",
         "Camembert",
         PLAIN_INPUTS,
         {**XLM_R, "mask_token": mask("<mask>"), "additional_special_tokens": NOT_USED},
     ),
-    stored("DebertaV2", BERT_INPUTS, {**DEBERTA, **DEBERTA_MORE}),
+    stored("deberta_v2", "DebertaV2", BERT_INPUTS, {**DEBERTA, **DEBERTA_MORE}),
     stored(
+        "deberta",
         "Deberta",
         ("input_ids", "attention_mask", "token_type_ids"),
         {**DEBERTA, **DEBERTA_MORE},
@@ -119,6 +122,7 @@ NAMED = (
         splits_words=False,
     ),
     stored(
+        "mpnet",
         "MPNet",
         PLAIN_INPUTS,
         {**XLM_R, "unk_token": "[UNK]", "mask_token": mask("<mask>")},
@@ -127,19 +131,25 @@ NAMED = (
         adjust=adjust_case,
     ),
     stored(
+        "big_bird",
         "BigBird",
         PLAIN_INPUTS,
         {**BRACKETS, "sep_token": "[SEP]", "pad_token": "<pad>", "cls_token": "[CLS]", "mask_token": mask("[MASK]")},
     ),
     stored(
-        "RemBert", BERT_INPUTS, {**DEBERTA, "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": mask("[MASK]")}
+        "rembert",
+        "RemBert",
+        BERT_INPUTS,
+        {**DEBERTA, "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": mask("[MASK]")},
     ),
     stored(
+        "herbert",
         "Herbert",
         BERT_INPUTS,
         {"unk_token": "<unk>", "sep_token": "</s>", "pad_token": "<pad>", "cls_token": "<s>", "mask_token": "<mask>"},
     ),
     stored(
+        "pegasus",
         "Pegasus",
         PLAIN_INPUTS,
         {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask_2>"},
@@ -147,6 +157,7 @@ NAMED = (
         complete=complete_pegasus,
     ),
     stored(
+        "nllb",
         "Nllb",
         PLAIN_INPUTS,
         {**XLM_R, "mask_token": mask("<mask>", normalized=True)},
@@ -154,6 +165,16 @@ NAMED = (
         frozenset({*LANGUAGES, "legacy_behaviour"}),
         switch=speak_nllb,
     ),
+    stored("m2m_100", "M2M100", PLAIN_INPUTS, {**XLM_R}, LANGUAGES),
+    stored(
+        "gpt_neox",
+        "GPTNeoX",
+        PLAIN_INPUTS,
+        {role: "<|endoftext|>" for role in ("bos_token", "eos_token", "unk_token")},
+        {"add_prefix_space": False},
+        frozenset({"add_prefix_space"}),
+    ),
+    stored("xlnet", "XLNet", BERT_INPUTS, {**XLM_R, "sep_token": "<sep>", "cls_token": "<cls>"}),
 )
 
 OWN = (ALBERT, BART, BERT, BYT5, CTRL, DISTILBERT, ELECTRA, GPT, GPT2, MARIAN, MBART, MBART50, ROBERTA, T5, TRANSFO_XL)
@@ -166,27 +187,16 @@ CLASSES: dict[str, Recipe] = {recipe.class_name: recipe for recipe in (*OWN, *NA
 }
 
 # The kind that a config.json's model_type stands for, where no file names a class.
-MODEL_TYPES: dict[str, str] = {recipe.name: recipe.name for recipe in OWN} | {
+MODEL_TYPES: dict[str, str] = {recipe.name: recipe.name for recipe in (*OWN, *NAMED)} | {
+    "deberta-v2": "deberta_v2",
+    "gpt_neo": "gpt2",
+    "gptj": "gpt2",
+    "modernbert": "json",
     "openai-gpt": "gpt",
+    "opt": "gpt2",
     "transfo-xl": "transfo_xl",
-    "barthez": "barthez",
-    "big_bird": "bigbird",
-    "camembert": "camembert",
-    "convbert": "convbert",
-    "deberta": "deberta",
-    "deberta-v2": "debertav2",
-    "layoutlm": "layoutlm",
-    "led": "led",
-    "longformer": "longformer",
-    "lxmert": "lxmert",
-    "mobilebert": "mobilebert",
-    "mpnet": "mpnet",
-    "mt5": "mt5",
-    "nllb": "nllb",
-    "pegasus": "pegasus",
-    "rembert": "rembert",
-    "squeezebert": "squeezebert",
-    "xlm-roberta": "xlmroberta",
+    "umt5": "t5",
+    "xlm-roberta": "xlm_roberta",
 }
 
 
