@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 # What the reference's names of each family's classes begin with: the body, a family's first task, is XModel.
 STEMS = {model_type: family(model_type).tasks[0].architecture.removesuffix("Model") for model_type in MODULES}
 CONFIG_NAMES = {model_type: stem + "Config" for model_type, stem in STEMS.items()}
-TOKENIZERS = {stem + "Tokenizer": family(model_type).tokenizer for model_type, stem in STEMS.items()} | {
-    "MBart50Tokenizer": "mbart50",
-    "ByT5Tokenizer": "byt5",
-    "PreTrainedTokenizer": "json",
-}
+TOKENIZERS = {stem + "Tokenizer": family(model_type).tokenizer for model_type, stem in STEMS.items()}
+TOKENIZERS |= {name: recipe for model_type in MODULES for name, recipe in family(model_type).tokenizers.items()}
+TOKENIZERS["PreTrainedTokenizer"] = "json"
 KINDS = {
     "AutoModel": ("pooled-body", "body"),
     "AutoModelForPreTraining": (

@@ -29,12 +29,11 @@ from ..generation.config import GenerationConfig, kept_in_model_config
 from ..inference.linears import FrozenLinear
 from ..inference.quantize import Freezer, freeze, settle_precision, stored_tensors
 from ..nn.model import Model
-from ..spec import ModelSpec
+from ..spec import KINDS, ModelSpec
 
 PRECISION_KEY = "lamina_precision"  # of config.json; other readers pass over it
 UNTRAINED_KEY = "lamina_untrained"  # the same: names of weights that are random
 POOLED = "pooled-body"
-WRITING = ("causal-lm", "aligned-lm", "seq2seq-lm", "double-heads")
 SPREAD = ("auto", "balanced", "balanced_low_0", "sequential")  # all of them one device where there is one
 logger = logging.getLogger("lamina")
 
@@ -339,7 +338,7 @@ class PreTrainedModel(Model):
 
     def can_generate(self) -> bool:
         """Whether this task's head continues text."""
-        return self.task.kind in WRITING
+        return KINDS[self.task.kind].writes
 
     @property
     def generation_config(self) -> GenerationConfig:

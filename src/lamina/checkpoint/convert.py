@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, ConfigError
 from ..families.names import Spelling, Table, spell
 from ..files.shown import few
-from ..spec import ModelSpec, SinusoidalPositions
+from ..spec import ModelSpec, PaddingAwareSinusoids, SinusoidalPositions
 from .storage import Weights
 
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
@@ -149,8 +149,9 @@ def check_tables(spec: ModelSpec, weights_nbytes: int) -> None:
     """Refuse a config whose tables of positions, which are computed and in no file, dwarf the file: before any is."""
     numbers = 0
     for stack in (spec.encoder, spec.decoder):
-        if stack is not None and isinstance(stack.embedding.positions, SinusoidalPositions):
-            numbers += stack.embedding.positions.size * (stack.embedding.projected_from or stack.embedding.hidden_size)
+        positions = None if stack is None else stack.embedding.positions
+        if stack is not None and isinstance(positions, SinusoidalPositions | PaddingAwareSinusoids):
+            numbers += positions.size * (stack.embedding.projected_from or stack.embedding.hidden_size)
     if numbers > 16 * weights_nbytes + SPARE:
         raise ConfigError(
             f"the config asks for {numbers:,} in tables of positions, its weights have {weights_nbytes:,} bytes: "

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from ..errors import InputError
 from .inputs import FILE_KINDS, Read, Sources, find_sources
-from .options import AS_JSON, THREADS, model_name, option, switch, with_options
+from .options import AS_JSON, THREADS, model_name, option, our_words, switch, with_options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -121,7 +121,8 @@ def check(precisions: list[str], device: str) -> None:
             settle_precision(each)
         except InputError as error:
             raise typer.BadParameter(str(error), param_hint="--precision") from None
-    choose_device(device, torch.device("cpu"))
+    with our_words():
+        choose_device(device, torch.device("cpu"))
 
 
 def rows_of(model: str, sources: Sources) -> tuple[Any, list[list[int]]]:

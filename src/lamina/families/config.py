@@ -6,7 +6,9 @@ import copy
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -44,30 +46,22 @@ COMMON: dict[str, Any] = {  # what any family's config.json may leave out
     "sep_token_id": None,
     "decoder_start_token_id": None,
 }
-LIMITS: dict[str, tuple[int, int]] = {
-    **dict.fromkeys(("vocab_size", "decoder_vocab_size"), (1, 1_000_000)),
-    **dict.fromkeys(("hidden_size", "embedding_size", "n_embd", "d_model", "dim", "d_embed"), (1, 16_384)),
-    **dict.fromkeys(("intermediate_size", "hidden_dim", "n_inner", "dff", "d_ff", "d_inner"), (1, 131_072)),
-    **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), (1, 131_072)),
-    **dict.fromkeys(("num_hidden_layers", "n_layers", "n_layer", "num_layers", "num_decoder_layers"), (0, 256)),
-    **dict.fromkeys(("encoder_layers", "decoder_layers"), (0, 256)),
-    **dict.fromkeys(("num_hidden_groups", "inner_group_num"), (1, 256)),
-    **dict.fromkeys(("num_attention_heads", "n_heads", "n_head", "num_heads", "d_kv", "d_head"), (1, 16_384)),
-    **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), (1, 16_384)),
-    **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx"), (1, 1_000_000)),
-    **dict.fromkeys(("mem_len", "tgt_len", "ext_len"), (0, 1_000_000)),
-    "type_vocab_size": (0, 10_000),
-    "relative_attention_num_buckets": (4, 100_000),
-    "relative_attention_max_distance": (1, 1_000_000_000),
-    "div_val": (1, 16_384),
-}
-DIVIDED = (  # widths that are cut into heads
-    ("hidden_size", "num_attention_heads"),
-    ("n_embd", "n_head"),
-    ("dim", "n_heads"),
-    ("d_model", "encoder_attention_heads"),
-    ("d_model", "decoder_attention_heads"),
+LIMITS = (  # how many make sense of what a key counts, by the words of its name: the first row that fits
+    (r"type_vocab_size", 0, 10_000),
+    (r"(\w+_)?vocab_size", 1, 1_000_000),
+    (r"(\w*hidden|\w*embedding)_size|n_embd|d_model|d_embed|dim|word_embed_proj_dim", 1, 16_384),
+    (r"\w*intermediate_size|(\w+_)?ffn_dim|hidden_dim|n_inner|d_?ff|d_inner", 1, 131_072),
+    (r"(num|n)_(\w+_)?layers?|(en|de)coder_layers", 0, 256),
+    (r"num_hidden_groups|inner_group_num", 1, 256),
+    (r"(num|n)_(\w+_)?heads?|(en|de)coder_attention_heads|(d_)?head(_dim)?|d_kv", 1, 16_384),
+    (r"max_position_embeddings|n_positions|n_ctx", 1, 1_000_000),
+    (r"(mem|tgt|ext)_len", 0, 1_000_000),
+    (r"relative_attention_num_buckets", 4, 100_000),
+    (r"relative_attention_max_distance", 1, 1_000_000_000),
+    (r"div_val", 1, 16_384),
 )
+HEADS = ("num_attention_heads", "encoder_attention_heads", "decoder_attention_heads")
+HEAD_DIMS = ("head_dim", "d_head", "d_kv")  # one of them says a head's width, which is a share of the model's else
 CHOICES: Mapping[str, tuple[Any, ...]] = {
     "problem_type": (None, "regression", "single_label_classification", "multi_label_classification"),
     "position_embedding_type": (None, "absolute"),  # "relative_key" and its like are published, but not built here
@@ -131,7 +125,7 @@ class PretrainedConfig:
             if value is not None or values.get(aliases.get(key, "")) is None:  # a null says nothing beside its key
                 self._set(key, value)
         state["_values"].update(read_labels(labels, self.family.defaults.get("num_labels", 2), source))
-        check_together(self.values(), source)
+        check_together(self.values(), self.family.aliases, source)
 
     def _set(self, key: str, value: Any) -> None:
         key = self._canonical(key)
@@ -216,7 +210,7 @@ class PretrainedConfig:
         try:
             for key, value in values.items():
                 self._update_one(key, value)
-            check_together(self.values(), self._source)
+            check_together(self.values(), self.family.aliases, self._source)
         except ConfigError:
             self.__dict__["_values"] = before
             raise
@@ -333,7 +327,8 @@ class PretrainedConfig:
             del said["id2label"], said["label2id"]
         usual = {**COMMON, **self.family.defaults}
         silent = {key for key, value in said.items() if key in COMMON and value == COMMON[key] == usual[key]}
-        kept = {key: said[key] for key in said if key not in silent and not key.startswith("_")}
+        own = self.family.defaults
+        kept = {key: said[key] for key in said if key not in silent and (key[0] != "_" or key in own)}
         return {**kept, "tie_word_embeddings": self.tie_word_embeddings}
 
     def to_json_string(self, use_diff: bool = True) -> str:
@@ -387,7 +382,8 @@ def _family(named: Any, source: str) -> Family:
 
 
 def _plain(config: PretrainedConfig) -> dict[str, Any]:
-    return {key: value for key, value in config.values().items() if not key.startswith("_")}
+    own = config.family.defaults
+    return {key: value for key, value in config.values().items() if key[0] != "_" or key in own}
 
 
 def _torch_dtype(name: str | None) -> Any:
@@ -402,8 +398,8 @@ def check_field(key: str, value: Any, default: Any, source: str) -> None:
     """Refuse a value of another type than the default's, or a size out of all proportion."""
     if not isinstance(key, str):
         raise ConfigError(f"{source}: keys must be text, not {shown(key)}")
-    if key in LIMITS:
-        _check_size(key, value, default, source)
+    if limits := _limits(key):
+        _check_size(key, value, default, limits, source)
     elif key.endswith("_token_id"):
         _check_token(key, value, source)
     elif key in CHOICES or key == "architectures":
@@ -431,8 +427,13 @@ def _check_token(key: str, value: Any, source: str) -> None:
         raise ConfigError(f"{source}: {key} must be a token's number, not {shown(value)}")
 
 
-def _check_size(key: str, value: Any, default: Any, source: str) -> None:
-    low, high = LIMITS[key]
+@lru_cache(256)  # keys are as many as strangers wish
+def _limits(key: str) -> tuple[int, int] | None:
+    return next(((low, high) for words, low, high in LIMITS if re.fullmatch(words, key)), None)
+
+
+def _check_size(key: str, value: Any, default: Any, limits: tuple[int, int], source: str) -> None:
+    low, high = limits
     if value is None and default is None:
         return
     if type(value) is not int:
@@ -460,9 +461,10 @@ def _check_type(key: str, value: Any, default: Any, source: str) -> None:
         raise ConfigError(f"{source}: {key} is {shown(value)}; known are {', '.join(ACTIVATION_NAMES)}")
 
 
-def check_together(values: Mapping[str, Any], source: str) -> None:
-    """Refuse values that contradict each other."""
-    for width, heads in DIVIDED:
+def check_together(values: Mapping[str, Any], aliases: Mapping[str, str], source: str) -> None:
+    """Refuse values that contradict each other; `aliases` are the family's."""
+    width = aliases.get("hidden_size", "hidden_size")
+    for heads in () if any(key in values for key in HEAD_DIMS) else {aliases.get(key, key) for key in HEADS}:
         if isinstance(values.get(width), int) and isinstance(values.get(heads), int) and values[width] % values[heads]:
             raise ConfigError(f"{source}: {width} {values[width]} cannot be cut into {heads} {values[heads]}")
     for keys, most in TOGETHER:

@@ -6,12 +6,11 @@ from .fill_mask import FillMaskPipeline
 from .question_answering import QuestionAnsweringPipeline
 from .rows import KeyDataset, KeyPairDataset
 from .sentence_similarity import FeatureExtractionPipeline, SentenceSimilarityPipeline
-from .text_classification import TextClassificationPipeline
+from .text_classification import TextClassificationPipeline, ZeroShotClassificationPipeline
 from .text_generation import TextGenerationPipeline
 from .text_to_text import SummarizationPipeline, Text2TextGenerationPipeline
 from .token_classification import TokenClassificationPipeline
 from .translation import TranslationPipeline
-from .zero_shot_classification import ZeroShotClassificationPipeline
 
 NerPipeline = TokenClassificationPipeline
 

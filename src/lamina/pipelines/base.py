@@ -26,12 +26,15 @@ from .rows import (
     Batch,
     Results,
     Row,
+    checked_text,
+    encode_texts,
     gathered,
     input_name,
     longest_row,
     named,
     pad_rows,
     streamed,
+    tokenizer_call,
     unknown_argument,
 )
 
@@ -189,17 +192,22 @@ class Pipeline:
         """`settings`, which hold the options `given` already, with what follows from these for the task."""
         return settings
 
+    # Three steps, by default of the commonest case: a text, one row for it, the logits of a head that judges rows.
+
     def parse(self, item: Any, settings: Any) -> Any:
         """One input as the task understands it; raises PipelineError where it makes no sense."""
-        raise NotImplementedError
+        return checked_text(item, empty=True)
 
     def encode(self, items: Sequence[Any], settings: Any) -> list[list[Row]]:
         """The model's rows for each parsed input: one, or several where a text is cut or asked about repeatedly."""
-        raise NotImplementedError
+        return [[row] for row in encode_texts(self.tokenizer, items, None, self.tokenizer_call(settings))]
+
+    def tokenizer_call(self, settings: Any) -> dict[str, Any]:
+        return tokenizer_call(self.tokenizer, self.model, settings.tokenizer)
 
     def select(self, output: Any, batch: Batch, settings: Any) -> Sequence[Any]:
         """What the task needs of a model output, for each row, off the device and free of padding."""
-        raise NotImplementedError
+        return list(output.logits.float().cpu().numpy())[: len(batch.rows)]
 
     def answer(self, item: Any, rows: list[Row], found: list[Any], settings: Any) -> Any:
         """The answer to one input, from what `select` kept of its rows."""
@@ -212,9 +220,16 @@ class Pipeline:
 
         `batch_size` and the options override what the pipeline was made with, for this call.
         """
+        inputs = gathered(inputs)
         if self.stepwise:
-            return self._call_stepwise(gathered(inputs), options)
-        return self._answer(gathered(inputs), self.resolve_options(options), batch_size)
+            answer = self._call_stepwise(inputs, options)
+        else:
+            answer = self._answer(inputs, self.resolve_options(options), batch_size)
+        return self.shaped(answer, inputs, options)
+
+    def shaped(self, answer: Any, inputs: Any, options: Mapping[str, Any]) -> Any:
+        """`answer` in the form in which the task gives it for such `inputs`."""
+        return answer
 
     def _answer(self, inputs: Any, settings: Any, batch_size: int | None) -> Any:
         """One answer, a list, or an iterator, as `inputs` is."""
@@ -252,17 +267,19 @@ class Pipeline:
         """Answers in input order; at most `size` inputs are held at once, `ahead` of them at first."""
         first = 0
         for items in runs(parsed, size or self.at_once, ahead):
-            names = [input_name(first + place) if numbered else "" for place in range(len(items))]
-            prepared = Prepared(settings, items, self._encoded(items, names, settings))
+            prepared = self._prepared(items, settings, first if numbered else None)
             yield from self.finish(prepared, self.compute(prepared.rows, settings, batch_size))
             first += len(items)
 
     def prepare(self, items: Sequence[Any], settings: Any) -> Prepared:
         """Inputs to rows; raises PipelineError, naming the input, before anything is computed."""
         if len(items) == 1:
-            parsed, names = [self.parse(items[0], settings)], [""]
-        else:
-            parsed, names = list(self._parsed(items, settings)), [input_name(place) for place in range(len(items))]
+            return self._prepared([self.parse(items[0], settings)], settings, None)
+        return self._prepared(list(self._parsed(items, settings)), settings, 0)
+
+    def _prepared(self, parsed: Sequence[Any], settings: Any, first: int | None) -> Prepared:
+        """Rows of inputs that are counted from `first`, or not at all."""
+        names = [input_name(first + place) if first is not None else "" for place in range(len(parsed))]
         return Prepared(settings, parsed, self._encoded(parsed, names, settings))
 
     def _encoded(self, parsed: Sequence[Any], names: Sequence[str], settings: Any) -> list[list[Row]]:
@@ -425,7 +442,7 @@ class Pipeline:
                 f"{own} overrides {unused[0]}, which {self.task} pipelines here never call; "
                 "override parse, encode, select or answer of the class it derives from"
             )
-        missing = [name for name in STEPS if kind.encode is Pipeline.encode and name not in given]
+        missing = [name for name in STEPS if kind.answer is Pipeline.answer and name not in given]
         if missing:
             raise PipelineError(f"{own} is a pipeline of its own and lacks {', '.join(missing)}")
         return bool(given)

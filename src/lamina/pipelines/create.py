@@ -21,12 +21,11 @@ from .base import Pipeline, announce
 from .fill_mask import FillMaskPipeline
 from .question_answering import QuestionAnsweringPipeline
 from .sentence_similarity import FeatureExtractionPipeline, SentenceSimilarityPipeline
-from .text_classification import TextClassificationPipeline
+from .text_classification import TextClassificationPipeline, ZeroShotClassificationPipeline
 from .text_generation import TextGenerationPipeline
 from .text_to_text import SummarizationPipeline, Text2TextGenerationPipeline
 from .token_classification import TokenClassificationPipeline
 from .translation import TranslationPipeline, task_languages
-from .zero_shot_classification import ZeroShotClassificationPipeline
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from ..files.shown import shown
 from .base import Settings
 from .generating import GeneratingPipeline, Written
 from .options import OPTIONS
-from .rows import Advice, AdvisedError, Row, checked_text, longest_row, truncation_length
+from .rows import Advice, AdvisedError, Row, checked_text, encode_texts, longest_row, truncation_length
 
 NO_CHATS = "the models here were made before chats and have no template for them; write the prompt out as a text"
 
@@ -48,7 +48,7 @@ class TextGenerationPipeline(GeneratingPipeline):
 
     def _returning(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
         if "return_type" in given:
-            kind = self._return_type(given["return_type"])
+            kind = given["return_type"]
             return settings.with_values(tensors=kind == "tensors", return_full_text=kind == "full_text")
         other = next((name for name in ("return_text", "return_tensors") if given.get(name)), None)
         if "return_full_text" in given:
@@ -82,10 +82,10 @@ class TextGenerationPipeline(GeneratingPipeline):
 
     def encode(self, items: Sequence[str], settings: Any) -> list[list[Row]]:
         """One row for each prompt; its memory is the text that the row's tokens alone stand for."""
-        prefix, call = self.prefix(settings), self._call(settings)
+        prefix, call = self.prefix(settings), self.tokenizer_call(settings)
         if call.get("truncation") and settings.tokenizer.get("max_length") is None:
             call["max_length"] = self._cut(call["max_length"], settings)
-        rows = self._encoded_alone([prefix + item for item in items], call, [None] * len(items))
+        rows = encode_texts(self.tokenizer, [prefix + item for item in items], None, call)
         if settings.handle_long_generation:
             rows = [self._holed(row, settings) for row in rows]
         most = settings.config.max_length if settings.config.max_new_tokens is None else None

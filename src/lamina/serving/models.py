@@ -11,11 +11,13 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import torch
+
 from ..errors import LaminaError, ServingError
 from ..files.hub import resolve
 from ..inference.quantize import settle_precision
 from ..pipelines import Pipeline, pipeline
-from ..pipelines.base import refuse_untrained
+from ..pipelines.base import choose_device, refuse_untrained
 from ..pipelines.create import ALIASES, EMBEDDED, TASKS, find_task
 from ..pipelines.rows import truncation_length
 from ..pipelines.sentence_similarity import EmbeddingPipeline, SentenceSimilarityPipeline
@@ -205,9 +207,11 @@ def plain_task(name: str) -> str:
 
 
 def named_models(settings: ServeSettings) -> dict[str, Served]:
-    """The models that the settings ask for, not loaded yet, by id; raises ServingError for ids that clash."""
+    """The models that the settings ask for, not loaded yet, by id; refuses ids that clash and what none could do."""
     if settings.task is not None:
         find_task(settings.task)
+    choose_device(settings.device, torch.device("cpu"))
+    precision = settings.precision and settle_precision(settings.precision, shared=True)
     found: dict[str, Served] = {}
     for source in settings.models or (_embedded(settings.task),):
         name, _, place = source.partition("=") if "=" in source else (_id_of(source), "", source)
@@ -218,7 +222,7 @@ def named_models(settings: ServeSettings) -> dict[str, Served]:
             )
         if name in found:
             raise ServingError(f"two models would be called {name}; pass ID={place} to choose another id")
-        found[name] = Served(name, _loader(place, settings), settings.task)
+        found[name] = Served(name, _loader(place, settings, precision), settings.task)
     return found
 
 
@@ -235,9 +239,8 @@ def _id_of(source: str) -> str:
     return Path(source).resolve().name if Path(source).is_dir() else source
 
 
-def _loader(place: str, settings: ServeSettings) -> Callable[[], Any]:
+def _loader(place: str, settings: ServeSettings, precision: str | None) -> Callable[[], Any]:
     def load() -> Any:
-        precision = settings.precision and settle_precision(settings.precision, shared=True)
         return pipeline(settings.task, model=place, device=settings.device, precision=precision)
 
     return load
