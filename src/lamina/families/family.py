@@ -61,6 +61,7 @@ class Family:
     ignored: tuple[str, ...] = ()  # checkpoint names that carry nothing
     pooler: Callable[[Config], Pooler] | None = None
     paired: bool = False  # an encoder and a decoder
+    tokenizers: Mapping[str, str] = field(default_factory=dict)  # further public classes and their recipes
     build: Callable[[], Any] | None = None  # returns the class of a network that is not a plain stack (Transformer-XL)
 
     def task(self, architecture: str) -> Task:

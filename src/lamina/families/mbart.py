@@ -20,6 +20,7 @@ FAMILY = Family(
     bart.tasks("MBart"),
     {**bart.DEFAULTS, "decoder_start_token_id": None, "num_labels": 2},
     tokenizer="mbart",
+    tokenizers={"MBart50Tokenizer": "mbart50"},
     aliases=bart.ALIASES,
     fixed={**bart.FIXED, "normalize_before": True, "add_final_layer_norm": True},
     fitted=bart.fitted,

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 Table = Mapping[str, str]
 
@@ -30,6 +31,24 @@ class Spelling:
     names: tuple[str, ...]
     mark: str  # "" | "T" | "row" | "heads"
     heads: int = 0  # how many, where the mark is "heads"
+
+    def views(self, tensor: Any) -> list[Any]:
+        """A tensor of ours as the checkpoint has it: for each name a view, to write from and to read into.
+
+        Rows stored head by head are a copy, and what is read of them goes through `by_kind`.
+
+        Whatever reads, checks or writes a stored tensor goes through this: a new mark is one more line here.
+        """
+        parts = tensor.chunk(len(self.names))
+        if self.mark == "row":
+            return [part[None] for part in parts]
+        if self.mark == "heads":
+            return [part.unflatten(0, (3, self.heads, -1)).transpose(0, 1).flatten(0, 2) for part in parts]
+        return [part.T if self.mark == "T" and part.dim() == 2 else part for part in parts]
+
+    def by_kind(self, rows: Any) -> Any:
+        """Rows stored head by head, [heads, 3, head_dim] joined, as we hold them: all queries, all keys, all values."""
+        return rows.unflatten(0, (self.heads, 3, -1)).transpose(0, 1).flatten(0, 2)
 
 
 def under(ours: str, theirs: str, table: Table) -> dict[str, str]:

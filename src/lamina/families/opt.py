@@ -29,7 +29,7 @@ def spec(c: Config) -> ModelSpec:
         c["ffn_dim"],
         activation=c["activation_function"],
         order="pre-norm" if c["do_layer_norm_before"] else "post-norm",
-        **({} if c["enable_bias"] else {"biased": ()}),
+        biased=("qkv", "out", "up", "down") if c["enable_bias"] else (),
         dropout=c["dropout"],
         attention_dropout=c["attention_dropout"],
     )

@@ -163,6 +163,7 @@ FAMILY = Family(
         "tie_word_embeddings": True,
     },
     tokenizer="t5",
+    tokenizers={"ByT5Tokenizer": "byt5"},
     aliases={"hidden_size": "d_model", "num_attention_heads": "num_heads", "num_hidden_layers": "num_layers"},
     derived=lambda c: {
         "num_decoder_layers": c["num_layers"],

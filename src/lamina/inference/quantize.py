@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint.compact import SCALE, ZERO, joined
-from ..checkpoint.convert import by_head, export
+from ..checkpoint.convert import export
 from ..errors import InputError
 from ..families.names import Table, spell
 from ..nn.model import Model
@@ -195,10 +195,6 @@ def _stored(module: FrozenLinear, path: str, table: Table) -> Iterator[tuple[str
     codes = joined(held["weight"]) if "zero" in held else held["weight"]
     parts = {"": codes, SCALE: held["scale"], **({ZERO: held["zero"]} if "zero" in held else {})}
     for suffix, tensor in parts.items():
-        for name, part in zip(spelling.names, tensor.chunk(len(spelling.names)), strict=True):
-            match spelling.mark:
-                case "T":
-                    part = part[None] if part.dim() == 1 else part.T
-                case "heads":
-                    part = by_head(part, spelling.heads)
+        tensor = tensor[:, None] if spelling.mark == "T" and tensor.dim() == 1 else tensor
+        for name, part in zip(spelling.names, spelling.views(tensor), strict=True):
             yield name + suffix, part
