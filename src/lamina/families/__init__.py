@@ -12,13 +12,17 @@ MODULES = {
     "albert": "albert",
     "bart": "bart",
     "bert": "bert",
+    "camembert": "camembert",
     "ctrl": "ctrl",
+    "deberta-v2": "deberta_v2",
     "distilbert": "distilbert",
     "electra": "electra",
     "gpt2": "gpt2",
     "m2m_100": "m2m_100",
     "marian": "marian",
     "mbart": "mbart",
+    "modernbert": "modernbert",
+    "mpnet": "mpnet",
     "mt5": "mt5",
     "openai-gpt": "gpt",
     "opt": "opt",
@@ -26,6 +30,7 @@ MODULES = {
     "roberta": "roberta",
     "t5": "t5",
     "transfo-xl": "transfo_xl",
+    "xlm-roberta": "xlm_roberta",
 }
 
 __all__ = ["MODULES", "Family", "Task", "family"]
