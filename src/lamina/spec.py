@@ -220,7 +220,8 @@ class HeadSpec:
 
     hidden_size: int
     outputs: int
-    select: str | None = None  # "first" | "mean" | "last" | "eos" | "indexed" | "pooled"; None: every token
+    # "first" | "first shown" | "mean" | "last" | "eos" | "indexed" | "pooled"; None: every token
+    select: str | None = None
     dense: str | None = None  # activation after an extra dense layer
     dense_size: int | None = None  # its width where it is not hidden_size
     dense_bias: bool = True

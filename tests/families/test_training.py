@@ -24,7 +24,12 @@ DROPOUTS = {
     "bert": _BERT,
     "distilbert": ("dropout", "attention_dropout"),
     "electra": _BERT,
+    "camembert": _BERT,
+    "deberta-v2": _BERT,
+    "modernbert": ("attention_dropout", "embedding_dropout", "mlp_dropout"),
+    "mpnet": _BERT,
     "roberta": _BERT,
+    "xlm-roberta": _BERT,
     "ctrl": ("resid_pdrop", "embd_pdrop"),
     "openai-gpt": _GPT,
     "gpt2": _GPT,
@@ -55,6 +60,15 @@ HEAD_DROPOUTS = {
     "ElectraForSequenceClassification": "classifier_dropout",
     "ElectraForTokenClassification": "classifier_dropout",
     "ElectraForMultipleChoice": "summary_last_dropout",
+    **{
+        f"{stem}For{task}": "classifier_dropout"
+        for stem in ("Camembert", "XLMRoberta", "ModernBert")
+        for task in ("SequenceClassification", "TokenClassification")
+    },
+    "DebertaV2ForSequenceClassification": "cls_dropout",
+    "DebertaV2ForMultipleChoice": "pooler_dropout",
+    "ModernBertForQuestionAnswering": "classifier_dropout",
+    "ModernBertForMultipleChoice": "classifier_dropout",
     "RobertaForSequenceClassification": "classifier_dropout",
     "RobertaForTokenClassification": "classifier_dropout",
     "GPT2ForTokenClassification": "classifier_dropout",

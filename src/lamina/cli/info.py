@@ -45,6 +45,7 @@ KNOWN_AS = {  # kinds that differ inside and are one task to a user
 }
 SELECTED = {
     "first": "the first token",
+    "first shown": "the first token that is not hidden",
     "mean": "the mean of all tokens",
     "last": "the last token",
     "eos": "the last end-of-sentence token",

@@ -12,7 +12,9 @@ MODULES = {
     "albert": "albert",
     "bart": "bart",
     "bert": "bert",
+    "camembert": "camembert",
     "ctrl": "ctrl",
+    "deberta-v2": "deberta_v2",
     "distilbert": "distilbert",
     "electra": "electra",
     "gpt2": "gpt2",
@@ -21,6 +23,8 @@ MODULES = {
     "m2m_100": "m2m_100",
     "marian": "marian",
     "mbart": "mbart",
+    "modernbert": "modernbert",
+    "mpnet": "mpnet",
     "mt5": "mt5",
     "openai-gpt": "gpt",
     "opt": "opt",
@@ -29,6 +33,7 @@ MODULES = {
     "t5": "t5",
     "transfo-xl": "transfo_xl",
     "umt5": "umt5",
+    "xlm-roberta": "xlm_roberta",
 }
 
 __all__ = ["MODULES", "Family", "Task", "family"]

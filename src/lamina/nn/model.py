@@ -397,7 +397,7 @@ def read_packed(
     if how == "mean":
         x = torch.stack([part.mean(0) for part in x[0].split(lengths)])[:, None]
     elif how is not None and how != "pooled":
-        x = x[0, starts if how == "first" else ends - 1][:, None]
+        x = x[0, starts if how in ("first", "first shown") else ends - 1][:, None]
     return model.finish(States(x, pooled), _placed(model.kind, targets or {}, starts), {}, training)
 
 
