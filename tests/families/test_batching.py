@@ -11,7 +11,7 @@ from .inputs import Array
 from .rows.row import Row
 
 # Where positions are relative, or counted over real tokens, the side of the padding makes no difference either.
-POSITION_FREE = {"roberta", "m2m_100", "t5", "mt5", "umt5", "gpt_neox", "opt"}
+POSITION_FREE = {"roberta", "m2m_100", "t5", "mt5", "umt5", "bloom", "gpt_neox", "opt"}
 BY_IDS = {"roberta", "m2m_100"}  # positions that vectors in place of ids cannot tell
 WRITERS = {
     "BartForConditionalGeneration",

@@ -29,6 +29,7 @@ REFUSED: list[tuple[str, str, Any]] = [
     ("pegasus", "normalize_embedding", True),
     ("pegasus", "static_position_embeddings", False),
     ("m2m_100", "normalize_before", False),
+    ("bloom", "apply_residual_connection_post_layernorm", True),
     ("gpt_neo", "attention_types", [[["global", "far"], 1], [["local"], 1]]),
     ("gpt_neo", "attention_types", [[["global", "local"], 1]]),
     ("gpt_neo", "attention_types", [[["global"], 10**12]]),

@@ -39,6 +39,7 @@ ARCHITECTURES: dict[
     "UMT5ForConditionalGeneration": ("umt5", {"num_decoder_layers": 2}),
     "PegasusForConditionalGeneration": ("pegasus", {"scale_embedding": True, "activation_function": "relu"}),
     "M2M100ForConditionalGeneration": ("m2m_100", {"scale_embedding": False}),
+    "BloomForCausalLM": ("bloom", {}),
     "GPTNeoForCausalLM": ("gpt_neo", {}),
     "GPTNeoXForCausalLM": ("gpt_neox", {}),
     "OPTForCausalLM": ("opt", {}),

@@ -80,6 +80,7 @@ ROWS = {
     "opt": ("OPTForCausalLM", OPT),
     "opt-350m": ("OPTForCausalLM", OPT | {"do_layer_norm_before": False, "word_embed_proj_dim": 12}),
     "umt5": ("UMT5ForConditionalGeneration", T5),
+    "bloom": ("BloomForCausalLM", GPT | {"hidden_size": 12, "n_head": 3}),
     "gpt_neo": ("GPTNeoForCausalLM", NEO),
     "gpt_neox": ("GPTNeoXForCausalLM", NEOX),
     "bart-decoder": ("BartForCausalLM", BART),

@@ -12,6 +12,7 @@ MODULES = {
     "albert": "albert",
     "bart": "bart",
     "bert": "bert",
+    "bloom": "bloom",
     "camembert": "camembert",
     "ctrl": "ctrl",
     "deberta-v2": "deberta_v2",

@@ -30,6 +30,7 @@ from ..spec import (
     Positions,
     RelativeBuckets,
     SinusoidalPositions,
+    Slopes,
     StackSpec,
     room,
 )
@@ -399,6 +400,28 @@ class RelativeBias(nn.Module):
         return start + torch.where(away < exact, away, coarse)
 
 
+class LinearBias(nn.Module):
+    """Scores that fall by a head's slope with each token of distance: ALiBi, which has no weights."""
+
+    def __init__(self, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+
+    def forward(self, queries: Tensor, keys: Tensor) -> list[Tensor]:
+        """As RelativeBias: steps [..., queries] and [..., keys] to one set of scores for all layers."""
+        if queries.shape[-1] > 1:
+            pairs = queries.numel() * keys.shape[-1]
+            require_pairs(pairs, 8 * self.num_heads + 2 * keys.element_size(), keys.shape[-1], queries.device)
+        ahead = (keys[..., None, :] - queries[..., None]).unsqueeze(-3)
+        return [ahead * self.slopes(ahead.device)[:, None, None]]
+
+    def slopes(self, device: torch.device) -> Tensor:
+        """A geometric row of slopes; between its terms lie those of heads beyond a power of two."""
+        whole = 1 << (self.num_heads.bit_length() - 1)
+        steps = torch.cat([torch.arange(1, whole + 1), torch.arange(self.num_heads - whole) + 0.5])
+        return torch.exp2(-8 * steps / whole).to(device)
+
+
 class DisentangledAttention(SelfAttention):
     """Self-attention that also projects vectors of distance."""
 
@@ -483,11 +506,13 @@ class Stack(nn.Module):
             )
         self.embeddings = Embeddings(spec.embedding, tokens)
         self.schedule = spec.schedule or tuple((i,) for i in range(spec.num_layers))
-        self.relative: RelativeBias | Distances | None = None
+        self.relative: RelativeBias | LinearBias | Distances | None = None
         attention: Attention = SelfAttention
         match spec.relative:
             case RelativeBuckets():
                 self.relative = RelativeBias(spec.relative, block.num_heads, spec.causal, spec.num_layers)
+            case Slopes():
+                self.relative = LinearBias(block.num_heads)
             case Disentangled():
                 self.relative = Distances(spec.relative, block)
                 attention = partial(DisentangledAttention, relative=spec.relative)
@@ -536,7 +561,9 @@ class Stack(nn.Module):
             assert isinstance(batch, PaddedBatch | PackedBatch)
             layout = batch.scored(self.relative(batch.pairs()[1], self._attentions()))
         else:
-            biases = [None] if self.relative is None else self.relative(*batch.pairs())
+            over_shown = isinstance(self.relative, LinearBias) and isinstance(batch, PaddedBatch)
+            pairs = batch.shown_pairs() if over_shown else batch.pairs()
+            biases = [None] if self.relative is None else self.relative(*pairs)
             if spec.windows is None and len(biases) == 1:
                 layout = batch.layout(spec.causal, biases[0])
             else:

@@ -22,6 +22,7 @@ FAMILIES: dict[str, list[Row]] = {
     "ctrl": decoders.CTRL,
     "openai-gpt": decoders.GPT,
     "gpt2": decoders.GPT2,
+    "bloom": decoders.BLOOM,
     "gpt_neo": decoders.GPT_NEO,
     "gpt_neox": decoders.GPT_NEOX,
     "opt": decoders.OPT,

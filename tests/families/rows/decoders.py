@@ -1,4 +1,4 @@
-"""CTRL, GPT, GPT-2, GPT-Neo, GPT-NeoX, OPT, Transformer-XL."""
+"""BLOOM, CTRL, GPT, GPT-2, GPT-Neo, GPT-NeoX, OPT, Transformer-XL."""
 
 from __future__ import annotations
 
@@ -16,6 +16,29 @@ from ..inputs import (
     types,
 )
 from .row import Row, classifying, common_heads, named
+
+BLOOM = [
+    *named(
+        "bloom",
+        "BloomModel",
+        plain=(text(), "attentions"),
+        right=(text("right"),),
+        left=(text("left"),),
+        holes=(text("holes"),),
+        embeds=(text("right"), embeds()),
+        six_heads=(text("right"), {"n_head": 6, "hidden_size": 36, "layer_norm_epsilon": 1e-4}),
+        one_head=(text(), {"n_head": 1}),
+    ),
+    *named(
+        "bloom",
+        "BloomForCausalLM",
+        labels=(text("right"), token_labels()),
+        untied=(text(), token_labels(), {"tie_word_embeddings": False}),
+    ),
+    *classifying("bloom", "BloomForSequenceClassification"),
+    *named("bloom", "BloomForSequenceClassification", left=(text("left"), row_label(), {"num_labels": 3})),
+    *common_heads("bloom", "Bloom", "TQ"),
+]
 
 CTRL = [
     *named(

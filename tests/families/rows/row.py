@@ -103,6 +103,7 @@ TINY: Mapping[str, Mapping[str, Any]] = {
     "t5": _T5,
     "mt5": _T5,
     "umt5": _T5,
+    "bloom": {"vocab_size": 99, "hidden_size": 32, "n_layer": 3, "n_head": 4, "pad_token_id": 3},
     "gpt_neo": {
         "vocab_size": 99,
         "hidden_size": 32,
