@@ -215,6 +215,7 @@ class StackSpec:
     scales: tuple[float, ...] | None = None  # of each layer's scores; None: as the block's
     first_norm: bool = True  # the first layer norms what it reads (pre-norm)
     convolution: Convolution | None = None
+    blank_padding: bool = False  # hidden tokens enter as zeros, and mix all alike (DeBERTa: its scores and convolution)
     plain_states: bool = False  # the last of the hidden states is what the final norm reads, not what it gives
     layerdrop: float = 0.0
 

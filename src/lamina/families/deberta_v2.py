@@ -75,6 +75,7 @@ def spec(c: Config) -> ModelSpec:
         bert.block(c, scale=scale),
         relative=distances(c) if c["relative_attention"] else None,
         convolution=convolution,
+        blank_padding=True,
     )
 
 

@@ -21,7 +21,7 @@ def reading(c: Config) -> Config:
 
 def spec(c: Config) -> ModelSpec:
     positions = PaddingAwarePositions(c["max_position_embeddings"], PADDING)
-    embedding = bert.embedding(c, positions=positions, token_types=0, padding_id=PADDING)
+    embedding = bert.embedding({**c, "type_vocab_size": 0}, positions=positions, padding_id=PADDING)
     return bert.single(reading(c), embedding, bert.block(c), relative=RelativeBuckets(BUCKETS, FARTHEST))
 
 

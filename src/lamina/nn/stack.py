@@ -49,6 +49,7 @@ from .runtime import keeps_no_cache, recording, require_pairs
 
 Attend = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
 Attention = Callable[[BlockSpec], nn.Module]
+Joined = Callable[[Tensor], Tensor]
 LARGEST_TABLE = 1 << 26  # numbers; CTRL's longest, of 50,000 positions, fits
 AT_ONCE = 1 << 20  # numbers that a table is computed by, so that little memory is taken beside it
 
@@ -493,6 +494,11 @@ class Neighbors(nn.Module):
         """Rows [sequences, tokens, hidden], zero where there is no token, to the same."""
         return self.activation(self.dropout(self.conv(x.transpose(1, 2)).transpose(1, 2)))
 
+    def joined(self, aside: Tensor, shown: Tensor | None, x: Tensor) -> Tensor:
+        """The first layer's states with what stood aside, zero again where tokens are hidden."""
+        x = self.norm(x + aside)
+        return x if shown is None else x * shown
+
 
 class Stack(nn.Module):
     """Embeddings, then blocks in order of the schedule."""
@@ -500,10 +506,8 @@ class Stack(nn.Module):
     def __init__(self, spec: StackSpec, tokens: nn.Embedding | None = None):
         super().__init__()
         self.spec, block = spec, spec.block
-        if spec.causal and (isinstance(spec.relative, Disentangled) or spec.convolution):
-            raise ConfigError(
-                "scores made of content and distance, and convolutions, are for stacks that read both ways"
-            )
+        if spec.causal and spec.blank_padding:
+            raise ConfigError("a stack that blanks its padding reads both ways: it cannot be causal")
         self.embeddings = Embeddings(spec.embedding, tokens)
         self.schedule = spec.schedule or tuple((i,) for i in range(spec.num_layers))
         self.relative: RelativeBias | LinearBias | Distances | None = None
@@ -557,13 +561,16 @@ class Stack(nn.Module):
         bias of queries and keys; around it, where the spec wants it, one that turns them by their positions.
         """
         spec = self.spec
-        if isinstance(self.relative, Distances):
+        if spec.blank_padding:
             assert isinstance(batch, PaddedBatch | PackedBatch)
-            layout = batch.scored(self.relative(batch.pairs()[1], self._attentions()))
+            scores = None
+            if isinstance(self.relative, Distances):
+                scores = self.relative(batch.pairs()[1], self._attentions())
+            layout = batch.scored(scores)
         else:
-            over_shown = isinstance(self.relative, LinearBias) and isinstance(batch, PaddedBatch)
-            pairs = batch.shown_pairs() if over_shown else batch.pairs()
-            biases = [None] if self.relative is None else self.relative(*pairs)
+            linear = isinstance(self.relative, LinearBias)
+            pairs = batch.shown_pairs() if linear and isinstance(batch, PaddedBatch) else batch.pairs()
+            biases = self.relative(*pairs) if isinstance(self.relative, RelativeBias | LinearBias) else [None]
             if spec.windows is None and len(biases) == 1:
                 layout = batch.layout(spec.causal, biases[0])
             else:
@@ -606,12 +613,15 @@ class Stack(nn.Module):
         are collected where a list is handed in.
         """
         x = self.embed(batch, ids, types, embeds, position_ids)
-        if self.neighbors is None:
-            states: Tensor = self(x, self.layout(batch, position_ids), source_layout, memory, hidden_states)
-            return states
-        assert isinstance(batch, PaddedBatch | PackedBatch)
-        aside = batch.by_sequence(self.neighbors, x)
-        return cast(Tensor, self(x, self.layout(batch, position_ids), source_layout, memory, hidden_states, aside))
+        joined: Joined | None = None
+        if self.spec.blank_padding:
+            assert isinstance(batch, PaddedBatch | PackedBatch)
+            shown = batch.blanked()
+            x = x if shown is None else x * shown
+            if self.neighbors is not None:
+                joined = partial(self.neighbors.joined, batch.by_sequence(self.neighbors, x), shown)
+        states: Tensor = self(x, self.layout(batch, position_ids), source_layout, memory, hidden_states, joined)
+        return states
 
     def forward(
         self,
@@ -620,11 +630,11 @@ class Stack(nn.Module):
         source_layout: Layout | None = None,
         memory: Memory | None = None,
         hidden_states: list[Tensor] | None = None,
-        aside: Tensor | None = None,
+        joined: Joined | None = None,
     ) -> Tensor:
         """Embedded tokens [batch, tokens, hidden] through every layer and the final norm.
 
-        `aside` is what the tokens' neighbors add to the first layer's states.
+        `joined` adds to the first layer's states what the tokens' neighbors say.
         """
         for layer, blocks in enumerate(self.schedule):
             if hidden_states is not None:
@@ -634,8 +644,8 @@ class Stack(nn.Module):
             for block in blocks:
                 recall = partial(source_layout.attend, block) if source_layout is not None else None
                 x = self._run(block, x, partial(layout.attend, layer), recall, memory)
-            if aside is not None and self.neighbors is not None:
-                x, aside = self.neighbors.norm(x + aside), None
+            if joined is not None:
+                x, joined = joined(x), None
         if hidden_states is not None and self.spec.plain_states:
             hidden_states.append(x)
         if self.norm is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..inputs import (
     choices,
     embeds,
@@ -10,6 +12,7 @@ from ..inputs import (
     row_flags,
     row_label,
     source,
+    span,
     text,
     token_labels,
     types,
@@ -225,7 +228,10 @@ DEBERTA = [
         untied=(text(), token_labels(), {"tie_word_embeddings": False, "hidden_act": "relu"}),
         newer=(text("right"), token_labels(), {**V3, "legacy": False, "tie_word_embeddings": False}),
     ),
-    *classifying("deberta-v2", "DebertaV2ForSequenceClassification", pooler_hidden_act="tanh", **V3),
+    *(
+        replace(row, changes={**row.changes, "problem_type": "regression"}) if row.name == "regression" else row
+        for row in classifying("deberta-v2", "DebertaV2ForSequenceClassification", pooler_hidden_act="tanh", **V3)
+    ),  # a single score comes without an axis of its own where only the labels say that it is one
     *named(
         "deberta-v2",
         "DebertaV2ForSequenceClassification",
@@ -263,9 +269,10 @@ MODERNBERT = [
         "modernbert",
         "ModernBertForSequenceClassification",
         mean=(text("right"), row_label(), {"num_labels": 3, "classifier_pooling": "mean"}),
-        mean_left=(text("left"), row_label(), {"num_labels": 3, "classifier_pooling": "mean"}),
-        left=(text("left"), row_label(), {"num_labels": 3}),
+        left=(text("left"), row_label(), {"num_labels": 3, "classifier_pooling": "mean"}),
     ),
-    *common_heads("modernbert", "ModernBert", "TQM"),
+    *common_heads("modernbert", "ModernBert", "TM"),
+    # Padding far from any text sees nothing: its share of a loss is as in the reference, that of gradients is not.
+    *named("modernbert", "ModernBertForQuestionAnswering", span=(text(), span)),
     *named("modernbert", "ModernBertForMultipleChoice", mean=(choices(), row_label(3), {"classifier_pooling": "mean"})),
 ]
