@@ -115,3 +115,16 @@ def test_targets(case: tuple[str, Tokenizer, Any]) -> None:
     with tokenizer.as_target_tokenizer():
         assert tokenizer(text)["input_ids"] == expected["target"]
     assert tokenizer(text)["input_ids"] == expected["after_target"]
+
+
+def test_every_language(case: tuple[str, Tokenizer, Any]) -> None:
+    _, tokenizer, expected = case
+    before = tokenizer.src_lang
+    for code, ids in expected.get("languages", {}).items():
+        tokenizer.src_lang = code
+        assert tokenizer("a")["input_ids"] == ids, code
+        assert tokenizer.get_lang_id(code) == tokenizer.lang_code_to_id[code] in ids
+    for wrong in ("xx_YY", "", 5) if "languages" in expected else ():
+        with pytest.raises(TokenizerError, match=r"not a language of this tokenizer\. It knows .*(ro_RO|ron_Latn|ro, )"):
+            tokenizer.get_lang_id(wrong)
+    tokenizer.src_lang = before
