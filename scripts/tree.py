@@ -36,7 +36,7 @@ ROOMS = {
     "scale": (124, 2),
     "sentences": (1_785, 6),
     "serving": (5_630, 37),
-    "tokenizers": (4_901, 21),
+    "tokenizers": (4_806, 21),
     "training": (6_777, 50),
     "viewer": (6_058, 46),
 }

@@ -195,24 +195,6 @@ def test_chat_templates_are_kept(tmp_path: Path) -> None:
     assert saved["chat_template"] == "{{ messages }}"
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("additional_special_tokens", "<x>"),
-        ("additional_special_tokens", [3]),
-        ("extra_special_tokens", {"image_token": 3}),
-        ("extra_special_tokens", 3),
-        ("model_input_names", [3]),
-        ("model_input_names", []),
-        ("tokenizer_class", ["BertTokenizer"]),
-    ],
-)
-def test_bad_values_in_files(key: str, value: Any, tmp_path: Path) -> None:
-    write(tmp_path, Layout("bert", files=BERT_JSON, config={key: value}), asset)
-    with pytest.raises(LaminaError, match=r"tokenizer_config\.json"):
-        AutoTokenizer.from_pretrained(tmp_path)
-
-
 def test_a_listed_version_that_is_not_there(tmp_path: Path) -> None:
     listed = {"fast_tokenizer_files": ["tokenizer.json", "tokenizer.4.1.0.json"]}
     write(tmp_path, Layout("bert", "BertTokenizer", BERT_JSON, listed), asset)

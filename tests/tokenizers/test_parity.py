@@ -128,3 +128,20 @@ def test_every_language(case: tuple[str, Tokenizer, Any]) -> None:
         with pytest.raises(TokenizerError, match=r"not a language of this .*\. It knows .*(ro_RO|ron_Latn|ro, )"):
             tokenizer.get_lang_id(wrong)
     tokenizer.src_lang = before
+
+
+def test_saved_and_read_again(case: tuple[str, Tokenizer, Any], tmp_path: Path) -> None:
+    name, tokenizer, expected = case
+    tokenizer.tgt_lang = KINDS[name].options.get("tgt_lang")
+    written = [Path(path) for path in tokenizer.save_pretrained(tmp_path)]
+    assert all(path.is_file() for path in written)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names >= {"tokenizer_config.json", "special_tokens_map.json", *KINDS[name].files}
+    again = Tokenizer.from_folder(tmp_path)
+    assert again.recipe.name == tokenizer.recipe.name
+    assert again.special_tokens_map == tokenizer.special_tokens_map
+    assert again.model_input_names == tokenizer.model_input_names
+    for row in expected["texts"]:
+        assert again(row["text"]) == tokenizer(row["text"])
+        assert again(row["text"])["input_ids"] == row["ids"]
+        assert again.decode(row["ids"]) == row["decoded"]

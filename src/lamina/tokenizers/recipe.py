@@ -15,6 +15,7 @@ from tokenizers import Tokenizer as Backend
 from lamina.errors import TokenizerError
 from lamina.files.shown import shown
 from lamina.tokenizers.files import TokenizerFolder, backend_errors
+from lamina.tokenizers.limits import check_whole
 
 logger = logging.getLogger("lamina.tokenizers")
 Options = dict[str, Any]
@@ -153,8 +154,7 @@ def list_sentinels(options: Options, over_empty: bool = True) -> None:
     A list that the files give without any of them gets them all; an empty one only with `over_empty`.
     """
     count = options["extra_ids"]
-    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_SENTINELS:
-        raise TokenizerError(f"extra_ids={shown(count)} should be a number from 0 to {MAX_SENTINELS}.")
+    check_whole("extra_ids", count, 0, MAX_SENTINELS)
     stated = [str(token) for token in options.get("additional_special_tokens") or []]
     sentinels = {token for token in stated if "<extra_id_" in token}
     if not (over_empty or stated or options.get("additional_special_tokens") is None):
