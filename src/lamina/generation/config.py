@@ -378,7 +378,7 @@ class GenerationConfig:
         return {name: value for name, value in options.items() if name not in known}
 
     def validate(self, strict: bool = False) -> None:
-        """Raise `GenerationError` where options make no sense, and if `strict` where they have no effect: else a warning."""
+        """Raise `GenerationError` where options make no sense, with `strict` also where they have no effect."""
         check(self)
         if idle := without_effect(self, self.set_options.keys()):
             if strict:

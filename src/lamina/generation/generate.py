@@ -31,8 +31,8 @@ from .config import (
     mention_ignored,
     several,
 )
-from .job import Criterion, Job, Prompt, Stopping, StopStrings, build_processors, max_time, prepare
-from .processors import AllowedTokens, Processor, require_words
+from .job import Criterion, Job, Processor, Prompt, Stopping, StopStrings, max_time, prepare
+from .processors import AllowedTokens, build_processors, require_words
 from .protocol import Decodable, Decodes, GenerateOutput, Streamer
 from .search import ContrastiveSearch, RowSearch, Search
 
@@ -140,7 +140,7 @@ def _planned(
     _resolve_lengths(model, call, prompt)
     _require_room(model, call.config, prompt)
     job = _job(model, call, prompt)
-    job.processors = build_processors(job, arguments)
+    job.processors = build_processors(job)
     job.stopping.add_custom(arguments["stopping_criteria"] or ())
     return job
 
@@ -267,7 +267,7 @@ def _job(model: Decodes, call: _Call, prompt: Prompt) -> Job:
         _add_stop_strings(stopping, config.stop_strings, call.arguments["tokenizer"], streamer)
     pad = config.pad_token_id if config.pad_token_id is not None else next(iter(eos), None)
     readable = None if pad is None or 0 <= pad < model.writing_vocabulary else model.writing_vocabulary
-    return Job(model, config, prompt, stopping, config.max_length, eos, pad, streamer, readable)
+    return Job(model, config, prompt, stopping, config.max_length, eos, pad, call.arguments, readable)
 
 
 def _add_stop_strings(
