@@ -28,7 +28,7 @@ ROOMS = {
     "cli": (2_794, 14),
     "families": (3_115, 22),
     "files": (1_665, 8),
-    "generation": (3_507, 12),
+    "generation": (3_261, 10),
     "inference": (1_430, 6),
     "legacy": (460, 4),
     "nn": (2_650, 11),

@@ -23,13 +23,14 @@ from .assisted import AssistedSearch
 from .beams import BeamSearch, ConstrainedSearch, GroupSearch
 from .config import (
     ARGUMENTS,
+    IDLE,
     NEVER_NONE,
     OPTIONS,
     GenerationConfig,
     GenerationMode,
-    check_arguments,
-    mention_ignored,
+    require,
     several,
+    without_effect,
 )
 from .job import Criterion, Job, Processor, Prompt, Stopping, StopStrings, max_time, prepare
 from .processors import AllowedTokens, build_processors, require_words
@@ -133,7 +134,9 @@ def _planned(
 ) -> Job:
     """The job for these arguments; raises GenerationError where the options make no sense together."""
     arguments = {name: options.pop(name, None) for name in ARGUMENTS}
-    check_arguments(**arguments)
+    for name, value in arguments.items():
+        if value is not None:
+            require(ARGUMENTS[name], value, name)
     _require_own_steps(model)
     call = _sort_options(model, inputs, generation_config, options, arguments)
     prompt = prepare(model, call.config, call.inputs)
@@ -163,7 +166,8 @@ def _sort_options(
     named = frozenset(name for name, value in options.items() if name not in rest and value is not None)
     passed = {name: rest.pop(name, None) for name in MODEL_INPUTS}
     rest = {name: value for name, value in rest.items() if value is not None}
-    mention_ignored(config, named, arguments)
+    if idle := without_effect(config, named) + _idle_arguments(config, arguments):
+        logger.warning(IDLE + "%s", ", ".join(idle))
     for name in rest:
         if name in UNSUPPORTED:
             raise GenerationError(f"{name} is not an argument of generate() here: {UNSUPPORTED[name]}.")
@@ -176,6 +180,12 @@ def _sort_options(
             raise GenerationError("Both inputs and input_ids were passed; they are the same thing, pass one.")
         passed["input_ids"] = inputs
     return _Call(config, passed, arguments, named)
+
+
+def _idle_arguments(config: GenerationConfig, arguments: dict[str, Any]) -> list[str]:
+    guided = config.guidance_scale not in (None, 1, 1.0)
+    given = [name for name, value in arguments.items() if value is not None]
+    return [name for name in given if name.startswith("negative_prompt") and not guided]
 
 
 def _resolve_lengths(model: Decodes, call: _Call, prompt: Prompt) -> None:
