@@ -459,7 +459,7 @@ class PreTrainedModel(Model):
 
 def as_dtype(asked: Any, config: PretrainedConfig) -> torch.dtype:
     """float32 unless asked otherwise; "auto" is the type the config records."""
-    name = config.to_dict().get("dtype") or config.to_dict().get("torch_dtype") if asked == "auto" else asked
+    name = config.to_dict().get("dtype") if asked == "auto" else asked
     if name is None:
         return torch.float32
     found = name if isinstance(name, torch.dtype) else getattr(torch, str(name).removeprefix("torch."), None)
