@@ -23,11 +23,11 @@ MACHINE = re.compile(
 # says twice has to go.
 ROOMS = {
     "(root)": (474, 4),
-    "auto": (763, 3),
-    "checkpoint": (1_757, 8),
+    "auto": (756, 3),
+    "checkpoint": (1_755, 8),
     "cli": (2_808, 14),
     "families": (3_384, 26),
-    "files": (1_670, 8),
+    "files": (1_671, 8),
     "generation": (3_507, 12),
     "inference": (1_711, 7),
     "legacy": (460, 4),

@@ -12,14 +12,13 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from ..checkpoint.convert import LoadReport, check_plausible, check_tables, export, load_into, own_tensors
+from ..checkpoint.convert import LoadReport, check_plausible, check_tables, export, load_into, own_tensors, spelled
 from ..checkpoint.files import given_weights, open_weights, save_weights, weight_patterns
 from ..checkpoint.storage import Weights
 from ..errors import CheckpointError, ConfigError, GenerationError, InputError
 from ..families import Family, Task
 from ..families.config import PretrainedConfig
 from ..families.keywords import Loading, refuse_unknown, split_loading
-from ..families.names import spell
 from ..files.atomic import staged
 from ..files.hub import resolve
 from ..files.paths import present
@@ -257,15 +256,9 @@ class PreTrainedModel(Model):
                 "the same precision"
             )
         found = super().load_state_dict(state_dict, strict=strict, assign=assign)
-        held = {spelling for name in state_dict for spelling in self._spelled(name)}
+        held = {spelling for name in state_dict for ways in spelled(self.table(), name)[:1] for spelling in ways.names}
         self.untrained = tuple(name for name in self.untrained if name not in held)
         return found
-
-    def _spelled(self, name: str) -> tuple[str, ...]:
-        try:
-            return spell(self.table(), name)[0].names
-        except KeyError:
-            return ()
 
     def resize_token_embeddings(self, size: int) -> nn.Embedding:
         """As Model's; InputError where the vocabulary's projection was swapped for one that only reads."""
