@@ -24,7 +24,7 @@ MACHINE = re.compile(
 ROOMS = {
     "(root)": (474, 4),
     "auto": (756, 3),
-    "checkpoint": (1_755, 8),
+    "checkpoint": (1_739, 8),
     "cli": (2_808, 14),
     "families": (3_384, 26),
     "files": (1_671, 8),
