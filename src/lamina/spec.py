@@ -36,21 +36,23 @@ class Kind:
     shifted: bool = False  # labels are the inputs, each predicted by the tokens before it
     writes: bool = False  # continues text
     choices: bool = False  # rows of several texts, [batch, choices, tokens]
+    pipeline: str = ""  # the task that its models are usually for
 
 
 KINDS: dict[str, Kind] = {
-    "body": Kind(()),
-    "encoder-body": Kind(()),
-    "pooled-body": Kind(()),
-    "masked-lm": Kind(per_token=True, masked=True),
-    "seq2seq-lm": Kind(per_token=True, masked=True, writes=True),
-    "aligned-lm": Kind(per_token=True, masked=True, writes=True),  # labels are shifted already
-    "causal-lm": Kind(per_token=True, masked=True, shifted=True, writes=True),
-    "token-classification": Kind(per_token=True, masked=True),
+    "body": Kind((), pipeline="feature-extraction"),
+    "encoder-body": Kind((), pipeline="feature-extraction"),
+    "pooled-body": Kind((), pipeline="feature-extraction"),
+    "masked-lm": Kind(per_token=True, masked=True, pipeline="fill-mask"),
+    "seq2seq-lm": Kind(per_token=True, masked=True, writes=True, pipeline="text2text-generation"),
+    # Its labels are shifted already.
+    "aligned-lm": Kind(per_token=True, masked=True, writes=True, pipeline="text-generation"),
+    "causal-lm": Kind(per_token=True, masked=True, shifted=True, writes=True, pipeline="text-generation"),
+    "token-classification": Kind(per_token=True, masked=True, pipeline="token-classification"),
     "replaced-token": Kind(per_token=True),
-    "sequence-classification": Kind(),
+    "sequence-classification": Kind(pipeline="text-classification"),
     "next-sentence": Kind(),
-    "question-answering": Kind(("start_positions", "end_positions")),
+    "question-answering": Kind(("start_positions", "end_positions"), pipeline="question-answering"),
     "multiple-choice": Kind(choices=True),
     "next-sentence-pretraining": Kind(("labels", "next_sentence_label")),
     "sentence-order-pretraining": Kind(("labels", "sentence_order_label")),

@@ -14,8 +14,8 @@ import lamina
 from lamina.errors import GenerationError, InputError
 from lamina.families.config import PretrainedConfig
 from lamina.generation.generate import generate
+from lamina.inference.rows import longest_row
 from lamina.nn import runtime
-from lamina.pipelines.rows import longest_row
 from tests.families.rows.row import TINY
 
 from .families import write_checkpoint

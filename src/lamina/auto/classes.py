@@ -33,7 +33,7 @@ KINDS = {
         "causal-lm",
     ),
     "AutoModelForMaskedLM": ("masked-lm", "seq2seq-lm"),
-    "AutoModelForCausalLM": ("causal-lm", "aligned-lm"),
+    "AutoModelForCausalLM": ("causal-lm", "aligned-lm", "double-heads"),
     "AutoModelForSeq2SeqLM": ("seq2seq-lm",),
     "AutoModelForSequenceClassification": ("sequence-classification",),
     "AutoModelForTokenClassification": ("token-classification",),

@@ -172,6 +172,7 @@ FAMILY = Family(
     TASKS,
     DEFAULTS,
     tokenizer="bert",
+    tokenizers={"XLNetTokenizer": "xlnet"},  # of KoBERT
     ignored=("embeddings.position_ids",),
     pooler=lambda c: Pooler(c["hidden_size"]),
 )

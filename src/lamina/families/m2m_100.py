@@ -37,6 +37,7 @@ FAMILY = Family(
         "num_labels": 2,
     },
     tokenizer="m2m_100",
+    tokenizers={"NllbTokenizer": "nllb"},
     aliases=bart.ALIASES,
     fixed={
         **bart.FIXED,

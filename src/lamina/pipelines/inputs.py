@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import LaminaError, PipelineError
 from ..files.shown import shown
-from ..inference.rows import UNLIMITED as UNLIMITED
-from ..inference.rows import Batch as Batch
-from ..inference.rows import Row as Row
-from ..inference.rows import checked_text as checked_text
-from ..inference.rows import encode_texts as encode_texts
-from ..inference.rows import gathered as gathered
-from ..inference.rows import longest_row as longest_row
-from ..inference.rows import model_row as model_row
-from ..inference.rows import pack_rows as pack_rows
-from ..inference.rows import pad_rows as pad_rows
-from ..inference.rows import tokenizer_call as tokenizer_call
-from ..inference.rows import truncation_length as truncation_length
 
 Advice = tuple[str, Any, str]  # an option, a value of it, and what that would do
 Spelling = Callable[[str, Any], str | None]  # how a door writes an option; None where it has no such option
@@ -30,7 +18,10 @@ class AdvisedError(PipelineError):
 
     def __init__(self, what: str, *options: Advice, otherwise: str = "shorten it"):
         self.what, self.options, self.otherwise = what, options, otherwise
-        super().__init__(self.said(in_python))
+        super().__init__(what, *options)
+
+    def __str__(self) -> str:
+        return self.said(in_python)
 
     def said(self, spelling: Spelling) -> str:
         """The message for a door that spells options so; options that it does not have are left out."""
@@ -40,13 +31,6 @@ class AdvisedError(PipelineError):
 
     def at(self, name: str) -> AdvisedError:
         return AdvisedError(f"{name}{self.what}", *self.options, otherwise=self.otherwise)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _advised, (self.what, self.options, self.otherwise), vars(self)
-
-
-def _advised(what: str, options: tuple[Advice, ...], otherwise: str) -> AdvisedError:
-    return AdvisedError(what, *options, otherwise=otherwise)
 
 
 def in_python(name: str, value: Any) -> str:
@@ -69,18 +53,10 @@ def unknown_argument(name: str, known: Sequence[str], otherwise: str = "") -> st
     return f"knows no argument {shown(name)}; {ways}"
 
 
-class Indexed(Protocol):
-    """A dataset with rows by number, whoever made it."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int, /) -> Any: ...
-
-
 class KeyDataset:
     """One column of a dataset, so that `pipe(KeyDataset(rows, "text"))` reads only the texts."""
 
-    def __init__(self, dataset: Indexed, key: str):
+    def __init__(self, dataset: Any, key: str):
         self.dataset = dataset
         self.key = key
 
@@ -94,7 +70,7 @@ class KeyDataset:
 class KeyPairDataset:
     """Two columns of a dataset as the sentence pairs that a pipeline takes."""
 
-    def __init__(self, dataset: Indexed, key1: str, key2: str):
+    def __init__(self, dataset: Any, key1: str, key2: str):
         self.dataset = dataset
         self.key1 = key1
         self.key2 = key2
