@@ -6,7 +6,9 @@ import pytest
 import torch
 
 import lamina
+from lamina.auto.classes import AUTO_MODELS
 from lamina.errors import ConfigError, GenerationError, InputError
+from lamina.spec import KINDS
 from tests.families.goldens import CLASSES
 
 BERT = {"vocab_size": 61, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24}
@@ -117,6 +119,7 @@ def test_parameters_are_counted_once():
 
 
 def test_the_class_follows_the_config():
+    assert {kind for kinds in AUTO_MODELS.values() for kind in kinds} <= KINDS.keys()
     config = lamina.AutoConfig.for_model("t5", **T5)
     assert type(lamina.AutoModelForSeq2SeqLM.from_config(config)).__name__ == "T5ForConditionalGeneration"
     assert type(lamina.AutoModel.from_config(lamina.BertConfig(**BERT))).__name__ == "BertModel"

@@ -22,7 +22,7 @@ from ..families.keywords import Loading, refuse_unknown, split_loading
 from ..files.atomic import staged
 from ..files.hub import resolve
 from ..files.paths import present
-from ..files.shown import shown
+from ..files.shown import cause, shown
 from ..generation.config import FILE_NAME as GENERATION_FILE
 from ..generation.config import GenerationConfig, kept_in_model_config
 from ..inference.linears import FrozenLinear
@@ -370,8 +370,6 @@ class PreTrainedModel(Model):
     def _read_generation_config(self, folder: Path | None, given: Any, overrides: dict[str, Any]) -> None:
         """The caller's options, else those of generation_config.json under what the call of from_pretrained said."""
         if given is not None:
-            if not isinstance(given, GenerationConfig):
-                raise ConfigError(f"generation_config must be a GenerationConfig, not {shown(given)}")
             self.generation_config = copy.deepcopy(given)
         elif folder is not None and present(folder, GENERATION_FILE):
             options = {name: value for name, value in overrides.items() if name in GenerationConfig.defaults()}
@@ -483,8 +481,7 @@ def as_device(device_map: Any) -> torch.device | None:
         device = torch.device(device_map)
         torch.empty(0, device=device)
     except (RuntimeError, TypeError, ValueError, AssertionError) as problem:
-        said = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise ConfigError(f"device_map={shown(device_map)} names no device of this machine: {said[:200]}") from None
+        raise ConfigError(f"device_map={shown(device_map)} names no device of this machine: {cause(problem)}") from None
     return device
 
 
