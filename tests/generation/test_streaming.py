@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lamina.errors import GenerationError
 from lamina.generation.generate import generate
-from lamina.generation.stopping import StopStrings
+from lamina.generation.job import StopStrings
 from lamina.generation.streaming import AsyncTextIteratorStreamer, TextIteratorStreamer, TextStreamer
 
 from .standin import Standin

@@ -112,7 +112,7 @@ def check(precisions: list[str], device: str) -> None:
     import torch
 
     from ..inference.quantize import settle_precision
-    from ..pipelines.base import choose_device
+    from ..inference.rows import choose_device
 
     for each in precisions:
         try:

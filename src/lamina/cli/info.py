@@ -20,11 +20,13 @@ from ..errors import CheckpointError
 from ..families.transfo_xl.spec import SegmentSpec
 from ..files.shown import visible
 from ..spec import (
+    Disentangled,
     EmbeddingSpec,
     HeadSpec,
     LearnedPositions,
     ModelSpec,
     PaddingAwarePositions,
+    RelativeBuckets,
     SinusoidalPositions,
     StackSpec,
 )
@@ -43,6 +45,7 @@ KNOWN_AS = {  # kinds that differ inside and are one task to a user
 }
 SELECTED = {
     "first": "the first token",
+    "mean": "the mean of all tokens",
     "last": "the last token",
     "eos": "the last end-of-sentence token",
     "indexed": "the tokens asked for",
@@ -267,7 +270,7 @@ def embedding_lines(spec: EmbeddingSpec) -> list[Line]:
             lines.append(("positions", f"{size:,} × {width}, learned, from row {padding_id + 1}"))
         case SinusoidalPositions(size):
             lines.append(("positions", f"{size:,} × {width}, sines and cosines"))
-    if spec.token_types:
+    if isinstance(spec.token_types, int) and spec.token_types:
         lines.append(("token types", f"{spec.token_types} × {width}"))
     if spec.norm:
         lines.append(("norm", f"layer norm, eps {spec.eps:g}"))
@@ -292,18 +295,36 @@ def block_lines(stack: StackSpec) -> list[Line]:
     spec = stack.block
     facts = [f"{spec.num_heads} heads of {spec.head_dim or spec.hidden_size // spec.num_heads}"]
     facts += ["causal"] if stack.causal else []
-    if stack.relative is not None:
-        facts.append(f"{stack.relative.buckets} buckets up to {stack.relative.max_distance}")
+    facts += position_facts(stack)
     attention = [("self-attention", ", ".join(facts))]
     if stack.cross:
         attention.append(("cross-attention", "reads the encoder"))
     inner = f"{spec.hidden_size} → {spec.intermediate_size} → {spec.hidden_size}, {spec.activation}"
     parts = [*attention, ("feed-forward", inner + (", gated" if spec.gated else ""))]
     norm = f"{spec.norm} norm"
+    if spec.order == "parallel":
+        return [("norm", norm), ("side by side", " + ".join(name for name, _ in parts)), *parts, ("add", "")]
     lines: list[Line] = []
     for part in parts:
-        lines += [("norm", norm), part, ("add", "")] if spec.pre_norm else [part, ("add, norm", norm)]
+        lines += [("norm", norm), part, ("add", "")] if spec.order == "pre-norm" else [part, ("add, norm", norm)]
     return lines
+
+
+def position_facts(stack: StackSpec) -> list[str]:
+    """How attention tells distances."""
+    facts = []
+    match stack.relative:
+        case RelativeBuckets(buckets, farthest, per_layer):
+            facts.append(f"{buckets} buckets up to {farthest}" + (", each layer its own" if per_layer else ""))
+        case Disentangled(span, kinds=kinds):
+            facts.append(f"{' and '.join(kinds)} of {span} distances each way")
+    if stack.rotary is not None:
+        facts.append(f"rotary positions of {stack.rotary.size}")
+    if stack.windows is not None:
+        far = sorted({window for window in stack.windows if window is not None})
+        local = sum(window is not None for window in stack.windows)
+        facts.append(f"{local} of {stack.num_layers} layers see {', '.join(map(str, far))} tokens far")
+    return facts
 
 
 def head_lines(name: str, spec: HeadSpec | None) -> list[Line]:

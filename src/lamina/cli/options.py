@@ -22,7 +22,7 @@ from ..files.shown import cause, shown
 from ..files.tables import LONGEST
 
 if TYPE_CHECKING:
-    from ..pipelines.rows import Spelling
+    from ..pipelines.inputs import Spelling
 
 BUILT_IN = "builtin"
 ALWAYS = ("model", "device", "batch_size", "precision", "revision")  # what every pipeline takes
@@ -175,7 +175,7 @@ def spelling(options: Collection[str], pipe: Any = None) -> Spelling:
 
 def in_our_words(error: LaminaError, typed: Spelling) -> str:
     """What a pipeline says, with the options of the command line where it names Python's arguments."""
-    from ..pipelines.rows import AdvisedError
+    from ..pipelines.inputs import AdvisedError
 
     def advised(found: re.Match[str]) -> str:
         verb, name, value = found.groups()

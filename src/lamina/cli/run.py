@@ -204,7 +204,7 @@ class Job:
 
     def write(self, answered: Iterator[Answered], record: Record) -> None:
         """Write every row as soon as it is known; a progress bar where the rows go elsewhere."""
-        from ..pipelines.base import track
+        from ..inference.batching import track
 
         first = list(islice(answered, 1))  # nothing is touched before there is an answer
         if self.place:

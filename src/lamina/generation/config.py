@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, fields
+from enum import Enum
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -194,6 +195,7 @@ REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {  # the values that are, i
 }
 LONGEST_NUMBER = 9  # digits, of a version
 LONGEST_NAME, FEW = 60, 5  # of names of options in messages
+IDLE = "Without do_sample, num_beams or guidance_scale these have no effect: "
 logger = logging.getLogger("lamina")
 
 
@@ -231,6 +233,19 @@ WATERMARK_RULES: Mapping[str, Rule] = {
     "context_width": COUNT,
 }
 WATERMARK = Rule("a WatermarkingConfig or a mapping of its fields", lambda value: isinstance(value, WatermarkingConfig))
+
+
+class GenerationMode(str, Enum):
+    """The searches, by the reference's names; each is also that text."""
+
+    CONTRASTIVE_SEARCH = "contrastive_search"
+    GREEDY_SEARCH = "greedy_search"
+    SAMPLE = "sample"
+    ASSISTED_GENERATION = "assisted_generation"
+    BEAM_SEARCH = "beam_search"
+    BEAM_SAMPLE = "beam_sample"
+    CONSTRAINED_BEAM_SEARCH = "constrained_beam_search"
+    GROUP_BEAM_SEARCH = "group_beam_search"
 
 
 class GenerationConfig:
@@ -362,6 +377,32 @@ class GenerationConfig:
         check(self)
         return {name: value for name, value in options.items() if name not in known}
 
+    def validate(self, strict: bool = False) -> None:
+        """Raise `GenerationError` where options make no sense, and if `strict` where they have no effect: else a warning."""
+        check(self)
+        if idle := without_effect(self, self.set_options.keys()):
+            if strict:
+                raise GenerationError(IDLE + ", ".join(idle))
+            logger.warning(IDLE + "%s", ", ".join(idle))
+
+    def get_generation_mode(self, assistant_model: Any = None) -> GenerationMode:
+        """The search that these options ask for, in the reference's order of precedence."""
+        assisted = assistant_model is not None or self.prompt_lookup_num_tokens is not None
+        if self.constraints is not None or self.force_words_ids is not None:
+            mode = GenerationMode.CONSTRAINED_BEAM_SEARCH
+        elif self.num_beams > 1 and self.num_beam_groups > 1:
+            mode = GenerationMode.GROUP_BEAM_SEARCH
+        elif self.num_beams > 1:
+            mode = GenerationMode.BEAM_SAMPLE if self.do_sample else GenerationMode.BEAM_SEARCH
+        elif self.do_sample:
+            mode = GenerationMode.SAMPLE
+        elif self.penalty_alpha and self.top_k and self.top_k > 1:
+            mode = GenerationMode.CONTRASTIVE_SEARCH
+        else:
+            mode = GenerationMode.GREEDY_SEARCH
+        alone = mode in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
+        return GenerationMode.ASSISTED_GENERATION if assisted and alone else mode
+
     def copy(self) -> GenerationConfig:
         """A copy that can be changed alone."""
         return copy.deepcopy(self)
@@ -418,12 +459,16 @@ class GenerationConfig:
         except (TypeError, ValueError) as error:
             raise GenerationError(f"These options cannot be written as JSON: {error}.") from None
 
+    def to_json_file(self, json_file_path: str | os.PathLike[str], use_diff: bool = True) -> None:
+        """Write what `to_json_string` gives into a file, whole or not at all."""
+        write_text(Path(json_file_path), self.to_json_string(use_diff), ConfigError)
+
     def save_pretrained(self, save_directory: str | os.PathLike[str], config_file_name: str = FILE_NAME) -> None:
         """Write `generation_config.json` into a folder, whole or not at all."""
         folder = Path(save_directory)
         if folder.is_file():
             raise ConfigError(f"{folder} is a file; generation options are saved into a folder.")
-        write_text(folder / config_file_name, self.to_json_string(), ConfigError)
+        self.to_json_file(folder / config_file_name)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **options: Any) -> GenerationConfig:
@@ -586,12 +631,17 @@ def unknown_options(config: GenerationConfig) -> list[str]:
     return [shown(name) + hint for name, hint in zip(found, hints, strict=False)] + more
 
 
+def without_effect(config: GenerationConfig, names: Set[str]) -> list[str]:
+    """Those of the options `names` that change nothing beside the others."""
+    on = {"do_sample": config.do_sample or config.penalty_alpha, "num_beams": config.num_beams > 1, "": True}
+    idle = [name for name in OPTIONS if name in names and not on[OPTIONS[name].needs]]
+    return [name for name in idle if getattr(config, name) not in (None, OPTIONS[name].default)]
+
+
 def mention_ignored(config: GenerationConfig, named: Set[str], extras: Mapping[str, Any]) -> None:
     """Warn of options that a call names and that have no effect beside the others."""
-    on = {"do_sample": config.do_sample or config.penalty_alpha, "num_beams": config.num_beams > 1, "": True}
-    idle = [name for name in OPTIONS if name in named and not on[OPTIONS[name].needs]]
-    idle = [name for name in idle if getattr(config, name) not in (None, OPTIONS[name].default)]
+    idle = without_effect(config, named)
     if config.guidance_scale in (None, 1, 1.0):
         idle += [name for name, value in extras.items() if name.startswith("negative_prompt") and value is not None]
     if idle:
-        logger.warning("Without do_sample, num_beams or guidance_scale these have no effect: %s", ", ".join(idle))
+        logger.warning(IDLE + "%s", ", ".join(idle))
