@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from lamina.pipelines.inputs import AdvisedError
 from pyarrow import parquet
 
 from lamina.cli import options, run
 from lamina.cli.tasks import TASKS
 from lamina.errors import LaminaError, PipelineError
+from lamina.pipelines.inputs import AdvisedError
 from tests.cli.conftest import Finished
 
 Lamina = Callable[..., Finished]

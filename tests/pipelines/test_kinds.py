@@ -13,11 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from lamina.pipelines.inputs import Results
 
 from lamina.errors import PipelineError
 from lamina.pipelines import KeyDataset, pipeline
 from lamina.pipelines.base import Pipeline
+from lamina.pipelines.inputs import Results
 from tests.pipelines.test_inputs import assert_same
 
 SHORT = {"max_new_tokens": 3, "do_sample": False}
