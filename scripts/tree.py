@@ -25,7 +25,7 @@ ROOMS = {
     "(root)": (474, 4),
     "auto": (763, 3),
     "checkpoint": (1_757, 8),
-    "cli": (3_042, 15),
+    "cli": (3_047, 15),
     "families": (3_386, 26),
     "files": (1_681, 8),
     "generation": (3_507, 12),
@@ -37,7 +37,7 @@ ROOMS = {
     "sentences": (1_787, 6),
     "serving": (5_630, 37),
     "tokenizers": (4_842, 21),
-    "training": (6_777, 50),
+    "training": (7_067, 52),
     "viewer": (6_058, 46),
 }
 VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}
