@@ -36,21 +36,23 @@ class Kind:
     shifted: bool = False  # labels are the inputs, each predicted by the tokens before it
     writes: bool = False  # continues text
     choices: bool = False  # rows of several texts, [batch, choices, tokens]
+    pipeline: str = ""  # the task that its models are usually for
 
 
 KINDS: dict[str, Kind] = {
-    "body": Kind(()),
-    "encoder-body": Kind(()),
-    "pooled-body": Kind(()),
-    "masked-lm": Kind(per_token=True, masked=True),
-    "seq2seq-lm": Kind(per_token=True, masked=True, writes=True),
-    "aligned-lm": Kind(per_token=True, masked=True, writes=True),  # labels are shifted already
-    "causal-lm": Kind(per_token=True, masked=True, shifted=True, writes=True),
-    "token-classification": Kind(per_token=True, masked=True),
+    "body": Kind((), pipeline="feature-extraction"),
+    "encoder-body": Kind((), pipeline="feature-extraction"),
+    "pooled-body": Kind((), pipeline="feature-extraction"),
+    "masked-lm": Kind(per_token=True, masked=True, pipeline="fill-mask"),
+    "seq2seq-lm": Kind(per_token=True, masked=True, writes=True, pipeline="text2text-generation"),
+    # Its labels are shifted already.
+    "aligned-lm": Kind(per_token=True, masked=True, writes=True, pipeline="text-generation"),
+    "causal-lm": Kind(per_token=True, masked=True, shifted=True, writes=True, pipeline="text-generation"),
+    "token-classification": Kind(per_token=True, masked=True, pipeline="token-classification"),
     "replaced-token": Kind(per_token=True),
-    "sequence-classification": Kind(),
+    "sequence-classification": Kind(pipeline="text-classification"),
     "next-sentence": Kind(),
-    "question-answering": Kind(("start_positions", "end_positions")),
+    "question-answering": Kind(("start_positions", "end_positions"), pipeline="question-answering"),
     "multiple-choice": Kind(choices=True),
     "next-sentence-pretraining": Kind(("labels", "next_sentence_label")),
     "sentence-order-pretraining": Kind(("labels", "sentence_order_label")),
@@ -100,6 +102,11 @@ class RelativeBuckets:
     buckets: int
     max_distance: int
     per_layer: bool = False  # each layer has a table of its own (UMT5)
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Scores that fall with distance, in each head by its own slope; nothing is learned (Press et al., 2021)."""
 
 
 @dataclass(frozen=True)
@@ -202,12 +209,13 @@ class StackSpec:
     final_dropout: float = 0.0
     causal: bool = False
     cross: bool = False
-    relative: RelativeBuckets | Disentangled | None = None
+    relative: RelativeBuckets | Slopes | Disentangled | None = None
     rotary: Rotary | None = None
     windows: tuple[int | None, ...] | None = None  # how far each layer sees, in tokens; None: without end
     scales: tuple[float, ...] | None = None  # of each layer's scores; None: as the block's
     first_norm: bool = True  # the first layer norms what it reads (pre-norm)
     convolution: Convolution | None = None
+    blank_padding: bool = False  # hidden tokens enter as zeros, and mix all alike (DeBERTa: its scores and convolution)
     plain_states: bool = False  # the last of the hidden states is what the final norm reads, not what it gives
     layerdrop: float = 0.0
 
@@ -218,7 +226,8 @@ class HeadSpec:
 
     hidden_size: int
     outputs: int
-    select: str | None = None  # "first" | "mean" | "last" | "eos" | "indexed" | "pooled"; None: every token
+    # "first" | "first shown" | "mean" | "last" | "eos" | "indexed" | "pooled"; None: every token
+    select: str | None = None
     dense: str | None = None  # activation after an extra dense layer
     dense_size: int | None = None  # its width where it is not hidden_size
     dense_bias: bool = True

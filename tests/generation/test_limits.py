@@ -14,8 +14,8 @@ import lamina
 from lamina.errors import GenerationError, InputError
 from lamina.families.config import PretrainedConfig
 from lamina.generation.generate import generate
+from lamina.inference.rows import longest_row
 from lamina.nn import runtime
-from lamina.pipelines.rows import longest_row
 from tests.families.rows.row import TINY
 
 from .families import write_checkpoint
@@ -41,6 +41,10 @@ POSITIONS: dict[str, tuple[str, int | None]] = {  # a class of each family and t
     "m2m_100": ("M2M100ForConditionalGeneration", 40),
     "t5": ("T5ForConditionalGeneration", None),
     "mt5": ("MT5ForConditionalGeneration", None),
+    "umt5": ("UMT5ForConditionalGeneration", None),
+    "bloom": ("BloomForCausalLM", None),
+    "gpt_neo": ("GPTNeoForCausalLM", 40),
+    "gpt_neox": ("GPTNeoXForCausalLM", None),
     "opt": ("OPTForCausalLM", 40),
 }
 

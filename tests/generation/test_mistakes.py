@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lamina.errors import GenerationError
-from lamina.generation.constrained import Constraint, Progress, phrasal
+from lamina.generation.beams import Constraint, Progress, phrasal
 from lamina.generation.generate import generate
 
 from .standin import VOCAB, Standin

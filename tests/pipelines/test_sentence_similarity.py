@@ -18,8 +18,8 @@ from lamina.pipelines import pipeline
 from lamina.sentences.folder import read_folder
 from tests.assets import asset
 from tests.pipelines.checkpoints import GOLDEN
-from tests.pipelines.sentence_folders import write_sentence_folder
-from tests.pipelines.sentence_pairs import write_pair_folder
+from tests.sentences.folders import write_sentence_folder
+from tests.sentences.pairs import write_pair_folder
 
 SOURCE, OTHERS = "a happy dog", ["a joyful puppy 🐶", "stock markets fell sharply today", "a happy dog"]
 PREFIX = "sentence_transformers.models."

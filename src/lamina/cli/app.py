@@ -8,15 +8,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
 from .. import __version__
 from .bench import bench
 from .convert import convert
+from .embed import embed, search
 from .generate import generate
-from .info import info
+from .info import aligned, info
 from .output import drop_standard_output
 from .run import run
 from .serve import serve
@@ -32,7 +32,8 @@ FIRST_COMMANDS = (
         'lamina run question-answering -m MODEL -q "Who?" -c @page.txt',
     ),
     ("A text written on, word by word", 'lamina generate MODEL "Once upon a time"'),
-    ("One of seven recipes on your own files", "lamina train translation -m MODEL --train a.tsv --eval b.tsv -o DIR"),
+    ("One of eight recipes on your own files", "lamina train translation -m MODEL --train a.tsv --eval b.tsv -o DIR"),
+    ("The vectors of texts, and the nearest of them to a query", "lamina embed texts.txt -m MODEL -o texts.parquet"),
     ("Models over HTTP, and a page to try them", "lamina serve MODEL"),
     ("A picture of a model, its parameters and memory", "lamina info MODEL"),
     ("The model families and what each can do", "lamina info --families"),
@@ -59,7 +60,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, generate, info, convert, train, bench, serve, view):
+for command in (run, embed, search, generate, info, convert, train, bench, serve, view):
     app.command()(command)
 
 
@@ -82,7 +83,6 @@ def start(
 
 
 def show_overview() -> None:
-    """The title, first commands and the table of tasks."""
     console = Console(highlight=False)
     title = Text.assemble(("Lamina ", "bold"), __version__, "  the classic Transformer stack, complete and small")
     console.print("\n ", title)
@@ -91,9 +91,6 @@ def show_overview() -> None:
         console.print(Text(f"    {purpose}", style="bright_black"))
         console.print(Text(f"    $ {line}", style="cyan"), soft_wrap=True)
     console.print(Text("\n  Tasks of lamina run", style="bold"))
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="cyan", no_wrap=True)
-    for task in TASKS:
-        table.add_row(task.name, task.summary)
-    console.print(Padding(table, (0, 0, 0, 4)))
+    tasks = aligned(((task.name, task.summary) for task in TASKS), style="cyan")
+    console.print(Padding(tasks, (0, 0, 0, 4)))
     console.print("\n  Every command explains itself:", Text("lamina run --help\n", style="cyan"))

@@ -126,7 +126,7 @@ class Shown:
 
 def write(pipe: Any, prompt: str, options: dict[str, Any], as_json: bool) -> None:
     """The answer of `pipe`, while it comes where there is one beam, and how fast it came."""
-    from ..pipelines.rows import AdvisedError
+    from ..pipelines.inputs import AdvisedError
 
     continued = pipe.task == "text-generation"
     shown = Shown(pipe.tokenizer, quiet=as_json, prompted=continued and sys.stdout.isatty())

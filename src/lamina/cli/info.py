@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,9 +28,10 @@ from ..spec import (
     PaddingAwarePositions,
     RelativeBuckets,
     SinusoidalPositions,
+    Slopes,
     StackSpec,
 )
-from .options import AS_JSON, BUILT_IN, model_name, switch, with_options
+from .options import AS_JSON, BUILT_IN, model_class, model_name, switch, with_options
 
 Line = tuple[str, str]  # a part and what it is made of
 
@@ -44,6 +46,7 @@ KNOWN_AS = {  # kinds that differ inside and are one task to a user
 }
 SELECTED = {
     "first": "the first token",
+    "first shown": "the first token that is not hidden",
     "mean": "the mean of all tokens",
     "last": "the last token",
     "eos": "the last end-of-sentence token",
@@ -106,14 +109,11 @@ def describe(name: str | None) -> dict[str, Any]:
     import torch
 
     from ..auto import find
-    from ..auto.classes import architectures
 
     folder = str(model_name(name or BUILT_IN))
     config = find("AutoConfig").from_pretrained(folder)
-    named = next((each for each in config.architectures or [] if each in architectures()), None)
-    model_type = find(named) if named else find("AutoModel").class_for(config)
     with torch.device("meta"):
-        model = model_type(config)
+        model = model_class(config)(config)
     classes = [config.id2label[number] for number in sorted(config.id2label)]
     return {
         "model": name or "the built-in sentiment model",
@@ -167,7 +167,6 @@ def part_of(path: str) -> str:
 
 
 def show_description(console: Console, found: dict[str, Any]) -> None:
-    """Facts, picture, table."""
     names = ("model", "architecture", "family", "task", "labels", "stored")
     facts = aligned([(name, readable(found[name])) for name in names if found.get(name)])
     for part in (facts, draw_model(found["spec"]), parts_table(found["parts"])):
@@ -176,11 +175,7 @@ def show_description(console: Console, found: dict[str, Any]) -> None:
 
 
 def parts_table(parts: list[dict[str, Any]]) -> Table:
-    """Parameters and memory of every part, and of the whole."""
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    table.add_column("part", no_wrap=True)
-    for heading in ("parameters", "share", *parts[0]["bytes"]):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = figures("part", "parameters", "share", *parts[0]["bytes"])
     total = sum(part["parameters"] for part in parts)
     for part in parts:
         share = part["parameters"] / total if total else 0
@@ -192,12 +187,20 @@ def parts_table(parts: list[dict[str, Any]]) -> Table:
     return table
 
 
+def figures(first: str, *headings: str, style: str = "") -> Table:
+    """A table of names and, in columns that end at the right, what belongs to them."""
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table.add_column(first, style=style, no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
 def readable_size(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 
 def readable(value: Any) -> str:
-    """A fact on one line."""
     if isinstance(value, list):
         more = f" and {len(value) - 8} more" if len(value) > 8 else ""
         return visible(", ".join(map(str, value[:8])) + more)
@@ -249,10 +252,10 @@ def frame(content: RenderableType, title: str, **style: Any) -> RenderableType:
     return Panel(content, title=title, title_align="left", expand=False, box=box.ROUNDED, **style)
 
 
-def aligned(lines: list[Line]) -> Table:
+def aligned(lines: Iterable[Line], style: str = "bold") -> Table:
     """Names in one column, what they are in the next."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
+    table.add_column(style=style, no_wrap=True)
     for name, facts in lines:
         table.add_row(Text(name), Text(facts))
     return table
@@ -315,6 +318,8 @@ def position_facts(stack: StackSpec) -> list[str]:
     match stack.relative:
         case RelativeBuckets(buckets, farthest, per_layer):
             facts.append(f"{buckets} buckets up to {farthest}" + (", each layer its own" if per_layer else ""))
+        case Slopes():
+            facts.append("scores fall with distance")
         case Disentangled(span, kinds=kinds):
             facts.append(f"{' and '.join(kinds)} of {span} distances each way")
     if stack.rotary is not None:

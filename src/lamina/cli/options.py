@@ -22,7 +22,7 @@ from ..files.shown import cause, shown
 from ..files.tables import LONGEST
 
 if TYPE_CHECKING:
-    from ..pipelines.rows import Spelling
+    from ..pipelines.inputs import Spelling
 
 BUILT_IN = "builtin"
 ALWAYS = ("model", "device", "batch_size", "precision", "revision")  # what every pipeline takes
@@ -41,7 +41,6 @@ def option(name: str, kind: Any, help: str, *flags: str, default: Any = None, **
 
 
 def switch(name: str, help: str, *flags: str, **rules: Any) -> Parameter:
-    """A row that is on or off."""
     return option(name, bool, help, *flags, default=False, **rules)
 
 
@@ -73,7 +72,6 @@ THREADS = option("threads", int, "Threads to compute with; left out, one per cor
 
 
 def setting(help: str) -> Parameter:
-    """The row of `--set`."""
     return option("setting", list[str], help, "--set", metavar="NAME=VALUE")
 
 
@@ -128,6 +126,15 @@ def model_name(name: str | None, task: str | None = None) -> str | None:
     return path
 
 
+def model_class(config: Any) -> Any:
+    """The class that a config names, or the body of its family."""
+    from ..auto import find
+    from ..auto.classes import architectures
+
+    named = next((name for name in config.architectures or [] if name in architectures()), None)
+    return find(named) if named else find("AutoModel").class_for(config)
+
+
 def load(known: Collection[str], name: str | None, model: str | None, **options: Any) -> Any:
     """The pipeline for the task `name`, whose options are `known`, or for what the model is for."""
     from ..pipelines import pipeline
@@ -168,7 +175,7 @@ def spelling(options: Collection[str], pipe: Any = None) -> Spelling:
 
 def in_our_words(error: LaminaError, typed: Spelling) -> str:
     """What a pipeline says, with the options of the command line where it names Python's arguments."""
-    from ..pipelines.rows import AdvisedError
+    from ..pipelines.inputs import AdvisedError
 
     def advised(found: re.Match[str]) -> str:
         verb, name, value = found.groups()
@@ -204,7 +211,6 @@ def browsable(host: str) -> str:
 
 
 def beginning(names: Sequence[str]) -> Callable[[str], list[str]]:
-    """What a shell completes a word to."""
     return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 

@@ -106,7 +106,6 @@ def _serve_here(settings: ServeSettings, threads: int | None) -> None:
 
 
 def _serve_on_ray(settings: ServeSettings, replicas: str, threads: int | None) -> None:
-    """Replicas of the same application."""
     from ..scale import ray_serve
     from ..serving import create_app
 

@@ -1,4 +1,4 @@
-"""`lamina train`: one of the seven recipes on files, and a folder that pipelines load."""
+"""`lamina train`: one of the eight recipes on files, and a folder that pipelines load."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ..files.shown import shown
+from .info import aligned
 from .options import beginning, known_name, model_name, option, read_settings, setting, spelled, switch, with_options
 from .tasks import find_task
 
@@ -26,6 +26,7 @@ RECIPES = (
     "multiple-choice",
     "translation",
     "summarization",
+    "sentence-embeddings",
 )
 PAIRS = {"text_column": "source_column", "label_column": "target_column"}  # in the recipes that write
 TWINS = {"output": "output_dir", "epochs": "num_train_epochs", "batch_size": "per_device_train_batch_size"}
@@ -53,6 +54,7 @@ of_recipe = partial(option, rich_help_panel="For one recipe or another")
     setting("Any other setting or training argument: warmup_ratio=0.1."),
     of_data("text_column", str, "Column of texts."),
     of_data("text_pair_column", str, "Column of second texts."),
+    of_data("negative_column", str, "Column of texts that do not belong."),
     of_data("label_column", str, "Column of labels, tags or targets."),
     of_data("token_column", str, "Column of words, from 0."),
     of_data("source_column", str, "Column of sources."),
@@ -70,6 +72,9 @@ of_recipe = partial(option, rich_help_panel="For one recipe or another")
     of_recipe("src_lang", str, "The language of the sources.", "--from"),
     of_recipe("tgt_lang", str, "The language of the targets.", "--to"),
     of_recipe("max_target_length", int, "Most tokens of a target.", min=1),
+    of_recipe("loss", str, "negatives, margin or cosine: how vectors learn."),
+    of_recipe("query_prompt", str, "What stands before anchors."),
+    of_recipe("document_prompt", str, "What stands before all other texts."),
     of_recipe("num_beams", int, "Beams while evaluating.", min=1),
 )
 def train(
@@ -139,7 +144,4 @@ def show_results(results: dict[str, float]) -> None:
     if not sys.stdout.isatty():
         print(json.dumps(results))
         return
-    table = Table.grid(padding=(0, 2))
-    for name, value in results.items():
-        table.add_row(name, f"{value:.5g}")
-    Console(highlight=False).print(table)
+    Console(highlight=False).print(aligned(((name, f"{value:.5g}") for name, value in results.items()), style=""))

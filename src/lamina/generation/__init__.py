@@ -7,13 +7,14 @@ from typing import Any
 
 _HOMES = {
     "GenerationConfig": "config",
+    "GenerationMode": "config",
     "WatermarkingConfig": "config",
     "TextStreamer": "streaming",
     "TextIteratorStreamer": "streaming",
     "AsyncTextIteratorStreamer": "streaming",
-    "Constraint": "constrained",
-    "DisjunctiveConstraint": "constrained",
-    "PhrasalConstraint": "constrained",
+    "Constraint": "beams",
+    "DisjunctiveConstraint": "beams",
+    "PhrasalConstraint": "beams",
 }
 __all__ = sorted(_HOMES)
 

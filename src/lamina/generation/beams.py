@@ -1,25 +1,32 @@
-"""Beam search, beam sampling and groups of beams: the best few sequences of every source, kept side by side."""
+"""Beam search and its relatives: the best few sequences of every source, kept side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import GenerationError
-from .job import Job, Record
+from ..files.shown import shown
+from .job import Job
 from .processors import (
     HammingDiversity,
     best_tokens,
     log_normalizer,
     power,
     require_sound,
+    require_words,
     to_log_probabilities,
 )
 from .protocol import GenerateOutput
+from .search import Search
 
 NEVER = -1.0e9  # score of what is not to be chosen; finite, so that a beam with nothing else goes on
+Trie = dict[int, Any]
+BANK = 100  # a step towards a constraint outweighs any difference in log-probability
 
 
 @dataclass
@@ -53,55 +60,72 @@ class Beams:
             getattr(self, each.name)[sources] = getattr(other, each.name)
 
 
-class BeamSearch:
-    """One search; `run` is all there is to call."""
+class BeamSearch(Search):
+    """Beam search, and sampling of beams."""
+
+    groups = 1  # of a source's beams, each searched as a source of its own
 
     def __init__(self, job: Job):
-        self.job, self.record = job, Record(job.config)
-        self.beams = job.config.num_beams
+        super().__init__(job)
+        self.beams = job.config.num_beams // self.groups
         self.candidates = max(2, 1 + len(job.eos)) * self.beams
-        self.prompt_length = self.length = job.prompt.length
         self.all = self._empty()
         self.now = self.all  # the sources still in the batch ..
-        self.live = torch.arange(job.prompt.size, device=self.all.running.device)  # .. and their numbers
-        self.leaving = not (job.config.do_sample or self.record.wanted)
-        self.leaving = self.leaving and job.processors.let_rows_leave and job.stopping.let_rows_leave
+        self.live = torch.arange(len(self.all.running), device=self.all.running.device)  # .. and their numbers
+        self.leaving = self.leaving and not job.config.do_sample
 
     def _empty(self) -> Beams:
-        # The reference takes a pad token of 0 (T5's) for none at all here and fills with the end token instead.
-        filler = self.job.pad or next(iter(self.job.eos), self.job.filler)
-        size, beams, room = self.job.prompt.size, self.beams, self.job.buffer(filler=filler)
-        running = room[:, None].repeat(1, beams, 1)
-        scores = torch.full((size, beams), NEVER, device=room.device)
-        running_scores = scores.clone()
+        running = self.job.buffer(self.groups, self._filler())[:, None].repeat(1, self.beams, 1)
+        size, beams, room = running.shape
+        running_scores = torch.full((size, beams), NEVER, device=running.device)
         running_scores[:, 0] = 0  # the first step continues one beam only: the others are its copies
-        steps = self.job.max_length - self.prompt_length
-        origins = torch.full((size, beams, steps), -1, dtype=torch.int32, device=room.device)
-        filled = torch.zeros_like(scores, dtype=torch.bool)
-        improvable = torch.ones(size, dtype=torch.bool, device=room.device)
-        return Beams(running, running_scores, origins, running.clone(), scores, origins.clone(), filled, improvable)
+        origins = torch.full((size, beams, room - self.length), -1, dtype=torch.int32, device=running.device)
+        done_scores = torch.full_like(running_scores, -torch.inf)
+        filled = torch.zeros_like(done_scores, dtype=torch.bool)
+        improvable = torch.ones(size, dtype=torch.bool, device=running.device)
+        return Beams(
+            running, running_scores, origins, running.clone(), done_scores, origins.clone(), filled, improvable
+        )
 
-    def run(self) -> Tensor | GenerateOutput:
-        """Search; the sequences [sources * num_return_sequences, tokens], best first, or an output."""
-        state, logits = self.job.begin(self.beams)
-        while True:
-            candidates = self._continue(logits)
-            stopped = self._stopped(candidates)
-            self._finish(candidates, stopped)
-            rows = self._advance(candidates, stopped)
-            self.length += 1
-            self._judge_improvable()
-            settled = self._settled()
-            if bool((settled.all() | stopped.all()).item()):
-                break
-            if self.leaving and bool(settled.any()):
-                rows = self._drop(settled, rows)
-            state.reorder(rows)
-            self.job.processors.reorder(rows)
-            self.job.stopping.reorder(rows)
-            logits = self.job.step(self.now.running[:, :, self.length - 1].reshape(-1), state)
-        self._write_back()
-        return self._answer()
+    def _filler(self) -> int:
+        # The reference takes a pad token of 0 (T5's) for none at all here and fills with the end token instead.
+        return self.job.pad or next(iter(self.job.eos), self.job.filler)
+
+    @property
+    def generated(self) -> int:
+        """Tokens of each beam without its prompt."""
+        return self.length - self.job.prompt.length
+
+    def begin(self) -> Tensor:
+        self.state, logits = self.job.begin(self.job.config.num_beams)
+        return logits
+
+    def choose(self, logits: Tensor) -> Tensor:
+        candidates = self._continue(logits)
+        self.stopped = self._stopped(candidates)
+        self._finish(candidates, self.stopped)
+        kept = self._going_on(candidates, self.stopped)
+        now = self.now
+        now.running, now.origins, now.running_scores = self._sequences(kept), self._origins(kept), kept.scores
+        self.best = self._best_hope(candidates)
+        first = torch.arange(len(kept.parents), device=kept.parents.device)[:, None] * self.beams
+        self.parents = (kept.parents + first).view(-1)  # rows of the state that the running beams continue
+        return kept.tokens.view(-1)
+
+    def over(self, tokens: Tensor) -> bool:
+        self._judge_improvable()
+        self.settled = self._settled()
+        return bool((self.settled.all() | self.stopped.all()).item())
+
+    def follow(self, tokens: Tensor) -> Tensor:
+        rows = self.parents
+        if self.leaving and bool(self.settled.any()):
+            self._write_back()
+            stay = (~self.settled).nonzero()[:, 0]
+            self.now, self.live = self.now.select(stay), self.live.index_select(0, stay)
+            rows, tokens = (v.view(-1, self.beams).index_select(0, stay).view(-1) for v in (rows, tokens))
+        self.reorder(rows)
+        return self.job.step(tokens[:, None], self.state)
 
     def _continue(self, logits: Tensor) -> Candidates:
         """The best, or sampled, continuations of every source among those of all its beams."""
@@ -113,14 +137,7 @@ class BeamSearch:
             scores, normalizer = logits, log_normalizer(logits)
         if self.job.config.do_sample:
             return self._sampled(scores)
-        values, tokens = best_tokens(scores, self.candidates)
-        require_sound(values[:, 0])
-        if normalizer is not None:
-            values = values - normalizer
-        size, width = len(self.now.running), values.shape[1]
-        sums = values.view(size, self.beams, width) + self.now.running_scores[:, :, None]
-        best, places = sums.view(size, -1).topk(min(self.candidates, self.beams * width))
-        return Candidates(best, places // width, tokens.view(size, -1).gather(1, places))
+        return self._best(scores, self.now.running_scores, normalizer)
 
     def _processed(self, scores: Tensor) -> Tensor:
         if len(self.job.processors):
@@ -129,6 +146,16 @@ class BeamSearch:
             scores = self.job.processors(ids, scores, sources, self.beams)
         self.record.after(scores)
         return scores
+
+    def _best(self, scores: Tensor, running_scores: Tensor, normalizer: Tensor | None = None) -> Candidates:
+        values, tokens = best_tokens(scores, self.candidates)
+        require_sound(values[:, 0])
+        if normalizer is not None:
+            values = values - normalizer
+        size, width = len(running_scores), values.shape[1]
+        sums = values.view(size, self.beams, width) + running_scores[:, :, None]
+        best, places = sums.view(size, -1).topk(min(self.candidates, self.beams * width))
+        return Candidates(best, places // width, tokens.view(size, -1).gather(1, places))
 
     def _sampled(self, scores: Tensor) -> Candidates:
         size, vocab = len(self.now.running), scores.shape[1]
@@ -156,41 +183,49 @@ class BeamSearch:
     def _origins(self, candidates: Candidates) -> Tensor:
         origins = _gather(self.now.origins, candidates.parents)
         rows = candidates.parents + self.beams * self.live[:, None]
-        origins[:, :, self.length - self.prompt_length] = rows.to(origins.dtype)
+        origins[:, :, self.generated] = rows.to(origins.dtype)
         return origins
 
     def _finish(self, candidates: Candidates, stopped: Tensor) -> None:
         """Put sequences that ended among the finished ones where they are better than the worst of these."""
+        ended = self._ended(candidates, stopped)
+        if bool(ended.any()):
+            scores, ids, origins = candidates.scores, self._sequences(candidates), self._origins(candidates)
+            self._keep(scores / self._penalty(self.generated + 1), ended, ids, origins)
+
+    def _ended(self, candidates: Candidates, stopped: Tensor) -> Tensor:
         ended = stopped.clone()
         ended[:, self.beams :] = False  # a source's candidates beyond its beams only stand by
-        if not bool(ended.any()):
-            return
-        now, config = self.now, self.job.config
-        scores = candidates.scores / power(self.length + 1 - self.prompt_length, config.length_penalty)
-        scores = scores + (~ended | self._settled()[:, None]) * NEVER
+        return ended
+
+    def _keep(self, scores: Tensor, ended: Tensor, ids: Tensor, origins: Tensor) -> None:
+        now = self.now
+        scores = scores.masked_fill(~ended | self._settled()[:, None], -torch.inf)
         now.done_scores, order = torch.cat([now.done_scores, scores], 1).topk(self.beams)
-        now.done = _gather(torch.cat([now.done, self._sequences(candidates)], 1), order)
-        now.done_origins = _gather(torch.cat([now.done_origins, self._origins(candidates)], 1), order)
+        now.done = _gather(torch.cat([now.done, ids], 1), order)
+        now.done_origins = _gather(torch.cat([now.done_origins, origins], 1), order)
         now.filled = torch.cat([now.filled, ended], 1).gather(1, order)
 
-    def _advance(self, candidates: Candidates, stopped: Tensor) -> Tensor:
-        """Let the best unfinished candidates be the running beams; the rows of the state that these continue."""
+    def _penalty(self, generated: int) -> float:
+        """What the score of a sequence of so many new tokens is divided by."""
+        return power(generated, self.job.config.length_penalty)
+
+    def _going_on(self, candidates: Candidates, stopped: Tensor) -> Candidates:
+        """The best unfinished candidates, which are the running beams from now on."""
         scores, chosen = (candidates.scores + stopped * NEVER).topk(self.beams)
-        kept = Candidates(scores, candidates.parents.gather(1, chosen), candidates.tokens.gather(1, chosen))
-        now = self.now
-        now.running, now.origins = self._sequences(kept), self._origins(kept)
-        now.running_scores = scores
-        first = torch.arange(len(scores), device=scores.device)[:, None] * self.beams
-        return (kept.parents + first).view(-1)
+        return Candidates(scores, candidates.parents.gather(1, chosen), candidates.tokens.gather(1, chosen))
+
+    def _best_hope(self, candidates: Candidates) -> Tensor:
+        """The score [sources, 1] that might still beat a finished sequence."""
+        return self.now.running_scores[:, :1]
 
     def _judge_improvable(self) -> None:
         """Whether the best running beam could still beat the worst finished one: a guess that early_stopping steers."""
         now, config = self.now, self.job.config
         hopeful = config.early_stopping == "never" and config.length_penalty > 0
-        length = (self.job.max_length if hopeful else self.length) - self.prompt_length
-        best = now.running_scores[:, :1] / power(length, config.length_penalty)
+        generated = self.job.max_length - self.job.prompt.length if hopeful else self.generated
         worst = torch.where(now.filled, now.done_scores.amin(1, keepdim=True), NEVER)
-        now.improvable = now.improvable & (best > worst).any(1)
+        now.improvable = now.improvable & (self.best / self._penalty(generated) > worst).any(1)
 
     def _settled(self) -> Tensor:
         """Which sources cannot change any more: [sources]."""
@@ -199,24 +234,18 @@ class BeamSearch:
             settled = settled | self.now.filled.all(1)
         return settled
 
-    def _drop(self, settled: Tensor, rows: Tensor) -> Tensor:
-        """Take settled sources out of the batch; the rows of the state that stay."""
-        self._write_back()
-        stay = (~settled).nonzero()[:, 0]
-        self.now, self.live = self.now.select(stay), self.live.index_select(0, stay)
-        return rows.view(-1, self.beams).index_select(0, stay).view(-1)
-
     def _write_back(self) -> None:
-        if len(self.live) == self.job.prompt.size:
+        if len(self.live) == len(self.all.running):
             self.all = self.now
         else:
             self.all.put(self.live, self.now)
 
-    def _answer(self) -> Tensor | GenerateOutput:
-        count = self.job.config.num_return_sequences
+    def answer(self) -> Tensor | GenerateOutput:
+        self._write_back()
+        count, start = self.job.config.num_return_sequences, self.job.prompt.length
         origins = self.all.done_origins[:, :count].flatten(0, 1)
         steps = int((origins >= 0).sum(1).max())
-        sequences = self.all.done[:, :count].flatten(0, 1)[:, : self.prompt_length + steps]
+        sequences = self.all.done[:, :count].flatten(0, 1)[:, : start + steps]
         scores = self.all.done_scores[:, :count].flatten()
         return self.job.beam_answer(sequences, scores, origins[:, :steps], self.record)
 
@@ -226,140 +255,54 @@ def _gather(values: Tensor, places: Tensor) -> Tensor:
     return values.gather(1, places[:, :, None].expand(-1, -1, values.shape[2]))
 
 
-@dataclass
-class Hypothesis:
-    """A finished sequence without its end token, and the row that each of its generated tokens came from."""
-
-    score: float  # with the length penalty
-    ids: list[int]
-    origins: list[int]
-
-
-@dataclass
-class Hypotheses:
-    job: Job
-    count: int
-    kept: list[Hypothesis] = field(default_factory=list)
-    complete: bool = False
-
-    def add(self, ids: list[int], log_probability: float, origins: list[int], generated: int) -> None:
-        """Keep a sequence of `generated` new tokens if it is among the best."""
-        score = log_probability / power(generated, self.job.config.length_penalty)
-        if len(self.kept) < self.count or score > self.worst:
-            self.kept.append(Hypothesis(score, ids, origins))
-            if len(self.kept) > self.count:
-                worst = min(range(len(self.kept)), key=lambda index: self.kept[index].score)
-                del self.kept[worst]
-
-    @property
-    def worst(self) -> float:
-        return min(hypothesis.score for hypothesis in self.kept)
-
-    def close_if_unbeatable(self, best_log_probability: float, generated: int) -> None:
-        """Be complete once the best running sequence cannot get among these, as far as early_stopping looks."""
-        config = self.job.config
-        if self.complete or len(self.kept) < self.count:
-            return
-        if config.early_stopping == "never" and config.length_penalty > 0:
-            generated = self.job.max_length - self.job.prompt.length
-        attainable = best_log_probability / power(generated, config.length_penalty)
-        self.complete = config.early_stopping is True or self.worst >= attainable
-
-
-def best_of(groups: list[Hypotheses], count: int) -> list[Hypothesis]:
-    """The best `count` over several keepers, best first; of equals the one found later."""
-    every = [hypothesis for group in groups for hypothesis in group.kept]
-    return sorted(every, key=lambda hypothesis: hypothesis.score)[::-1][:count]
-
-
-def laid_out(job: Job, found: list[Hypothesis]) -> tuple[Tensor, Tensor, Tensor]:
-    """Sequences with their end token where there is room, their scores, and the rows of their tokens."""
-    device = job.prompt.input_ids.device
-    longest = min(max(len(one.ids) for one in found) + 1, job.max_length)
-    sequences = torch.full((len(found), longest), job.filler, device=device)
-    steps = max(len(one.origins) for one in found)
-    origins = torch.full((len(found), steps), -1, dtype=torch.int32, device=device)
-    for row, one in enumerate(found):
-        ids = one.ids if len(one.ids) >= longest or not job.eos else [*one.ids, job.eos[0]]
-        sequences[row, : len(ids)] = torch.tensor(ids, device=device)
-        origins[row, : len(one.origins)] = torch.tensor(one.origins, dtype=torch.int32, device=device)
-    scores = torch.tensor([one.score for one in found], dtype=torch.float32, device=device)
-    return sequences, scores, origins
-
-
-class HypothesisSearch:
-    """What group and constrained search share: beams, and a keeper of finished sequences for each group of them."""
+class OlderBeamSearch(BeamSearch):
+    """What the reference's two older searches do differently: only an end token ends a beam, and what still runs in
+    the end competes with what is finished.
+    """
 
     def __init__(self, job: Job):
-        self.job, self.record = job, Record(job.config)
-        self.beams, self.groups = job.config.num_beams, job.config.num_beam_groups
-        self.width = self.beams // self.groups
-        self.candidates = max(2, 1 + len(job.eos)) * self.width
-        self.length = job.prompt.length
-        size, device = job.prompt.size, job.prompt.input_ids.device
-        self.ids = job.buffer()[:, None].repeat(1, self.beams, 1)  # [sources, beams, max_length]
-        self.scores = torch.full((size, self.beams), NEVER, device=device)
-        self.scores[:, :: self.width] = 0
-        self.origins: list[list[list[int]]] = [[[] for _ in range(self.beams)] for _ in range(size)]
-        self.found = [[Hypotheses(job, self.width) for _ in range(self.groups)] for _ in range(size)]
+        super().__init__(job)
+        self.leaving = False
 
-    @property
-    def generated(self) -> int:
-        """Tokens of each beam without its prompt."""
-        return self.length - self.job.prompt.length
+    def _filler(self) -> int:
+        return self.job.filler
 
-    def run(self) -> Tensor | GenerateOutput:
-        """Search; the sequences [sources * num_return_sequences, tokens], best first, or an output."""
-        state, logits = self.job.begin(self.beams)
-        while True:
-            self.record.before(logits)
-            logs = to_log_probabilities(logits)
-            require_sound(logs[:, 0])
-            tokens, parents = self.step(logs)
-            rows = (parents + torch.arange(len(parents), device=parents.device)[:, None] * self.beams).view(-1)
-            self.ids = self.ids.flatten(0, 1).index_select(0, rows).view_as(self.ids)
-            self.ids[:, :, self.length] = tokens
-            self.origins = [
-                [[*self.origins[row // self.beams][row % self.beams], row] for row in source]
-                for source in rows.view_as(parents).tolist()
-            ]
-            self.length += 1
-            ids = self.ids[:, :, : self.length].flatten(0, 1)
-            complete = all(group.complete for source in self.found for group in source)
-            if complete or bool(self.job.stopping(ids, self.record.scores).all()):
-                return self._answer()
-            state.reorder(rows)
-            self.job.processors.reorder(rows)
-            self.job.stopping.reorder(rows)
-            logits = self.job.step(tokens.view(-1), state)
+    def _stopped(self, candidates: Candidates) -> Tensor:
+        return self.job.stopping.ends(candidates.tokens)
 
-    def step(self, logs: Tensor) -> tuple[Tensor, Tensor]:
-        """From log-probabilities [sources * beams, vocab], the next tokens and the beams they continue.
+    def _best_hope(self, candidates: Candidates) -> Tensor:
+        return candidates.scores[:, :1]
 
-        Each is [sources, beams]; `scores` follow, and what ended goes to `found`.
-        """
-        raise NotImplementedError
+    def over(self, tokens: Tensor) -> bool:
+        self._judge_improvable()
+        ids = self.now.running[:, :, : self.length].flatten(0, 1)
+        if not (bool(self._settled().all()) or bool(self.job.stopping(ids, self.record.scores).all())):
+            return False
+        now = self.now
+        self._keep(now.running_scores / self._penalty(self.generated), self._unfinished(), now.running, now.origins)
+        return True
 
-    def keep(self, source: int, beam: int, score: float, ended: bool = False) -> None:
-        """Put a beam, `ended` by a token of this step or as it is, among the finished sequences of its group."""
-        origins = [*self.origins[source][beam], *([source * self.beams + beam] if ended else [])]
-        ids = self.ids[source, beam, : self.length].tolist()
-        self.found[source][beam // self.width].add(ids, score, origins, self.generated + ended)
+    def _unfinished(self) -> Tensor:
+        """Which running beams may compete: [sources, beams]."""
+        return torch.ones_like(self.now.filled)
 
-    def unfinished(self, source: int) -> list[int]:
-        """Beams that count as finished where the search is over."""
-        return [beam for beam in range(self.beams) if not self.found[source][beam // self.width].complete]
-
-    def _answer(self) -> Tensor | GenerateOutput:
-        best = []
-        for source, groups in enumerate(self.found):
-            for beam in self.unfinished(source):
-                self.keep(source, beam, float(self.scores[source, beam]))
-            best += best_of(groups, self.job.config.num_return_sequences)
-        return self.job.beam_answer(*laid_out(self.job, best), self.record)
+    def answer(self) -> Tensor | GenerateOutput:
+        """The best of all groups, each ended by the first of the end tokens where there is room."""
+        job, start, size = self.job, self.job.prompt.length, self.job.prompt.size
+        scores, order = self.all.done_scores.view(size, -1).sort(stable=True)  # of equals the last group's is the first
+        scores, order = (values.flip(1)[:, : job.config.num_return_sequences] for values in (scores, order))
+        kept = (self.all.done, self.all.done_origins)
+        ids, origins = (_gather(values.view(size, -1, values.shape[2]), order).flatten(0, 1) for values in kept)
+        steps = (origins >= 0).sum(1)
+        last = ids.gather(1, start - 1 + steps[:, None])[:, 0]
+        end = start + steps - job.stopping.ends(last).long()
+        ids = ids[:, : min(int(end.max()) + 1, job.max_length)]
+        if job.eos:
+            ids = ids.masked_fill(torch.arange(ids.shape[1], device=ids.device) == end[:, None], job.eos[0])
+        return job.beam_answer(ids, scores.flatten(), origins[:, : int(steps.max())], self.record)
 
 
-class GroupSearch(HypothesisSearch):
+class GroupSearch(OlderBeamSearch):
     """Diverse beam search: each group searches alone, but sees which tokens the groups before it took at this step."""
 
     def __init__(self, job: Job):
@@ -368,52 +311,227 @@ class GroupSearch(HypothesisSearch):
                 "num_beam_groups does not work with guidance_scale, nor with a logits processor that follows rows: "
                 "each group of beams is scored apart."
             )
+        self.groups = job.config.num_beam_groups
         super().__init__(job)
 
-    def step(self, logs: Tensor) -> tuple[Tensor, Tensor]:
-        logs = logs.view(len(self.ids), self.beams, -1)
-        tokens = torch.zeros(len(self.ids), self.beams, dtype=torch.long, device=logs.device)
-        parents = torch.zeros_like(tokens)
+    def _continue(self, logits: Tensor) -> Candidates:
+        self.record.before(logits)
+        shape = (self.job.prompt.size, self.groups, self.beams, logits.shape[1])
+        logs, ids = to_log_probabilities(logits).view(shape), self.now.running.view(*shape[:3], -1)
+        running, settled = self.now.running_scores.view(shape[:3]), self._settled().view(shape[:2])
+        found: list[Candidates] = []
         for group in range(self.groups):
-            first, last = group * self.width, (group + 1) * self.width
+            taken = [self._going_on(one, self._stopped(one)).tokens for one in found]
             for diversity in self.job.processors.of_type(HammingDiversity):
-                diversity.chosen = tokens[:, :first] if group else None
-            processed = self._processed(logs[:, first:last], first)
-            logs[:, first:last] = processed
-            best, chosen, beam = self._best(processed, self.scores[:, first:last])
-            for source in range(len(self.ids)):
-                kept = self._sort_out(source, group, best[source], chosen[source], beam[source])
-                self.scores[source, first:last], tokens[source, first:last] = kept[0], kept[1]
-                parents[source, first:last] = kept[2] + first
-        self.record.after(logs.flatten(0, 1))
-        return tokens, parents
+                diversity.chosen = torch.cat(taken, 1) if taken else None
+            scores = logs[:, group].clone().flatten(0, 1)  # processors change what they are given
+            if len(self.job.processors):
+                written = ids[:, group, :, : self.length].flatten(0, 1)
+                scores = self.job.processors(written, scores, self.job.sources(self.beams), self.beams)
+            logs[:, group] = scores.view_as(logs[:, group])
+            found.append(self._best(scores, running[:, group]))
+            found[-1].tokens.masked_fill_(settled[:, group, None], self.job.filler)
+        self.record.after(logs.flatten(0, 2))
+        parts = ([getattr(one, each.name) for one in found] for each in fields(Candidates))
+        return Candidates(*(torch.stack(part, 1).flatten(0, 1) for part in parts))
 
-    def _processed(self, logs: Tensor, first: int) -> Tensor:
-        if not len(self.job.processors):
-            return logs
-        flat = logs.clone().flatten(0, 1)  # processors change what they are given, and `logs` is a part of it all
-        ids = self.ids[:, first : first + self.width, : self.length].flatten(0, 1)
-        return self.job.processors(ids, flat, self.job.sources(self.width), self.width).view_as(logs)
 
-    def _best(self, logs: Tensor, running: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The best continuations of a group: scores, tokens and the beam within the group."""
-        values, tokens = best_tokens(logs.flatten(0, 1), self.candidates)
-        width = values.shape[1]
-        sums = (values.view(len(logs), -1, width) + running[:, :, None]).flatten(1)
-        best, places = sums.topk(min(self.candidates, sums.shape[1]))
-        return best, tokens.view(len(logs), -1).gather(1, places), places // width
+class Constraint:
+    """One of several words, each a sequence of ids, that must appear: a single one is a phrase.
 
-    def _sort_out(
-        self, source: int, group: int, scores: Tensor, tokens: Tensor, beams: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Keep what ended among the found ones; the candidates that go on."""
-        found = self.found[source][group]
-        if found.complete:
-            idle = torch.zeros(self.width, dtype=torch.long, device=tokens.device)
-            return torch.zeros_like(scores[: self.width]), idle + self.job.filler, idle
-        ends = self.job.stopping.ends(tokens)
-        for rank in ends[: self.width].nonzero()[:, 0].tolist():
-            self.keep(source, group * self.width + int(beams[rank]), float(scores[rank]), ended=True)
-        going = (~ends).nonzero()[: self.width, 0]
-        found.close_if_unbeatable(float(scores.max()), self.generated + 1)
-        return scores[going], tokens[going], beams[going]
+    No word may begin another one: it could never be told which of them was meant.
+    """
+
+    def __init__(self, words: Sequence[Sequence[int]]):
+        self.words = [list(word) for word in words]
+        self.trie: Trie = {}
+        for word in self.words:
+            node = self.trie
+            for token in word:
+                node = node.setdefault(token, {})
+        if _leaves(self.trie) != len(self.words):
+            raise GenerationError(f"force_words_ids: of the alternatives {shown(self.words)}, one begins another.")
+        self.length = max(map(len, self.words))
+
+
+def phrasal(token_ids: Sequence[int]) -> Constraint:
+    """These ids must appear one after the other."""
+    return Constraint([token_ids])
+
+
+PhrasalConstraint = phrasal
+DisjunctiveConstraint = Constraint
+
+
+def _leaves(node: Trie) -> int:
+    return sum(map(_leaves, node.values())) if node else 1
+
+
+@dataclass
+class Progress:
+    """How far a sequence has come: constraints met, the one under way, those still open.
+
+    Only one constraint is under way at a time. A token that does not continue it sets it back to the open ones.
+    """
+
+    constraints: Sequence[Constraint]
+    open: list[int]
+    met: int = 0
+    current: int | None = None
+    path: list[int] = field(default_factory=list)  # ids of the current constraint already there
+
+    @classmethod
+    def after(cls, constraints: Sequence[Constraint], ids: Sequence[int]) -> Progress:
+        progress = cls(constraints, list(range(len(constraints))))
+        for token in ids:
+            if progress.complete:
+                break
+            progress.add(token)
+        return progress
+
+    @property
+    def complete(self) -> bool:
+        return self.met == len(self.constraints)
+
+    @property
+    def bank(self) -> int:
+        """Steps made, for comparing sequences: met constraints count as much as the longest of them."""
+        unit = max(constraint.length for constraint in self.constraints)
+        partial = 0 if self.current is None else unit - (self.constraints[self.current].length - len(self.path))
+        return self.met * unit + partial
+
+    def wanted(self) -> list[int]:
+        if self.current is not None:
+            return list(self._node())
+        return [token for index in self.open for token in self.constraints[index].trie]
+
+    def _node(self) -> Trie:
+        node: Trie = self.constraints[self.current or 0].trie
+        for token in self.path:
+            node = node[token]
+        return node
+
+    def add(self, token: int) -> None:
+        if self.complete:
+            return
+        if self.current is None:
+            self._begin(token)
+        elif token in self._node():
+            self.path.append(token)
+            self._close_if_met()
+        else:
+            self.open.append(self.current)
+            self.current, self.path = None, []
+
+    def _begin(self, token: int) -> None:
+        for place, index in enumerate(self.open):
+            if token in self.constraints[index].trie:
+                del self.open[place]
+                self.current, self.path = index, [token]
+                self._close_if_met()
+                return
+
+    def _close_if_met(self) -> None:
+        if not self._node():
+            self.met += 1
+            self.current, self.path = None, []
+
+    def with_token(self, token: int) -> Progress:
+        result = Progress(self.constraints, list(self.open), self.met, self.current, list(self.path))
+        result.add(token)
+        return result
+
+
+def constraints_of(constraints: Sequence[Any] | None, force_words_ids: Sequence[Any] | None) -> list[Constraint]:
+    """From the options: ready constraints, and words: [id, ...] or, where one of several will do, [[id, ...], ...]."""
+    found = list(constraints or [])
+    if any(not isinstance(constraint, Constraint) for constraint in found):
+        raise GenerationError("constraints must be made by PhrasalConstraint or DisjunctiveConstraint.")
+    for word in force_words_ids or []:
+        alternatives = (
+            word if isinstance(word, (list, tuple)) and word and isinstance(word[0], (list, tuple)) else [word]
+        )
+        found.append(Constraint(alternatives))
+    if not found:
+        raise GenerationError("force_words_ids and constraints are empty: name at least one word, or leave them out.")
+    return found
+
+
+@dataclass
+class _Candidate:
+    beam: int  # of its source
+    token: int
+    score: float
+    bank: int = 0
+
+
+class ConstrainedSearch(OlderBeamSearch):
+    """Beams that make words appear: they are shared out by how many constraints they have met.
+
+    The allocation is Post and Vilar's (2018), "Fast lexically constrained decoding with dynamic beam allocation".
+    """
+
+    def __init__(self, job: Job):
+        self.constraints = constraints_of(job.config.constraints, job.config.force_words_ids)
+        words = [word for constraint in self.constraints for word in constraint.words]
+        require_words("force_words_ids", words, job.model.writing_vocabulary)
+        super().__init__(job)
+
+    def _continue(self, logits: Tensor) -> Candidates:
+        self.record.before(logits)
+        self.logs = self._processed(to_log_probabilities(logits))
+        return self._best(self.logs, self.now.running_scores)
+
+    def _ended(self, candidates: Candidates, stopped: Tensor) -> Tensor:
+        """Those that met all constraints."""
+        ended = super()._ended(candidates, stopped)
+        for source, rank in ended.nonzero().tolist():
+            ids = self.now.running[source, candidates.parents[source, rank], : self.length].tolist()
+            ended[source, rank] = Progress.after(self.constraints, ids).complete
+        return ended
+
+    def _going_on(self, candidates: Candidates, stopped: Tensor) -> Candidates:
+        kept = super()._going_on(candidates, stopped)
+        for source, settled in enumerate(self._settled().tolist()):
+            if not settled:
+                rows = (values[source].tolist() for values in (kept.parents, kept.tokens, kept.scores))
+                shared = self._shared_out(source, [_Candidate(*row) for row in zip(*rows, strict=True)])
+                kept.parents[source] = torch.tensor([one.beam for one in shared])
+                kept.tokens[source] = torch.tensor([one.token for one in shared])
+                kept.scores[source] = torch.tensor([one.score for one in shared])
+        return kept
+
+    def _shared_out(self, source: int, going: list[_Candidate]) -> list[_Candidate]:
+        """Beside the likely continuations, those that come nearer to the constraints; one of each bank in turn."""
+        ids = self.now.running[source, :, : self.length].tolist()
+        logs = self.logs.view(-1, self.beams, self.logs.shape[1])[source] + self.now.running_scores[source, :, None]
+        seen = {(*ids[one.beam], one.token) for one in going}
+        for one in going:
+            one.bank = Progress.after(self.constraints, [*ids[one.beam], one.token]).bank
+        every = list(going)
+        for beam, written in enumerate(ids):
+            progress = Progress.after(self.constraints, written)
+            for token in [] if progress.complete else progress.wanted():
+                if (*written, token) not in seen:
+                    seen.add((*written, token))
+                    bank = progress.with_token(token).bank
+                    every.append(_Candidate(beam, token, float(logs[beam, token]), bank))
+        if len(every) == len(going):
+            return going
+        every.sort(key=lambda one: one.bank * BANK + one.score, reverse=True)
+        return [one for _, one in sorted(_turns(every), key=lambda turn: turn[0])][: self.beams]
+
+    def _unfinished(self) -> Tensor:
+        """Beams that met the constraints and, where these are too few, the others too."""
+        written = self.now.running[:, :, : self.length].tolist()
+        met = [[Progress.after(self.constraints, ids).complete for ids in beams] for beams in written]
+        complete = torch.tensor(met, device=self.now.filled.device)
+        return complete | (complete.sum(1, keepdim=True) < self.job.config.num_return_sequences)
+
+
+def _turns(ranked: list[_Candidate]) -> Iterator[tuple[int, _Candidate]]:
+    """Each candidate with its place among its neighbors of the same bank."""
+    place = 0
+    for index, one in enumerate(ranked):
+        place = place + 1 if index and one.bank == ranked[index - 1].bank else 0
+        yield place, one

@@ -19,15 +19,23 @@ from torch import Tensor
 from ..errors import GenerationError
 from ..files.shown import shown
 from ..nn.runtime import require_memory
-from .assisted import assisted_search
-from .beams import BeamSearch, GroupSearch, HypothesisSearch
-from .config import ARGUMENTS, NEVER_NONE, OPTIONS, GenerationConfig, check_arguments, mention_ignored, several
-from .constrained import ConstrainedSearch
-from .job import Job, Prompt, build_processors, prepare
-from .processors import AllowedTokens, Processor, require_words
+from .assisted import AssistedSearch
+from .beams import BeamSearch, ConstrainedSearch, GroupSearch
+from .config import (
+    ARGUMENTS,
+    IDLE,
+    NEVER_NONE,
+    OPTIONS,
+    GenerationConfig,
+    GenerationMode,
+    require,
+    several,
+    without_effect,
+)
+from .job import Criterion, Job, Processor, Prompt, Stopping, StopStrings, max_time, prepare
+from .processors import AllowedTokens, build_processors, require_words
 from .protocol import Decodable, Decodes, GenerateOutput, Streamer
-from .search import search
-from .stopping import Criterion, Stopping, StopStrings, max_time
+from .search import ContrastiveSearch, RowSearch, Search
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +51,15 @@ NOT_CALLED = re.compile(
     r"|_get_(logits_processor|stopping_criteria|candidate_generator)|_validate_model_(kwargs|class)"
     r"|_prepare_(\w+_for_generation|model_inputs|special_tokens|generation_config|generated_length)"
 )
+SEARCHES: dict[GenerationMode, type[Search]] = {
+    GenerationMode.GREEDY_SEARCH: RowSearch,
+    GenerationMode.SAMPLE: RowSearch,
+    GenerationMode.CONTRASTIVE_SEARCH: ContrastiveSearch,
+    GenerationMode.BEAM_SEARCH: BeamSearch,
+    GenerationMode.BEAM_SAMPLE: BeamSearch,
+    GenerationMode.GROUP_BEAM_SEARCH: GroupSearch,
+    GenerationMode.CONSTRAINED_BEAM_SEARCH: ConstrainedSearch,
+}
 UNSUPPORTED = {
     "encoder_outputs": "pass input_ids; the encoder runs once by itself",
     "inputs_embeds": "pass input_ids",
@@ -94,8 +111,8 @@ def generate(
     }
     try:
         with torch.inference_mode():
-            job, run = _planned(model, inputs, generation_config, {**options, **arguments})
-            result = run(job)
+            job = _planned(model, inputs, generation_config, {**options, **arguments})
+            result = _search(job, assistant_model)(job).run()
     except BaseException as error:
         _tell(streamer, error)
         raise
@@ -107,26 +124,28 @@ def plan(model: Decodes, *, generation_config: GenerationConfig | None = None, *
 
     The second value says whether the search is one that goes token by token, greedy or sampling, without beams.
     """
-    job, run = _planned(model, None, generation_config, options)
-    return job, run is search
+    assistant = options.get("assistant_model")
+    job = _planned(model, None, generation_config, options)
+    return job, _search(job, assistant) is RowSearch
 
 
 def _planned(
     model: Decodes, inputs: Tensor | None, generation_config: GenerationConfig | None, options: dict[str, Any]
-) -> tuple[Job, Run]:
-    """The job and the search for it; raises GenerationError where the options make no sense together."""
+) -> Job:
+    """The job for these arguments; raises GenerationError where the options make no sense together."""
     arguments = {name: options.pop(name, None) for name in ARGUMENTS}
-    check_arguments(**arguments)
+    for name, value in arguments.items():
+        if value is not None:
+            require(ARGUMENTS[name], value, name)
     _require_own_steps(model)
     call = _sort_options(model, inputs, generation_config, options, arguments)
     prompt = prepare(model, call.config, call.inputs)
     _resolve_lengths(model, call, prompt)
     _require_room(model, call.config, prompt)
-    run = _mode(call.config, arguments["assistant_model"], arguments["streamer"])
     job = _job(model, call, prompt)
-    job.processors = build_processors(job, arguments)
+    job.processors = build_processors(job)
     job.stopping.add_custom(arguments["stopping_criteria"] or ())
-    return job, run
+    return job
 
 
 def _sort_options(
@@ -147,7 +166,8 @@ def _sort_options(
     named = frozenset(name for name, value in options.items() if name not in rest and value is not None)
     passed = {name: rest.pop(name, None) for name in MODEL_INPUTS}
     rest = {name: value for name, value in rest.items() if value is not None}
-    mention_ignored(config, named, arguments)
+    if idle := without_effect(config, named) + _idle_arguments(config, arguments):
+        logger.warning(IDLE + "%s", ", ".join(idle))
     for name in rest:
         if name in UNSUPPORTED:
             raise GenerationError(f"{name} is not an argument of generate() here: {UNSUPPORTED[name]}.")
@@ -160,6 +180,12 @@ def _sort_options(
             raise GenerationError("Both inputs and input_ids were passed; they are the same thing, pass one.")
         passed["input_ids"] = inputs
     return _Call(config, passed, arguments, named)
+
+
+def _idle_arguments(config: GenerationConfig, arguments: dict[str, Any]) -> list[str]:
+    guided = config.guidance_scale not in (None, 1, 1.0)
+    given = [name for name, value in arguments.items() if value is not None]
+    return [name for name in given if name.startswith("negative_prompt") and not guided]
 
 
 def _resolve_lengths(model: Decodes, call: _Call, prompt: Prompt) -> None:
@@ -214,24 +240,15 @@ def _padding(prompt: Prompt) -> int:
     return prompt.length - prompt.tokens.shape[1]
 
 
-Run = Callable[[Job], "Tensor | GenerateOutput"]
-
-
-def _mode(config: GenerationConfig, assistant: Decodes | None, streamer: Streamer | None) -> Run:
-    """The search that the options ask for, in the reference's order of precedence."""
-    assisted = assistant is not None or config.prompt_lookup_num_tokens is not None
-    run: Run = search
-    if config.constraints is not None or config.force_words_ids is not None:
-        run = partial(_run, ConstrainedSearch)
-    elif config.num_beams > 1:
-        run = partial(_run, GroupSearch if config.num_beam_groups > 1 else BeamSearch)
-    elif config.penalty_alpha and config.top_k and config.top_k > 1 and not config.do_sample:
-        run = partial(search, contrastive=True)
-    if config.num_beams > 1 and streamer is not None:
+def _search(job: Job, assistant: Decodes | None) -> Callable[[Job], Search]:
+    """The search that the options ask for; raises GenerationError where something beside them cannot follow it."""
+    config = job.config
+    mode = config.get_generation_mode(assistant)
+    if config.num_beams > 1 and job.streamer is not None:
         raise GenerationError("A streamer cannot follow several beams; set num_beams=1.")
-    if not assisted:
-        return run
-    if run is not search:
+    if mode is not GenerationMode.ASSISTED_GENERATION:
+        if assistant is None and config.prompt_lookup_num_tokens is None:
+            return SEARCHES[mode]
         raise GenerationError(
             "assistant_model and prompt_lookup_num_tokens speed up greedy search and sampling only; "
             "leave them out, or set num_beams=1 and no penalty_alpha."
@@ -240,11 +257,7 @@ def _mode(config: GenerationConfig, assistant: Decodes | None, streamer: Streame
         raise GenerationError(
             f"num_return_sequences must be 1 with an assistant, but is {config.num_return_sequences}."
         )
-    return partial(assisted_search, assistant=assistant)
-
-
-def _run(kind: type[BeamSearch] | type[HypothesisSearch], job: Job) -> Tensor | GenerateOutput:
-    return kind(job).run()
+    return partial(AssistedSearch, assistant=assistant)
 
 
 def _job(model: Decodes, call: _Call, prompt: Prompt) -> Job:
@@ -264,7 +277,7 @@ def _job(model: Decodes, call: _Call, prompt: Prompt) -> Job:
         _add_stop_strings(stopping, config.stop_strings, call.arguments["tokenizer"], streamer)
     pad = config.pad_token_id if config.pad_token_id is not None else next(iter(eos), None)
     readable = None if pad is None or 0 <= pad < model.writing_vocabulary else model.writing_vocabulary
-    return Job(model, config, prompt, stopping, config.max_length, eos, pad, streamer, readable)
+    return Job(model, config, prompt, stopping, config.max_length, eos, pad, call.arguments, readable)
 
 
 def _add_stop_strings(

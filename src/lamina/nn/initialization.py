@@ -39,7 +39,7 @@ def _owned(module: nn.Module) -> Iterator[nn.Parameter]:
     elif isinstance(module, Embeddings):
         table = getattr(module, "positions", None)
         yield from table.parameters() if isinstance(table, nn.Embedding) else ()
-        yield module.tokens.weight
+        yield from module.tokens.parameters()
     else:
         drawing = isinstance(module, SelfAttention | CrossAttention | FeedForward | Head)
         yield from module.parameters(recurse=drawing)

@@ -3,8 +3,8 @@
 from .base import Pipeline
 from .create import pipeline
 from .fill_mask import FillMaskPipeline
+from .inputs import KeyDataset, KeyPairDataset
 from .question_answering import QuestionAnsweringPipeline
-from .rows import KeyDataset, KeyPairDataset
 from .sentence_similarity import FeatureExtractionPipeline, SentenceSimilarityPipeline
 from .text_classification import TextClassificationPipeline, ZeroShotClassificationPipeline
 from .text_generation import TextGenerationPipeline

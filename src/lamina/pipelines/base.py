@@ -12,31 +12,31 @@ from typing import Any, ClassVar
 
 import torch
 
+from ..auto.classes import AUTO_MODELS
 from ..errors import LaminaError, PipelineError
 from ..files.atomic import staged
 from ..files.shown import few
 from ..inference.batching import AT_ONCE, runs, track
-from ..inference.rows import Select, choose_device, padded_pass, read_rows, reads_packed, uncached
-from ..nn.outputs import ModelOutput
-from ..tokenizers.tokenizer import Tokenizer
-from .options import TOKENIZING, Option, read_options
-from .rows import (
-    Advice,
-    AdvisedError,
+from ..inference.rows import (
     Batch,
-    Results,
     Row,
+    Select,
     checked_text,
+    choose_device,
     encode_texts,
     gathered,
-    input_name,
     longest_row,
-    named,
     pad_rows,
-    streamed,
+    padded_pass,
+    read_rows,
+    reads_packed,
     tokenizer_call,
-    unknown_argument,
+    uncached,
 )
+from ..nn.outputs import ModelOutput
+from ..tokenizers.tokenizer import Tokenizer
+from .inputs import Advice, AdvisedError, Results, input_name, named, streamed, unknown_argument
+from .options import TOKENIZING, Option, read_options
 
 logger = logging.getLogger(__name__)
 
@@ -110,10 +110,11 @@ class Pipeline:
     `args_parser` are taken for the sake of existing code. All else are options of the task; a call may override them.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ()  # of models that can do the task; empty: any
-    loader: ClassVar[str] = "AutoModel"  # what loads one
+    loader: ClassVar[str] = "AutoModel"  # what loads a model for the task
+    kinds: ClassVar[tuple[str, ...]] = ()  # of models that can do it, those of the loader; empty: any
     options: ClassVar[Mapping[str, Option]] = {}  # all that the task knows
     ignored: ClassVar[tuple[str, ...]] = ()  # options that other tasks know, taken without effect
+    reserved: ClassVar[int] = 0  # of the model's positions, those that a text must leave free
     at_once: ClassVar[int] = AT_ONCE  # inputs in memory at once
     advice: ClassVar[tuple[Advice, ...]] = (("truncation", True, "to cut it off"),)  # where a text is too long
     selected_by: ClassVar[tuple[str, ...]] = ()  # settings that decide what `select` keeps of a model's output
@@ -122,6 +123,10 @@ class Pipeline:
     open_ended: ClassVar[bool] = False  # whether it takes options beside those of its table
     stepwise = False  # whether steps are overridden, and inputs therefore computed one by one
     _parameters: Parameters
+
+    def __init_subclass__(cls) -> None:
+        if "loader" in vars(cls) and "kinds" not in vars(cls):
+            cls.kinds = AUTO_MODELS.get(cls.loader, ())
 
     def __init__(
         self,
@@ -352,8 +357,9 @@ class Pipeline:
             for row in group:
                 if len(row) == 0:
                     raise PipelineError(f"{name}{self.task}: the text has no tokens")
-                if limit is not None and len(row) > limit:
+                if limit is not None and len(row) > limit - self.reserved:
                     what = f"{name}{self.task}: the text has {len(row)} tokens and the model reads {limit} at most"
+                    what += f", {self.reserved} of them new" if self.reserved else ""
                     raise AdvisedError(what, *self.advice, otherwise="shorten it, or split it")
 
     # What a server needs, which fills batches with the rows of several callers: `prepare` and `finish` on any thread,

@@ -16,6 +16,7 @@ from ..files.paths import present
 from ..files.shown import shown
 from ..sentences.folder import PATTERNS as SENTENCE_FILES
 from ..sentences.folder import compares_pairs, find_folder
+from ..spec import KINDS
 from ..tokenizers.tokenizer import Tokenizer
 from .base import Pipeline, announce
 from .fill_mask import FillMaskPipeline
@@ -65,18 +66,6 @@ TASKS: Mapping[str, CatalogEntry] = {
     ),
 }
 ALIASES: Mapping[str, str] = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
-USUAL_TASKS: Mapping[str, str] = {  # by what a model was made for
-    "sequence-classification": "text-classification",
-    "token-classification": "token-classification",
-    "masked-lm": "fill-mask",
-    "question-answering": "question-answering",
-    "causal-lm": "text-generation",
-    "aligned-lm": "text-generation",
-    "seq2seq-lm": "text2text-generation",
-    "body": "feature-extraction",
-    "encoder-body": "feature-extraction",
-    "pooled-body": "feature-extraction",
-}
 
 
 def find_task(name: str) -> CatalogEntry:
@@ -89,9 +78,9 @@ def find_task(name: str) -> CatalogEntry:
 
 
 def infer_task(kind: str, architecture: str) -> str:
-    if kind not in USUAL_TASKS:
+    if kind not in KINDS or not KINDS[kind].pipeline:
         raise PipelineError(f"{architecture} does not say what it is for; pass task=, one of {', '.join(TASKS)}")
-    return USUAL_TASKS[kind]
+    return KINDS[kind].pipeline
 
 
 def pipeline(

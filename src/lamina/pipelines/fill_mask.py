@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from ..errors import PipelineError
 from ..files.shown import shown
+from ..inference.rows import Batch, Row
 from .base import Pipeline, Settings
 from .options import OPTIONS
-from .rows import Batch, Row
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,6 @@ class FillMaskPipeline(Pipeline):
     first token); `tokenizer_kwargs` go to the tokenizer. With several masks each is guessed as if the others stayed.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("masked-lm", "seq2seq-lm")
     loader: ClassVar[str] = "AutoModelForMaskedLM"
     options = OPTIONS["fill-mask"]
     selected_by: ClassVar[tuple[str, ...]] = ("top_k", "targets")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -14,14 +14,12 @@ from ..errors import PipelineError
 from ..files.shown import shown
 from ..generation.config import ARGUMENTS as EVERY
 from ..generation.config import OPTIONS, GenerationConfig, several
-from ..generation.stopping import StopStrings
+from ..generation.job import Job, StopStrings
 from ..inference.batching import run_by_length, token_budget
+from ..inference.rows import Batch, Row, pad_rows
 from ..nn.outputs import ModelOutput
 from .base import Pipeline, Settings
-from .rows import Batch, Row, pad_rows, unknown_argument
-
-if TYPE_CHECKING:
-    from ..generation.job import Job
+from .inputs import unknown_argument
 
 CPU_SEQUENCES = 256  # written at once, every beam counted; more gain nothing
 ACCELERATOR_SEQUENCES = 1024
@@ -174,7 +172,7 @@ class GeneratingPipeline(Pipeline):
     def pads(self) -> bool:
         return True  # generation needs no padding token: a mask says what is padding
 
-    def _pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
+    def _pass(self, rows: list[Row], settings: Any, packed: bool = False) -> Sequence[Any]:
         batch = pad_rows(rows, self.tokenizer, self.device)
         return self.select(self.model.generate(**self.call_of(rows, settings, batch)), batch, settings)
 

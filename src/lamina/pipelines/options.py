@@ -9,7 +9,8 @@ from typing import Any
 
 from ..errors import PipelineError
 from ..files.shown import shown
-from .rows import checked_text, gathered, unknown_argument
+from ..inference.rows import checked_text, gathered
+from .inputs import unknown_argument
 
 LARGEST = 2**31 - 1  # of a count
 

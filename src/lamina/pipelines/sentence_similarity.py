@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ..errors import PipelineError
-from ..inference.rows import Batch, Row, checked_text, encode_texts, gathered, tokenizer_call
+from ..inference.rows import Batch, Row, checked_text, gathered
 from ..sentences.modules import Pooling
 from ..sentences.transformer import SentenceTransformer
 from .base import Pipeline, Settings
+from .inputs import AdvisedError
 from .options import OPTIONS, TOKENIZING, Option
-from .rows import AdvisedError
 
 
 class SentenceSimilarityPipeline(Pipeline):
@@ -29,6 +29,7 @@ class SentenceSimilarityPipeline(Pipeline):
 
     steps: ClassVar[bool] = False
     loader: ClassVar[str] = "AutoModelForTextEncoding"
+    kinds: ClassVar[tuple[str, ...]] = ()
     options = OPTIONS["sentence-similarity"]
     selected_by: ClassVar[tuple[str, ...]] = ("sentence",)
 
@@ -174,13 +175,6 @@ class FeatureExtractionPipeline(Pipeline):
                 raise PipelineError(f"{self.task}: truncation is given twice, by itself and in tokenize_kwargs")
             call["truncation"] = given["truncation"]
         return settings.with_values(tokenizer={**settings.tokenizer, **call})
-
-    def parse(self, item: Any, settings: Any) -> str:
-        return checked_text(item, empty=True)
-
-    def encode(self, items: Sequence[str], settings: Any) -> list[list[Row]]:
-        call = tokenizer_call(self.tokenizer, self.model, settings.tokenizer)
-        return [[row] for row in encode_texts(self.tokenizer, items, None, call)]
 
     def select(self, output: Any, batch: Batch, settings: Any) -> list[Tensor]:
         """The first output of each row: [tokens, hidden], or what a head makes of the row."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ..errors import PipelineError, TokenizerError
 from ..files.shown import shown
+from ..inference.rows import Row, checked_text, encode_texts, gathered, truncation_length
 from .base import Pipeline, Settings
 from .options import OPTIONS, TOKENIZING
-from .rows import Row, checked_text, encode_texts, gathered, truncation_length
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,6 @@ class TextClassificationPipeline(Pipeline):
     is `{"text": ..., "text_pair": ...}`.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("sequence-classification",)
     loader: ClassVar[str] = "AutoModelForSequenceClassification"
     options = OPTIONS["text-classification"]
 
@@ -134,7 +133,6 @@ class ZeroShotClassificationPipeline(Pipeline):
     """
 
     steps: ClassVar[bool] = False
-    kinds: ClassVar[tuple[str, ...]] = ("sequence-classification",)
     loader: ClassVar[str] = "AutoModelForSequenceClassification"
     options = OPTIONS["zero-shot-classification"]
     ignored: ClassVar[tuple[str, ...]] = tuple(TOKENIZING)

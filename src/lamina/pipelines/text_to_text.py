@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import torch
 
 from ..errors import PipelineError
+from ..inference.rows import Row, encode_texts, longest_row, truncation_length
 from .base import Settings
 from .generating import GeneratingPipeline, Written
+from .inputs import Advice
 from .options import CHUNKING, OPTIONS
-from .rows import Advice, Row, encode_texts, longest_row, truncation_length
 from .sentences import cut_into_windows, join_windows
 
 
@@ -25,7 +26,6 @@ class Text2TextGenerationPipeline(GeneratingPipeline):
     `task_specific_params` say otherwise.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("seq2seq-lm",)
     loader: ClassVar[str] = "AutoModelForSeq2SeqLM"
     options = OPTIONS["text2text-generation"]
     usual: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 256, "num_beams": 4}

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import PipelineError
+from ..inference.rows import Batch, Row, checked_text, gathered, model_row, truncation_length
 from .base import Pipeline, Settings
 from .options import OPTIONS
-from .rows import Batch, Row, checked_text, gathered, model_row, truncation_length
 from .text_classification import Scores, softmax
 
 JoinTokens = Callable[[list[str]], str]
@@ -127,7 +127,6 @@ class TokenClassificationPipeline(Pipeline):
     """
 
     steps: ClassVar[bool] = False
-    kinds: ClassVar[tuple[str, ...]] = ("token-classification",)
     loader: ClassVar[str] = "AutoModelForTokenClassification"
     options = OPTIONS["token-classification"]
 

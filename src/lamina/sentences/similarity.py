@@ -47,9 +47,9 @@ def _matrices(a: Any, b: Any) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def normalize_embeddings(embeddings: Tensor) -> Tensor:
+def normalize_embeddings(embeddings: Any) -> Tensor:
     """Rows scaled to length one."""
-    return torch.nn.functional.normalize(embeddings, p=2, dim=1)
+    return torch.nn.functional.normalize(as_matrix(embeddings), p=2, dim=1)
 
 
 def cos_sim(a: Any, b: Any) -> Tensor:
@@ -76,7 +76,7 @@ def manhattan_sim(a: Any, b: Any) -> Tensor:
 
 def pairwise_cos_sim(a: Any, b: Any) -> Tensor:
     """Cosine of each of `a` with its partner in `b`, [a]."""
-    return pairwise_dot_score(normalize_embeddings(as_matrix(a)), normalize_embeddings(as_matrix(b)))
+    return pairwise_dot_score(normalize_embeddings(a), normalize_embeddings(b))
 
 
 def pairwise_dot_score(a: Any, b: Any) -> Tensor:
@@ -165,7 +165,7 @@ def semantic_search(
             best = more.topk(min(top_k, more.shape[1]))
             scores = torch.cat([scores, best.values.to(torch.float32)], 1)
             ids = torch.cat([ids, best.indices + first], 1)
-        order = scores.sort(1, descending=True, stable=True).indices[:, :top_k]
+        order = scores.sort(dim=1, descending=True, stable=True).indices[:, :top_k]
         for row, chosen in enumerate(order.tolist()):
             found.append([{"corpus_id": int(ids[row, n]), "score": float(scores[row, n])} for n in chosen])
     return found

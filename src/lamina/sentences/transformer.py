@@ -22,6 +22,7 @@ from .folder import PATTERNS, VECTORS, SentenceFolder, check_order, find_folder,
 from .modules import STATES, VECTOR, Features, Module, Pooling, Transformer, WeightedLayerPooling
 from .similarity import PRECISIONS, SIMILARITIES, Score, quantize_embeddings, similarity_name
 
+USUAL = ("query", "document")  # prompts that every model has, empty ones unless its folder says otherwise
 DOCUMENTS = ("document", "passage", "corpus")  # prompts of encode_document, the first that there is
 OLDER = {  # names of arguments, and what they are called now
     "tokenizer_kwargs": "processor_kwargs",
@@ -266,6 +267,7 @@ class SentenceTransformer(SentenceBase):
             chain = list(modules or ())
         self._assemble(chain, folder)
         self._set_prompts(prompts, default_prompt_name, folder)
+        self.prompts = {**dict.fromkeys(USUAL, ""), **self.prompts}
         if similarity_fn_name is not None:
             self.similarity_fn_name = similarity_fn_name
         if truncate_dim is not None:

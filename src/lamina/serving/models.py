@@ -16,14 +16,15 @@ import torch
 from ..errors import LaminaError, ServingError
 from ..files.hub import resolve
 from ..inference.quantize import settle_precision
+from ..inference.rows import truncation_length
 from ..pipelines import Pipeline, pipeline
-from ..pipelines.base import choose_device, refuse_untrained
+from ..pipelines.base import VECTORS, choose_device, refuse_untrained
 from ..pipelines.create import ALIASES, EMBEDDED, TASKS, find_task
-from ..pipelines.rows import truncation_length
 from ..pipelines.sentence_similarity import EmbeddingPipeline, SentenceSimilarityPipeline
 from ..pipelines.translation import task_languages
 from ..sentences.folder import PATTERNS as SENTENCE_FILES
 from ..sentences.folder import find_folder, pair_function
+from ..spec import KINDS
 from .engine import Engine
 from .errors import BackendFailed, DeadlinePassed, Invalid, NotFound
 
@@ -36,8 +37,6 @@ State = Literal["loading", "ready", "failed"]
 Result = TypeVar("Result")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 RESERVED = {"pipeline", "v1", "models"}  # parts of our own addresses
-BODIES = ("body", "pooled-body", "encoder-body")
-VECTORS = ("feature-extraction", "sentence-similarity")
 EMBEDDED_TASK = "text-classification"
 
 
@@ -151,7 +150,7 @@ class Served:
         for name, entry in TASKS.items():
             if name in self._refused:
                 continue
-            fits = kind in entry.pipeline.kinds or (name in VECTORS and kind in BODIES)
+            fits = kind in entry.pipeline.kinds or (name in VECTORS and KINDS[kind].pipeline == "feature-extraction")
             if fits and name not in found and self._makes_sense(name):
                 found.append(name)
         return tuple(found)
