@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SUBJECTS = {
     "families": "each row of tests/families/rows; transfo-xl by 4.37.2",
     "generation": "searches, settings and types by 4.57.6, classic by 4.40.2, families by each of the three",
-    "pipelines": "4.57.6; sentence-models by sentence-transformers 5.7.0 on it",
+    "pipelines": "4.57.6",
+    "sentences": "sentence-transformers 5.7.0 on 4.57.6",
     "tokenizers": "each kind of tests/tokenizers/kinds.py, and layouts",
     "training": "metrics (with seqeval 1.2.2) and schedules",
     "transfo_xl": "what Transformer-XL writes, by 4.37.2",

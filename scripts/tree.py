@@ -22,22 +22,23 @@ MACHINE = re.compile(
 # The core (all but cli, inference, scale, serving, training, viewer) is to have 15,500 lines in 95 files: what it still
 # says twice has to go.
 ROOMS = {
-    "(root)": (410, 4),
-    "auto": (769, 3),
-    "checkpoint": (1_781, 8),
-    "cli": (2_794, 14),
-    "families": (3_115, 22),
-    "files": (1_665, 8),
-    "generation": (3_261, 10),
-    "inference": (1_430, 6),
+    "(root)": (476, 4),
+    "auto": (763, 3),
+    "checkpoint": (1_757, 8),
+    "cli": (2_797, 14),
+    "families": (3_356, 26),
+    "files": (1_670, 8),
+    "generation": (3_266, 10),
+    "inference": (1_711, 7),
     "legacy": (460, 4),
-    "nn": (2_650, 11),
-    "pipelines": (3_951, 17),
+    "nn": (3_062, 11),
+    "pipelines": (3_119, 15),
     "scale": (124, 2),
-    "serving": (5_658, 37),
-    "tokenizers": (4_664, 20),
-    "training": (6_772, 50),
-    "viewer": (6_075, 46),
+    "sentences": (1_787, 6),
+    "serving": (5_629, 37),
+    "tokenizers": (4_842, 21),
+    "training": (6_777, 50),
+    "viewer": (6_058, 46),
 }
 VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}
 

@@ -26,6 +26,7 @@ LAYERS = (
     {"inference"},
     {"auto"},
     {"assets"},
+    {"sentences"},
     {"pipelines"},
     {"training", "serving", "scale"},
     {"cli"},
@@ -33,7 +34,7 @@ LAYERS = (
 )
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 ALONE = "viewer"
-FAMILY_BLIND = ("pipelines", "training", "serving")
+FAMILY_BLIND = ("sentences", "pipelines", "training", "serving")
 
 
 def room_of(module: str) -> str:

@@ -9,8 +9,8 @@ import torch
 
 import lamina
 from lamina.inference.batching import abreast, run_by_length, side_by_side, token_budget
+from lamina.inference.rows import Row, pack_rows
 from lamina.nn.model import read_packed
-from lamina.pipelines.rows import Row, pack_rows
 
 from ..worker import Work
 from .rows import arguments, collate, dataset, losses

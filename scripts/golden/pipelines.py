@@ -1,9 +1,8 @@
-"""What pipelines answer for every task, option and tricky input: 4.57.6, and sentence-transformers 5.7.0."""
+"""What pipelines answer for every task, option and tricky input: 4.57.6."""
 
 from __future__ import annotations
 
 import inspect
-import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -19,8 +18,6 @@ from transformers.pipelines import SUPPORTED_TASKS
 
 from scripts.assets import fetch
 from tests.pipelines.checkpoints import CHECKPOINTS, GOLDEN, write_checkpoint, write_config
-from tests.pipelines.sentence_folders import FOLDERS, TEXTS, write_sentence_folder
-from tests.pipelines.sentence_pairs import DOCUMENTS, PAIR_FOLDERS, QUERY, write_pair_folder
 from tests.pipelines.writers import SHAPES, WRITERS, write_writer
 from tests.pipelines.writers import write_config as write_writer_config
 
@@ -28,7 +25,7 @@ from . import pipeline_cases, writing_cases
 from .forms import lines, table
 
 SEED = 7
-FILES = ("tensors", "options", "sentence-similarity", "writers", "writing", "sentence-models")
+FILES = ("tensors", "options", "sentence-similarity", "writers", "writing")
 
 
 def names() -> list[str]:
@@ -47,8 +44,6 @@ def make(name: str) -> Iterator[tuple[Path, bytes]]:
             yield GOLDEN / "options.json", table(options())
         case "sentence-similarity":
             yield GOLDEN / "sentence-similarity.json", lines(similarities())
-        case "sentence-models":
-            yield GOLDEN / "sentence-models.json", lines(sentence_models())
         case "writing":
             yield GOLDEN / "writing.json", lines(writing())
         case _:
@@ -152,28 +147,3 @@ def similarities() -> list[dict[str, Any]]:
         cosines = [torch.cosine_similarity(vector(source), vector(other), dim=0).item() for other in others]
         cases.append({"source_sentence": source, "sentences": others, "output": plain(cosines)})
     return cases
-
-
-def sentence_models() -> list[dict[str, Any]]:
-    """Vectors and rankings of every layout of a sentence model."""
-    from sentence_transformers import CrossEncoder, SentenceTransformer
-
-    logging.disable(logging.WARNING)
-    found: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as work:
-        body = bodies(Path(work))
-        for number, (name, folder) in enumerate(FOLDERS.items()):
-            written = write_sentence_folder(name, Path(work) / str(number), body)
-            model = SentenceTransformer(str(written), device="cpu", local_files_only=True)
-            for call in folder.calls:
-                vectors = torch.from_numpy(model.encode(TEXTS, **call))
-                similar = model.similarity(vectors[:1], vectors[1:])[0]
-                numbers = {"vectors": plain(vectors.tolist(), 6), "similar": plain(similar.tolist(), 6)}
-                found.append({"folder": name, "call": call, **numbers})
-        for number, name in enumerate(PAIR_FOLDERS):
-            written = write_pair_folder(name, Path(work) / f"pair{number}", body)
-            ranked = CrossEncoder(str(written), device="cpu", local_files_only=True).rank(QUERY, DOCUMENTS)
-            found.append(
-                {"pairs": name, "ranks": [[one["corpus_id"], plain(float(one["score"]), 6)] for one in ranked]}
-            )
-    return found

@@ -17,7 +17,7 @@ import sentencepiece
 import transformers
 
 from scripts.assets import fetch
-from tests.tokenizers.kinds import BRIEF, CALLS, FIXTURES, GOLDEN, KINDS, TEXTS, WINDOWS, WORDS, Kind, fill
+from tests.tokenizers.kinds import BRIEF, CALLS, FIXTURES, GOLDEN, KINDS, TARGETS, TEXTS, WINDOWS, WORDS, Kind, fill
 from tests.tokenizers.layouts import GOLDENS, LAYOUTS, REFUSED, Layout, change, facts, write
 
 from .forms import compact, table
@@ -113,8 +113,8 @@ def record(kind: Kind) -> dict[str, Any]:
             found = tokenizer(WORDS, is_split_into_words=True)
             result["presplit"] = {"ids": found["input_ids"], "words": found.word_ids()}
         result["built"] = tokenizer.build_inputs_with_special_tokens([7, 8], [9])
-        if kind.recipe in ("mbart", "mbart50", "marian"):
-            tokenizer.tgt_lang = "fr_XX" if kind.recipe != "marian" else None
+        if kind.recipe in TARGETS:
+            tokenizer.tgt_lang = TARGETS[kind.recipe]
             result["target"] = tokenizer(text_target=TEXTS[2])["input_ids"]
             result["target_decoded"] = tokenizer.decode(result["target"])
             result["after_target"] = tokenizer(TEXTS[2])["input_ids"]

@@ -153,4 +153,34 @@ def t5(text: Path) -> Files:
     return {"spiece.model": trained(text, 500, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)}
 
 
-MAKERS = {each.__name__: each for each in (roberta, gpt, ctrl, marian, transfo_xl, albert, t5)}
+def deberta_v2(text: Path) -> Files:
+    pieces = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
+    return {"spm.model": trained(text, 400, pad_id=0, bos_id=1, eos_id=2, unk_id=3, **pieces)}
+
+
+def xlnet(text: Path) -> Files:
+    marks = ["<cls>", "<sep>", "<pad>", "<mask>", "<eod>"]
+    return {"spiece.model": trained(text, 400, control_symbols=marks, user_defined_symbols=["<eop>", "1,", "."])}
+
+
+def m2m_100(text: Path) -> Files:
+    content = trained(text, 400, model_type="bpe")
+    model = sentencepiece.SentencePieceProcessor(model_proto=content)
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", *(model.id_to_piece(index) for index in range(3, len(model)))]
+    return {"sentencepiece.bpe.model": content, "vocab.json": as_json(numbered(pieces))}
+
+
+def mpnet(text: Path) -> Files:
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.train([str(text)], trainers.WordPieceTrainer(vocab_size=400, special_tokens=["[UNK]"]))
+    vocab = tokenizer.get_vocab()
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", *sorted(vocab, key=vocab.__getitem__), "<mask>"]
+    return {"vocab.txt": ("\n".join(tokens) + "\n").encode()}
+
+
+MAKERS = {
+    each.__name__: each
+    for each in (roberta, gpt, ctrl, marian, transfo_xl, albert, t5, deberta_v2, xlnet, m2m_100, mpnet)
+}

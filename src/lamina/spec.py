@@ -36,21 +36,23 @@ class Kind:
     shifted: bool = False  # labels are the inputs, each predicted by the tokens before it
     writes: bool = False  # continues text
     choices: bool = False  # rows of several texts, [batch, choices, tokens]
+    pipeline: str = ""  # the task that its models are usually for
 
 
 KINDS: dict[str, Kind] = {
-    "body": Kind(()),
-    "encoder-body": Kind(()),
-    "pooled-body": Kind(()),
-    "masked-lm": Kind(per_token=True, masked=True),
-    "seq2seq-lm": Kind(per_token=True, masked=True, writes=True),
-    "aligned-lm": Kind(per_token=True, masked=True, writes=True),  # labels are shifted already
-    "causal-lm": Kind(per_token=True, masked=True, shifted=True, writes=True),
-    "token-classification": Kind(per_token=True, masked=True),
+    "body": Kind((), pipeline="feature-extraction"),
+    "encoder-body": Kind((), pipeline="feature-extraction"),
+    "pooled-body": Kind((), pipeline="feature-extraction"),
+    "masked-lm": Kind(per_token=True, masked=True, pipeline="fill-mask"),
+    "seq2seq-lm": Kind(per_token=True, masked=True, writes=True, pipeline="text2text-generation"),
+    # Its labels are shifted already.
+    "aligned-lm": Kind(per_token=True, masked=True, writes=True, pipeline="text-generation"),
+    "causal-lm": Kind(per_token=True, masked=True, shifted=True, writes=True, pipeline="text-generation"),
+    "token-classification": Kind(per_token=True, masked=True, pipeline="token-classification"),
     "replaced-token": Kind(per_token=True),
-    "sequence-classification": Kind(),
+    "sequence-classification": Kind(pipeline="text-classification"),
     "next-sentence": Kind(),
-    "question-answering": Kind(("start_positions", "end_positions")),
+    "question-answering": Kind(("start_positions", "end_positions"), pipeline="question-answering"),
     "multiple-choice": Kind(choices=True),
     "next-sentence-pretraining": Kind(("labels", "next_sentence_label")),
     "sentence-order-pretraining": Kind(("labels", "sentence_order_label")),
@@ -75,11 +77,22 @@ class PaddingAwarePositions:
 
 
 @dataclass(frozen=True)
+class MaskAwarePositions(LearnedPositions):
+    """Learned positions counted over the tokens that the attention mask shows; hidden ones read row `offset` - 1."""
+
+
+@dataclass(frozen=True)
+class PaddingAwareSinusoids(PaddingAwarePositions):
+    """Fixed sines and cosines after tensor2tensor, counted over real tokens, zero at the padding id (M2M-100)."""
+
+
+@dataclass(frozen=True)
 class SinusoidalPositions:
     """Fixed sines in the first half of the width and cosines in the second (Vaswani et al., 2017, section 3.5)."""
 
     size: int
     single_precision: bool = False
+    stored: bool = False  # files hold the table, and what they hold is read (PEGASUS)
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,38 @@ class RelativeBuckets:
 
     buckets: int
     max_distance: int
+    per_layer: bool = False  # each layer has a table of its own (UMT5)
+
+
+@dataclass(frozen=True)
+class Disentangled:
+    """Scores between content and distance, through projections of each layer (He et al., 2020, section 3.1)."""
+
+    span: int  # distances from -span to span - 1 have a vector, in one table for all layers
+    max_distance: int | None = None  # where distances share log-spaced buckets; None: each one has its own vector
+    kinds: tuple[str, ...] = ("c2p", "p2c")  # queries meet distances, keys meet distances
+    shared: bool = True  # the layer's own projections read the vectors; otherwise it has others for them
+    norm: bool = False
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rotary:
+    """Queries and keys turned by their positions (Su et al., 2021, section 3.2)."""
+
+    size: int  # how many numbers of each head are turned, from the first on
+    bases: tuple[float, ...] = (10000.0,)  # one for all layers, or one for each
+    interleaved: bool = False  # neighbors form a pair; otherwise the two halves do
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Mixes each token's embedding with its neighbors', added behind the first layer (DeBERTa-v2-xlarge)."""
+
+    width: int
+    groups: int
+    activation: str
+    dropout: float
 
 
 Positions = LearnedPositions | PaddingAwarePositions | SinusoidalPositions | None
@@ -113,10 +158,10 @@ class EmbeddingSpec:
     hidden_size: int
     positions: Positions = None
     projected_from: int | None = None  # width of a table that is projected to hidden_size; None: it has that width
-    token_types: int = 0
-    token_types_from_tokens: bool = False  # GPT-2 and CTRL read token types from the token table
+    projected: str = "sum"  # what is projected: "sum" of tokens, positions and types | "tokens", without a bias (OPT)
+    token_types: int | str = 0  # rows of their table; "tokens": they are read from the token table (GPT-2, CTRL)
     token_types_written: bool = True  # those of a prompt count while it is written on from (CTRL: they do not)
-    norm: bool = False
+    norm: str | None = None  # as the block's
     eps: float = 1e-12
     scale: float = 1.0
     scale_given: bool = False  # `inputs_embeds` are scaled too (CTRL)
@@ -134,10 +179,10 @@ class BlockSpec:
     head_dim: int | None = None  # None: hidden_size / num_heads
     activation: str = "gelu"
     gated: bool = False
-    norm: str = "layer"  # "layer" | "rms"
+    norm: str = "layer"  # "layer" | "unbiased" | "rms"
     eps: float = 1e-5
-    pre_norm: bool = False
-    bias: bool = True
+    order: str = "post-norm"  # "post-norm" | "pre-norm" | "parallel": both branches read the same input (GPT-NeoX)
+    biased: tuple[str, ...] = ("qkv", "out", "up", "down")  # which linear layers have a bias
     scale: float | None = None  # None: 1 / sqrt(head_dim)
     dropout: float = 0.0  # after attention and after the feed-forward
     feedforward_dropout: float | None = None  # None: as `dropout`
@@ -155,11 +200,17 @@ class StackSpec:
     schedule: tuple[tuple[int, ...], ...] | None = None  # blocks that make up each layer, where blocks are shared
     final_norm: bool = False
     final_eps: float | None = None  # None: as the block's
+    projected_to: int | None = None  # width of the states that the stack gives, where another layer narrows them
     final_dropout: float = 0.0
     causal: bool = False
     cross: bool = False
-    relative: RelativeBuckets | None = None
-    scale_by_layer: bool = False  # scores of layer i are divided by i + 1
+    relative: RelativeBuckets | Disentangled | None = None
+    rotary: Rotary | None = None
+    windows: tuple[int | None, ...] | None = None  # how far each layer sees, in tokens; None: without end
+    scales: tuple[float, ...] | None = None  # of each layer's scores; None: as the block's
+    first_norm: bool = True  # the first layer norms what it reads (pre-norm)
+    convolution: Convolution | None = None
+    plain_states: bool = False  # the last of the hidden states is what the final norm reads, not what it gives
     layerdrop: float = 0.0
 
 
@@ -169,10 +220,11 @@ class HeadSpec:
 
     hidden_size: int
     outputs: int
-    select: str | None = None  # "first" | "last" | "eos" | "indexed" | "pooled"; None: every token
+    select: str | None = None  # "first" | "mean" | "last" | "eos" | "indexed" | "pooled"; None: every token
     dense: str | None = None  # activation after an extra dense layer
     dense_size: int | None = None  # its width where it is not hidden_size
-    norm: bool = False
+    dense_bias: bool = True
+    norm: str | None = None  # as the block's
     eps: float = 1e-12
     tied: bool = False
     bias: bool = True
@@ -181,6 +233,9 @@ class HeadSpec:
     dropout_before: float = 0.0
     dropout: float = 0.0
     fan_in: bool = False  # FanInInit reaches the projection too
+    std: float | None = None  # TruncatedInit draws the projection so wide; None: as all else
+    sparse: bool = False  # with labels, logits are computed for the tokens that have one (ModernBERT)
+    soft_labels: bool = False  # a row of labels is a distribution where problem_type says nothing (DeBERTa)
 
 
 @dataclass(frozen=True)
@@ -197,6 +252,15 @@ class NormalInit:
     std: float = 0.02
     residual_layers: int | None = None  # GPT-2 (Radford et al., 2019, section 2.3): std / sqrt(2 * layers)
     sinusoidal_positions: bool = False  # DistilBERT's option: learned positions start as sines
+
+
+@dataclass(frozen=True)
+class TruncatedInit:
+    """ModernBERT's: normal draws cut off at `cutoff` deviations, narrower for what ends a branch."""
+
+    std: float
+    cutoff: float
+    layers: int  # branch outputs and the head's dense layer: std / sqrt(2 * layers)
 
 
 @dataclass(frozen=True)
@@ -224,7 +288,7 @@ class ModelSpec:
     pooler: Pooler | None = None
     head: HeadSpec | None = None
     second_head: HeadSpec | None = None  # sentence order of pre-training, choice of double heads
-    init: NormalInit | FanInInit = NormalInit()
+    init: NormalInit | TruncatedInit | FanInInit = NormalInit()
     shared_tokens: bool = True  # encoder and decoder read one token table
     shift: Shift | None = None
 

@@ -18,7 +18,7 @@ from pyarrow import parquet
 from lamina.cli import options, run
 from lamina.cli.tasks import TASKS
 from lamina.errors import LaminaError, PipelineError
-from lamina.pipelines.rows import AdvisedError
+from lamina.pipelines.inputs import AdvisedError
 from tests.cli.conftest import Finished
 
 Lamina = Callable[..., Finished]
@@ -176,7 +176,7 @@ def test_an_answer_that_is_no_number_is_an_error(
 ) -> None:
     from lamina.pipelines import text_classification
 
-    monkeypatch.setattr(text_classification, "softmax", lambda scores: scores * float("nan"))
+    monkeypatch.setitem(text_classification.FUNCTIONS, "softmax", lambda scores: scores * float("nan"))
     done = lamina("run", "text-classification", "x", "-m", checkpoint("bert-moods"))
     assert done.status == 3 and "answers with NaN" in done.lines[0]["error"]
 

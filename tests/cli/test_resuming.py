@@ -17,7 +17,7 @@ import pytest
 
 from lamina import cli, pipeline
 from lamina.cli import output
-from lamina.pipelines import base
+from lamina.inference import batching
 from tests.cli.conftest import Finished
 
 Lamina = Callable[..., Finished]
@@ -146,8 +146,8 @@ def test_rows_are_read_as_they_are_answered(writer: Writer, tmp_path: Path, monk
 
 def test_the_bar_counts_what_was_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(base, "PATIENCE", 0.0)
-    assert list(base.track(iter([1, 2]), 9, "texts", 7)) == [1, 2]
+    monkeypatch.setattr(batching, "PATIENCE", 0.0)
+    assert list(batching.track(iter([1, 2]), 9, "texts", 7)) == [1, 2]
     assert "/9" in capsys.readouterr().err
     assert cli.main
 

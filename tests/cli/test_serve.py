@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from lamina.cli import main
 from lamina.cli import serve as command
 from lamina.cli.app import app
 from lamina.errors import LaminaError, ServingError
@@ -50,7 +51,13 @@ def test_a_place_that_is_unknown_is_a_usage_error() -> None:
         (("--api-key", " "), "API key"),
         (("--task", "nonsense"), "nonsense"),
         (("--task", "summarization"), "summarization"),
+        (("--device", "nope"), "--device 'nope' names no device"),
+        (("--device", "cuda:99", "--on", "ray"), "--device"),
+        (("--precision", "nope"), "unknown precision 'nope'"),
         (("../x=y",), "id"),
+        (("./nowhere",), "there is no folder ./nowhere"),
+        (("x=./nowhere",), "there is no folder ./nowhere"),
+        ((__file__,), "is a file"),
         (("a=x", "a=y"), "two models"),
         (("--on", "ray", "--replicas", "none"), "replicas"),
     ],
@@ -59,10 +66,15 @@ def test_what_makes_no_sense_is_one_line(arguments: tuple[str, ...], word: str) 
     assert word in refused(*arguments)
 
 
-def test_an_address_that_is_taken() -> None:
+def test_an_address_that_is_taken(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert port in refused("--port", port)
+        monkeypatch.setattr(sys, "argv", ["lamina", "serve", "--port", port])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    said = capsys.readouterr().err
+    assert (stopped.value.code, said.count("\n"), port in said) == (1, 1, True)
 
 
 def test_an_address_that_is_not_ours() -> None:

@@ -23,7 +23,7 @@ from .names import under
 
 
 def spec(c):
-    embedding = EmbeddingSpec(c["vocab_size"], c["width"], LearnedPositions(c["positions"]), norm=True, padding_id=0)
+    embedding = EmbeddingSpec(c["vocab_size"], c["width"], LearnedPositions(c["positions"]), norm="layer", padding_id=0)
     block = BlockSpec(c["width"], c["heads"], 2 * c["width"], activation="gelu", eps=1e-12)
     return ModelSpec(encoder=StackSpec(embedding, block, c["layers"]), init=NormalInit(0.02))
 
@@ -47,7 +47,7 @@ TASKS = (
     Task(
         "NezhaForMaskedLM",
         "masked-lm",
-        lambda c: HeadSpec(c["width"], c["vocab_size"], dense="gelu", norm=True, tied=True),
+        lambda c: HeadSpec(c["width"], c["vocab_size"], dense="gelu", norm="layer", tied=True),
         {"head.dense": "cls.dense", "head.norm": "cls.norm", "head.project": "cls.out"},
     ),
     Task(

@@ -270,6 +270,26 @@ def test_distances_that_no_bucket_can_hold_are_refused(values: dict[str, Any], k
         T5Config(**values)
 
 
+@pytest.mark.parametrize(
+    ("family", "values", "told"),
+    [
+        ("gpt2", {"n_embd": 100, "n_head": 12}, "n_embd 100 cannot be cut into n_head 12"),
+        ("distilbert", {"dim": 100, "n_heads": 12}, "dim 100 cannot be cut into n_heads 12"),
+        ("bart", {"d_model": 96, "decoder_attention_heads": 9}, "cannot be cut into decoder_attention_heads 9"),
+        ("t5", {"d_model": 100, "num_heads": 12}, None),  # d_kv says how wide a head is
+        ("bert", {"ffn_dim": 10**9}, "ffn_dim is 1000000000"),
+        ("bert", {"num_key_value_heads": 0}, "num_key_value_heads is 0"),
+        ("bert", {"layer_norm_eps": 1e-7, "encoder_layerdrop": 0.5}, None),
+    ],
+)  # fmt: skip
+def test_sizes_are_known_by_the_words_of_their_keys(family: str, values: dict[str, Any], told: str | None) -> None:
+    if told is None:
+        PretrainedConfig.from_dict({"model_type": family, **values})
+        return
+    with pytest.raises(ConfigError, match=told):
+        PretrainedConfig.from_dict({"model_type": family, **values})
+
+
 def test_copies_are_equal_and_apart() -> None:
     config = BertConfig(num_labels=3, extra={"a": [1]})
     other = copy.deepcopy(config)

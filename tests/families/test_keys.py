@@ -25,7 +25,11 @@ REFUSED: list[tuple[str, str, Any]] = [
     ("mbart", "normalize_before", False),
     ("mbart", "add_final_layer_norm", False),
     ("marian", "static_position_embeddings", False),
-    *((family, "tie_encoder_decoder", True) for family in ("bart", "mbart", "marian", "t5")),
+    *((family, "tie_encoder_decoder", True) for family in ("bart", "mbart", "marian", "pegasus", "t5", "mt5")),
+    ("pegasus", "normalize_embedding", True),
+    ("pegasus", "static_position_embeddings", False),
+    ("m2m_100", "normalize_before", False),
+    ("opt", "layer_norm_elementwise_affine", False),
 ]
 HEADS: list[tuple[str, str, str, Any]] = [
     *(

@@ -32,7 +32,11 @@ DROPOUTS = {
     "bart": _BART,
     "mbart": _BART,
     "marian": _BART,
+    "pegasus": _BART,
+    "m2m_100": _BART,
     "t5": ("dropout_rate",),
+    "mt5": ("dropout_rate",),
+    "opt": ("dropout", "attention_dropout"),
 }
 HEAD_DROPOUTS = {
     "AlbertForSequenceClassification": "classifier_dropout_prob",
@@ -57,6 +61,8 @@ HEAD_DROPOUTS = {
     "MBartForSequenceClassification": "classifier_dropout",
     "T5ForSequenceClassification": "classifier_dropout",
     "T5ForTokenClassification": "classifier_dropout",
+    "MT5ForSequenceClassification": "classifier_dropout",
+    "MT5ForTokenClassification": "classifier_dropout",
 }
 
 

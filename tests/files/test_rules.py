@@ -41,7 +41,7 @@ OPENS = {  # files that open something, or ask whether it is there, and why each
     "inference/batching.py": "a note in the user's own cache",
     "nn/runtime.py": "the memory that the system gives this process",
     "pipelines/create.py": "the model inside the package",
-    "pipelines/sentence_modules.py": "files.paths.read_text",
+    "sentences/folder.py": "files.paths.read_text",
     "serving/playground.py": "the package's own pages",
     "tokenizers/files.py": "the tokenizers' own door",
     "tokenizers/loading.py": "tokenizers.files.read_text",

@@ -14,8 +14,8 @@ import lamina
 from lamina.errors import GenerationError, InputError
 from lamina.families.config import PretrainedConfig
 from lamina.generation.generate import generate
+from lamina.inference.rows import longest_row
 from lamina.nn import runtime
-from lamina.pipelines.rows import longest_row
 from tests.families.rows.row import TINY
 
 from .families import write_checkpoint
@@ -37,7 +37,11 @@ POSITIONS: dict[str, tuple[str, int | None]] = {  # a class of each family and t
     "bart": ("BartForConditionalGeneration", 40),
     "mbart": ("MBartForConditionalGeneration", 40),
     "marian": ("MarianMTModel", 40),
+    "pegasus": ("PegasusForConditionalGeneration", 40),
+    "m2m_100": ("M2M100ForConditionalGeneration", 40),
     "t5": ("T5ForConditionalGeneration", None),
+    "mt5": ("MT5ForConditionalGeneration", None),
+    "opt": ("OPTForCausalLM", 40),
 }
 
 
@@ -66,7 +70,7 @@ def test_a_model_reads_as_many_tokens_as_it_says(family: str) -> None:
 
 
 WRITERS = [
-    name for name, (kind, most) in POSITIONS.items() if most and ("LM" in kind or "Gener" in kind or "MT" in kind)
+    name for name, (kind, most) in POSITIONS.items() if most and ("LM" in kind or "Gener" in kind or "MTM" in kind)
 ]
 
 

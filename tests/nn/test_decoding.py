@@ -36,6 +36,15 @@ BERT = {
     "initializer_range": 0.3,
     "is_decoder": True,
 }
+OPT = {
+    "vocab_size": 61,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "ffn_dim": 24,
+    "max_position_embeddings": 96,
+    "init_std": 0.3,
+}
 T5 = {"vocab_size": 61, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2, "num_heads": 4}
 ROWS = {
     "gpt2": ("GPT2LMHeadModel", GPT),
@@ -47,6 +56,10 @@ ROWS = {
     "bart": ("BartForConditionalGeneration", BART),
     "mbart": ("MBartForConditionalGeneration", BART),
     "marian": ("MarianMTModel", BART | {"pad_token_id": 60, "decoder_start_token_id": 60}),
+    "pegasus": ("PegasusForConditionalGeneration", BART | {"pad_token_id": 0}),
+    "m2m_100": ("M2M100ForConditionalGeneration", BART),
+    "opt": ("OPTForCausalLM", OPT),
+    "opt-350m": ("OPTForCausalLM", OPT | {"do_layer_norm_before": False, "word_embed_proj_dim": 12}),
     "bart-decoder": ("BartForCausalLM", BART),
     "t5": ("T5ForConditionalGeneration", T5),
     "t5-gated": ("T5ForConditionalGeneration", T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),

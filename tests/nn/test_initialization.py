@@ -23,7 +23,7 @@ DISTIL = {"vocab_size": 61, "dim": 16, "n_layers": 2, "n_heads": 4, "hidden_dim"
             {"vocab_size": 61, "n_embd": 16, "n_layer": 2, "n_head": 4},
             {"decoder.layers.0.ffn.up.weight"},
         ),
-        ("T5ForConditionalGeneration", T5, {"encoder.relative.table.weight", "decoder.layers.1.cross.kv.weight"}),
+        ("T5ForConditionalGeneration", T5, {"encoder.relative.tables.0.weight", "decoder.layers.1.cross.kv.weight"}),
         ("DistilBertModel", DISTIL, {"encoder.embeddings.norm.weight"}),
     ],
 )

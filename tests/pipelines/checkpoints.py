@@ -122,6 +122,8 @@ CHECKPOINTS: dict[str, dict[str, Any]] = {
     "bert-body": _config("bert", "Model"),
     "bert-cased-body": _config("bert", "Model"),
     "roberta-body": _config("roberta", "Model"),
+    "t5-body": _config("t5", "Model"),
+    "t5-encoder": _config("t5", "EncoderModel"),
 }
 
 

@@ -16,6 +16,7 @@ import torch
 
 import lamina
 from lamina.errors import ConfigError, HubError, LaminaError, PipelineError
+from lamina.inference.rows import accelerator, choose_device
 from lamina.pipelines import (
     FeatureExtractionPipeline,
     FillMaskPipeline,
@@ -27,7 +28,6 @@ from lamina.pipelines import (
     create,
     pipeline,
 )
-from lamina.pipelines.base import accelerator, choose_device
 from lamina.pipelines.create import TASKS, find_task
 
 Checkpoint = Callable[[str], Path]

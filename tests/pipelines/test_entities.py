@@ -5,25 +5,31 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lamina.pipelines.token_classification import Token, drop_overlaps, group_labels, label_token, label_words
+from lamina.pipelines.token_classification import Labeled, Token, drop_overlaps, group_labels, label_tokens
 
 NAMES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC", "S-ORG"]
 
 
-def token(text: str, scores: dict[str, float], start: int, continues: bool = False) -> Token:
-    row = np.array([scores.get(name, 0.0) for name in NAMES], dtype=np.float32)
-    return Token(text, row, start, start + len(text.removeprefix("##")), start, continues)
+def token(text: str, start: int, index: int = 0, continues: bool = False) -> Token:
+    return Token(text, start, start + len(text.removeprefix("##")), index, continues)
+
+
+def scores_of(*rows: dict[str, float]) -> np.ndarray:
+    return np.array([[row.get(name, 0.0) for name in NAMES] for row in rows], np.float32)
 
 
 def join(tokens: list[str]) -> str:
     return " ".join(tokens).replace(" ##", "")
 
 
+def labeled(tokens: list[Token], scores: np.ndarray, strategy: str) -> list[Labeled]:
+    return label_tokens(tokens, scores, strategy, NAMES.__getitem__, join)
+
+
 def groups_of(*labels: str) -> list[tuple[str, str]]:
-    labeled = [
-        label_token(token(f"w{place}", {label: 1}, 3 * place), NAMES.__getitem__) for place, label in enumerate(labels)
-    ]
-    return [(group["entity_group"], group["word"]) for group in group_labels(labeled, join)]
+    tokens = [token(f"w{place}", 3 * place, place, continues=place % 2 == 1) for place in range(len(labels))]
+    found = group_labels(labeled(tokens, scores_of(*({label: 1} for label in labels)), "simple"), join)
+    return [(group["entity_group"], group["word"]) for group in found]
 
 
 @pytest.mark.parametrize(
@@ -46,19 +52,18 @@ def test_neighbors_of_one_tag_are_one_entity(labels: tuple[str, ...], expected: 
     ("strategy", "label", "score"), [("first", "B-PER", 0.5), ("max", "B-LOC", 0.9), ("average", "I-LOC", 0.4)]
 )
 def test_a_word_has_one_label(strategy: str, label: str, score: float) -> None:
-    word = [
-        token("micro", {"B-PER": 0.5, "I-LOC": 0.4}, 0),
-        token("##so", {"I-PER": 0.6, "I-LOC": 0.4}, 5, continues=True),
-        token("##ft", {"B-LOC": 0.9, "I-LOC": 0.4}, 7, continues=True),
-    ]
-    (found,) = label_words(word, strategy, NAMES.__getitem__, join)
+    word = [token("micro", 0), token("##so", 5, 1, continues=True), token("##ft", 7, 3, continues=True)]
+    scores = scores_of(
+        {"B-PER": 0.5, "I-LOC": 0.4}, {"I-PER": 0.6, "I-LOC": 0.4}, {"O": 1}, {"B-LOC": 0.9, "I-LOC": 0.4}
+    )
+    (found,) = labeled(word, scores, strategy)
     assert (found.label, found.text, found.start, found.end) == (label, "microsoft", 0, 9)
     assert type(found.score) is np.float32
     assert float(found.score) == pytest.approx(score)
 
 
 def test_a_text_that_begins_inside_a_word_still_has_a_first_word() -> None:
-    assert len(label_words([token("##so", {"O": 1}, 0, continues=True)], "first", NAMES.__getitem__, join)) == 1
+    assert len(labeled([token("##so", 0, continues=True)], scores_of({"O": 1}), "first")) == 1
 
 
 def test_of_entities_that_overlap_the_longest_stays() -> None:

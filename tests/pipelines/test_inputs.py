@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from lamina.errors import PipelineError
+from lamina.inference import rows as reading
 from lamina.nn.model import read_packed
-from lamina.pipelines import KeyDataset, KeyPairDataset, base, pipeline
+from lamina.pipelines import KeyDataset, KeyPairDataset, pipeline
 from lamina.pipelines.base import Pipeline
 
 Checkpoint = Callable[[str], Path]
@@ -154,7 +155,7 @@ def test_rows_lie_end_to_end_within_the_token_budget(moods: Pipeline, monkeypatc
         batches.append(lengths)
         return read_packed(model, input_ids, lengths, types)
 
-    monkeypatch.setattr(base, "read_packed", spy)
+    monkeypatch.setattr(reading, "read_packed", spy)
     moods(["word " * 60, "word"] * 40)
     assert all(sum(lengths) <= 1024 + 32 and sum(lengths) % 8 == 0 for lengths in batches)
     assert len(batches) <= 4
@@ -166,7 +167,7 @@ def test_rows_lie_end_to_end_within_the_token_budget(moods: Pipeline, monkeypatc
 @pytest.fixture
 def padding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are padded, as on a device that reads them faster so."""
-    monkeypatch.setattr(base, "packs_well", lambda device, dtype: False)
+    monkeypatch.setattr(reading, "packs_well", lambda device, dtype: False)
 
 
 def test_rows_of_like_length_share_a_padded_batch_within_the_token_budget(
@@ -202,14 +203,14 @@ def test_packed_rows_answer_as_padded_ones(
 ) -> None:
     pipe = pipeline(task, model=checkpoint(name), device="cpu")
     packed = pipe(inputs, **options)
-    monkeypatch.setattr(base, "packs_well", lambda device, dtype: False)
-    monkeypatch.setattr(base, "read_packed", lambda *_: pytest.fail("packed after all"))
+    monkeypatch.setattr(reading, "packs_well", lambda device, dtype: False)
+    monkeypatch.setattr(reading, "read_packed", lambda *_: pytest.fail("packed after all"))
     assert_same(pipe(inputs, **options), packed)
 
 
 def test_rows_padded_by_the_caller_are_not_packed(moods: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = moods("a text")
-    monkeypatch.setattr(base, "read_packed", lambda *_: pytest.fail("a mask was lost"))
+    monkeypatch.setattr(reading, "read_packed", lambda *_: pytest.fail("a mask was lost"))
     assert_same(moods("a text", padding="max_length", truncation=True, max_length=16), expected)
 
 

@@ -17,7 +17,7 @@ import torch
 from lamina.errors import PipelineError
 from lamina.pipelines import KeyDataset, pipeline
 from lamina.pipelines.base import Pipeline
-from lamina.pipelines.rows import Results
+from lamina.pipelines.inputs import Results
 from tests.pipelines.test_inputs import assert_same
 
 SHORT = {"max_new_tokens": 3, "do_sample": False}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lamina.pipelines import base
+from lamina.inference import batching
 
 
 class Terminal(io.StringIO):
@@ -27,33 +27,33 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 def test_long_work_on_a_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
-    monkeypatch.setattr(base, "PATIENCE", -1.0)
-    assert list(base.track(range(5), 5, "fill-mask")) == [0, 1, 2, 3, 4]
+    monkeypatch.setattr(batching, "PATIENCE", -1.0)
+    assert list(batching.track(range(5), 5, "fill-mask")) == [0, 1, 2, 3, 4]
     assert "fill-mask" in screen.getvalue()
     assert "/5" in screen.getvalue()
 
 
 def test_short_work_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
-    assert list(base.track(range(5), 5, "fill-mask")) == [0, 1, 2, 3, 4]
+    assert list(batching.track(range(5), 5, "fill-mask")) == [0, 1, 2, 3, 4]
     assert screen.getvalue().strip() == ""
 
 
 def test_a_pipe_or_file_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr("sys.stderr", screen)
-    monkeypatch.setattr(base, "PATIENCE", -1.0)
-    assert list(base.track(range(5), None, "fill-mask")) == [0, 1, 2, 3, 4]
+    monkeypatch.setattr(batching, "PATIENCE", -1.0)
+    assert list(batching.track(range(5), None, "fill-mask")) == [0, 1, 2, 3, 4]
     assert screen.getvalue() == ""
 
 
 def test_a_failure_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal(monkeypatch)
-    monkeypatch.setattr(base, "PATIENCE", -1.0)
+    monkeypatch.setattr(batching, "PATIENCE", -1.0)
 
     def failing() -> Iterator[int]:
         yield 1
         raise ValueError("stop")
 
     with pytest.raises(ValueError, match="stop"):
-        list(base.track(failing(), 2, "ner"))
+        list(batching.track(failing(), 2, "ner"))

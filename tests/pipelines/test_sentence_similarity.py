@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 
 from lamina.errors import LaminaError, PipelineError
 from lamina.pipelines import pipeline
-from lamina.pipelines.sentence_modules import read_sentence_model
+from lamina.sentences.folder import read_folder
 from tests.assets import asset
 from tests.pipelines.checkpoints import GOLDEN
-from tests.pipelines.sentence_folders import write_sentence_folder
-from tests.pipelines.sentence_pairs import write_pair_folder
+from tests.sentences.folders import write_sentence_folder
+from tests.sentences.pairs import write_pair_folder
 
 SOURCE, OTHERS = "a happy dog", ["a joyful puppy 🐶", "stock markets fell sharply today", "a happy dog"]
 PREFIX = "sentence_transformers.models."
@@ -65,7 +65,7 @@ def listed(*kinds: str) -> dict[str, Any]:
 REFUSED: list[tuple[dict[str, Any], str]] = [
     *(
         (listed(PREFIX + kind), f"asks for a module 'sentence_transformers.models.{kind}'")
-        for kind in ("CNN", "LSTM", "BoW", "WordWeights", "WordEmbeddings", "WeightedLayerPooling", "CLIPModel", "Asym")
+        for kind in ("CNN", "LSTM", "BoW", "WordWeights", "WordEmbeddings", "CLIPModel", "Asym")
     ),
     (listed("mine.Pooling"), "asks for a module 'mine.Pooling'"),
     (listed("custom_st.Transformer"), "asks for a module 'custom_st.Transformer'"),
@@ -133,7 +133,7 @@ def test_a_folder_that_is_not_understood_is_refused(tmp_path: Path, files: dict[
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(LaminaError, match=re.escape(message)):
-        read_sentence_model(tmp_path)
+        read_folder(tmp_path)
 
 
 def test_a_module_with_weights_of_another_shape_is_refused(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_module_with_weights_of_another_shape_is_refused(tmp_path: Path) -> No
         {"linear.weight": torch.zeros(2, 5), "linear.bias": torch.zeros(2)}, tmp_path / "2_Dense/model.safetensors"
     )
     with pytest.raises(PipelineError, match=r"holds no linear\.weight of the shape"):
-        read_sentence_model(tmp_path)
+        read_folder(tmp_path)
 
 
 def test_arguments_of_loading_are_honoured(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from lamina.inference.rows import Row
 from lamina.pipelines.base import Pipeline, Prepared
-from lamina.pipelines.rows import Row
 from lamina.serving import Served
 
 from .asgi import PATIENCE

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.pipelines.rows import Row
+from lamina.inference.rows import Row
 from lamina.serving import Limits, ServeSettings, create_app
 from lamina.serving.batcher import Batcher, Piece, choose
 

@@ -13,9 +13,9 @@ import torch
 
 from lamina import pipeline
 from lamina.serving import ServeSettings, create_app
-from tests.pipelines.checkpoints import GOLDEN
-from tests.pipelines.sentence_folders import TEXTS, write_sentence_folder
-from tests.pipelines.sentence_pairs import DOCUMENTS, PAIR_FOLDERS, QUERY, write_pair_folder
+from tests.sentences import MODELS
+from tests.sentences.folders import TEXTS, write_sentence_folder
+from tests.sentences.pairs import DOCUMENTS, PAIR_FOLDERS, QUERY, write_pair_folder
 
 from .running import Running, in_thread
 
@@ -145,7 +145,7 @@ def test_features_and_vectors_of_one_model_are_made_as_its_files_say(featured: R
 
 @pytest.mark.parametrize("name", PAIR_FOLDERS)
 def test_pairs_are_ranked_as_the_files_say(own: Running, name: str) -> None:
-    rows = json.loads((GOLDEN / "sentence-models.json").read_text(encoding="utf-8"))
+    rows = json.loads(MODELS.read_text(encoding="utf-8"))
     expected = next(row["ranks"] for row in rows if row.get("pairs") == name)
     asked = {"query": QUERY, "texts": DOCUMENTS}
     _, ranks = own.post(f"/models/{PAIRS[name]}/rerank", asked)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -179,18 +182,32 @@ def test_tokens_have_names_that_people_can_read(
         assert "".join(firsts) == text
 
 
-def snippets(
-    node: Callable[..., Any], url: str, task: str, body: Mapping[str, Any], keyed: bool = False
-) -> dict[str, str]:
-    source = 'import { snippets } from "./snippets.js"; found = snippets(given);'
-    found = node(source, {"url": url, "task": task, "body": body, "keyed": keyed})
-    return {one["name"]: one["code"] for one in found}
+@pytest.fixture(scope="module")
+def snippets(node: Callable[..., Any]) -> Callable[..., dict[str, str]]:
+    """The code for a request, by its language; made once for all of them."""
+
+    @cache
+    def made(**given: str | bool) -> dict[str, str]:
+        source = 'import { snippets } from "./snippets.js"; found = snippets({...given, body: JSON.parse(given.body)});'
+        return {one["name"]: one["code"] for one in node(source, given)}
+
+    return lambda url, task, body, keyed=False: made(url=url, task=task, body=json.dumps(body), keyed=keyed)
+
+
+def run_here(code: str, environment: Mapping[str, str]) -> str:
+    """What Python prints; in this process, since a new one would spend its time on importing the client."""
+    printed = io.StringIO()
+    with mock.patch.dict(os.environ, environment), redirect_stdout(printed):
+        exec(compile(code, "call.py", "exec"), {"__name__": "__main__"})
+    return printed.getvalue()
 
 
 def run(language: str, code: str, folder: Path, **environment: str) -> str:
     """What a snippet prints."""
-    names = {"curl": "call.sh", "python": "call.py", "javascript": "call.mjs"}
-    programs = {"curl": "bash", "python": sys.executable, "javascript": "node"}
+    if language == "python":
+        return run_here(code, environment)
+    names = {"curl": "call.sh", "javascript": "call.mjs"}
+    programs = {"curl": "bash", "javascript": "node"}
     if shutil.which(programs[language]) is None or (language == "curl" and shutil.which("curl") is None):
         pytest.skip(f"{language} needs a program that is not installed")
     script = folder / names[language]
@@ -198,7 +215,7 @@ def run(language: str, code: str, folder: Path, **environment: str) -> str:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     done = subprocess.run(
         [programs[language], str(script)],
-        env={**inherited, "PYTHONIOENCODING": "utf-8", **environment},
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         timeout=600,
@@ -242,12 +259,12 @@ BY_HAND = [  # what huggingface_hub has no method or argument for
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("call", [*ONE_EACH, *BY_HAND], ids=lambda call: call.name)
 def test_code_gives_what_the_page_gets(
-    node: Callable[..., Any], server: Running, tmp_path: Path, call: Call, language: str
+    snippets: Callable[..., dict[str, str]], server: Running, tmp_path: Path, call: Call, language: str
 ) -> None:
     body = {"inputs": call.inputs, **({"parameters": dict(call.parameters)} if call.parameters else {})}
     status, answer = server.post(f"/models/{call.model}/pipeline/{call.task}", body)
     assert status == 200, answer
-    code = snippets(node, server.model(call.model, call.task), call.task, body)[language]
+    code = snippets(server.model(call.model, call.task), call.task, body)[language]
     by_hand = call in BY_HAND
     assert language != "python" or ("huggingface_hub" in code) is not by_hand
     assert_printed(language, run(language, code, tmp_path), answer)
@@ -255,11 +272,11 @@ def test_code_gives_what_the_page_gets(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_quotes_and_emoji_arrive_as_they_were(
-    node: Callable[..., Any], server: Running, tmp_path: Path, language: str
+    snippets: Callable[..., dict[str, str]], server: Running, tmp_path: Path, language: str
 ) -> None:
     body = {"inputs": NASTY, "parameters": {"candidate_labels": [NASTY, "좋아요"]}}
     task = "zero-shot-classification"
-    printed = run(language, snippets(node, server.model("bert-nli", task), task, body)[language], tmp_path)
+    printed = run(language, snippets(server.model("bert-nli", task), task, body)[language], tmp_path)
     if language == "python":
         assert repr(NASTY) in printed
     else:
@@ -269,7 +286,7 @@ def test_quotes_and_emoji_arrive_as_they_were(
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("more", [{}, {"no_repeat_ngram_size": 2}], ids=["by client", "by hand"])
 def test_code_writes_as_the_page_does_and_brings_its_key(
-    node: Callable[..., Any],
+    snippets: Callable[..., dict[str, str]],
     locked: Running,
     pipe: Callable[..., Any],
     tmp_path: Path,
@@ -278,7 +295,7 @@ def test_code_writes_as_the_page_does_and_brings_its_key(
 ) -> None:
     options = {"max_new_tokens": 6, "do_sample": False, **more}
     body = {"inputs": "Berlin is", "parameters": options, "stream": True}
-    code = snippets(node, locked.model("gpt2"), "text-generation", body, keyed=True)[language]
+    code = snippets(locked.model("gpt2"), "text-generation", body, keyed=True)[language]
     assert "open sesame" not in code
     printed = run(language, code, tmp_path, LAMINA_API_KEY="open sesame")
     whole = pipe("text-generation", "gpt2")("Berlin is", return_full_text=False, **options)[0]["generated_text"]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import http.client
+from contextlib import suppress
 from typing import Annotated, Any
 
 import pytest
 from fastapi import FastAPI, Query
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lamina.generation.config import OPTIONS
 from lamina.serving import ServeSettings, create_app
 from lamina.serving.errors import Invalid
 from lamina.serving.routes.route import parts_of, read_json
-from lamina.serving.schemas import TaskRequest
+from lamina.serving.schemas import PARAMETERS, TaskRequest
 
 from .asgi import Exchange, run, started
 from .fakes import FakeServed, FakeStages
@@ -109,3 +112,14 @@ def test_head_is_get_without_its_body(path: str, status: int) -> None:
     assert head == whole == status
     assert (said, read) == (length, 0)
     assert size == int(length)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS.keys() & PARAMETERS["text-generation"].model_fields.keys()))
+def test_no_schema_takes_what_generate_refuses(name: str) -> None:
+    """The rules of generation's table hold at this door too, which only adds a server's limits to them."""
+    taken = []
+    for value in (-1, -0.5, 0, 0.5, 1, 2, 10**9, True, False, "2", "never"):
+        with suppress(ValidationError):
+            PARAMETERS["text-generation"].model_validate({name: value})
+            taken.append(value)
+    assert taken and all(OPTIONS[name].rule.holds(value) for value in taken)

@@ -36,6 +36,15 @@ BERT_FILES = {"vocab.txt": "asset:minilm/vocab.txt"}
 ROBERTA_FILES = {name: f"fixture:roberta/{name}" for name in ("vocab.json", "merges.txt")}
 MARIAN_FILES = {name: f"fixture:marian/{name}" for name in ("source.spm", "target.spm", "vocab.json")}
 
+EN_FAIRSEQ = {"sentencepiece.bpe.model": "asset:sentencepiece_en"}
+M2M_FILES = {"sentencepiece.bpe.model": "fixture:m2m_100/sentencepiece.bpe.model"}
+M2M_CODES = """
+    af am ar ast az ba be bg bn br bs ca ceb cs cy da de el en es et fa ff fi fr fy ga gd gl gu ha he hi hr ht hu hy id
+    ig ilo is it ja jv ka kk km kn ko lb lg ln lo lt lv mg mk ml mn mr ms my ne nl no ns oc or pa pl ps pt ro ru sd si
+    sk sl so sq sr ss su sv sw ta th tl tn tr uk ur uz vi wo xh yi yo zh zu
+    """.split()  # noqa: SIM905
+WMT21_CODES = ["en", "ha", "is", "ja", "cs", "ru", "zh", "de"]
+
 KINDS: dict[str, Kind] = {
     "bert": Kind("bert", "BertTokenizerFast", BERT_FILES),
     "bert_cased": Kind("bert", "BertTokenizerFast", BERT_FILES, {"do_lower_case": False}),
@@ -118,6 +127,44 @@ KINDS: dict[str, Kind] = {
         brief=True,
     ),
     "mbart50": Kind("mbart50", "MBart50TokenizerFast", {"sentencepiece.bpe.model": "asset:sentencepiece_ja"}),
+    "xlm_roberta": Kind("xlm_roberta", "XLMRobertaTokenizerFast", EN_FAIRSEQ),
+    "camembert": Kind("camembert", "CamembertTokenizerFast", EN_FAIRSEQ, brief=True),
+    "barthez": Kind("barthez", "BarthezTokenizerFast", EN_FAIRSEQ, brief=True),
+    "nllb": Kind("nllb", "NllbTokenizerFast", M2M_FILES, {"src_lang": "kor_Hang"}),
+    "nllb_unigram": Kind(
+        "nllb", "NllbTokenizerFast", EN_FAIRSEQ, {"legacy_behaviour": True, "tgt_lang": "deu_Latn"}, brief=True
+    ),
+    "deberta_v2": Kind("deberta_v2", "DebertaV2TokenizerFast", {"spm.model": "fixture:deberta_v2/spm.model"}),
+    "deberta_v2_parted": Kind(
+        "deberta_v2",
+        "DebertaV2TokenizerFast",
+        {"spm.model": "fixture:deberta_v2/spm.model"},
+        {"do_lower_case": True, "split_by_punct": True},
+        brief=True,
+    ),
+    "pegasus": Kind("pegasus", "PegasusTokenizerFast", {"spiece.model": "fixture:t5/spiece.model"}),
+    "pegasus_moved": Kind(
+        "pegasus", "PegasusTokenizerFast", {"spiece.model": "fixture:t5/spiece.model"}, {"offset": 7}, brief=True
+    ),
+    "xlnet": Kind("xlnet", "XLNetTokenizerFast", {"spiece.model": "fixture:xlnet/spiece.model"}),
+    "mpnet": Kind("mpnet", "MPNetTokenizerFast", {"vocab.txt": "fixture:mpnet/vocab.txt"}),
+    "m2m_100": Kind(
+        "m2m_100",
+        "M2M100Tokenizer",
+        M2M_FILES | {"vocab.json": "fixture:m2m_100/vocab.json"},
+        config={"additional_special_tokens": [f"__{code}__" for code in M2M_CODES]},
+        aligned=False,
+    ),
+    "m2m_100_unigram": Kind(
+        "m2m_100",
+        "M2M100Tokenizer",
+        EN_FAIRSEQ,
+        {"src_lang": "de"},
+        {"language_codes": "wmt21", "additional_special_tokens": [f"__{code}__" for code in WMT21_CODES]},
+        joint_vocab="sentencepiece_en",
+        aligned=False,
+        brief=True,
+    ),
     "ctrl": Kind(
         "ctrl",
         "CTRLTokenizer",
@@ -157,6 +204,9 @@ KINDS: dict[str, Kind] = {
         brief=True,
     ),
 }
+
+# The language of the targets that are recorded, by recipe: None where the kind has other files for targets.
+TARGETS = {"marian": None, "mbart": "fr_XX", "mbart50": "fr_XX", "m2m_100": "ru", "nllb": "fra_Latn"}
 
 TEXTS = [
     "",

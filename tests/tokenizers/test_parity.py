@@ -13,7 +13,7 @@ from lamina.errors import TokenizerError
 from lamina.tokenizers import Tokenizer
 from lamina.tokenizers.sentencepiece import read_sentencepiece
 from tests.assets import asset
-from tests.tokenizers.kinds import GOLDEN, KINDS, WORDS, fill
+from tests.tokenizers.kinds import GOLDEN, KINDS, TARGETS, WORDS, fill
 
 
 def pieces(path: Path) -> list[str]:
@@ -101,11 +101,10 @@ def test_split_words(case: tuple[str, Tokenizer, Any]) -> None:
 
 
 def test_targets(case: tuple[str, Tokenizer, Any]) -> None:
-    name, tokenizer, expected = case
+    _, tokenizer, expected = case
     if "target" not in expected:
         return
-    if "mbart" in name:
-        tokenizer.tgt_lang = "fr_XX"
+    tokenizer.tgt_lang = TARGETS[tokenizer.recipe.name]
     text = "Hello, world!"
     assert tokenizer(text_target=text)["input_ids"] == expected["target"]
     assert tokenizer.decode(expected["target"]) == expected["target_decoded"]

@@ -65,7 +65,7 @@ def test_packed_batches_equal_padded_ones(kind: str, tmp_path: Path):
 def test_packed_batches_may_be_read_in_one_call_where_nothing_is_dropped(tmp_path: Path, monkeypatch: Any):
     asked: list[tuple[torch.dtype, bool]] = []
 
-    def choose(lengths: Any, causal: Any, bias: Any, device: Any, dtype: torch.dtype, dropping: bool) -> Any:
+    def choose(lengths: Any, causal: Any, bias: Any, device: Any, dtype: torch.dtype, dropping: bool, _: Any) -> Any:
         asked.append((dtype, dropping))
         return ByLength(lengths, causal, bias)
 

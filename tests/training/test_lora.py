@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,24 @@ def test_a_saved_model_is_plain_and_its_adapter_lies_beside_it(tmp_path: Path):
     torch.testing.assert_close(logits(loaded), logits(run.model), atol=1e-6, rtol=1e-5)
     again = load_adapter(bert(), tmp_path / "model" / "adapter")
     assert torch.equal(logits(again), logits(run.model))
+
+
+def test_a_model_that_cannot_be_written_leaves_its_adapter_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    run = trainer(tmp_path, add_lora(bert(), rank=4))
+    run.save_model(tmp_path / "model")
+    before = {path: path.read_bytes() for path in (tmp_path / "model").rglob("*") if path.is_file()}
+    with torch.no_grad():
+        next(parameter for parameter in run.model.parameters() if parameter.requires_grad).add_(1)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lamina.families.config.PretrainedConfig.save_pretrained", full)
+    for folder in (tmp_path / "model", tmp_path / "new"):
+        with pytest.raises(CheckpointError, match="No space left"):
+            run.save_model(folder)
+    assert {path: path.read_bytes() for path in (tmp_path / "model").rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "new").exists() and len(before) > 3
 
 
 def test_an_adapter_of_another_model_is_refused(tmp_path: Path):

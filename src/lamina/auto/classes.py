@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
 # What the reference's names of each family's classes begin with: the body, a family's first task, is XModel.
 STEMS = {model_type: family(model_type).tasks[0].architecture.removesuffix("Model") for model_type in MODULES}
-CONFIG_NAMES = {model_type: stem + "Config" for model_type, stem in STEMS.items()}
-TOKENIZERS = {stem + "Tokenizer": family(model_type).tokenizer for model_type, stem in STEMS.items()} | {
-    "MBart50Tokenizer": "mbart50",
-    "ByT5Tokenizer": "byt5",
-    "PreTrainedTokenizer": "json",
-}
+TOKENIZERS = {stem + "Tokenizer": family(model_type).tokenizer for model_type, stem in STEMS.items()}
+TOKENIZERS |= {name: recipe for model_type in MODULES for name, recipe in family(model_type).tokenizers.items()}
+TOKENIZERS["PreTrainedTokenizer"] = "json"
 KINDS = {
     "AutoModel": ("pooled-body", "body"),
     "AutoModelForPreTraining": (
@@ -36,7 +33,7 @@ KINDS = {
         "causal-lm",
     ),
     "AutoModelForMaskedLM": ("masked-lm", "seq2seq-lm"),
-    "AutoModelForCausalLM": ("causal-lm", "aligned-lm"),
+    "AutoModelForCausalLM": ("causal-lm", "aligned-lm", "double-heads"),
     "AutoModelForSeq2SeqLM": ("seq2seq-lm",),
     "AutoModelForSequenceClassification": ("sequence-classification",),
     "AutoModelForTokenClassification": ("token-classification",),
@@ -63,31 +60,29 @@ TOKENIZER_FILES = (
 
 
 @cache
+def _makers() -> dict[str, Callable[[], Any]]:
+    """Every public class here by its name, and what makes it."""
+    return {
+        "AutoConfig": lambda: AutoConfig,
+        "AutoTokenizer": lambda: AutoTokenizer,
+        "PreTrainedModel": _pretrained_model,
+        **{name: partial(factory, name) for name in KINDS},
+        **{stem + "Config": partial(config_class, model_type) for model_type, stem in STEMS.items()},
+        **{name + suffix: partial(tokenizer_class, name + suffix) for name in TOKENIZERS for suffix in ("", "Fast")},
+        **{name: partial(model_class, name) for name in architectures()},
+    }
+
+
 def names() -> list[str]:
-    plain = ("AutoConfig", "AutoTokenizer", "PreTrainedModel")
-    tokenizers = [name + suffix for name in TOKENIZERS for suffix in ("", "Fast")]
-    return sorted([*plain, *KINDS, *CONFIG_NAMES.values(), *tokenizers, *architectures()])
+    return sorted(_makers())
 
 
 @cache
 def find(name: str) -> Any:
     """The class called `name`; AttributeError where there is none."""
-    if name in ("AutoConfig", "AutoTokenizer"):
-        return globals()[name]
-    if name == "PreTrainedModel":
-        from .pretrained import PreTrainedModel
-
-        return PreTrainedModel
-    if name.removesuffix("Fast") in TOKENIZERS:
-        return tokenizer_class(name)
-    for model_type, config in CONFIG_NAMES.items():
-        if config == name:
-            return config_class(model_type)
-    if name in KINDS:
-        return factory(name)
-    if name in architectures():
-        return model_class(name)
-    raise AttributeError(f"lamina has no {name!r}")
+    if name not in _makers():
+        raise AttributeError(f"lamina has no {name!r}")
+    return _makers()[name]()
 
 
 @cache
@@ -96,11 +91,17 @@ def architectures() -> dict[str, str]:
     return {task.architecture: model_type for model_type in MODULES for task in family(model_type).tasks}
 
 
+def _pretrained_model() -> Any:
+    from .pretrained import PreTrainedModel
+
+    return PreTrainedModel
+
+
 @cache
 def config_class(model_type: str) -> Any:
-    found, name = family(model_type), CONFIG_NAMES[model_type]
     doc = f"Configuration of {model_type} models: the keys of its config.json, under either of their spellings."
-    return type(name, (PretrainedConfig,), {"family": found, "__doc__": doc, "__module__": "lamina"})
+    members = {"family": family(model_type), "__doc__": doc, "__module__": "lamina"}
+    return type(STEMS[model_type] + "Config", (PretrainedConfig,), members)
 
 
 @cache
@@ -108,17 +109,11 @@ def model_class(architecture: str) -> Any:
     """The class that config.json calls `architecture`."""
     from ..nn.model import SingleStackModel
     from ..nn.pair import EncoderDecoderModel
-    from .pretrained import PreTrainedModel
 
     found = family(architectures()[architecture])
     task = found.task(architecture)
-    network = (
-        found.build()
-        if found.build
-        else EncoderDecoderModel
-        if found.paired and task.body is None
-        else SingleStackModel
-    )
+    plain = EncoderDecoderModel if found.paired and task.body is None else SingleStackModel
+    network = found.build() if found.build else plain
     members = {
         "family": found,
         "task": task,
@@ -126,7 +121,7 @@ def model_class(architecture: str) -> Any:
         "__doc__": f"{found.model_type}, {task.kind.replace('-', ' ')}.",
         "__module__": "lamina",
     }
-    return type(task.architecture, (PreTrainedModel, network), members)
+    return type(task.architecture, (_pretrained_model(), network), members)
 
 
 @cache

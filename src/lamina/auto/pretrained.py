@@ -29,12 +29,11 @@ from ..generation.config import GenerationConfig, kept_in_model_config
 from ..inference.linears import FrozenLinear
 from ..inference.quantize import Freezer, freeze, settle_precision, stored_tensors
 from ..nn.model import Model
-from ..spec import ModelSpec
+from ..spec import KINDS, ModelSpec
 
 PRECISION_KEY = "lamina_precision"  # of config.json; other readers pass over it
 UNTRAINED_KEY = "lamina_untrained"  # the same: names of weights that are random
 POOLED = "pooled-body"
-WRITING = ("causal-lm", "aligned-lm", "seq2seq-lm", "double-heads")
 SPREAD = ("auto", "balanced", "balanced_low_0", "sequential")  # all of them one device where there is one
 logger = logging.getLogger("lamina")
 
@@ -339,7 +338,7 @@ class PreTrainedModel(Model):
 
     def can_generate(self) -> bool:
         """Whether this task's head continues text."""
-        return self.task.kind in WRITING
+        return KINDS[self.task.kind].writes
 
     @property
     def generation_config(self) -> GenerationConfig:
@@ -460,7 +459,7 @@ class PreTrainedModel(Model):
 
 def as_dtype(asked: Any, config: PretrainedConfig) -> torch.dtype:
     """float32 unless asked otherwise; "auto" is the type the config records."""
-    name = config.to_dict().get("dtype") or config.to_dict().get("torch_dtype") if asked == "auto" else asked
+    name = config.to_dict().get("dtype") if asked == "auto" else asked
     if name is None:
         return torch.float32
     found = name if isinstance(name, torch.dtype) else getattr(torch, str(name).removeprefix("torch."), None)

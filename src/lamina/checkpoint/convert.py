@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, ConfigError
 from ..families.names import Spelling, Table, spell
 from ..files.shown import few
-from ..spec import ModelSpec, SinusoidalPositions
+from ..spec import ModelSpec, PaddingAwareSinusoids, SinusoidalPositions
 from .storage import Weights
 
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
@@ -83,6 +83,10 @@ class _Plan:
     found: Spelling | None = None
     alone: bool = True  # no other tensor of ours is read from the same name
 
+    def stored(self) -> Iterator[tuple[str, Tensor]]:
+        """The names found in the file, and our tensor as it is to be there."""
+        return zip(self.found.names, self.found.views(self.current.detach()), strict=True) if self.found else iter(())
+
 
 def load_into(
     model: nn.Module,
@@ -129,12 +133,7 @@ def export(model: nn.Module | Mapping[str, Tensor], table: Table) -> Iterator[tu
     tensors = own_tensors(model, table) if isinstance(model, nn.Module) else model.items()
     for key, tensor in tensors:
         spelling = spell(table, key)[0]
-        tensor = tensor.detach()
-        if spelling.mark == "row":
-            tensor = tensor[None]
-        if spelling.mark == "T" and tensor.dim() == 2:
-            tensor = tensor.T
-        yield from zip(spelling.names, tensor.chunk(len(spelling.names)), strict=True)
+        yield from zip(spelling.names, spelling.views(tensor.detach()), strict=True)
 
 
 def check_plausible(config: Mapping[str, Any], weights_nbytes: int, parameter_count: int) -> None:
@@ -150,8 +149,9 @@ def check_tables(spec: ModelSpec, weights_nbytes: int) -> None:
     """Refuse a config whose tables of positions, which are computed and in no file, dwarf the file: before any is."""
     numbers = 0
     for stack in (spec.encoder, spec.decoder):
-        if stack is not None and isinstance(stack.embedding.positions, SinusoidalPositions):
-            numbers += stack.embedding.positions.size * (stack.embedding.projected_from or stack.embedding.hidden_size)
+        positions = None if stack is None else stack.embedding.positions
+        if stack is not None and isinstance(positions, SinusoidalPositions | PaddingAwareSinusoids):
+            numbers += positions.size * (stack.embedding.projected_from or stack.embedding.hidden_size)
     if numbers > 16 * weights_nbytes + SPARE:
         raise ConfigError(
             f"the config asks for {numbers:,} in tables of positions, its weights have {weights_nbytes:,} bytes: "
@@ -217,23 +217,14 @@ def _variants(spelling: Spelling, prefix: str) -> Iterator[Spelling]:
 def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], tolerant: bool) -> LoadReport:
     missing: dict[str, str] = {}
     differing: dict[str, str] = {}
-    mismatched: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {}
-    known: set[str] = set()
+    mismatched: dict[str, Mismatch] = {}
     for plan in plans:
-        known.update(name for spelling in plan.spellings for name in spelling.names)
         plan.found = next((way for way in plan.spellings if all(name in weights for name in way.names)), None)
         if plan.found is None:
             if isinstance(plan.current, nn.Parameter):
                 missing[plan.key] = _lacking(plan, weights)
-            continue
-        wanted = _part_shape(plan.current.shape, plan.found)
-        for name in plan.found.names:
-            if plan.current.is_floating_point() and not weights.dtype(name).is_floating_point:
-                raise CheckpointError(f"{name} in {weights.path(name)} holds {weights.dtype(name)}, not weights")
-            if weights.shape(name) != wanted:
-                mismatched[plan.key] = (name, weights.shape(name), wanted)
-                plan.found = None
-                break
+        elif unfit := _unfit(plan, weights):
+            mismatched[plan.key], plan.found = unfit, None
         else:
             differing.update(_differing(plan, plan.found, weights))
     if mismatched and not tolerant:
@@ -244,13 +235,24 @@ def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], toleran
         raise CheckpointError(
             f"{few(texts, 2)}. If the model is meant to differ, pass ignore_mismatched_sizes=True to start these anew"
         )
-    taken = [way.names for plan in plans if (way := plan.found)]
+    taken = [plan.found.names for plan in plans if plan.found]
     for plan in plans:
         plan.alone = plan.found is None or taken.count(plan.found.names) == 1
+    known = {name for plan in plans for spelling in plan.spellings for name in spelling.names}
     silent = {NUMBER.sub("*", pattern) for pattern in ignored}
     unexpected = tuple(name for name in weights if name not in known and not _matches(name, silent))
     _refuse_scales(unexpected, plans, weights)
     return LoadReport(missing, unexpected, mismatched, differing)
+
+
+def _unfit(plan: _Plan, weights: Weights) -> Mismatch | None:
+    """The first tensor of another shape than the model's; CheckpointError for one that holds no weights."""
+    for name, view in plan.stored():
+        if view.is_floating_point() and not weights.dtype(name).is_floating_point:
+            raise CheckpointError(f"{name} in {weights.path(name)} holds {weights.dtype(name)}, not weights")
+        if weights.shape(name) != view.shape:
+            return name, weights.shape(name), tuple(view.shape)
+    return None
 
 
 def _differing(plan: _Plan, used: Spelling, weights: Weights) -> Iterator[tuple[str, str]]:
@@ -313,16 +315,6 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(plain == pattern or plain.endswith("." + pattern) for pattern in patterns)
 
 
-def _part_shape(shape: Sequence[int], spelling: Spelling) -> tuple[int, ...]:
-    """What one of the tensors to join must look like on disk; the impossible where ours cannot be cut evenly."""
-    parts, sizes = len(spelling.names), tuple(shape)
-    if parts > 1:
-        sizes = (sizes[0] // parts if sizes[0] % parts == 0 else -1, *sizes[1:])
-    if spelling.mark == "row":
-        return (1, *sizes)
-    return sizes[::-1] if spelling.mark == "T" and len(sizes) == 2 else sizes
-
-
 def _target(plan: _Plan, dtype: torch.dtype | None) -> torch.dtype:
     current = plan.current.dtype
     return dtype if dtype is not None and current.is_floating_point else current
@@ -354,15 +346,14 @@ def _place(plan: _Plan, weights: Weights, dtype: torch.dtype, mapped: bool = Tru
 
 
 def _tensor(plan: _Plan, weights: Weights, dtype: torch.dtype, mapped: bool) -> Tensor:
-    shape, spelling = plan.current.shape, plan.found
-    if spelling is None:
-        return torch.zeros(shape, dtype=dtype)
-    first, transposed = spelling.names[0], spelling.mark == "T" and len(shape) == 2
-    if mapped and len(spelling.names) == 1 and not transposed and weights.dtype(first) == dtype:
-        return weights[first].reshape(shape) if plan.alone else weights[first].reshape(shape).clone()
-    out = torch.empty(shape, dtype=dtype)
-    for name, part in zip(spelling.names, out.chunk(len(spelling.names)), strict=True):
-        view = part[None] if spelling.mark == "row" else part.T if transposed else part
+    if plan.found is None:
+        return torch.zeros(plan.current.shape, dtype=dtype)
+    (name, view), *others = plan.stored()
+    if mapped and not others and view.is_contiguous() and weights.dtype(name) == dtype:
+        tensor = weights[name].reshape(plan.current.shape)
+        return tensor if plan.alone else tensor.clone()
+    out = torch.empty(plan.current.shape, dtype=dtype)
+    for name, view in zip(plan.found.names, plan.found.views(out), strict=True):
         weights.read_into(name, view)
     return out
 

@@ -27,6 +27,8 @@ INERT_BUILTINS = {"bool", "bytearray", "bytes", "complex", "dict", "float", "fro
 INERT_BUILTINS |= {"object", "set", "slice", "str", "tuple", "unicode"}
 BUILTINS = ("builtins", "__builtin__")
 
+DAMAGES = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+DAMAGES += (pickle.UnpicklingError, struct.error)
 MOST_OPCODES = 5_000_000
 FLOOR = 48 << 20  # bytes that the value of any pickle may take; of larger files `TIMES` their size
 TIMES = 3
@@ -90,9 +92,7 @@ def read_pickle(file: Any, where: str, allowed: int = FLOOR, references: list[An
         raise
     except EOFError:
         raise CheckpointError(f"{where} is a damaged pickle: it has no end") from None
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
-        raise CheckpointError(f"{where} is a damaged pickle: {cause(problem)}") from None
-    except (pickle.UnpicklingError, struct.error) as problem:
+    except DAMAGES as problem:
         raise CheckpointError(f"{where} is a damaged pickle: {cause(problem)}") from None
 
 

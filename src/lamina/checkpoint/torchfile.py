@@ -17,29 +17,17 @@ import torch
 from ..errors import CheckpointError
 from ..files.shown import cause, shown
 from .pickles import FLOOR, TIMES, Global, Persistent, Record, read_pickle
+from .storage import DTYPES as STORED_DTYPES
 from .storage import MOST_TENSORS, MappedFile, StoredTensor, Stream, check_name, check_shape
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LARGEST_PICKLE = 256 << 20
 DAMAGES = (zipfile.BadZipFile, NotImplementedError, EOFError, struct.error, IndexError)
 PER_BYTE = 18  # bytes of memory that a byte of an archive's directory becomes, at most
-STORAGES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-    "UntypedStorage": torch.uint8,
-}
-DTYPES = {
-    str(dtype).removeprefix("torch."): dtype
-    for dtype in (*STORAGES.values(), torch.uint16, torch.uint32, torch.uint64, torch.float8_e4m3fn, torch.float8_e5m2)
-}
+NUMBERS = ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+STORAGES = {f"{name}Storage": getattr(torch, f"{name}Tensor").dtype for name in NUMBERS}
+STORAGES["UntypedStorage"] = torch.uint8
+DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in STORED_DTYPES.values()}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -16,7 +15,7 @@ from .. import __version__
 from .bench import bench
 from .convert import convert
 from .generate import generate
-from .info import info
+from .info import aligned, info
 from .output import drop_standard_output
 from .run import run
 from .serve import serve
@@ -82,7 +81,6 @@ def start(
 
 
 def show_overview() -> None:
-    """The title, first commands and the table of tasks."""
     console = Console(highlight=False)
     title = Text.assemble(("Lamina ", "bold"), __version__, "  the classic Transformer stack, complete and small")
     console.print("\n ", title)
@@ -91,9 +89,6 @@ def show_overview() -> None:
         console.print(Text(f"    {purpose}", style="bright_black"))
         console.print(Text(f"    $ {line}", style="cyan"), soft_wrap=True)
     console.print(Text("\n  Tasks of lamina run", style="bold"))
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="cyan", no_wrap=True)
-    for task in TASKS:
-        table.add_row(task.name, task.summary)
-    console.print(Padding(table, (0, 0, 0, 4)))
+    tasks = aligned(((task.name, task.summary) for task in TASKS), style="cyan")
+    console.print(Padding(tasks, (0, 0, 0, 4)))
     console.print("\n  Every command explains itself:", Text("lamina run --help\n", style="cyan"))

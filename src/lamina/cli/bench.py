@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ..errors import InputError
+from ..spec import KINDS
+from .info import figures
 from .inputs import FILE_KINDS, Read, Sources, find_sources
-from .options import AS_JSON, THREADS, model_name, option, switch, with_options
+from .options import AS_JSON, THREADS, model_class, model_name, option, our_words, switch, with_options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,6 @@ MOST_TEXTS = 256
 LONGEST = 256  # tokens of a text that are read
 DEFAULTS = ["fp32-packed", "int8", "int8-accurate"]
 WRITING_DEFAULTS = ["fp32-packed", "bf16", "int8", "int4"]
-WRITING = ("LMHeadModel", "ForConditionalGeneration", "ForCausalLM", "MTModel")  # ends of the names of such classes
 SHOWN: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("tokens_per_second", "tokens/s", "{:,.0f}".format),
     ("speedup", "speed", "{:.2f}x".format),
@@ -56,8 +56,6 @@ PROMPT = 32  # tokens at most, of each text, that a model writes on from
 
 @dataclass(frozen=True)
 class Trial:
-    """What to run."""
-
     model: str
     precision: str
     rows: list[list[int]]  # ids of the texts
@@ -87,7 +85,7 @@ def bench(model: Annotated[str, typer.Argument(help="A folder, a name on the Hub
     path = str(model_name(model))
     check(said["precision"] or [], said["device"])
     config, rows = rows_of(path, sources)
-    writes = any(name.endswith(WRITING) for name in config.architectures or [])
+    writes = KINDS[model_class(config).task.kind].writes
     chosen = said["precision"] or (WRITING_DEFAULTS if writes else DEFAULTS)
     device, threads = said["device"], said["threads"] or cores()
     trial = Trial(path, "fp32", rows, threads, device, tuned=said["tune"] and not writes)
@@ -114,14 +112,15 @@ def check(precisions: list[str], device: str) -> None:
     import torch
 
     from ..inference.quantize import settle_precision
-    from ..pipelines.base import choose_device
+    from ..inference.rows import choose_device
 
     for each in precisions:
         try:
             settle_precision(each)
         except InputError as error:
             raise typer.BadParameter(str(error), param_hint="--precision") from None
-    choose_device(device, torch.device("cpu"))
+    with our_words():
+        choose_device(device, torch.device("cpu"))
 
 
 def rows_of(model: str, sources: Sources) -> tuple[Any, list[list[int]]]:
@@ -148,13 +147,9 @@ def text_of(read: Read) -> str:
 
 
 def show(console: Console, head: dict[str, Any], results: list[dict[str, Any]]) -> None:
-    """One line for each precision."""
     console.print(f"[bold]{head['model']}[/bold]  {head['texts']} texts, {head['tokens']} tokens, "
                   f"{head['threads']} threads on {head['device']}")  # fmt: skip
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    table.add_column("precision", style="cyan", no_wrap=True)
-    for _, heading, _ in SHOWN:
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = figures("precision", *(heading for _, heading, _ in SHOWN), style="cyan")
     for found in results:
         table.add_row(found["precision"], *(form(found[name]) for name, _, form in SHOWN))
     console.print(table)
@@ -190,13 +185,10 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     import torch
 
     from ..auto import find
-    from ..auto.classes import architectures
 
     torch.set_num_threads(trial.threads)
     start = time.perf_counter()
-    config = find("AutoConfig").from_pretrained(trial.model)
-    named = next((name for name in config.architectures or [] if name in architectures()), None)
-    loader = find(named or "AutoModel")
+    loader = model_class(find("AutoConfig").from_pretrained(trial.model))
     model = loader.from_pretrained(trial.model, precision=trial.precision).to(trial.device)
     loaded = time.perf_counter() - start
     with torch.inference_mode():

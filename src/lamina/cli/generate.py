@@ -11,8 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InputError, PipelineError
+from ..files.paths import bounded_text
 from ..files.shown import visible
-from .options import LOADING, load, model_name, option, read_text, switch, with_options
+from ..files.tables import LONGEST
+from .options import LOADING, load, model_name, option, switch, with_options
 
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 
@@ -72,7 +74,7 @@ def read_prompt() -> str:
     """All of standard input, which a person ends with Ctrl-D."""
     if sys.stdin.isatty():
         print("Type a prompt; Ctrl-D on a line of its own ends it.", file=sys.stderr)
-    return read_text(sys.stdin.buffer, "standard input").rstrip("\r\n")
+    return bounded_text(sys.stdin.buffer, "standard input", LONGEST, InputError).rstrip("\r\n")
 
 
 def load_writer(model: str, **options: Any) -> Any:
@@ -124,7 +126,7 @@ class Shown:
 
 def write(pipe: Any, prompt: str, options: dict[str, Any], as_json: bool) -> None:
     """The answer of `pipe`, while it comes where there is one beam, and how fast it came."""
-    from ..pipelines.rows import AdvisedError
+    from ..pipelines.inputs import AdvisedError
 
     continued = pipe.task == "text-generation"
     shown = Shown(pipe.tokenizer, quiet=as_json, prompted=continued and sys.stdout.isatty())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,15 +20,17 @@ from ..errors import CheckpointError
 from ..families.transfo_xl.spec import SegmentSpec
 from ..files.shown import visible
 from ..spec import (
+    Disentangled,
     EmbeddingSpec,
     HeadSpec,
     LearnedPositions,
     ModelSpec,
     PaddingAwarePositions,
+    RelativeBuckets,
     SinusoidalPositions,
     StackSpec,
 )
-from .options import AS_JSON, BUILT_IN, model_name, switch, with_options
+from .options import AS_JSON, BUILT_IN, model_class, model_name, switch, with_options
 
 Line = tuple[str, str]  # a part and what it is made of
 
@@ -42,6 +45,7 @@ KNOWN_AS = {  # kinds that differ inside and are one task to a user
 }
 SELECTED = {
     "first": "the first token",
+    "mean": "the mean of all tokens",
     "last": "the last token",
     "eos": "the last end-of-sentence token",
     "indexed": "the tokens asked for",
@@ -103,14 +107,11 @@ def describe(name: str | None) -> dict[str, Any]:
     import torch
 
     from ..auto import find
-    from ..auto.classes import architectures
 
     folder = str(model_name(name or BUILT_IN))
     config = find("AutoConfig").from_pretrained(folder)
-    named = next((each for each in config.architectures or [] if each in architectures()), None)
-    model_type = find(named) if named else find("AutoModel").class_for(config)
     with torch.device("meta"):
-        model = model_type(config)
+        model = model_class(config)(config)
     classes = [config.id2label[number] for number in sorted(config.id2label)]
     return {
         "model": name or "the built-in sentiment model",
@@ -164,7 +165,6 @@ def part_of(path: str) -> str:
 
 
 def show_description(console: Console, found: dict[str, Any]) -> None:
-    """Facts, picture, table."""
     names = ("model", "architecture", "family", "task", "labels", "stored")
     facts = aligned([(name, readable(found[name])) for name in names if found.get(name)])
     for part in (facts, draw_model(found["spec"]), parts_table(found["parts"])):
@@ -173,11 +173,7 @@ def show_description(console: Console, found: dict[str, Any]) -> None:
 
 
 def parts_table(parts: list[dict[str, Any]]) -> Table:
-    """Parameters and memory of every part, and of the whole."""
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    table.add_column("part", no_wrap=True)
-    for heading in ("parameters", "share", *parts[0]["bytes"]):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = figures("part", "parameters", "share", *parts[0]["bytes"])
     total = sum(part["parameters"] for part in parts)
     for part in parts:
         share = part["parameters"] / total if total else 0
@@ -189,12 +185,20 @@ def parts_table(parts: list[dict[str, Any]]) -> Table:
     return table
 
 
+def figures(first: str, *headings: str, style: str = "") -> Table:
+    """A table of names and, in columns that end at the right, what belongs to them."""
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table.add_column(first, style=style, no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
 def readable_size(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 
 def readable(value: Any) -> str:
-    """A fact on one line."""
     if isinstance(value, list):
         more = f" and {len(value) - 8} more" if len(value) > 8 else ""
         return visible(", ".join(map(str, value[:8])) + more)
@@ -246,10 +250,10 @@ def frame(content: RenderableType, title: str, **style: Any) -> RenderableType:
     return Panel(content, title=title, title_align="left", expand=False, box=box.ROUNDED, **style)
 
 
-def aligned(lines: list[Line]) -> Table:
+def aligned(lines: Iterable[Line], style: str = "bold") -> Table:
     """Names in one column, what they are in the next."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
+    table.add_column(style=style, no_wrap=True)
     for name, facts in lines:
         table.add_row(Text(name), Text(facts))
     return table
@@ -266,7 +270,7 @@ def embedding_lines(spec: EmbeddingSpec) -> list[Line]:
             lines.append(("positions", f"{size:,} × {width}, learned, from row {padding_id + 1}"))
         case SinusoidalPositions(size):
             lines.append(("positions", f"{size:,} × {width}, sines and cosines"))
-    if spec.token_types:
+    if isinstance(spec.token_types, int) and spec.token_types:
         lines.append(("token types", f"{spec.token_types} × {width}"))
     if spec.norm:
         lines.append(("norm", f"layer norm, eps {spec.eps:g}"))
@@ -291,18 +295,36 @@ def block_lines(stack: StackSpec) -> list[Line]:
     spec = stack.block
     facts = [f"{spec.num_heads} heads of {spec.head_dim or spec.hidden_size // spec.num_heads}"]
     facts += ["causal"] if stack.causal else []
-    if stack.relative is not None:
-        facts.append(f"{stack.relative.buckets} buckets up to {stack.relative.max_distance}")
+    facts += position_facts(stack)
     attention = [("self-attention", ", ".join(facts))]
     if stack.cross:
         attention.append(("cross-attention", "reads the encoder"))
     inner = f"{spec.hidden_size} → {spec.intermediate_size} → {spec.hidden_size}, {spec.activation}"
     parts = [*attention, ("feed-forward", inner + (", gated" if spec.gated else ""))]
     norm = f"{spec.norm} norm"
+    if spec.order == "parallel":
+        return [("norm", norm), ("side by side", " + ".join(name for name, _ in parts)), *parts, ("add", "")]
     lines: list[Line] = []
     for part in parts:
-        lines += [("norm", norm), part, ("add", "")] if spec.pre_norm else [part, ("add, norm", norm)]
+        lines += [("norm", norm), part, ("add", "")] if spec.order == "pre-norm" else [part, ("add, norm", norm)]
     return lines
+
+
+def position_facts(stack: StackSpec) -> list[str]:
+    """How attention tells distances."""
+    facts = []
+    match stack.relative:
+        case RelativeBuckets(buckets, farthest, per_layer):
+            facts.append(f"{buckets} buckets up to {farthest}" + (", each layer its own" if per_layer else ""))
+        case Disentangled(span, kinds=kinds):
+            facts.append(f"{' and '.join(kinds)} of {span} distances each way")
+    if stack.rotary is not None:
+        facts.append(f"rotary positions of {stack.rotary.size}")
+    if stack.windows is not None:
+        far = sorted({window for window in stack.windows if window is not None})
+        local = sum(window is not None for window in stack.windows)
+        facts.append(f"{local} of {stack.num_layers} layers see {', '.join(map(str, far))} tokens far")
+    return facts
 
 
 def head_lines(name: str, spec: HeadSpec | None) -> list[Line]:

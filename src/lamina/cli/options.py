@@ -7,20 +7,22 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from inspect import Parameter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import HubError, InputError, LaminaError
+from ..files.paths import bounded_text
 from ..files.shown import cause, shown
 from ..files.tables import LONGEST
 
 if TYPE_CHECKING:
-    from ..pipelines.rows import Spelling
+    from ..pipelines.inputs import Spelling
 
 BUILT_IN = "builtin"
 ALWAYS = ("model", "device", "batch_size", "precision", "revision")  # what every pipeline takes
@@ -39,7 +41,6 @@ def option(name: str, kind: Any, help: str, *flags: str, default: Any = None, **
 
 
 def switch(name: str, help: str, *flags: str, **rules: Any) -> Parameter:
-    """A row that is on or off."""
     return option(name, bool, help, *flags, default=False, **rules)
 
 
@@ -71,7 +72,6 @@ THREADS = option("threads", int, "Threads to compute with; left out, one per cor
 
 
 def setting(help: str) -> Parameter:
-    """The row of `--set`."""
     return option("setting", list[str], help, "--set", metavar="NAME=VALUE")
 
 
@@ -102,24 +102,7 @@ def text_or_file(value: str | None) -> str | None:
         return value
     if value == "@":
         raise InputError("@ needs the name of a file after it")
-    try:
-        with open(value[1:], "rb") as opened:
-            return read_text(opened, value[1:])
-    except (OSError, ValueError) as error:
-        raise InputError(f"{value[1:]}: cannot be read ({cause(error)})") from None
-
-
-def read_text(opened: BinaryIO, name: str) -> str:
-    """All of a text in UTF-8, if it is one that a model could read; no more than so much is ever held."""
-    try:
-        data = opened.read(LONGEST + 1)
-        if len(data) > LONGEST:
-            raise InputError(f"{name}: more than {LONGEST:,} bytes, the most that is read of one text")
-        return data.decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 ({error.reason}); convert it first") from None
+    return bounded_text(value[1:], value[1:], LONGEST, InputError)
 
 
 def model_name(name: str | None, task: str | None = None) -> str | None:
@@ -143,19 +126,35 @@ def model_name(name: str | None, task: str | None = None) -> str | None:
     return path
 
 
+def model_class(config: Any) -> Any:
+    """The class that a config names, or the body of its family."""
+    from ..auto import find
+    from ..auto.classes import architectures
+
+    named = next((name for name in config.architectures or [] if name in architectures()), None)
+    return find(named) if named else find("AutoModel").class_for(config)
+
+
 def load(known: Collection[str], name: str | None, model: str | None, **options: Any) -> Any:
     """The pipeline for the task `name`, whose options are `known`, or for what the model is for."""
     from ..pipelines import pipeline
     from ..pipelines.base import refuse_untrained
 
-    try:
+    with our_words(known):
         pipe = pipeline(name, model=model, **{key: value for key, value in options.items() if value is not None})
+    refuse_untrained(pipe)
+    return pipe
+
+
+@contextmanager
+def our_words(known: Collection[str] = (), pipe: Any = None) -> Iterator[None]:
+    """Refusals of what is called here name the options of the command line, `known` and those of `pipe`."""
+    try:
+        yield
     except HubError:
         raise
     except LaminaError as error:
-        raise InputError(in_our_words(error, spelling(known))) from None
-    refuse_untrained(pipe)
-    return pipe
+        raise InputError(in_our_words(error, spelling(known, pipe))) from None
 
 
 def spelling(options: Collection[str], pipe: Any = None) -> Spelling:
@@ -176,7 +175,7 @@ def spelling(options: Collection[str], pipe: Any = None) -> Spelling:
 
 def in_our_words(error: LaminaError, typed: Spelling) -> str:
     """What a pipeline says, with the options of the command line where it names Python's arguments."""
-    from ..pipelines.rows import AdvisedError
+    from ..pipelines.inputs import AdvisedError
 
     def advised(found: re.Match[str]) -> str:
         verb, name, value = found.groups()
@@ -185,8 +184,10 @@ def in_our_words(error: LaminaError, typed: Spelling) -> str:
 
     message = error.said(typed) if isinstance(error, AdvisedError) else str(error)
     for name in TYPED:
-        if "_" in name and typed(name, None) == spelled(name):
-            message = re.sub(rf"(?<![\w.='\"-]){name}(?= is | must | needs )", spelled(name), message)
+        if typed(name, None) == spelled(name):
+            message = re.sub(rf"^{name}=", f"{spelled(name)} ", message)
+            if "_" in name:
+                message = re.sub(rf"(?<![\w.='\"-]){name}(?= is | must | needs )", spelled(name), message)
     message = message.replace("; several texts go in a list", "").replace("pass token=... or set", "set")
     return ARGUMENT.sub(advised, message)
 
@@ -210,7 +211,6 @@ def browsable(host: str) -> str:
 
 
 def beginning(names: Sequence[str]) -> Callable[[str], list[str]]:
-    """What a shell completes a word to."""
     return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time
 from fnmatch import fnmatch
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,13 +41,8 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # of sy
 def json_line(row: Row) -> str:
     """A row of the output as JSON. NaN of the input is null there; ValueError where the answer holds one."""
 
-    def written(row: Row) -> str:
-        return json.dumps(row, ensure_ascii=False, default=plain, allow_nan=False)
-
-    try:
-        return written(row)
-    except ValueError:
-        return written({**row, "input": without_nan(row["input"])})
+    row = {**row, "input": without_nan(row["input"])}
+    return json.dumps(row, ensure_ascii=False, default=plain, allow_nan=False)
 
 
 def plain(value: Any) -> Any:
@@ -310,10 +306,6 @@ def _write_csv(rows: Rows, path: Path, delimiter: str = ",") -> None:
             writer.writerow([_text(cells.get(name)) for name in columns.kinds])
 
 
-def _write_tsv(rows: Rows, path: Path) -> None:
-    _write_csv(rows, path, "\t")
-
-
 def _text(value: Any) -> str:
     """A cell: text as it is, nothing for null, JSON for all else."""
     if value is None:
@@ -368,6 +360,6 @@ WRITERS: Mapping[str, Callable[[Rows, Path], None] | None] = {
     ".ndjson": None,
     ".json": _write_json,
     ".csv": _write_csv,
-    ".tsv": _write_tsv,
+    ".tsv": partial(_write_csv, delimiter="\t"),
     ".parquet": _write_parquet,
 }

@@ -28,6 +28,7 @@ from .options import (
     load,
     model_name,
     option,
+    our_words,
     read_settings,
     setting,
     spelled,
@@ -191,11 +192,9 @@ class Job:
         from ..pipelines.base import BATCH_SIZE
 
         pipe = load(self.task.options, self.called, **self.loading)
-        try:
+        with our_words(self.task.options, pipe):
             batch_size = BATCH_SIZE.checked(self.called, "batch_size", self.batch_size)
             pipe.resolve_options(self.settings)
-        except LaminaError as error:
-            raise InputError(in_our_words(error, spelling(self.task.options, pipe))) from None
         if STANDARD_INPUT in self.sources.files and sys.stdin.isatty():
             batch_size = 1
         for found in answers(pipe, self.task, asked, self.settings, batch_size):
@@ -205,7 +204,7 @@ class Job:
 
     def write(self, answered: Iterator[Answered], record: Record) -> None:
         """Write every row as soon as it is known; a progress bar where the rows go elsewhere."""
-        from ..pipelines.base import track
+        from ..inference.batching import track
 
         first = list(islice(answered, 1))  # nothing is touched before there is an answer
         if self.place:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ServingError
-from .options import DEVICE, THREADS, browsable, listening, option, with_options
+from .options import DEVICE, THREADS, browsable, listening, model_name, option, our_words, with_options
 
 if TYPE_CHECKING:
     from ..serving import ServeSettings
@@ -60,10 +60,15 @@ def serve(
     """Serve MODELs over HTTP until SIGTERM or Ctrl+C."""
     _require_packages()
     from ..serving import Limits, ServeSettings
+    from ..serving.models import named_models
 
     limits = Limits(**{each.name: said[each.name] for each in LIMITS if said[each.name] is not None})
     place = {name: said[name] for name in ("task", "host", "port", "api_key", "device", "precision")}
     settings = ServeSettings(tuple(models or ()), cors=tuple(said["cors"] or ()), limits=limits, **place)
+    for source in settings.models:
+        model_name(source.partition("=")[2] or source)
+    with our_words():
+        named_models(settings)
     if said["on"] is None:
         _serve_here(settings, said["threads"])
     elif said["on"] == "ray":
@@ -101,7 +106,6 @@ def _serve_here(settings: ServeSettings, threads: int | None) -> None:
 
 
 def _serve_on_ray(settings: ServeSettings, replicas: str, threads: int | None) -> None:
-    """Replicas of the same application."""
     from ..scale import ray_serve
     from ..serving import create_app
 

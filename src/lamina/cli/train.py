@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ..files.shown import shown
+from .info import aligned
 from .options import beginning, known_name, model_name, option, read_settings, setting, spelled, switch, with_options
 from .tasks import find_task
 
@@ -139,7 +139,4 @@ def show_results(results: dict[str, float]) -> None:
     if not sys.stdout.isatty():
         print(json.dumps(results))
         return
-    table = Table.grid(padding=(0, 2))
-    for name, value in results.items():
-        table.add_row(name, f"{value:.5g}")
-    Console(highlight=False).print(table)
+    Console(highlight=False).print(aligned(((name, f"{value:.5g}") for name, value in results.items()), style=""))

@@ -41,7 +41,7 @@ def masked_lm(c: Config) -> HeadSpec:
         c["vocab_size"],
         dense=c["hidden_act"],
         dense_size=c["embedding_size"],
-        norm=True,
+        norm="layer",
         eps=c["layer_norm_eps"],
         tied=c["tie_word_embeddings"],
     )

@@ -9,26 +9,26 @@ from .family import Config, Family, Task, Weights, stored
 from .names import under
 
 
-def stack(c: Config, side: str, embedding: EmbeddingSpec, pre_norm: bool, **more: Any) -> StackSpec:
+def stack(c: Config, side: str, embedding: EmbeddingSpec, order: str, **more: Any) -> StackSpec:
     block = BlockSpec(
         c["d_model"],
         c[f"{side}_attention_heads"],
         c[f"{side}_ffn_dim"],
         activation=c["activation_function"],
-        pre_norm=pre_norm,
+        order=order,
         dropout=c["dropout"],
         attention_dropout=c["attention_dropout"],
         activation_dropout=c["activation_dropout"],
     )
-    drop = c[f"{side}_layerdrop"]
-    return StackSpec(embedding, block, c[f"{side}_layers"], final_norm=pre_norm, layerdrop=drop, **more)
+    drop, final = c[f"{side}_layerdrop"], order == "pre-norm"
+    return StackSpec(embedding, block, c[f"{side}_layers"], final_norm=final, layerdrop=drop, **more)
 
 
-def spec(c: Config, *, pre_norm: bool = False, shift: Shift | None = None, **changes: Any) -> ModelSpec:
+def spec(c: Config, *, order: str = "post-norm", shift: Shift | None = None, **changes: Any) -> ModelSpec:
     """Both sides; mBART and Marian change the norms, the positions and the shift."""
     fields = {
         "positions": LearnedPositions(c["max_position_embeddings"] + 2, offset=2),
-        "norm": True,
+        "norm": "layer",
         "eps": 1e-5,
         "scale": c["d_model"] ** 0.5 if c["scale_embedding"] else 1.0,
         "dropout": c["dropout"],
@@ -37,8 +37,8 @@ def spec(c: Config, *, pre_norm: bool = False, shift: Shift | None = None, **cha
     embedding = EmbeddingSpec(c["vocab_size"], c["d_model"], **fields | changes)
     target = EmbeddingSpec(c.get("_decoder_rows") or c["vocab_size"], c["d_model"], **fields | changes)
     return ModelSpec(
-        encoder=stack(c, "encoder", embedding, pre_norm),
-        decoder=stack(c, "decoder", target, pre_norm, causal=True, cross=True),
+        encoder=stack(c, "encoder", embedding, order),
+        decoder=stack(c, "decoder", target, order, causal=True, cross=True),
         init=NormalInit(c["init_std"]),
         shared_tokens=not apart(c),
         shift=shift or Shift(c["pad_token_id"], c["decoder_start_token_id"], from_source=True),
@@ -93,6 +93,7 @@ LAYER = {
 }
 SIDE = {
     "embeddings.positions": "embed_positions",
+    "embeddings.waves": "embed_positions.weight",
     "embeddings.norm": "layernorm_embedding",
     **under("layers.*.", "layers.*.", LAYER),
     "norm": "layer_norm",

@@ -17,7 +17,7 @@ def embedding(c: Config, **changes: Any) -> EmbeddingSpec:
         "hidden_size": c["hidden_size"],
         "positions": LearnedPositions(c["max_position_embeddings"]),
         "token_types": c["type_vocab_size"],
-        "norm": True,
+        "norm": "layer",
         "eps": c["layer_norm_eps"],
         "dropout": c["hidden_dropout_prob"],
         "padding_id": c["pad_token_id"],
@@ -60,7 +60,7 @@ def masked_lm(c: Config) -> HeadSpec:
         c["hidden_size"],
         c["vocab_size"],
         dense=c["hidden_act"],
-        norm=True,
+        norm="layer",
         eps=c["layer_norm_eps"],
         tied=c["tie_word_embeddings"],
     )
@@ -172,6 +172,7 @@ FAMILY = Family(
     TASKS,
     DEFAULTS,
     tokenizer="bert",
+    tokenizers={"XLNetTokenizer": "xlnet"},  # of KoBERT
     ignored=("embeddings.position_ids",),
     pooler=lambda c: Pooler(c["hidden_size"]),
 )

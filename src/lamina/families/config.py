@@ -6,7 +6,9 @@ import copy
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -18,7 +20,7 @@ from ..files.paths import inside, local_path, present
 from ..files.shown import cause, shown
 from ..spec import ACTIVATION_NAMES
 from . import Family, family
-from .keywords import INERT, LOADING, SETTINGS, refuse_unknown, settled
+from .keywords import INERT, LOADING, SETTINGS, refuse_unknown, split
 
 NAME = "config.json"
 LABELS = ("num_labels", "id2label", "label2id", "name_or_path")
@@ -44,30 +46,22 @@ COMMON: dict[str, Any] = {  # what any family's config.json may leave out
     "sep_token_id": None,
     "decoder_start_token_id": None,
 }
-LIMITS: dict[str, tuple[int, int]] = {
-    **dict.fromkeys(("vocab_size", "decoder_vocab_size"), (1, 1_000_000)),
-    **dict.fromkeys(("hidden_size", "embedding_size", "n_embd", "d_model", "dim", "d_embed"), (1, 16_384)),
-    **dict.fromkeys(("intermediate_size", "hidden_dim", "n_inner", "dff", "d_ff", "d_inner"), (1, 131_072)),
-    **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), (1, 131_072)),
-    **dict.fromkeys(("num_hidden_layers", "n_layers", "n_layer", "num_layers", "num_decoder_layers"), (0, 256)),
-    **dict.fromkeys(("encoder_layers", "decoder_layers"), (0, 256)),
-    **dict.fromkeys(("num_hidden_groups", "inner_group_num"), (1, 256)),
-    **dict.fromkeys(("num_attention_heads", "n_heads", "n_head", "num_heads", "d_kv", "d_head"), (1, 16_384)),
-    **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), (1, 16_384)),
-    **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx"), (1, 1_000_000)),
-    **dict.fromkeys(("mem_len", "tgt_len", "ext_len"), (0, 1_000_000)),
-    "type_vocab_size": (0, 10_000),
-    "relative_attention_num_buckets": (4, 100_000),
-    "relative_attention_max_distance": (1, 1_000_000_000),
-    "div_val": (1, 16_384),
-}
-DIVIDED = (  # widths that are cut into heads
-    ("hidden_size", "num_attention_heads"),
-    ("n_embd", "n_head"),
-    ("dim", "n_heads"),
-    ("d_model", "encoder_attention_heads"),
-    ("d_model", "decoder_attention_heads"),
+LIMITS = (  # how many make sense of what a key counts, by the words of its name: the first row that fits
+    (r"type_vocab_size", 0, 10_000),
+    (r"(\w+_)?vocab_size", 1, 1_000_000),
+    (r"(\w*hidden|\w*embedding)_size|n_embd|d_model|d_embed|dim|word_embed_proj_dim", 1, 16_384),
+    (r"\w*intermediate_size|(\w+_)?ffn_dim|hidden_dim|n_inner|d_?ff|d_inner", 1, 131_072),
+    (r"(num|n)_(\w+_)?layers?|(en|de)coder_layers", 0, 256),
+    (r"num_hidden_groups|inner_group_num", 1, 256),
+    (r"(num|n)_(\w+_)?heads?|(en|de)coder_attention_heads|(d_)?head(_dim)?|d_kv", 1, 16_384),
+    (r"max_position_embeddings|n_positions|n_ctx", 1, 1_000_000),
+    (r"(mem|tgt|ext)_len", 0, 1_000_000),
+    (r"relative_attention_num_buckets", 4, 100_000),
+    (r"relative_attention_max_distance", 1, 1_000_000_000),
+    (r"div_val", 1, 16_384),
 )
+HEADS = ("num_attention_heads", "encoder_attention_heads", "decoder_attention_heads")
+HEAD_DIMS = ("head_dim", "d_head", "d_kv")  # one of them says a head's width, which is a share of the model's else
 CHOICES: Mapping[str, tuple[Any, ...]] = {
     "problem_type": (None, "regression", "single_label_classification", "multi_label_classification"),
     "position_embedding_type": (None, "absolute"),  # "relative_key" and its like are published, but not built here
@@ -85,7 +79,7 @@ TOGETHER = (  # sizes whose product a few bytes could make large, without a tens
 )
 MOST_CUTOFFS = 32
 DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "uint8")
-NUMBERS = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+TYPE_NAMES = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
 MOST_LABELS = 100_000
 logger = logging.getLogger("lamina")
 Config = TypeVar("Config", bound="PretrainedConfig")
@@ -131,7 +125,7 @@ class PretrainedConfig:
             if value is not None or values.get(aliases.get(key, "")) is None:  # a null says nothing beside its key
                 self._set(key, value)
         state["_values"].update(read_labels(labels, self.family.defaults.get("num_labels", 2), source))
-        check_together(self.values(), source)
+        check_together(self.values(), self.family.aliases, source)
 
     def _set(self, key: str, value: Any) -> None:
         key = self._canonical(key)
@@ -216,7 +210,7 @@ class PretrainedConfig:
         try:
             for key, value in values.items():
                 self._update_one(key, value)
-            check_together(self.values(), self._source)
+            check_together(self.values(), self.family.aliases, self._source)
         except ConfigError:
             self.__dict__["_values"] = before
             raise
@@ -243,36 +237,19 @@ class PretrainedConfig:
         cls: type[Config],
         name_or_path: str | Path,
         *,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        token: str | bool | None = None,
-        local_files_only: bool = False,
-        force_download: bool = False,
-        subfolder: str = "",
         return_unused_kwargs: bool = False,
-        **overrides: Any,
+        **options: Any,
     ) -> Any:
         """The config of a folder, a config.json, or a name in the hub's cache or on the hub; overrides win.
 
-        A keyword that is no key of the config, and none of loading, is a ConfigError; `return_unused_kwargs` asks for
-        these beside the config instead.
+        Options are keys of the config, or those of `resolve` in files/hub.py. Any other, unless it is one of loading
+        that changes nothing here, is a ConfigError; `return_unused_kwargs` asks for these beside the config instead.
         """
-        overrides = settled({"token": token, **overrides})
-        token = overrides.pop("token")
+        where, overrides = split(options)
         if local_path(name_or_path, HubError).is_file():
             values, source = read_json_object(name_or_path), str(name_or_path)
         else:
-            folder = resolve(
-                name_or_path,
-                (NAME,),
-                revision=revision,
-                cache_dir=cache_dir,
-                token=token,
-                local_files_only=local_files_only,
-                force_download=force_download,
-                subfolder=subfolder,
-            )
-            values, source = _read(folder)
+            values, source = _read(resolve(name_or_path, (NAME,), **where))
         config = cls._made(values, source, {})
         known = config._known()
         unused = {name: overrides.pop(name) for name in [*overrides] if name not in known}
@@ -333,7 +310,8 @@ class PretrainedConfig:
             del said["id2label"], said["label2id"]
         usual = {**COMMON, **self.family.defaults}
         silent = {key for key, value in said.items() if key in COMMON and value == COMMON[key] == usual[key]}
-        kept = {key: said[key] for key in said if key not in silent and not key.startswith("_")}
+        own = self.family.defaults
+        kept = {key: said[key] for key in said if key not in silent and (key[0] != "_" or key in own)}
         return {**kept, "tie_word_embeddings": self.tie_word_embeddings}
 
     def to_json_string(self, use_diff: bool = True) -> str:
@@ -387,7 +365,8 @@ def _family(named: Any, source: str) -> Family:
 
 
 def _plain(config: PretrainedConfig) -> dict[str, Any]:
-    return {key: value for key, value in config.values().items() if not key.startswith("_")}
+    own = config.family.defaults
+    return {key: value for key, value in config.values().items() if key[0] != "_" or key in own}
 
 
 def _torch_dtype(name: str | None) -> Any:
@@ -402,67 +381,61 @@ def check_field(key: str, value: Any, default: Any, source: str) -> None:
     """Refuse a value of another type than the default's, or a size out of all proportion."""
     if not isinstance(key, str):
         raise ConfigError(f"{source}: keys must be text, not {shown(key)}")
-    if key in LIMITS:
-        _check_size(key, value, default, source)
-    elif key.endswith("_token_id"):
-        _check_token(key, value, source)
-    elif key in CHOICES or key == "architectures":
-        _check_names(key, value, source)
-    elif key.endswith(RATES) and type(default) is not bool:
-        if value is not None and not (type(value) in (int, float) and 0 <= value <= 1):
-            raise ConfigError(f"{source}: {key} is {shown(value)}, a share between 0 and 1 is wanted")
-    elif default is not None and value is not None:
-        _check_type(key, value, default, source)
+    if wanted := _wanted(key, value, default):
+        raise ConfigError(f"{source}: {key} is {shown(value)}; {wanted}")
 
 
-def _check_names(key: str, value: Any, source: str) -> None:
+def _wanted(key: str, value: Any, default: Any) -> str | None:
+    """What `key` should be instead of `value`; None where the value can be had."""
+    if key in CHOICES:
+        known = any(type(value) is type(choice) and value == choice for choice in CHOICES[key])
+        return None if known else f"it must be one of {', '.join(map(str, CHOICES[key]))}"
+    if limits := _limits(key):
+        low, high = limits
+        if value is None and default is None:
+            return None
+        if type(value) is not int:
+            return "it must be a whole number"
+        return None if low <= value <= high else f"only {low:,} to {high:,} makes sense"
+    if value is None:
+        return None
+    if key.endswith("_token_id"):
+        ids = value if isinstance(value, list) and value and key in SEVERAL else [value]
+        plain = all(type(number) is int and abs(number) < 2**31 for number in ids)
+        return None if plain else "it must be a token's number"
     if key == "architectures":
-        if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
-            raise ConfigError(f"{source}: architectures must be a list of names, not {shown(value)}")
-    elif not any(type(value) is type(choice) and value == choice for choice in CHOICES[key]):
-        raise ConfigError(f"{source}: {key} must be one of {', '.join(map(str, CHOICES[key]))}, not {shown(value)}")
+        plain = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        return None if plain else "it must be a list of names"
+    if key.endswith(RATES) and type(default) is not bool:
+        return None if type(value) in (int, float) and 0 <= value <= 1 else "it must be a share between 0 and 1"
+    return None if default is None else _unlike(key, value, type(default))
 
 
-def _check_token(key: str, value: Any, source: str) -> None:
-    """Only an end may be marked by several tokens."""
-    ids = value if isinstance(value, list) and value and key in SEVERAL else [value]
-    plain = all(type(number) is int and -(2**31) < number < 2**31 for number in ids)
-    if not plain and value is not None:
-        raise ConfigError(f"{source}: {key} must be a token's number, not {shown(value)}")
-
-
-def _check_size(key: str, value: Any, default: Any, source: str) -> None:
-    low, high = LIMITS[key]
-    if value is None and default is None:
-        return
-    if type(value) is not int:
-        raise ConfigError(f"{source}: {key} must be a whole number, not {shown(value)}")
-    if not low <= value <= high:
-        raise ConfigError(f"{source}: {key} is {shown(value)}; only {low:,} to {high:,} makes sense")
-
-
-def _check_type(key: str, value: Any, default: Any, source: str) -> None:
-    wanted = type(default)
-    right = type(value) in (int, float) if wanted is float else type(value) is wanted
-    if wanted in (list, tuple):
-        right = isinstance(value, (list, tuple))
-    if not right:
-        raise ConfigError(f"{source}: {key} must be {NUMBERS.get(wanted, 'a ' + wanted.__name__)}, not {shown(value)}")
-    if wanted is float and not -1e6 < value < 1e6:
-        raise ConfigError(f"{source}: {key} is {shown(value)}, which is out of range")
-    if wanted is int and not -(2**31) < value < 2**31:
-        raise ConfigError(f"{source}: {key} is {shown(value)}, which is out of range")
+def _unlike(key: str, value: Any, wanted: type) -> str | None:
+    """What a value should be that is not of the type wanted, or out of the range that its key has."""
+    types = {float: (int, float), list: (list, tuple), tuple: (list, tuple)}.get(wanted, (wanted,))
+    if type(value) not in types:
+        return f"it must be {TYPE_NAMES.get(wanted, 'a ' + wanted.__name__)}"
+    if wanted in (int, float) and not abs(value) < (2**31 if wanted is int else 1e6):
+        return "that is out of range"
     if key.endswith(("_eps", "_epsilon")) and not SMALLEST_EPS <= value <= 1:
-        raise ConfigError(f"{source}: {key} is {shown(value)}; a small number above 0 is wanted, such as 1e-5")
+        return "it must be a small number above 0, such as 1e-5"
     if key.endswith(SPREADS) and value < 0:
-        raise ConfigError(f"{source}: {key} is {shown(value)}, which cannot be below 0")
+        return "it must not be below 0"
     if key in ACTIVATIONS and value.removeprefix("gated-") not in ACTIVATION_NAMES:
-        raise ConfigError(f"{source}: {key} is {shown(value)}; known are {', '.join(ACTIVATION_NAMES)}")
+        return f"known are {', '.join(ACTIVATION_NAMES)}"
+    return None
 
 
-def check_together(values: Mapping[str, Any], source: str) -> None:
-    """Refuse values that contradict each other."""
-    for width, heads in DIVIDED:
+@lru_cache(256)  # keys are as many as strangers wish
+def _limits(key: str) -> tuple[int, int] | None:
+    return next(((low, high) for words, low, high in LIMITS if re.fullmatch(words, key)), None)
+
+
+def check_together(values: Mapping[str, Any], aliases: Mapping[str, str], source: str) -> None:
+    """Refuse values that contradict each other; `aliases` are the family's."""
+    width = aliases.get("hidden_size", "hidden_size")
+    for heads in () if any(key in values for key in HEAD_DIMS) else {aliases.get(key, key) for key in HEADS}:
         if isinstance(values.get(width), int) and isinstance(values.get(heads), int) and values[width] % values[heads]:
             raise ConfigError(f"{source}: {width} {values[width]} cannot be cut into {heads} {values[heads]}")
     for keys, most in TOGETHER:
@@ -519,9 +492,8 @@ def check_labels(key: str, value: Any, source: str) -> dict[str, Any]:
         names = dict(zip(numbers, value.values(), strict=True))
     except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"{source}: id2label must have whole numbers as keys, not {shown(value)}") from None
-    if not all(isinstance(label, (str, int)) for label in names.values()) or len(names) != len(value):
-        raise ConfigError(f"{source}: id2label must map each number to one name")
-    if any(isinstance(label, int) and abs(label) >= 2**63 for label in names.values()):
+    plain = all(isinstance(label, str) or (isinstance(label, int) and abs(label) < 2**63) for label in names.values())
+    if not plain or len(names) != len(value):
         raise ConfigError(f"{source}: id2label must map each number to one name")
     names = {number: str(label) for number, label in names.items()}
     return {"id2label": names, "label2id": {label: number for number, label in names.items()}}

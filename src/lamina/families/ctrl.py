@@ -15,14 +15,14 @@ def spec(c: Config) -> ModelSpec:
         c["vocab_size"],
         width,
         SinusoidalPositions(c["n_positions"], single_precision=True),
-        token_types_from_tokens=True,
+        token_types="tokens",
         token_types_written=False,
         scale=width**0.5,
         scale_given=True,
         dropout=c["embd_pdrop"],
     )
     block = BlockSpec(
-        width, c["n_head"], c["dff"], activation="relu", eps=1e-6, pre_norm=True, dropout=c["resid_pdrop"]
+        width, c["n_head"], c["dff"], activation="relu", eps=1e-6, order="pre-norm", dropout=c["resid_pdrop"]
     )
     stack = StackSpec(embedding, block, c["n_layer"], final_norm=True, final_eps=c["layer_norm_epsilon"], causal=True)
     return ModelSpec(decoder=stack, init=NormalInit(c["initializer_range"]))

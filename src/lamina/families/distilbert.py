@@ -14,7 +14,7 @@ def spec(c: Config) -> ModelSpec:
         c["vocab_size"],
         c["dim"],
         LearnedPositions(c["max_position_embeddings"]),
-        norm=True,
+        norm="layer",
         dropout=c["dropout"],
         padding_id=c["pad_token_id"],
     )
@@ -34,7 +34,7 @@ def spec(c: Config) -> ModelSpec:
 def masked_lm(c: Config) -> HeadSpec:
     """Dense, activation, norm, then the token table read backwards."""
     tied = c["tie_word_embeddings"]
-    return HeadSpec(c["dim"], c["vocab_size"], dense=c["activation"], norm=True, tied=tied)
+    return HeadSpec(c["dim"], c["vocab_size"], dense=c["activation"], norm="layer", tied=tied)
 
 
 def sentence(c: Config, outputs: int | None = None) -> HeadSpec:

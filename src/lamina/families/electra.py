@@ -27,7 +27,7 @@ def generator(c: Config) -> HeadSpec:
         c["vocab_size"],
         dense="gelu",
         dense_size=c["embedding_size"],
-        norm=True,
+        norm="layer",
         eps=c["layer_norm_eps"],
         tied=c["tie_word_embeddings"],
     )

@@ -61,6 +61,7 @@ class Family:
     ignored: tuple[str, ...] = ()  # checkpoint names that carry nothing
     pooler: Callable[[Config], Pooler] | None = None
     paired: bool = False  # an encoder and a decoder
+    tokenizers: Mapping[str, str] = field(default_factory=dict)  # further public classes and their recipes
     build: Callable[[], Any] | None = None  # returns the class of a network that is not a plain stack (Transformer-XL)
 
     def task(self, architecture: str) -> Task:
@@ -84,3 +85,15 @@ class Family:
         head = task.names(config) if callable(task.names) else task.names
         prefix = task.prefix if task.prefix is not None else self.prefix if task.head else ""
         return {**under("", prefix, self.names(config)), **head}
+
+
+def renamed(family: Family, model_type: str, old: str, new: str, tokenizer: str = "", **defaults: Any) -> Family:
+    """The same network and tensors under another `model_type`: class names begin with `new` in place of `old`."""
+    tasks = tuple(replace(task, architecture=task.architecture.replace(old, new, 1)) for task in family.tasks)
+    return replace(
+        family,
+        model_type=model_type,
+        tasks=tasks,
+        defaults={**family.defaults, **defaults},
+        tokenizer=tokenizer or family.tokenizer,
+    )

@@ -15,7 +15,7 @@ def spec(c: Config) -> ModelSpec:
         c["vocab_size"],
         c["n_embd"],
         LearnedPositions(c["n_positions"]),
-        token_types_from_tokens=True,
+        token_types="tokens",
         dropout=c["embd_pdrop"],
     )
     block = BlockSpec(

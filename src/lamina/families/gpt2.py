@@ -13,7 +13,7 @@ def spec(c: Config) -> ModelSpec:
         c["vocab_size"],
         c["n_embd"],
         LearnedPositions(c["n_positions"]),
-        token_types_from_tokens=True,
+        token_types="tokens",
         dropout=c["embd_pdrop"],
     )
     block = BlockSpec(
@@ -22,14 +22,17 @@ def spec(c: Config) -> ModelSpec:
         c["n_inner"] or 4 * c["n_embd"],
         activation=c["activation_function"],
         eps=c["layer_norm_epsilon"],
-        pre_norm=True,
+        order="pre-norm",
         scale=None if c["scale_attn_weights"] else 1.0,
         dropout=c["resid_pdrop"],
         attention_dropout=c["attn_pdrop"],
     )
-    scaled = c["scale_attn_by_inverse_layer_idx"]
+    scales = None
+    if c["scale_attn_by_inverse_layer_idx"]:
+        whole = (c["n_embd"] // c["n_head"]) ** -0.5 if block.scale is None else block.scale
+        scales = tuple(whole / (layer + 1) for layer in range(c["n_layer"]))
     cross = c["add_cross_attention"]
-    stack = StackSpec(embedding, block, c["n_layer"], final_norm=True, causal=True, cross=cross, scale_by_layer=scaled)
+    stack = StackSpec(embedding, block, c["n_layer"], final_norm=True, causal=True, cross=cross, scales=scales)
     return ModelSpec(decoder=stack, init=NormalInit(c["initializer_range"], residual_layers=c["n_layer"]))
 
 

@@ -14,7 +14,7 @@ def spec(c: Config) -> ModelSpec:
     """Both sides; the padding token starts a translation."""
     c = {**c, "_decoder_rows": rows(c)}
     shift = Shift(c["pad_token_id"], c["decoder_start_token_id"])
-    return bart.spec(c, shift=shift, positions=SinusoidalPositions(c["max_position_embeddings"]), norm=False)
+    return bart.spec(c, shift=shift, positions=SinusoidalPositions(c["max_position_embeddings"]), norm=None)
 
 
 def outputs(c: Config) -> int:

@@ -9,7 +9,7 @@ from .family import Config, Family
 
 def spec(c: Config) -> ModelSpec:
     """The last real token of the targets, the language code, is wrapped to the front."""
-    return bart.spec(c, pre_norm=True, shift=Shift(c["pad_token_id"], from_source=True))
+    return bart.spec(c, order="pre-norm", shift=Shift(c["pad_token_id"], from_source=True))
 
 
 FAMILY = Family(
@@ -20,6 +20,7 @@ FAMILY = Family(
     bart.tasks("MBart"),
     {**bart.DEFAULTS, "decoder_start_token_id": None, "num_labels": 2},
     tokenizer="mbart",
+    tokenizers={"MBart50Tokenizer": "mbart50"},
     aliases=bart.ALIASES,
     fixed={**bart.FIXED, "normalize_before": True, "add_final_layer_norm": True},
     fitted=bart.fitted,

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 Table = Mapping[str, str]
 
@@ -28,6 +29,16 @@ class Spelling:
 
     names: tuple[str, ...]
     mark: str  # "" | "T" | "row"
+
+    def views(self, tensor: Any) -> list[Any]:
+        """A tensor of ours as the checkpoint has it: for each name a view, to write from and to read into.
+
+        Whatever reads, checks or writes a stored tensor goes through this: a new mark is one more line here.
+        """
+        parts = tensor.chunk(len(self.names))
+        if self.mark == "row":
+            return [part[None] for part in parts]
+        return [part.T if self.mark == "T" and part.dim() == 2 else part for part in parts]
 
 
 def under(ours: str, theirs: str, table: Table) -> dict[str, str]:

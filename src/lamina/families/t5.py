@@ -30,8 +30,8 @@ def spec(c: Config) -> ModelSpec:
         gated=gated,
         norm="rms",
         eps=c["layer_norm_epsilon"],
-        pre_norm=True,
-        bias=False,
+        order="pre-norm",
+        biased=(),
         scale=1.0,
         dropout=rate,
         attention_dropout=rate,
@@ -73,7 +73,7 @@ def sentence(c: Config) -> HeadSpec:
 
 
 SIDE = {
-    "relative.table": "block.0.layer.0.SelfAttention.relative_attention_bias",
+    "relative.tables.0": "block.0.layer.0.SelfAttention.relative_attention_bias",
     "layers.*.attn.qkv": "block.*.layer.0.SelfAttention.{q,k,v}",
     "layers.*.attn.out": "block.*.layer.0.SelfAttention.o",
     "layers.*.attn_norm": "block.*.layer.0.layer_norm",
@@ -163,6 +163,7 @@ FAMILY = Family(
         "tie_word_embeddings": True,
     },
     tokenizer="t5",
+    tokenizers={"ByT5Tokenizer": "byt5"},
     aliases={"hidden_size": "d_model", "num_attention_heads": "num_heads", "num_hidden_layers": "num_layers"},
     derived=lambda c: {
         "num_decoder_layers": c["num_layers"],

@@ -44,19 +44,8 @@ WHERE: Mapping[str, tuple[type, ...]] = {  # the options of `resolve`, and what 
 }
 KINDS = {str: "text", bool: "true or false", os.PathLike: "a path"}
 logger = logging.getLogger("lamina")
-NETWORK_ERRORS = {  # base classes of the HTTP libraries that huggingface_hub has used over the years, by name
-    "ConnectionError",
-    "ConnectError",
-    "NetworkError",
-    "ProtocolError",
-    "ProxyError",
-    "RemoteProtocolError",
-    "Timeout",
-    "TimeoutError",
-    "TimeoutException",
-    "TransportError",
-    "ChunkedEncodingError",
-}
+NETWORK_ERRORS = {"ConnectionError", "Timeout", "TimeoutError", "ChunkedEncodingError", "TransportError"}
+# The bases, by name, of what the HTTP libraries raise that huggingface_hub has used over the years.
 
 
 def resolve(

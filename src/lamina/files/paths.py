@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
+from contextlib import nullcontext
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import CheckpointError, LaminaError
 from .shown import cause, shown
@@ -98,6 +99,21 @@ def read_text(path: str | Path, most: int, error: type[LaminaError]) -> str:
         return read_bytes(path, most, error).decode("utf-8")
     except UnicodeDecodeError as problem:
         raise error(f"{path} is not UTF-8 text: {cause(problem)}") from None
+
+
+def bounded_text(source: str | Path | BinaryIO, name: str, most: int, error: type[LaminaError]) -> str:
+    """All of a text in UTF-8, from a file or from a stream such as a pipe; no more than `most` bytes are ever held."""
+    try:
+        with open(source, "rb") if isinstance(source, (str, Path)) else nullcontext(source) as opened:
+            data = opened.read(most + 1)
+    except (OSError, ValueError) as problem:
+        raise error(f"{name}: cannot be read ({cause(problem)})") from None
+    if len(data) > most:
+        raise error(f"{name}: more than {most:,} bytes, the most that is read of one text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise error(f"{name}: not UTF-8 ({problem.reason}); convert it first") from None
 
 
 def _cached(real: Path, folder: Path) -> bool:

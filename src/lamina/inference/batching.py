@@ -44,6 +44,8 @@ NEVER = -1
 # Once told anything, the C library no longer adapts; this is where a process that frees large blocks would have ended.
 AFTERWARDS = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 << 20, TRIM_THRESHOLD: 64 << 20}
 
+PATIENCE = 1.0  # seconds of work before a progress bar appears
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Each = Callable[[Callable[..., Any], Sequence[Any]], Iterable[Any]]
@@ -279,3 +281,26 @@ def freed_kept(device: torch.device) -> Iterator[None]:
         for name, value in AFTERWARDS.items():
             library.mallopt(name, value)
         give_back_freed()
+
+
+def track(items: Iterable[Item], total: int | None, description: str, done: int = 0) -> Iterator[Item]:
+    """`items`, with a bar on standard error once they take longer than a second; silent unless that is a terminal.
+
+    `done` of `total` were there before these.
+    """
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    began = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=True) as bar:
+        row = bar.add_task(description, total=total, completed=done)
+        for item in items:
+            if bar.disable and time.monotonic() - began > PATIENCE:
+                bar.disable = False
+                bar.start()
+            yield item
+            bar.advance(row)

@@ -69,8 +69,10 @@ class FixedBatch:
     def pairs(self) -> Pair:
         return self.steps, self.slots
 
-    def layout(self, causal: bool, bias: Tensor | None) -> Layout:
+    def layout(self, causal: bool, bias: Tensor | None, window: int | None = None) -> Layout:
         mask = (self.slots <= self.position)[None, None, None]
+        if window is not None:
+            mask = mask & (self.slots >= self.position - window)
         return FixedLayout(self, mask if bias is None else bias.masked_fill(~mask, torch.finfo(bias.dtype).min))
 
 
@@ -269,9 +271,10 @@ class CompiledStack:
         source_layout: Layout | None = None,
         memory: list[tuple[Tensor, Tensor]] | None = None,
         hidden_states: list[Tensor] | None = None,
+        aside: Tensor | None = None,
     ) -> Tensor:
-        if hidden_states is not None or self.stack.training or torch.is_grad_enabled():
-            return self.plain(x, layout, source_layout, memory, hidden_states)
+        if hidden_states is not None or aside is not None or self.stack.training or torch.is_grad_enabled():
+            return self.plain(x, layout, source_layout, memory, hidden_states, aside)
         shape = (x.shape[0], x.shape[1])
         real = shape[0] * shape[1]
         number, source = next(NUMBERS), next(NUMBERS)

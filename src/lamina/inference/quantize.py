@@ -195,6 +195,6 @@ def _stored(module: FrozenLinear, path: str, table: Table) -> Iterator[tuple[str
     codes = joined(held["weight"]) if "zero" in held else held["weight"]
     parts = {"": codes, SCALE: held["scale"], **({ZERO: held["zero"]} if "zero" in held else {})}
     for suffix, tensor in parts.items():
-        for name, part in zip(spelling.names, tensor.chunk(len(spelling.names)), strict=True):
-            turned = part[None] if part.dim() == 1 else part.T
-            yield name + suffix, turned if spelling.mark == "T" else part
+        tensor = tensor[:, None] if spelling.mark == "T" and tensor.dim() == 1 else tensor
+        for name, part in zip(spelling.names, spelling.views(tensor), strict=True):
+            yield name + suffix, part

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
-from .layouts import KeyValueCache, Layout, Pair, triangle
+from .layouts import KeyValueCache, Layout, Pair, nearby, triangle
 
 ROWS = 8  # neighbors that look at their sources together, as far as the longest of them goes
 WORTH = 0.9  # of the source's rectangle: where runs cover more of it, one call is faster
@@ -203,14 +203,18 @@ class StepBatch:
         places = slot_places(self.state, self.tokens)
         return (self.steps[:1], places[:1]) if self.plain else (self.steps, places)
 
-    def layout(self, causal: bool, bias: Tensor | None) -> Layout:
+    def layout(self, causal: bool, bias: Tensor | None, window: int | None = None) -> Layout:
         state, tokens = self.state, self.tokens
-        alone = self.plain and bias is None and state.used == 0 and tokens > 1
+        window = None if window is None or window >= self.longest - 1 else window
+        alone = self.plain and bias is None and window is None and state.used == 0 and tokens > 1
         seen: Tensor | None = None
         if not self.plain:
             seen = visible_slots(state, tokens)
         elif tokens > 1 and not alone:
             seen = triangle(tokens, state.used + tokens, state.lengths.device)
+        if window is not None:
+            near = _grouped_bias(nearby(*self.pairs(), window, causal)[:, None], state.groups)
+            seen = near if seen is None else seen & near
         return DecodingLayout(state, _merged(seen, None if bias is None else _grouped_bias(bias, state.groups)), alone)
 
 

@@ -8,25 +8,28 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ..spec import FanInInit, NormalInit
+from ..spec import FanInInit, NormalInit, TruncatedInit
 from .objectives import Head
 from .stack import CrossAttention, Embeddings, FeedForward, SelfAttention, Stack
 
 
-def initialize(model: nn.Module, init: NormalInit | FanInInit, only: set[str] | None = None) -> None:
+def initialize(model: nn.Module, init: NormalInit | TruncatedInit | FanInInit, only: set[str] | None = None) -> None:
     """Draw every parameter anew, or those named in `only` (what a checkpoint did not hold)."""
     modules = [module for name, module in model.named_modules() if only is None or _holds(name, only)]
     with torch.no_grad(), _keeping(model, modules, only):
-        std = init.std if isinstance(init, NormalInit) else init.factor
+        std = init.factor if isinstance(init, FanInInit) else init.std
         for module in modules:
             _plain(module, std)
         for module in modules:  # after the linears: a tied projection must not refill the padding row
             _table(module, std)
         for module in modules:
-            if isinstance(init, FanInInit):
-                _by_fan_in(module, init.factor)
-            else:
-                _narrowed(module, init)
+            match init:
+                case FanInInit(factor):
+                    _by_fan_in(module, factor)
+                case TruncatedInit():
+                    _truncated(module, init)
+                case NormalInit():
+                    _narrowed(module, init)
 
 
 def _owned(module: nn.Module) -> Iterator[nn.Parameter]:
@@ -36,6 +39,7 @@ def _owned(module: nn.Module) -> Iterator[nn.Parameter]:
     elif isinstance(module, Embeddings):
         table = getattr(module, "positions", None)
         yield from table.parameters() if isinstance(table, nn.Embedding) else ()
+        yield from module.tokens.parameters()
     else:
         drawing = isinstance(module, SelfAttention | CrossAttention | FeedForward | Head)
         yield from module.parameters(recurse=drawing)
@@ -65,6 +69,8 @@ def _plain(module: nn.Module, std: float) -> None:
         nn.init.normal_(module.weight, 0.0, std)
         if module.bias is not None:
             module.bias.zero_()
+    elif isinstance(module, nn.Conv1d):
+        module.reset_parameters()
     elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
         nn.init.ones_(module.weight)
         if getattr(module, "bias", None) is not None:
@@ -89,6 +95,29 @@ def _narrowed(module: nn.Module, init: NormalInit) -> None:
         module.positions.weight.copy_(interleaved_sinusoids(*module.positions.weight.shape))
 
 
+def _truncated(module: nn.Module, init: TruncatedInit) -> None:
+    """What ends a branch is narrowed, and so is the head's dense layer; nothing is drawn as zero."""
+    narrow = init.std / (2 * max(init.layers, 1)) ** 0.5
+    match module:
+        case Embeddings():
+            _cut(module.tokens.weight, init.std, init.cutoff)
+        case SelfAttention():
+            _cut(module.qkv.weight, init.std, init.cutoff)
+            _cut(module.out.weight, narrow, init.cutoff)
+        case FeedForward():
+            _cut(module.up.weight, init.std, init.cutoff)
+            _cut(module.down.weight, narrow, init.cutoff)
+        case Head():
+            if module.dense is not None:
+                _cut(module.dense.weight, narrow, init.cutoff)
+            if not module.spec.tied:
+                _cut(module.project.weight, init.std if module.spec.std is None else module.spec.std, init.cutoff)
+
+
+def _cut(weight: Tensor, std: float, cutoff: float) -> None:
+    nn.init.trunc_normal_(weight, 0.0, std, -cutoff * std, cutoff * std)
+
+
 def _by_fan_in(module: nn.Module, factor: float) -> None:
     """T5 folds the missing 1/sqrt(head_dim) of its scores into the query's weights (Raffel et al., 2019)."""
     if isinstance(module, SelfAttention):
@@ -105,7 +134,8 @@ def _by_fan_in(module: nn.Module, factor: float) -> None:
         _draw(module.up.weight, factor)
         _draw(module.down.weight, factor)
     elif isinstance(module, Stack) and module.relative is not None:
-        module.relative.table.weight.normal_(0.0, factor * module.spec.block.hidden_size**-0.5)
+        for table in module.relative.parameters():
+            table.normal_(0.0, factor * module.spec.block.hidden_size**-0.5)
     elif isinstance(module, Head):
         _draw_head(module, factor)
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
+from ..spec import Rotary
 from .dropout import Dropping
 from .runtime import recording
 
@@ -52,8 +53,8 @@ class Batch(Protocol):
         """Steps of queries [rows or 1, queries] and of the keys they meet [..., keys], for what scores a distance."""
         ...
 
-    def layout(self, causal: bool, bias: Tensor | None) -> Layout:
-        """How they meet; `bias` [rows or 1, heads, queries, keys] is added to the scores."""
+    def layout(self, causal: bool, bias: Tensor | None, window: int | None = None) -> Layout:
+        """How they meet; `bias` [rows or 1, heads, queries, keys] is added to scores, `window` is how far they see."""
         ...
 
 
@@ -140,9 +141,8 @@ class PaddedBatch:
         self.tokens, self.device, self.mask, self.cache = given.shape[1], given.device, mask, cache
         self.past = cache.used if cache is not None else 0
         self.longest = self.past + self.tokens
-        self.kind = RecordingLayout if recorded else DenseLayout
-        self.own: DenseLayout | None = None
-        self.other: DenseLayout | None = None
+        self.maps: list[Tensor] | None = [] if recorded else None  # [batch, heads, queries, keys] per layer
+        self.source_maps: list[Tensor] | None = None
 
     @property
     def steps(self) -> Tensor:
@@ -151,18 +151,31 @@ class PaddedBatch:
     def pairs(self) -> Pair:
         return self.steps, torch.arange(self.longest, device=self.device)
 
-    def layout(self, causal: bool, bias: Tensor | None) -> Layout:
+    def layout(self, causal: bool, bias: Tensor | None, window: int | None = None) -> Layout:
         seen = visibility(self.mask, self.tokens, self.longest, causal, self.device)
-        self.own = self.kind(seen, bias, causal and self.past == 0)
+        if window is not None and window < self.longest - 1:
+            near = nearby(*self.pairs(), window, causal)[:, None]
+            seen = near if seen is None else seen & near
+        own = dense(seen, bias, causal and self.past == 0, self.maps)
         if self.cache is None:
-            return self.own
+            return own
         self.cache.reserve(self.tokens)
-        return CachedLayout(self.cache, self.own)
+        return CachedLayout(self.cache, own)
+
+    def scored(self, scores: DistanceScores) -> Layout:
+        """How they meet, all with all, where what is added to the scores is made of queries and keys."""
+        return ScoredLayout(visibility(self.mask, self.tokens, self.longest, False, self.device), scores, self.maps)
+
+    def by_sequence(self, change: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """`change` each sequence of x [rows, tokens, hidden] by itself, as rows with zeros where there is no token."""
+        seen = visibility(self.mask, self.tokens, self.longest, False, self.device)
+        return change(x if seen is None else x.masked_fill(~seen.any(2)[:, 0, :, None], 0))
 
     def source_layout(self, mask: Tensor | None, memory: Memory) -> Layout:
         """How the tokens meet an encoded source, whose own mask is `mask`."""
-        self.other = self.kind(visibility(mask, self.tokens, memory[0][0].shape[1], False) if memory else None)
-        return self.other
+        self.source_maps = None if self.maps is None else []
+        seen = visibility(mask, self.tokens, memory[0][0].shape[1], False) if memory else None
+        return dense(seen, None, False, self.source_maps)
 
 
 class PackedBatch:
@@ -185,8 +198,17 @@ class PackedBatch:
         steps = torch.arange(self.longest, device=self.device)
         return steps[None], steps
 
-    def layout(self, causal: bool, bias: Tensor | None) -> Layout:
-        return PackedLayout(choose(self.lengths, causal, bias, self.device, self.dtype, self.dropping))
+    def layout(self, causal: bool, bias: Tensor | None, window: int | None = None) -> Layout:
+        window = None if window is None or window >= self.longest - 1 else window
+        return PackedLayout(choose(self.lengths, causal, bias, self.device, self.dtype, self.dropping, window))
+
+    def scored(self, scores: DistanceScores) -> Layout:
+        return RunsLayout(runs_of(self.lengths), ScoredLayout(None, scores))
+
+    def by_sequence(self, change: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        runs = runs_of(self.lengths)
+        parts = zip(x[0].split([count * length for count, length in runs]), runs, strict=True)
+        return torch.cat([change(part.unflatten(0, run)).flatten(0, 1) for part, run in parts])[None]
 
 
 class DenseLayout:
@@ -215,9 +237,15 @@ class DenseLayout:
 class RecordingLayout(DenseLayout):
     """As DenseLayout, and keeps each layer's attention map: the only layout that makes them."""
 
-    def __init__(self, visible: Tensor | None = None, bias: Tensor | None = None, causal: bool = False):
+    def __init__(
+        self,
+        visible: Tensor | None = None,
+        bias: Tensor | None = None,
+        causal: bool = False,
+        maps: list[Tensor] | None = None,
+    ):
         self.visible, self.bias, self.causal = visible, bias, causal
-        self.maps: list[Tensor] = []  # [batch, heads, queries, keys] per layer
+        self.maps: list[Tensor] = [] if maps is None else maps  # [batch, heads, queries, keys] per layer
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         """The same sum written out, with the map kept."""
@@ -232,6 +260,90 @@ class RecordingLayout(DenseLayout):
         weights = F.dropout(scores.softmax(-1), dropout, training=dropout > 0)
         self.maps.append(weights)
         return torch.einsum("bhqk,bkhd->bqhd", weights, v)
+
+
+def dense(seen: Tensor | None, bias: Tensor | None, causal: bool, maps: list[Tensor] | None) -> DenseLayout:
+    """A layout of padded rows; attention maps go to `maps` where they are asked for."""
+    return DenseLayout(seen, bias, causal) if maps is None else RecordingLayout(seen, bias, causal, maps)
+
+
+class ScoredLayout:
+    """Rows whose scores have a bias that queries and keys make themselves, each layer its own."""
+
+    def __init__(self, visible: Tensor | None, scores: DistanceScores, maps: list[Tensor] | None = None):
+        self.visible, self.scores, self.maps = visible, scores, maps
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        bias = self.scores(layer, q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)
+        return dense(self.visible, bias, False, self.maps).attend(layer, q, k, v, scale, dropout)
+
+
+class DistanceScores:
+    """How content and distance score each other, both ways, before they are scaled (He et al., 2020)."""
+
+    def __init__(self, index: Tensor, far: list[tuple[Tensor | None, Tensor | None]]):
+        """`index` [queries, keys] says which distance stands between two tokens.
+
+        `far` are each layer's queries and keys of the distances, [distances, heads, head_dim] each.
+        """
+        self.index, self.far = index, far
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor) -> Tensor:
+        """[rows, tokens, heads, head_dim] each to [rows, heads, queries, keys]."""
+        far_query, far_key = self.far[layer]
+        rows, tokens, heads, _ = q.shape
+        index = self.index[:tokens, :tokens].expand(rows, heads, -1, -1)
+        found = q.new_zeros(())
+        if far_key is not None:
+            found = found + torch.einsum("bqhd,nhd->bhqn", q, far_key).gather(-1, index)
+        if far_query is not None:
+            back = torch.einsum("bkhd,nhd->bhkn", k, far_query).gather(-1, index.transpose(-1, -2))
+            found = found + back.transpose(-1, -2)
+        return found.expand(rows, heads, tokens, tokens)
+
+
+class LayeredLayout:
+    """A layout for each layer, where they see differently."""
+
+    def __init__(self, layers: list[Layout]):
+        self.layers = layers
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        return self.layers[layer].attend(layer, q, k, v, scale, dropout)
+
+
+class TurningLayout:
+    """Queries and keys turned by their positions before they meet in `inner`."""
+
+    def __init__(self, inner: Layout, spec: Rotary, positions: Tensor):
+        """`positions` are [rows or 1, tokens]."""
+        self.inner, self.spec, self.positions = inner, spec, positions
+        self.waves: dict[float, Pair] = {}
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        bases = self.spec.bases
+        base = bases[layer if len(bases) > 1 else 0]
+        if base not in self.waves:
+            self.waves[base] = self.made(base, q.dtype)
+        cos, sin = self.waves[base]
+        return self.inner.attend(layer, self.turned(q, cos, sin), self.turned(k, cos, sin), v, scale, dropout)
+
+    def made(self, base: float, dtype: torch.dtype) -> Pair:
+        """Cosines and sines [rows or 1, tokens, 1, size / 2], computed in single precision whatever the model's."""
+        exponents = torch.arange(0, self.spec.size, 2, dtype=torch.float32, device=self.positions.device)
+        angles = self.positions[..., None, None].float() * (1.0 / base ** (exponents / self.spec.size))
+        return angles.cos().to(dtype), angles.sin().to(dtype)
+
+    def turned(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """[rows, tokens, heads, head_dim] to the same; what lies past the size stays as it is."""
+        size = self.spec.size
+        if self.spec.interleaved:
+            first, second = x[..., :size:2], x[..., 1:size:2]
+            turned = torch.stack([first * cos - second * sin, second * cos + first * sin], -1).flatten(-2)
+        else:
+            first, second = x[..., :size].chunk(2, -1)
+            turned = torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+        return turned if size == x.shape[-1] else torch.cat([turned, x[..., size:]], -1)
 
 
 class CachedLayout:
@@ -254,6 +366,34 @@ class PackedLayout:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         return self.kernel(q, k, v, scale, dropout)
+
+
+class RunsLayout:
+    """Sequences end to end, where neighbors of one length meet in `inner` as rows of their own."""
+
+    def __init__(self, runs: list[tuple[int, int]], inner: Layout):
+        self.runs, self.sizes, self.inner = runs, [count * length for count, length in runs], inner
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        found = []
+        for run, *parts in zip(self.runs, *(t[0].split(self.sizes) for t in (q, k, v)), strict=True):
+            a, b, c = (part.unflatten(0, run) for part in parts)
+            found.append(self.inner.attend(layer, a, b, c, scale, dropout).flatten(0, 1))
+        return torch.cat(found)[None]
+
+
+def runs_of(lengths: list[int]) -> list[tuple[int, int]]:
+    """Neighbors of one length: how many, and how long."""
+    return [(len(list(run)), length) for length, run in groupby(lengths)]
+
+
+def nearby(queries: Tensor, keys: Tensor, window: int, causal: bool) -> Tensor:
+    """Which keys stand no farther from a query than `window`, behind it where `causal`.
+
+    Steps [rows or 1, queries] and [rows or 1, keys] to boolean [rows or 1, queries, keys].
+    """
+    behind = queries[..., None] - keys[..., None, :]
+    return (behind >= 0) & (behind <= window) if causal else behind.abs() <= window
 
 
 def visibility(
@@ -303,11 +443,18 @@ def triangle(queries: int, keys: int, device: torch.device | None) -> Tensor:
 class ByLength:
     """One call of torch's own attention for every run of neighbors of one length: no mask, so its fastest path."""
 
-    def __init__(self, lengths: list[int], causal: bool, bias: Tensor | None):
-        self.runs = [(len(list(run)), length) for length, run in groupby(lengths)]
+    def __init__(
+        self,
+        lengths: list[int],
+        causal: bool,
+        bias: Tensor | None,
+        window: int | None = None,
+        device: torch.device | None = None,
+    ):
+        self.runs = runs_of(lengths)
         self.sizes = [count * length for count, length in self.runs]
-        self.causal = causal and bias is None
-        self.masks = {length: _mask(bias, length, causal) for _, length in self.runs}
+        self.causal = causal and bias is None and window is None
+        self.masks = {length: _mask(bias, length, causal, window, device) for _, length in self.runs}
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         if len(self.runs) == 1:
@@ -323,7 +470,7 @@ class ByLength:
         heads = q.shape[-2]
         a, b, c = (t.reshape(count, length, heads, -1).transpose(1, 2) for t in (q, k, v))
         mask = self.masks[length]
-        mask = mask if mask is None else mask.to(q.dtype)
+        mask = mask.to(q.dtype) if mask is not None and mask.is_floating_point() else mask
         out = F.scaled_dot_product_attention(a, b, c, mask, dropout, self.causal and length > 1, scale=scale)
         return out.transpose(1, 2).reshape(count * length, heads, -1)
 
@@ -331,14 +478,15 @@ class ByLength:
 class Varlen:
     """Flash attention over all sequences in one call, on CUDA in half precision."""
 
-    def __init__(self, lengths: list[int], causal: bool, device: torch.device):
+    def __init__(self, lengths: list[int], causal: bool, device: torch.device, window: int | None = None):
         ends = torch.tensor([0, *lengths], device=device).cumsum(0)
         self.ends, self.longest = ends.to(torch.int32), max(lengths)
         self.attend = varlen_attention()
-        newer = "window_size" in signature(self.attend).parameters
+        far = -1 if window is None else window
         self.options: dict[str, Any] = {}
-        if causal:
-            self.options = {"window_size": (-1, 0)} if newer else {"is_causal": True}
+        if causal or window is not None:
+            sides = {"window_size": (far, 0 if causal else far)}
+            self.options = sides if varlen_windows() else {"is_causal": True}
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         """Attention within each sequence; `dropout` is none, since `choose` saw to it."""
@@ -353,6 +501,11 @@ def varlen_attention() -> Callable[..., Any]:
     from torch.nn.attention.varlen import varlen_attn  # here, since it is new and only CUDA has it
 
     return varlen_attn
+
+
+def varlen_windows() -> bool:
+    """Whether it takes the window that each token sees, as newer versions do."""
+    return "window_size" in signature(varlen_attention()).parameters
 
 
 @cache
@@ -378,24 +531,39 @@ def by_hand(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def choose(
-    lengths: list[int], causal: bool, bias: Tensor | None, device: torch.device, dtype: torch.dtype, dropping: bool
+    lengths: list[int],
+    causal: bool,
+    bias: Tensor | None,
+    device: torch.device,
+    dtype: torch.dtype,
+    dropping: bool,
+    window: int | None = None,
 ) -> Kernel:
     """The kernel for sequences of `lengths`; `bias` [1, heads, longest, longest] is added to every one's scores.
 
-    Flash attention over different lengths knows no dropout: where weights are dropped it is not taken.
+    Flash attention over different lengths knows no dropout: where weights are dropped it is not taken. No token sees
+    farther than `window`.
     """
-    if bias is None and not dropping and varlen_works(device, dtype):
-        return Varlen(lengths, causal, device)
-    if bias is None and dropping and by_hand(device, dtype):
+    if bias is None and not dropping and varlen_works(device, dtype) and (window is None or varlen_windows()):
+        return Varlen(lengths, causal, device, window)
+    if bias is None and window is None and dropping and by_hand(device, dtype):
         return Dropping(lengths, causal)
-    return ByLength(lengths, causal, bias)
+    return ByLength(lengths, causal, bias, window, device)
 
 
-def _mask(bias: Tensor | None, length: int, causal: bool) -> Tensor | None:
-    if bias is None:
+def _mask(
+    bias: Tensor | None, length: int, causal: bool, window: int | None, device: torch.device | None
+) -> Tensor | None:
+    """What sequences of `length` see of each other, as a bias or as truth; None where a kernel knows it."""
+    if bias is None and window is None:
         return None
+    seen = None
+    if window is not None:
+        steps = torch.arange(length, device=device)
+        seen = nearby(steps, steps, window, causal)[None, None]
+    elif causal and bias is not None:
+        seen = triangle(length, length, bias.device)
+    if bias is None:
+        return seen
     own = bias[..., :length, :length]
-    if not causal:
-        return own
-    hidden = torch.ones(length, length, dtype=torch.bool, device=bias.device).triu(1)
-    return own.masked_fill(hidden, torch.finfo(bias.dtype).min)
+    return own if seen is None else own.masked_fill(~seen, torch.finfo(bias.dtype).min)

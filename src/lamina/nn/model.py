@@ -16,11 +16,11 @@ from ..errors import InputError
 from ..spec import IGNORED, KINDS, ModelSpec
 from .decoding import DecodingState, SourceLayout, StepBatch, StepOutput
 from .initialization import initialize
-from .layouts import KeyValueCache, Memory, PackedBatch, PaddedBatch, RecordingLayout, visibility
+from .layouts import KeyValueCache, Memory, PackedBatch, PaddedBatch, visibility
 from .objectives import OBJECTIVES, Head, PoolerLayer, States
 from .outputs import BaseModelOutput, ModelOutput, filled
 from .runtime import keeps_no_cache, recording
-from .stack import Stack, check_rows, padding_aware
+from .stack import Stack, check_rows, counted, given_rows
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -104,10 +104,12 @@ class Model(nn.Module):
         if given is None or (ids is not None and embeds is not None):
             raise InputError("pass either input_ids or inputs_embeds")
         check_inputs(stack.embeddings.tokens.num_embeddings, ids, mask, types)
+        kind = stack.spec.embedding.positions
+        positions = None if positions is None else given_rows(kind, positions)
         stack.embeddings.check(types, positions)
         batch = PaddedBatch(given, mask, cache, attentions)
         if positions is None:
-            positions = padding_aware(stack.spec.embedding.positions, ids, batch.past)
+            positions = counted(kind, ids, mask, batch.past)
         source_layout = None if memory is None else batch.source_layout(source_mask, memory)
         states: list[Tensor] | None = [] if hidden else None
         x = stack.read(
@@ -115,7 +117,7 @@ class Model(nn.Module):
         )
         if cache is not None:
             cache.advance(batch.tokens)
-        maps = (tuple(made.maps) if isinstance(made, RecordingLayout) else None for made in (batch.own, batch.other))
+        maps = (None if made is None else tuple(made) for made in (batch.maps, batch.source_maps))
         return BaseModelOutput(x, cache, None if states is None else tuple(states), *maps)
 
     def remembered(self, source: Tensor | None, cache: KeyValueCache | None) -> Memory | None:
@@ -391,7 +393,9 @@ def read_packed(
     starts = ends - torch.tensor(lengths, device=ids.device)
     pooled = None if model.pooler is None else model.pooler(x[0, starts][:, None])
     how = model.head.spec.select if model.head is not None else None
-    if how is not None and how != "pooled":
+    if how == "mean":
+        x = torch.stack([part.mean(0) for part in x[0].split(lengths)])[:, None]
+    elif how is not None and how != "pooled":
         x = x[0, starts if how == "first" else ends - 1][:, None]
     return model.finish(States(x, pooled), _placed(model.kind, targets or {}, starts), {}, training)
 

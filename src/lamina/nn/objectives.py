@@ -18,7 +18,7 @@ from ..spec import IGNORED, KINDS, HeadSpec, Pooler
 from . import outputs
 from .dropout import Dropout
 from .runtime import recording
-from .stack import activation
+from .stack import activation, norm
 
 Targets = Mapping[str, Tensor | None]
 
@@ -43,9 +43,9 @@ class Head(nn.Module):
         self.spec = spec
         size = spec.dense_size or spec.hidden_size
         self.dropout_before = Dropout(spec.dropout_before)
-        self.dense = nn.Linear(spec.hidden_size, size) if spec.dense else None
+        self.dense = nn.Linear(spec.hidden_size, size, spec.dense_bias) if spec.dense else None
         self.activation = activation(spec.dense) if spec.dense else None
-        self.norm = nn.LayerNorm(size, spec.eps) if spec.norm else None
+        self.norm = norm(spec.norm, size, spec.eps) if spec.norm else None
         self.dropout = Dropout(spec.dropout)
         self.project = nn.Linear(size, spec.outputs, spec.bias)
         if spec.frozen_bias:
@@ -87,6 +87,16 @@ def last_end_of_sentence(x: Tensor, input_ids: Tensor, eos_id: int) -> Tensor:
     if not recording() and (len(counts.unique()) > 1 or not bool(counts.all())):
         raise InputError(f"every row needs the same number of end-of-sentence tokens ({eos_id}), got {counts.tolist()}")
     return x[torch.arange(x.shape[0], device=x.device), marks.int().cumsum(1).argmax(1)]
+
+
+def mean_of_tokens(x: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean over those tokens that the mask shows: [batch, hidden]."""
+    if mask is None:
+        return x.mean(1)
+    if mask.dim() != 2:
+        raise InputError(f"a mean over tokens wants an attention_mask of [batch, tokens], not {tuple(mask.shape)}")
+    share = mask[..., None].to(x.dtype)
+    return (x * share).sum(1) / share.sum(1)
 
 
 @dataclass
@@ -169,6 +179,8 @@ def select(states: States, how: str | None, index: Tensor | None = None) -> Tens
             return states.pooled
         case "first":
             return x[:, 0]
+        case "mean":
+            return mean_of_tokens(x, states.attention_mask)
         case "eos":
             if ids is None:
                 raise InputError("a sequence-to-sequence classifier reads its end-of-sentence token: pass input_ids")
@@ -195,6 +207,9 @@ def token_logits(states: States, targets: Targets) -> dict[str, Any]:
     labels = targets["labels"]
     if labels is not None:
         states, labels = labelled(states, labels)
+        if isinstance(states.head, Head) and states.head.spec.sparse:
+            wanted = labels != IGNORED
+            states, labels = replace(states, hidden=states.hidden[wanted]), labels[wanted]
     logits = head(states)
     return {"logits": logits, "loss": optional_loss(logits, labels, states.smoothing)}
 
@@ -213,6 +228,9 @@ def classification_loss(states: States, logits: Tensor, labels: Tensor) -> Tenso
     """Regression, one class of many, or many at once: by config.problem_type, or by the labels' number and type."""
     count = logits.shape[-1]
     if states.config.problem_type is None:
+        soft = isinstance(states.head, Head) and states.head.spec.soft_labels
+        if soft and count > 1 and labels.shape == logits.shape:
+            return F.cross_entropy(logits.float(), labels.float())
         whole = labels.dtype in (torch.long, torch.int)
         single = "single_label_classification" if whole else "multi_label_classification"
         states.config.problem_type = "regression" if count == 1 else single

@@ -20,9 +20,13 @@ from ..errors import ConfigError, InputError
 from ..files.shown import shown
 from ..spec import (
     BlockSpec,
+    Convolution,
+    Disentangled,
     EmbeddingSpec,
     LearnedPositions,
+    MaskAwarePositions,
     PaddingAwarePositions,
+    PaddingAwareSinusoids,
     Positions,
     RelativeBuckets,
     SinusoidalPositions,
@@ -30,28 +34,52 @@ from ..spec import (
     room,
 )
 from .dropout import Dropout
-from .layouts import Batch, Layout, Memory
+from .layouts import (
+    Batch,
+    DistanceScores,
+    LayeredLayout,
+    Layout,
+    Memory,
+    PackedBatch,
+    PaddedBatch,
+    TurningLayout,
+)
 from .runtime import keeps_no_cache, recording, require_pairs
 
 Attend = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
+Attention = Callable[[BlockSpec], nn.Module]
 LARGEST_TABLE = 1 << 26  # numbers; CTRL's longest, of 50,000 positions, fits
 AT_ONCE = 1 << 20  # numbers that a table is computed by, so that little memory is taken beside it
 
 
 def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
-    """Sines, then cosines, of `size` positions: [size, width]. The device is named so that a meta build keeps it.
+    """Sines, then cosines, of `size` positions: [size, width]. The device is named so that a meta build keeps it."""
+    dtype = torch.float32 if single_precision else torch.float64
+    return waves(size, width, 1 / torch.pow(10000.0, torch.arange(0, width, 2, dtype=dtype, device="cpu") / width))
+
+
+def spread_sinusoids(size: int, width: int, padding_id: int) -> Tensor:
+    """As tensor2tensor: the slowest wave is exactly 10,000 times the fastest, and nothing stands at the padding id."""
+    half = width // 2
+    rates = torch.exp(torch.arange(half, device="cpu").float() * -(math.log(10000) / max(half - 1, 1)))
+    found = waves(size, width, rates)
+    found[padding_id] = 0
+    return found
+
+
+def waves(size: int, width: int, rates: Tensor) -> Tensor:
+    """Sines and cosines of `size` positions times `rates`, in the precision of those; the last of an odd width is 0.
 
     ConfigError for a table that no model has: it is computed, so that no file's size stands against it.
     """
     if size * width > LARGEST_TABLE:
         raise ConfigError(f"a table of {size:,} positions of {width:,} numbers is larger than any model's")
-    dtype = torch.float32 if single_precision else torch.float64
-    exponents = torch.arange(0, width, 2, dtype=dtype, device="cpu") / width
-    found = torch.empty(size, width, device="cpu")
-    for rows in torch.arange(size, dtype=dtype, device="cpu").split(max(1, AT_ONCE // width)):
-        angles = rows[:, None] * (1 / torch.pow(10000.0, exponents))
+    found = torch.zeros(size, width, device="cpu")
+    for rows in torch.arange(size, dtype=rates.dtype, device="cpu").split(max(1, AT_ONCE // width)):
+        angles = rows[:, None] * rates
         place = found[int(rows[0]) : int(rows[0]) + len(rows)]
-        place.copy_(torch.cat([angles.sin(), angles[:, : width // 2].cos()], -1))
+        place[:, : len(rates)].copy_(angles.sin())
+        place[:, len(rates) : len(rates) + width // 2].copy_(angles[:, : width // 2].cos())
     return found
 
 
@@ -69,28 +97,32 @@ class Embeddings(nn.Module):
     def __init__(self, spec: EmbeddingSpec, tokens: nn.Embedding | None = None):
         super().__init__()
         self.spec, self.room = spec, room(spec.positions)
-        width = spec.projected_from or spec.hidden_size
+        narrow = spec.projected_from or spec.hidden_size
+        width = spec.hidden_size if spec.projected == "tokens" else narrow
         fits = spec.padding_id is not None and -spec.vocab_size <= spec.padding_id < spec.vocab_size
         padding = spec.padding_id if fits else None
-        self.tokens = tokens or table(spec.vocab_size, width, padding)
+        self.tokens = tokens or table(spec.vocab_size, narrow, padding)
         match spec.positions:
             case LearnedPositions(size, _):
                 self.positions = table(size, width)
             case PaddingAwarePositions(size, padding_id):
                 if not isinstance(padding_id, int) or not 0 <= padding_id < size:
                     raise ConfigError(f"pad_token_id is {shown(padding_id)}; positions count from it: 0 to {size - 1}")
-                self.positions = table(size, width, padding_id)
-            case SinusoidalPositions(size, single_precision):
-                self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=False)
-        self.types = table(spec.token_types, width) if spec.token_types else None
-        self.norm = nn.LayerNorm(width, spec.eps) if spec.norm else None
+                if isinstance(spec.positions, PaddingAwareSinusoids):
+                    self.register_buffer("waves", spread_sinusoids(size, width, padding_id), persistent=False)
+                else:
+                    self.positions = table(size, width, padding_id)
+            case SinusoidalPositions(size, single_precision, stored):
+                self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=stored)
+        self.types = table(spec.token_types, width) if isinstance(spec.token_types, int) and spec.token_types else None
+        self.norm = norm(spec.norm, width, spec.eps) if spec.norm else None
         self.dropout = Dropout(spec.dropout)
-        self.projection = nn.Linear(width, spec.hidden_size) if spec.projected_from else None
+        self.projection = nn.Linear(narrow, spec.hidden_size, spec.projected == "sum") if spec.projected_from else None
 
     @property
     def type_table(self) -> nn.Embedding | None:
         """Where token types are looked up, be it among the tokens; None where none are read."""
-        return self.tokens if self.types is None and self.spec.token_types_from_tokens else self.types
+        return self.tokens if self.spec.token_types == "tokens" else self.types
 
     def check_room(self, tokens: int) -> None:
         """Raise InputError where there are fewer positions than tokens."""
@@ -116,11 +148,13 @@ class Embeddings(nn.Module):
             x = self.tokens(input_ids) * self.spec.scale if self.spec.scale != 1 else self.tokens(input_ids)
         else:
             x = inputs_embeds * self.spec.scale if self.spec.scale_given else inputs_embeds
+        if self.projection is not None and self.spec.projected == "tokens":
+            x = self.projection(x)
         if self.types is not None:
             # A model of one type tells no texts apart, and says nothing of the ids that a tokenizer gives them.
             untyped = token_types is None or self.spec.token_types == 1
             x = x + (self.types.weight[0] if untyped else self.types(token_types))
-        elif self.spec.token_types_from_tokens and token_types is not None:
+        elif self.spec.token_types == "tokens" and token_types is not None:
             x = x + self.tokens(token_types) * self.spec.scale
         if self.spec.positions is not None:
             x = x + (
@@ -129,7 +163,7 @@ class Embeddings(nn.Module):
         if self.norm is not None:
             x = self.norm(x)
         x = self.dropout(x)
-        return x if self.projection is None else self.projection(x)
+        return x if self.projection is None or self.spec.projected == "tokens" else self.projection(x)
 
 
 def check_rows(name: str, rows: Tensor, size: int) -> None:
@@ -144,12 +178,15 @@ def check_rows(name: str, rows: Tensor, size: int) -> None:
             raise InputError(f"{name} run from {low} to {high}, the model has 0 to {size - 1}")
 
 
-def padding_aware(positions: Positions, ids: Tensor | None, past: int) -> Tensor | None:
-    """Rows of the position table where real tokens alone are counted; None where all are, or where there are no ids."""
-    if ids is None or not isinstance(positions, PaddingAwarePositions):
-        return None
-    real = (ids != positions.padding_id).int()
-    return (real.cumsum(1) + past) * real + positions.padding_id
+def counted(positions: Positions, ids: Tensor | None, mask: Tensor | None, past: int) -> Tensor | None:
+    """Rows of the position table where real tokens alone are counted; None where all are, or nothing tells them."""
+    if isinstance(positions, PaddingAwarePositions) and ids is not None:
+        real = (ids != positions.padding_id).int()
+        return (real.cumsum(1) + past) * real + positions.padding_id
+    if isinstance(positions, MaskAwarePositions) and mask is not None and mask.dim() == 2:
+        real = mask.to(torch.long)
+        return (real.cumsum(1) * real - 1)[:, past:] + positions.offset
+    return None
 
 
 def check_reading(x: Tensor) -> None:
@@ -158,6 +195,11 @@ def check_reading(x: Tensor) -> None:
         raise InputError("swapped layers cannot be traced or exported: load the model with precision='fp32' for that")
     if x.requires_grad and torch.is_grad_enabled():
         raise InputError("swapped layers have no gradients: load the model with precision='fp32' to ask for them")
+
+
+def given_rows(kind: Positions, position_ids: Tensor) -> Tensor:
+    """Rows of the position table for a caller's own `position_ids`: counted from zero, or rows already (RoBERTa)."""
+    return position_ids + kind.offset if isinstance(kind, LearnedPositions) and kind.offset else position_ids
 
 
 def table_rows(kind: Positions, steps: Tensor) -> Tensor:
@@ -207,9 +249,9 @@ class FeedForward(nn.Module):
     def __init__(self, spec: BlockSpec):
         super().__init__()
         self.gated, self.activation = spec.gated, activation(spec.activation)
-        self.up = nn.Linear(spec.hidden_size, spec.intermediate_size * (1 + spec.gated), spec.bias)
+        self.up = nn.Linear(spec.hidden_size, spec.intermediate_size * (1 + spec.gated), "up" in spec.biased)
         self.dropout = Dropout(spec.activation_dropout)
-        self.down = nn.Linear(spec.intermediate_size, spec.hidden_size, spec.bias)
+        self.down = nn.Linear(spec.intermediate_size, spec.hidden_size, "down" in spec.biased)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.up(x)
@@ -228,8 +270,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.num_heads, self.scale, self.dropout = spec.num_heads, spec.scale, spec.attention_dropout
         inner = spec.num_heads * (spec.head_dim or spec.hidden_size // spec.num_heads)
-        self.qkv = nn.Linear(spec.hidden_size, 3 * inner, spec.bias)
-        self.out = nn.Linear(inner, spec.hidden_size, spec.bias)
+        self.qkv = nn.Linear(spec.hidden_size, 3 * inner, "qkv" in spec.biased)
+        self.out = nn.Linear(inner, spec.hidden_size, "out" in spec.biased)
 
     def forward(self, x: Tensor, attend: Attend) -> Tensor:
         """[batch, tokens, hidden] to the same."""
@@ -244,9 +286,9 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.num_heads, self.scale, self.dropout = spec.num_heads, spec.scale, spec.attention_dropout
         inner = spec.num_heads * (spec.head_dim or spec.hidden_size // spec.num_heads)
-        self.q = nn.Linear(spec.hidden_size, inner, spec.bias)
-        self.kv = nn.Linear(spec.hidden_size, 2 * inner, spec.bias)
-        self.out = nn.Linear(inner, spec.hidden_size, spec.bias)
+        self.q = nn.Linear(spec.hidden_size, inner, "qkv" in spec.biased)
+        self.kv = nn.Linear(spec.hidden_size, 2 * inner, "qkv" in spec.biased)
+        self.out = nn.Linear(inner, spec.hidden_size, "out" in spec.biased)
 
     def remember(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the source, [batch, tokens, heads, head_dim] each."""
@@ -260,8 +302,8 @@ class CrossAttention(nn.Module):
 
 
 def norm(kind: str, size: int, eps: float) -> nn.Module:
-    """Layer norm, or T5's root mean square without mean and bias."""
-    return nn.RMSNorm(size, eps) if kind == "rms" else nn.LayerNorm(size, eps)
+    """Layer norm, the same without a bias, or T5's root mean square without mean and bias."""
+    return nn.RMSNorm(size, eps) if kind == "rms" else nn.LayerNorm(size, eps, bias=kind == "layer")
 
 
 def saturated(x: Tensor) -> Tensor:
@@ -275,9 +317,9 @@ def saturated(x: Tensor) -> Tensor:
 class Block(nn.Module):
     """Self-attention, cross-attention where the stack has it, feed-forward."""
 
-    def __init__(self, spec: BlockSpec, cross: bool = False, attention: type[nn.Module] = SelfAttention):
+    def __init__(self, spec: BlockSpec, cross: bool = False, attention: Attention = SelfAttention):
         super().__init__()
-        self.pre_norm = spec.pre_norm
+        self.pre_norm = spec.order == "pre-norm"
         self.attn, self.attn_norm = attention(spec), norm(spec.norm, spec.hidden_size, spec.eps)
         if cross:
             self.cross, self.cross_norm = CrossAttention(spec), norm(spec.norm, spec.hidden_size, spec.eps)
@@ -308,21 +350,40 @@ class Block(nn.Module):
         return x if self.pre_norm else norm(x)
 
 
-class RelativeBias(nn.Module):
-    """T5's learned scores of distance, one table for all layers of a stack."""
+class ParallelBlock(Block):
+    """Attention and feed-forward side by side: both read the layer's input, each through its own norm."""
 
-    def __init__(self, spec: RelativeBuckets, num_heads: int, causal: bool):
+    def forward(
+        self,
+        x: Tensor,
+        attend: Attend,
+        recall: Attend | None = None,
+        memory: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        mixed = self.dropout(self.attn(self.attn_norm(x), attend))
+        return saturated(x + mixed + self.ffn_dropout(self.ffn(self.ffn_norm(x))))
+
+
+class RelativeBias(nn.Module):
+    """Learned scores of distance: T5's one table for all layers of a stack, or UMT5's for each."""
+
+    def __init__(self, spec: RelativeBuckets, num_heads: int, causal: bool, num_layers: int):
         super().__init__()
         self.spec, self.causal = spec, causal
-        self.table = table(spec.buckets, num_heads)
+        self.tables = nn.ModuleList(table(spec.buckets, num_heads) for _ in range(num_layers if spec.per_layer else 1))
 
-    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Steps [..., queries] and [..., keys] to scores [..., heads, queries, keys], refused where too many."""
+    def forward(self, queries: Tensor, keys: Tensor) -> list[Tensor]:
+        """Steps [..., queries] and [..., keys] to scores [..., heads, queries, keys] by each table.
+
+        InputError where they would be too many for the memory.
+        """
         if queries.shape[-1] > 1:
-            scores = self.table.embedding_dim * self.table.weight.element_size()
+            first = cast(nn.Embedding, self.tables[0])
+            scores = len(self.tables) * first.embedding_dim * first.weight.element_size()
             pairs = queries.numel() * keys.shape[-1]
             require_pairs(pairs, 2 * scores + 2 * keys.element_size(), keys.shape[-1], queries.device)
-        return self.table(self.bucket(keys[..., None, :] - queries[..., None])).movedim(-1, -3)
+        buckets = self.bucket(keys[..., None, :] - queries[..., None])
+        return [table(buckets).movedim(-1, -3) for table in self.tables]
 
     def bucket(self, ahead: Tensor) -> Tensor:
         """Buckets of distances: near ones exact, far ones by their logarithm, all beyond max_distance together."""
@@ -338,29 +399,115 @@ class RelativeBias(nn.Module):
         return start + torch.where(away < exact, away, coarse)
 
 
+class DisentangledAttention(SelfAttention):
+    """Self-attention that also projects vectors of distance."""
+
+    def __init__(self, spec: BlockSpec, relative: Disentangled):
+        super().__init__(spec)
+        self.kinds, self.shared = relative.kinds, relative.shared
+        for kind, name in (("p2c", "far_query"), ("c2p", "far_key")):
+            if kind in relative.kinds and not relative.shared:
+                self.add_module(name, nn.Linear(spec.hidden_size, self.out.in_features))
+
+    def far(self, vectors: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """[distances, hidden] to the queries that keys meet and the keys that queries meet."""
+        if self.shared:
+            q, k, _ = self.qkv(vectors).chunk(3, -1)
+        else:
+            q, k = (getattr(self, name)(vectors) if hasattr(self, name) else None for name in ("far_query", "far_key"))
+        return tuple(  # type: ignore[return-value]  # two of them
+            x.unflatten(-1, (self.num_heads, -1)) if kind in self.kinds else None
+            for kind, x in (("p2c", q), ("c2p", k))
+        )
+
+
+class Distances(nn.Module):
+    """DeBERTa's vectors of distance, one table for all layers of a stack."""
+
+    def __init__(self, spec: Disentangled, block: BlockSpec):
+        super().__init__()
+        self.spec = spec
+        self.table = table(2 * spec.span, block.hidden_size)
+        self.norm = norm("layer", block.hidden_size, block.eps) if spec.norm else None
+        self.dropout = Dropout(spec.dropout)
+
+    def forward(self, steps: Tensor, attentions: list[DisentangledAttention]) -> DistanceScores:
+        """How tokens at `steps` [tokens] score each other's distance in each layer; only vectors in reach are read."""
+        tokens, low, high = len(steps), 0, 2 * self.spec.span - 1
+        scores = 3 * attentions[0].num_heads * self.table.weight.element_size() if attentions else 0
+        require_pairs(tokens * tokens, scores + 2 * steps.element_size(), tokens, steps.device)
+        if not recording():
+            low, high = self.index(torch.tensor([1 - tokens, tokens - 1])).tolist()
+        index = self.index(steps[:, None] - steps)
+        vectors = self.table.weight[low : high + 1]
+        if self.norm is not None:
+            vectors = self.norm(vectors)
+        return DistanceScores(index - low, [attention.far(self.dropout(vectors)) for attention in attentions])
+
+    def index(self, behind: Tensor) -> Tensor:
+        """Rows of the table for distances: near ones exact, far ones by their logarithm where they share buckets."""
+        span, far = self.spec.span, self.spec.max_distance
+        if far is not None:
+            exact = span // 2
+            away = behind.abs().clamp(min=exact)
+            widest = torch.log(torch.tensor((far - 1) / exact))  # rounded as the reference rounds it
+            coarse = torch.ceil(torch.log(away / exact) / widest * (exact - 1)) + exact
+            behind = torch.where(away <= exact, behind, (coarse * behind.sign()).long())
+        return (behind + span).clamp(0, 2 * span - 1)
+
+
+class Neighbors(nn.Module):
+    """What a token's neighbors add to it: a convolution over each sequence by itself."""
+
+    def __init__(self, spec: Convolution, block: BlockSpec):
+        super().__init__()
+        size = block.hidden_size
+        self.conv = nn.Conv1d(size, size, spec.width, padding=(spec.width - 1) // 2, groups=spec.groups)
+        self.activation, self.dropout = activation(spec.activation), Dropout(spec.dropout)
+        self.norm = norm("layer", size, block.eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows [sequences, tokens, hidden], zero where there is no token, to the same."""
+        return self.activation(self.dropout(self.conv(x.transpose(1, 2)).transpose(1, 2)))
+
+
 class Stack(nn.Module):
     """Embeddings, then blocks in order of the schedule."""
 
     def __init__(self, spec: StackSpec, tokens: nn.Embedding | None = None):
         super().__init__()
-        self.spec = spec
+        self.spec, block = spec, spec.block
+        if spec.causal and (isinstance(spec.relative, Disentangled) or spec.convolution):
+            raise ConfigError(
+                "scores made of content and distance, and convolutions, are for stacks that read both ways"
+            )
         self.embeddings = Embeddings(spec.embedding, tokens)
         self.schedule = spec.schedule or tuple((i,) for i in range(spec.num_layers))
+        self.relative: RelativeBias | Distances | None = None
+        attention: Attention = SelfAttention
+        match spec.relative:
+            case RelativeBuckets():
+                self.relative = RelativeBias(spec.relative, block.num_heads, spec.causal, spec.num_layers)
+            case Disentangled():
+                self.relative = Distances(spec.relative, block)
+                attention = partial(DisentangledAttention, relative=spec.relative)
         distinct = 1 + max((max(layer) for layer in self.schedule), default=-1)
-        self.layers = nn.ModuleList(Block(self._block_spec(i), spec.cross) for i in range(distinct))
-        eps = spec.block.eps if spec.final_eps is None else spec.final_eps
-        self.norm = norm(spec.block.norm, spec.block.hidden_size, eps) if spec.final_norm else None
+        kind = ParallelBlock if block.order == "parallel" else Block
+        self.layers = nn.ModuleList(kind(self._block_spec(i), spec.cross, attention) for i in range(distinct))
+        if distinct and not spec.first_norm:
+            self.layers[0].attn_norm = nn.Identity()
+        self.neighbors = Neighbors(spec.convolution, block) if spec.convolution else None
+        eps = block.eps if spec.final_eps is None else spec.final_eps
+        self.norm = norm(block.norm, block.hidden_size, eps) if spec.final_norm else None
+        wide, narrow = block.hidden_size, spec.projected_to
+        self.projection = None if narrow is None else nn.Linear(wide, narrow, bias=False)
         self.dropout = Dropout(spec.final_dropout)
-        self.relative = RelativeBias(spec.relative, spec.block.num_heads, spec.causal) if spec.relative else None
         self.checkpointing = False
         self.reads_only = False  # whether linear layers were swapped for ones without gradients
 
     def _block_spec(self, index: int) -> BlockSpec:
-        block = self.spec.block
-        if not self.spec.scale_by_layer:
-            return block
-        scale = (block.hidden_size // block.num_heads) ** -0.5 if block.scale is None else block.scale
-        return replace(block, scale=scale / (index + 1))
+        scales = self.spec.scales
+        return self.spec.block if scales is None else replace(self.spec.block, scale=scales[index])
 
     def embed(
         self,
@@ -378,14 +525,41 @@ class Stack(nn.Module):
             check_reading(x)
         return x
 
-    def layout(self, batch: Batch) -> Layout:
-        """How queries meet keys in every layer, made here alone.
+    def layout(self, batch: Batch, position_ids: Tensor | None = None) -> Layout:
+        """How queries meet keys in every layer, made here alone from what the spec says of it.
 
-        What a spec says of it is told to the layout here: scores of distance today. Where layers differ it is a layout
-        of one for each; where queries and keys are turned by their steps, one that turns them and passes them on.
+        One layout for all layers, or where their windows or tables of distance differ one for each; one that makes a
+        bias of queries and keys; around it, where the spec wants it, one that turns them by their positions.
         """
-        bias = None if self.relative is None else self.relative(*batch.pairs())
-        return batch.layout(self.spec.causal, bias)
+        spec = self.spec
+        if isinstance(self.relative, Distances):
+            assert isinstance(batch, PaddedBatch | PackedBatch)
+            layout = batch.scored(self.relative(batch.pairs()[1], self._attentions()))
+        else:
+            biases = [None] if self.relative is None else self.relative(*batch.pairs())
+            if spec.windows is None and len(biases) == 1:
+                layout = batch.layout(spec.causal, biases[0])
+            else:
+                layout = self._layered(batch, biases)
+        if spec.rotary is None:
+            return layout
+        return TurningLayout(layout, spec.rotary, batch.steps if position_ids is None else position_ids)
+
+    def _layered(self, batch: Batch, biases: list[Tensor | None]) -> Layout:
+        """A layout for each layer; layers that see alike share it."""
+        windows = self.spec.windows or (None,) * self.spec.num_layers
+        made: dict[tuple[int, int | None], Layout] = {}
+
+        def own(layer: int) -> Layout:
+            key = (layer if len(biases) > 1 else 0, windows[layer])
+            if key not in made:
+                made[key] = batch.layout(self.spec.causal, biases[key[0]], key[1])
+            return made[key]
+
+        return LayeredLayout([own(layer) for layer in range(self.spec.num_layers)])
+
+    def _attentions(self) -> list[DisentangledAttention]:
+        return [cast(DisentangledAttention, cast(Block, self.layers[layer[0]]).attn) for layer in self.schedule]
 
     def read(
         self,
@@ -405,8 +579,12 @@ class Stack(nn.Module):
         are collected where a list is handed in.
         """
         x = self.embed(batch, ids, types, embeds, position_ids)
-        states: Tensor = self(x, self.layout(batch), source_layout, memory, hidden_states)
-        return states
+        if self.neighbors is None:
+            states: Tensor = self(x, self.layout(batch, position_ids), source_layout, memory, hidden_states)
+            return states
+        assert isinstance(batch, PaddedBatch | PackedBatch)
+        aside = batch.by_sequence(self.neighbors, x)
+        return cast(Tensor, self(x, self.layout(batch, position_ids), source_layout, memory, hidden_states, aside))
 
     def forward(
         self,
@@ -415,8 +593,12 @@ class Stack(nn.Module):
         source_layout: Layout | None = None,
         memory: Memory | None = None,
         hidden_states: list[Tensor] | None = None,
+        aside: Tensor | None = None,
     ) -> Tensor:
-        """Embedded tokens [batch, tokens, hidden] through every layer and the final norm."""
+        """Embedded tokens [batch, tokens, hidden] through every layer and the final norm.
+
+        `aside` is what the tokens' neighbors add to the first layer's states.
+        """
         for layer, blocks in enumerate(self.schedule):
             if hidden_states is not None:
                 hidden_states.append(x)
@@ -425,10 +607,16 @@ class Stack(nn.Module):
             for block in blocks:
                 recall = partial(source_layout.attend, block) if source_layout is not None else None
                 x = self._run(block, x, partial(layout.attend, layer), recall, memory)
+            if aside is not None and self.neighbors is not None:
+                x, aside = self.neighbors.norm(x + aside), None
+        if hidden_states is not None and self.spec.plain_states:
+            hidden_states.append(x)
         if self.norm is not None:
             x = self.norm(x)
+        if self.projection is not None:
+            x = self.projection(x)
         x = self.dropout(x)
-        if hidden_states is not None:
+        if hidden_states is not None and not self.spec.plain_states:
             hidden_states.append(x)
         return x
 

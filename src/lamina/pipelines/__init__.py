@@ -3,15 +3,14 @@
 from .base import Pipeline
 from .create import pipeline
 from .fill_mask import FillMaskPipeline
+from .inputs import KeyDataset, KeyPairDataset
 from .question_answering import QuestionAnsweringPipeline
-from .rows import KeyDataset, KeyPairDataset
 from .sentence_similarity import FeatureExtractionPipeline, SentenceSimilarityPipeline
-from .text_classification import TextClassificationPipeline
+from .text_classification import TextClassificationPipeline, ZeroShotClassificationPipeline
 from .text_generation import TextGenerationPipeline
 from .text_to_text import SummarizationPipeline, Text2TextGenerationPipeline
 from .token_classification import TokenClassificationPipeline
 from .translation import TranslationPipeline
-from .zero_shot_classification import ZeroShotClassificationPipeline
 
 NerPipeline = TokenClassificationPipeline
 

@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-import sys
-import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 
+from ..auto.classes import KINDS
 from ..errors import LaminaError, PipelineError
 from ..files.atomic import staged
 from ..files.shown import few
-from ..inference.batching import AT_ONCE, abreast, run_by_length, runs, side_by_side, token_budget
-from ..nn.layouts import packs_well
-from ..nn.model import Model, packable, read_packed
+from ..inference.batching import AT_ONCE, runs, track
+from ..inference.rows import (
+    Batch,
+    Row,
+    Select,
+    checked_text,
+    choose_device,
+    encode_texts,
+    gathered,
+    longest_row,
+    pad_rows,
+    padded_pass,
+    read_rows,
+    reads_packed,
+    tokenizer_call,
+    uncached,
+)
 from ..nn.outputs import ModelOutput
 from ..tokenizers.tokenizer import Tokenizer
+from .inputs import Advice, AdvisedError, Results, input_name, named, streamed, unknown_argument
 from .options import TOKENIZING, Option, read_options
-from .rows import (
-    Advice,
-    AdvisedError,
-    Batch,
-    Results,
-    Row,
-    gathered,
-    input_name,
-    longest_row,
-    named,
-    pack_rows,
-    packs,
-    pad_rows,
-    streamed,
-    unknown_argument,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +52,7 @@ POOLER = "pooler."  # makes one vector of a text for a classifier
 VECTORS = ("feature-extraction", "sentence-similarity")  # tasks that read token states, whatever a pooler makes of them
 OTHER_HEADS = "multiple_choice_head."  # beside the head that writes
 BATCH_SIZE = Option("Most rows in one pass; left out, as many as a token budget allows.", "count")
-PATIENCE = 1.0  # seconds of work before a progress bar appears
 
-Item = TypeVar("Item")
 Parameters = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
@@ -115,10 +110,11 @@ class Pipeline:
     `args_parser` are taken for the sake of existing code. All else are options of the task; a call may override them.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ()  # of models that can do the task; empty: any
-    loader: ClassVar[str] = "AutoModel"  # what loads one
+    loader: ClassVar[str] = "AutoModel"  # what loads a model for the task
+    kinds: ClassVar[tuple[str, ...]] = ()  # of models that can do it, those of the loader; empty: any
     options: ClassVar[Mapping[str, Option]] = {}  # all that the task knows
     ignored: ClassVar[tuple[str, ...]] = ()  # options that other tasks know, taken without effect
+    reserved: ClassVar[int] = 0  # of the model's positions, those that a text must leave free
     at_once: ClassVar[int] = AT_ONCE  # inputs in memory at once
     advice: ClassVar[tuple[Advice, ...]] = (("truncation", True, "to cut it off"),)  # where a text is too long
     selected_by: ClassVar[tuple[str, ...]] = ()  # settings that decide what `select` keeps of a model's output
@@ -127,6 +123,10 @@ class Pipeline:
     open_ended: ClassVar[bool] = False  # whether it takes options beside those of its table
     stepwise = False  # whether steps are overridden, and inputs therefore computed one by one
     _parameters: Parameters
+
+    def __init_subclass__(cls) -> None:
+        if "loader" in vars(cls) and "kinds" not in vars(cls):
+            cls.kinds = KINDS.get(cls.loader, ())
 
     def __init__(
         self,
@@ -161,9 +161,7 @@ class Pipeline:
         self._check_head()
         if model.device != self.device:
             model.to(self.device)
-        # One pass needs no keys and values kept for a next one.
-        kept = "use_cache" in inspect.signature(self.model.forward).parameters
-        self._uncached = {"use_cache": False} if kept else {}
+        self._uncached = uncached(self.model)
         self.framework = "pt"
         self.modelcard = modelcard
         self.batch_size = BATCH_SIZE.checked(self.task, "batch_size", batch_size)
@@ -199,17 +197,22 @@ class Pipeline:
         """`settings`, which hold the options `given` already, with what follows from these for the task."""
         return settings
 
+    # Three steps, by default of the commonest case: a text, one row for it, the logits of a head that judges rows.
+
     def parse(self, item: Any, settings: Any) -> Any:
         """One input as the task understands it; raises PipelineError where it makes no sense."""
-        raise NotImplementedError
+        return checked_text(item, empty=True)
 
     def encode(self, items: Sequence[Any], settings: Any) -> list[list[Row]]:
         """The model's rows for each parsed input: one, or several where a text is cut or asked about repeatedly."""
-        raise NotImplementedError
+        return [[row] for row in encode_texts(self.tokenizer, items, None, self.tokenizer_call(settings))]
+
+    def tokenizer_call(self, settings: Any) -> dict[str, Any]:
+        return tokenizer_call(self.tokenizer, self.model, settings.tokenizer)
 
     def select(self, output: Any, batch: Batch, settings: Any) -> Sequence[Any]:
         """What the task needs of a model output, for each row, off the device and free of padding."""
-        raise NotImplementedError
+        return list(output.logits.float().cpu().numpy())[: len(batch.rows)]
 
     def answer(self, item: Any, rows: list[Row], found: list[Any], settings: Any) -> Any:
         """The answer to one input, from what `select` kept of its rows."""
@@ -222,9 +225,16 @@ class Pipeline:
 
         `batch_size` and the options override what the pipeline was made with, for this call.
         """
+        inputs = gathered(inputs)
         if self.stepwise:
-            return self._call_stepwise(gathered(inputs), options)
-        return self._answer(gathered(inputs), self.resolve_options(options), batch_size)
+            answer = self._call_stepwise(inputs, options)
+        else:
+            answer = self._answer(inputs, self.resolve_options(options), batch_size)
+        return self.shaped(answer, inputs, options)
+
+    def shaped(self, answer: Any, inputs: Any, options: Mapping[str, Any]) -> Any:
+        """`answer` in the form in which the task gives it for such `inputs`."""
+        return answer
 
     def _answer(self, inputs: Any, settings: Any, batch_size: int | None) -> Any:
         """One answer, a list, or an iterator, as `inputs` is."""
@@ -262,17 +272,19 @@ class Pipeline:
         """Answers in input order; at most `size` inputs are held at once, `ahead` of them at first."""
         first = 0
         for items in runs(parsed, size or self.at_once, ahead):
-            names = [input_name(first + place) if numbered else "" for place in range(len(items))]
-            prepared = Prepared(settings, items, self._encoded(items, names, settings))
+            prepared = self._prepared(items, settings, first if numbered else None)
             yield from self.finish(prepared, self.compute(prepared.rows, settings, batch_size))
             first += len(items)
 
     def prepare(self, items: Sequence[Any], settings: Any) -> Prepared:
         """Inputs to rows; raises PipelineError, naming the input, before anything is computed."""
         if len(items) == 1:
-            parsed, names = [self.parse(items[0], settings)], [""]
-        else:
-            parsed, names = list(self._parsed(items, settings)), [input_name(place) for place in range(len(items))]
+            return self._prepared([self.parse(items[0], settings)], settings, None)
+        return self._prepared(list(self._parsed(items, settings)), settings, 0)
+
+    def _prepared(self, parsed: Sequence[Any], settings: Any, first: int | None) -> Prepared:
+        """Rows of inputs that are counted from `first`, or not at all."""
+        names = [input_name(first + place) if first is not None else "" for place in range(len(parsed))]
         return Prepared(settings, parsed, self._encoded(parsed, names, settings))
 
     def _encoded(self, parsed: Sequence[Any], names: Sequence[str], settings: Any) -> list[list[Row]]:
@@ -291,18 +303,11 @@ class Pipeline:
 
     def compute(self, rows: list[Row], settings: Any, batch_size: int | None) -> list[Any]:
         """What `select` keeps of every row, in their order, computed in batches of like length."""
-        packed = self._packs(rows)
-        wide = abreast(self.model) if packed else 1
-        return run_by_length(
-            rows,
-            lambda batch: self._packed_pass(batch, settings) if packed else self._pass(batch, settings),
-            len,
-            tokens=token_budget(self.device.type),
-            batch_size=batch_size if packed else self._most_rows(batch_size),
-            packed=packed,
-            abreast=wide,
-            each=side_by_side if wide > 1 else map,
-        )
+        most = batch_size if reads_packed(self.model, rows) else self._most_rows(batch_size)
+        return read_rows(self.model, self.tokenizer, rows, self._selecting(settings), most, **self._uncached)
+
+    def _selecting(self, settings: Any) -> Select:
+        return lambda output, batch: self.select(output, batch, settings)
 
     def finish(self, prepared: Prepared, found: Sequence[Any]) -> Iterator[Any]:
         """The answer to each input, from what was found for the rows."""
@@ -326,24 +331,8 @@ class Pipeline:
         """Whether rows of different lengths can be padded to one."""
         return self.tokenizer.pad_token_id is not None
 
-    def _packs(self, rows: Sequence[Row]) -> bool:
-        """Whether rows go through the model end to end, without padding."""
-        model = self.model
-        plain = isinstance(model, Model) and packable(model) and not model.wants("output_attentions", None)
-        return plain and packs_well(self.device, model.dtype) and packs(rows)
-
     def _pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
-        batch = pad_rows(rows, self.tokenizer, self.device)
-        with torch.inference_mode():
-            return self.select(self.model(**batch.inputs, **self._uncached), batch, settings)
-
-    def _packed_pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
-        """The same without padding."""
-        batch, lengths = pack_rows(rows, self.device)
-        types = batch.inputs.get("token_type_ids")
-        with torch.inference_mode():
-            output = read_packed(self.model, batch.inputs["input_ids"], lengths, types)
-            return self.select(output, batch, settings)
+        return padded_pass(self.model, self.tokenizer, rows, self._selecting(settings), **self._uncached)
 
     def _check_head(self) -> None:
         if self.kinds and self.model.kind not in self.kinds:
@@ -368,8 +357,9 @@ class Pipeline:
             for row in group:
                 if len(row) == 0:
                     raise PipelineError(f"{name}{self.task}: the text has no tokens")
-                if limit is not None and len(row) > limit:
+                if limit is not None and len(row) > limit - self.reserved:
                     what = f"{name}{self.task}: the text has {len(row)} tokens and the model reads {limit} at most"
+                    what += f", {self.reserved} of them new" if self.reserved else ""
                     raise AdvisedError(what, *self.advice, otherwise="shorten it, or split it")
 
     # What a server needs, which fills batches with the rows of several callers: `prepare` and `finish` on any thread,
@@ -390,7 +380,7 @@ class Pipeline:
 
     def packs(self, row: Row) -> bool:
         """Whether this row needs no padding among others."""
-        return self._packs([row])
+        return reads_packed(self.model, [row])
 
     def cost(self, row: Row, settings: Any) -> int:
         """Tokens that a row has the model read and, at most, write."""
@@ -401,7 +391,9 @@ class Pipeline:
 
         Where text is written, `watch` is asked after every token and may end the search by an exception of its own.
         """
-        return self.compute(rows, settings, None) if self._packs(rows) else list(self._pass(rows, settings))
+        return (
+            self.compute(rows, settings, None) if reads_packed(self.model, rows) else list(self._pass(rows, settings))
+        )
 
     # The reference's names for the steps of one input. A subclass that overrides one is computed input by input.
 
@@ -456,7 +448,7 @@ class Pipeline:
                 f"{own} overrides {unused[0]}, which {self.task} pipelines here never call; "
                 "override parse, encode, select or answer of the class it derives from"
             )
-        missing = [name for name in STEPS if kind.encode is Pipeline.encode and name not in given]
+        missing = [name for name in STEPS if kind.answer is Pipeline.answer and name not in given]
         if missing:
             raise PipelineError(f"{own} is a pipeline of its own and lacks {', '.join(missing)}")
         return bool(given)
@@ -529,56 +521,3 @@ def refuse_untrained(pipe: Any) -> None:
 def announce(message: str) -> None:
     """Says it once in a process, on standard error unless logging is set up otherwise."""
     logger.warning(message)
-
-
-def accelerator() -> str | None:
-    """The kind of accelerator this machine has ("cuda", "mps", ...), if any."""
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return None if found is None else found.type
-
-
-def choose_device(device: int | str | torch.device | None, current: torch.device) -> torch.device:
-    """The device that `device` names: None is accelerator 0, -1 where the model is, a number that accelerator.
-
-    A number means the CPU on a machine without accelerator, so that one script runs on both.
-    """
-    if device == -1:
-        return current
-    if device is None or (isinstance(device, int) and device >= 0):
-        kind = accelerator()
-        if kind is None:
-            return torch.device("cpu")
-        count = torch.accelerator.device_count()
-        if (device or 0) >= count:
-            raise PipelineError(f"device={device} is not available: this machine has {count}, counted from 0")
-        return torch.device(kind, device or 0)
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise PipelineError(f"device={device!r} names no device; pass 'cpu', 'cuda', 'cuda:1' or a number") from error
-    if chosen.type not in ("cpu", "meta", accelerator()):
-        raise PipelineError(f"device={device!r} is not available on this machine; pass device='cpu'")
-    return chosen
-
-
-def track(items: Iterable[Item], total: int | None, description: str, done: int = 0) -> Iterator[Item]:
-    """`items`, with a bar on standard error once they take longer than a second; silent unless that is a terminal.
-
-    `done` of `total` were there before these.
-    """
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    began = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=True) as bar:
-        row = bar.add_task(description, total=total, completed=done)
-        for item in items:
-            if bar.disable and time.monotonic() - began > PATIENCE:
-                bar.disable = False
-                bar.start()
-            yield item
-            bar.advance(row)

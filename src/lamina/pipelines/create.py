@@ -14,19 +14,19 @@ from ..errors import HubError, PipelineError
 from ..files.hub import WHERE, resolve
 from ..files.paths import present
 from ..files.shown import shown
+from ..sentences.folder import PATTERNS as SENTENCE_FILES
+from ..sentences.folder import compares_pairs, find_folder
+from ..spec import KINDS
 from ..tokenizers.tokenizer import Tokenizer
 from .base import Pipeline, announce
 from .fill_mask import FillMaskPipeline
 from .question_answering import QuestionAnsweringPipeline
-from .sentence_modules import PATTERNS as SENTENCE_FILES
-from .sentence_modules import SentenceModel, compares_pairs, find_sentence_model
 from .sentence_similarity import FeatureExtractionPipeline, SentenceSimilarityPipeline
-from .text_classification import TextClassificationPipeline
+from .text_classification import TextClassificationPipeline, ZeroShotClassificationPipeline
 from .text_generation import TextGenerationPipeline
 from .text_to_text import SummarizationPipeline, Text2TextGenerationPipeline
 from .token_classification import TokenClassificationPipeline
 from .translation import TranslationPipeline, task_languages
-from .zero_shot_classification import ZeroShotClassificationPipeline
 
 logger = logging.getLogger(__name__)
 
@@ -66,18 +66,6 @@ TASKS: Mapping[str, CatalogEntry] = {
     ),
 }
 ALIASES: Mapping[str, str] = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
-USUAL_TASKS: Mapping[str, str] = {  # by what a model was made for
-    "sequence-classification": "text-classification",
-    "token-classification": "token-classification",
-    "masked-lm": "fill-mask",
-    "question-answering": "question-answering",
-    "causal-lm": "text-generation",
-    "aligned-lm": "text-generation",
-    "seq2seq-lm": "text2text-generation",
-    "body": "feature-extraction",
-    "encoder-body": "feature-extraction",
-    "pooled-body": "feature-extraction",
-}
 
 
 def find_task(name: str) -> CatalogEntry:
@@ -90,9 +78,9 @@ def find_task(name: str) -> CatalogEntry:
 
 
 def infer_task(kind: str, architecture: str) -> str:
-    if kind not in USUAL_TASKS:
+    if kind not in KINDS or not KINDS[kind].pipeline:
         raise PipelineError(f"{architecture} does not say what it is for; pass task=, one of {', '.join(TASKS)}")
-    return USUAL_TASKS[kind]
+    return KINDS[kind].pipeline
 
 
 def pipeline(
@@ -142,8 +130,8 @@ def pipeline(
     if name is not None:
         loading["dtype"] = _dtype(dtype, torch_dtype, loading)
         if issubclass(made, SentenceSimilarityPipeline) and "sentence" not in options:
-            options["sentence"] = sentence = find_sentence_model(name, where)
-            where, loading = _sentence_loading(sentence, where, loading)
+            options["sentence"] = sentence = find_folder(name, where)
+            where, loading = sentence.loading(where, loading)
             if tokenizer is None:
                 tokenizer = (name, dict(sentence.tokenizer_options))
         bare = made.loader == Pipeline.loader and pipeline_class is not None  # then the task says what it needs
@@ -172,19 +160,6 @@ def _check(task: str | None, model: Any, tokenizer: Any, trust_remote_code: bool
         raise PipelineError("pipeline() needs a task, a model, or both")
     if model is None and tokenizer is not None:
         raise PipelineError("a tokenizer without a model: the usual model has its own; pass model= too")
-
-
-def _sentence_loading(
-    sentence: SentenceModel, where: Mapping[str, Any], loading: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Where the weights of a sentence model lie and how they are loaded: as its files say, unless the caller does."""
-    parts = [part for part in (where.get("subfolder"), sentence.subfolder) if part]
-    own = dict(sentence.model_options)
-    dtype = own.pop("dtype", own.pop("torch_dtype", "float32"))  # these models compute in float32 unless they say so
-    said = dict(loading)
-    if said.get("dtype") in (None, "auto"):
-        said["dtype"] = dtype
-    return {**where, **({"subfolder": "/".join(parts)} if parts else {})}, {**own, **said}
 
 
 def _task_of(name: str, where: Mapping[str, Any]) -> str:

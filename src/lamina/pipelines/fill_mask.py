@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from ..errors import PipelineError
 from ..files.shown import shown
+from ..inference.rows import Batch, Row
 from .base import Pipeline, Settings
 from .options import OPTIONS
-from .rows import Batch, Row, checked_text, encode_texts, gathered, tokenizer_call
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,6 @@ class FillMaskPipeline(Pipeline):
     first token); `tokenizer_kwargs` go to the tokenizer. With several masks each is guessed as if the others stayed.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("masked-lm", "seq2seq-lm")
     loader: ClassVar[str] = "AutoModelForMaskedLM"
     options = OPTIONS["fill-mask"]
     selected_by: ClassVar[tuple[str, ...]] = ("top_k", "targets")
@@ -42,12 +41,8 @@ class FillMaskPipeline(Pipeline):
             settings = settings.with_values(targets=self._target_ids(given["targets"]))
         return settings.with_values(tokenizer=given["tokenizer_kwargs"]) if "tokenizer_kwargs" in given else settings
 
-    def __call__(
-        self, inputs: Any, *, batch_size: int | None = None, num_workers: int | None = None, **options: Any
-    ) -> Any:
-        """Guesses for a text, a list of texts (of one: as for the text itself) or a stream."""
-        inputs = gathered(inputs)
-        answer = super().__call__(inputs, batch_size=batch_size, num_workers=num_workers, **options)
+    def shaped(self, answer: Any, inputs: Any, options: Mapping[str, Any]) -> Any:
+        """A list of one text is answered as that text itself."""
         return answer[0] if isinstance(inputs, list) and len(inputs) == 1 else answer
 
     def _target_ids(self, targets: Sequence[str]) -> tuple[int, ...]:
@@ -69,16 +64,12 @@ class FillMaskPipeline(Pipeline):
             raise PipelineError(f"{self.task}: none of the targets has a token; pass at least one word")
         return tuple(found)
 
-    def parse(self, item: Any, settings: Any) -> str:
-        return checked_text(item, empty=True)
-
     def encode(self, items: Sequence[str], settings: Any) -> list[list[Row]]:
-        call = tokenizer_call(self.tokenizer, self.model, settings.tokenizer)
-        rows = encode_texts(self.tokenizer, items, None, call)
-        for item, row in zip(items, rows, strict=True):
+        groups = super().encode(items, settings)
+        for item, (row,) in zip(items, groups, strict=True):
             if not self._masks(row):
                 raise PipelineError(f"{self.task}: no mask token ({self.tokenizer.mask_token}) in {shown(item)}")
-        return [[row] for row in rows]
+        return groups
 
     def _masks(self, row: Row) -> list[int]:
         return [place for place, token in enumerate(row.inputs["input_ids"]) if token == self.tokenizer.mask_token_id]
@@ -99,22 +90,14 @@ class FillMaskPipeline(Pipeline):
         answers = []
         for place, (scores, numbers) in zip(masks, found[0], strict=True):
             tokens = [settings.targets[number] for number in numbers] if settings.targets else numbers
-            answers.append(
-                [
-                    {
-                        "score": score,
-                        "token": token,
-                        "token_str": self.tokenizer.decode([token]),
-                        "sequence": self._filled(rows[0], place, token, len(masks) == 1),
-                    }
-                    for score, token in zip(scores, tokens, strict=True)
-                ]
-            )
+            guesses = zip(scores, tokens, strict=True)
+            answers.append([self._guess(rows[0], place, token, score, len(masks) == 1) for score, token in guesses])
         return answers[0] if len(masks) == 1 else answers
 
-    def _filled(self, row: Row, place: int, token: int, alone: bool) -> str:
-        """The text with `token` at `place`; special tokens are shown where other masks are left."""
+    def _guess(self, row: Row, place: int, token: int, score: float, alone: bool) -> dict[str, Any]:
+        """`token` at `place`; special tokens are shown where other masks are left."""
         ids = list(row.inputs["input_ids"])
         ids[place] = token
         ids = [number for number in ids if number != self.tokenizer.pad_token_id]
-        return self.tokenizer.decode(ids, skip_special_tokens=alone)
+        filled = self.tokenizer.decode(ids, skip_special_tokens=alone)
+        return {"score": score, "token": token, "token_str": self.tokenizer.decode([token]), "sequence": filled}

@@ -8,33 +8,26 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from ..auto import find
 from ..errors import PipelineError
 from ..files.shown import shown
+from ..generation.config import ARGUMENTS as EVERY
 from ..generation.config import OPTIONS, GenerationConfig, several
 from ..generation.job import Job, StopStrings
 from ..inference.batching import run_by_length, token_budget
+from ..inference.rows import Batch, Row, pad_rows
 from ..nn.outputs import ModelOutput
 from .base import Pipeline, Settings
-from .rows import Batch, Row, encode_texts, pad_rows, tokenizer_call, unknown_argument
+from .inputs import unknown_argument
 
 CPU_SEQUENCES = 256  # written at once, every beam counted; more gain nothing
 ACCELERATOR_SEQUENCES = 1024
 # What `generate` takes besides options; each sees single rows, so inputs with one of them are written one by one.
-ARGUMENTS = (
-    "streamer",
-    "logits_processor",
-    "stopping_criteria",
-    "prefix_allowed_tokens_fn",
-    "assistant_model",
-    "negative_prompt_ids",
-    "negative_prompt_attention_mask",
-)
+ARGUMENTS = tuple(name for name in EVERY if name not in ("synced_gpus", "tokenizer", "use_model_defaults"))
+TAKEN = (*OPTIONS, *ARGUMENTS, "generation_config", "assistant_tokenizer")  # beside the options of a task
 # The first of each pair counts the prompt, the second does not; whichever was said last is meant.
 LENGTHS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
-RETURN_TYPES = ("tensors", "new_text", "full_text")  # in the order of the reference's numbers
 
 Given = Mapping[str, Any]
 Ids = list[int]
@@ -65,15 +58,9 @@ class GeneratingPipeline(Pipeline):
 
     def other_options(self, options: dict[str, Any]) -> dict[str, Any]:
         for name in options:
-            if (
-                name not in ARGUMENTS
-                and name not in OPTIONS
-                and name not in ("generation_config", "assistant_tokenizer")
-            ):
-                names = (*self.options, *OPTIONS, *ARGUMENTS)
-                raise PipelineError(
-                    f"{self.task} {unknown_argument(name, names, 'it takes its own and the options of generation')}"
-                )
+            if name not in TAKEN:
+                told = unknown_argument(name, (*self.options, *TAKEN), "it takes its own and the options of generation")
+                raise PipelineError(f"{self.task} {told}")
         return {"generation": options}
 
     def settle(self, settings: Settings, given: Given) -> Settings:
@@ -136,27 +123,8 @@ class GeneratingPipeline(Pipeline):
             return {**options, "eos_token_id": ids[0]}
         return {**options, "stop_strings": [sequence]}
 
-    def _return_type(self, kind: Any, known: Sequence[str] = RETURN_TYPES) -> str:
-        """A return_type, given by its name or as the reference's number."""
-        value = getattr(kind, "value", kind)
-        name = value.lower() if isinstance(value, str) else value
-        if isinstance(name, int) and not isinstance(name, bool) and name in range(len(known)):
-            name = known[name]
-        if name not in known:
-            raise PipelineError(f"{self.task}: return_type is {shown(kind)}; it must be one of {', '.join(known)}")
-        return str(name)
-
-    def _encoded_alone(self, texts: Sequence[str], call: Given, memories: Sequence[Any]) -> list[Row]:
-        """A row for each text with ids and mask alone, all that models that write are given."""
-        rows = encode_texts(self.tokenizer, texts, None, call)
-        kept = ("input_ids", "attention_mask")
-        return [
-            Row({name: row.inputs[name] for name in kept if name in row.inputs}, memory)
-            for row, memory in zip(rows, memories, strict=True)
-        ]
-
-    def _call(self, settings: Any) -> dict[str, Any]:
-        return tokenizer_call(self.tokenizer, self.model, settings.tokenizer)
+    def tokenizer_call(self, settings: Any) -> dict[str, Any]:
+        return {**super().tokenizer_call(settings), "return_token_type_ids": False}  # models that write are given none
 
     def _judged(self, config: GenerationConfig) -> bool:
         defaults = config.defaults()
@@ -204,7 +172,7 @@ class GeneratingPipeline(Pipeline):
     def pads(self) -> bool:
         return True  # generation needs no padding token: a mask says what is padding
 
-    def _pass(self, rows: list[Row], settings: Any) -> Sequence[Any]:
+    def _pass(self, rows: list[Row], settings: Any, packed: bool = False) -> Sequence[Any]:
         batch = pad_rows(rows, self.tokenizer, self.device)
         return self.select(self.model.generate(**self.call_of(rows, settings, batch)), batch, settings)
 
@@ -226,9 +194,19 @@ class GeneratingPipeline(Pipeline):
         }
 
     def select(self, output: Any, batch: Batch, settings: Any) -> list[Written]:
-        paired = bool(self.model.config.is_encoder_decoder)
-        start = 0 if paired else batch.inputs["input_ids"].shape[1]
-        return split_rows(output, len(batch.rows), start, 1 if paired else start, self._over(settings))
+        """What `generate` gave for each row. Padding follows the end of a sequence; as much of it is kept as makes the
+        sequences of one row equally long."""
+        start = 0 if self.model.config.is_encoder_decoder else batch.inputs["input_ids"].shape[1]
+        sequences: list[Ids] = (output["sequences"] if isinstance(output, ModelOutput) else output).tolist()
+        more = _details(output, len(sequences)) if isinstance(output, ModelOutput) else [{} for _ in sequences]
+        over, each = self._over(settings), len(sequences) // len(batch.rows)
+        found = []
+        for number in range(0, len(sequences), each):
+            own = sequences[number : number + each]
+            ends = (next((end for end in range((start or 1) + 1, len(ids)) if over(ids, end)), len(ids)) for ids in own)
+            end = max(ends)
+            found.append(Written([ids[start:end] for ids in own], more[number : number + each]))
+        return found
 
     def _over(self, settings: Any) -> Over:
         """What tells the end of a sequence: a token, or the last one of a stop string."""
@@ -306,28 +284,6 @@ def model_options(usual: Given, model: Any, task_params: Given, pad_token_id: in
     if config.pad_token_id is None:
         config.pad_token_id = pad_token_id
     return config
-
-
-def split_rows(output: Tensor | ModelOutput, rows: int, start: int, first: int, over: Over) -> list[Written]:
-    """The result of `generate` for each of `rows` rows, from column `start` on; chosen tokens begin at column `first`.
-
-    Padding follows the end of a sequence; as much of it is kept as makes the sequences of one row equally long.
-    """
-    ids = output["sequences"] if isinstance(output, ModelOutput) else output
-    sequences: list[Ids] = ids.tolist()
-    more = _details(output, len(sequences)) if isinstance(output, ModelOutput) else [{} for _ in sequences]
-    each = len(sequences) // rows
-    found = []
-    for number in range(0, len(sequences), each):
-        own = sequences[number : number + each]
-        end = max(_ending(sequence, first, over) for sequence in own)
-        found.append(Written([sequence[start:end] for sequence in own], more[number : number + each]))
-    return found
-
-
-def _ending(ids: Ids, first: int, over: Over) -> int:
-    """How many of `ids` there are up to the end of the sequence."""
-    return next((end for end in range(first + 1, len(ids)) if over(ids, end)), len(ids))
 
 
 def _details(output: ModelOutput, count: int) -> list[dict[str, Any]]:

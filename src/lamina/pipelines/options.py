@@ -9,7 +9,8 @@ from typing import Any
 
 from ..errors import PipelineError
 from ..files.shown import shown
-from .rows import checked_text, gathered, unknown_argument
+from ..inference.rows import checked_text, gathered
+from .inputs import unknown_argument
 
 LARGEST = 2**31 - 1  # of a count
 
@@ -30,6 +31,7 @@ class Option:
     least: int = 1
     most: int = 100_000
     choices: tuple[str, ...] = ()
+    numbered: bool = False  # a choice may also be given by its number, from 0
     none: bool = False
 
     def checked(self, task: str, name: str, value: Any) -> Any:
@@ -56,7 +58,10 @@ class Option:
         return number
 
     def _choice(self, task: str, name: str, value: Any) -> str:
-        chosen = str(getattr(value, "value", value)).lower()
+        value = getattr(value, "value", value)
+        if self.numbered and type(value) is int and value in range(len(self.choices)):
+            value = self.choices[value]
+        chosen = str(value).lower()
         if chosen not in self.choices:
             wanted = f"one of {', '.join(self.choices)}" if len(self.choices) > 1 else f'None or "{self.choices[0]}"'
             raise PipelineError(f"{task}: {name} is {shown(value)}; it must be {wanted}")
@@ -123,7 +128,7 @@ IDLE = "Taken for the sake of existing clients."
 WRITING: Mapping[str, Option] = {
     "return_tensors": RETURN_TENSORS,
     "return_text": RETURN_TEXT,
-    "return_type": Option('"tensors" or "text".', "any"),
+    "return_type": Option("The form of the answer.", "choice", choices=("tensors", "text"), numbered=True),
     "clean_up_tokenization_spaces": replace(CLEAN_UP, default=False),
     "truncation": TRUNCATION,
     "stop_sequence": STOP,
@@ -200,7 +205,9 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
         "return_full_text": Option("Show the prompt before the new text.", default=True),
         "return_tensors": RETURN_TENSORS,
         "return_text": RETURN_TEXT,
-        "return_type": Option('"tensors", "new_text" or "full_text".', "any"),
+        "return_type": Option(
+            "The form of the answer.", "choice", choices=("tensors", "new_text", "full_text"), numbered=True
+        ),
         "clean_up_tokenization_spaces": replace(CLEAN_UP, default=True),
         "prefix": PREFIX,
         "handle_long_generation": Option(

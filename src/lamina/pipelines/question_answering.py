@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PipelineError, TokenizerError
+from ..inference.rows import Batch, Row, checked_text, gathered, longest_row, model_row
 from .base import Pipeline, Settings
 from .options import OPTIONS, TOKENIZING
-from .rows import Batch, Row, checked_text, gathered, longest_row, model_row
 from .text_classification import Scores, softmax
 
 LONGEST_WINDOW = 384  # tokens of question and context, as in the SQuAD recipes these models come from
@@ -135,7 +135,6 @@ class QuestionAnsweringPipeline(Pipeline):
     """
 
     steps: ClassVar[bool] = False
-    kinds: ClassVar[tuple[str, ...]] = ("question-answering",)
     loader: ClassVar[str] = "AutoModelForQuestionAnswering"
     options = OPTIONS["question-answering"]
     ignored: ClassVar[tuple[str, ...]] = tuple(TOKENIZING)

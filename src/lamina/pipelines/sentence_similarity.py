@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
-from tokenizers.normalizers import Lowercase
 from torch import Tensor
 
 from ..errors import PipelineError
+from ..inference.rows import Batch, Row, checked_text, gathered
+from ..sentences.modules import Pooling
+from ..sentences.transformer import SentenceTransformer
 from .base import Pipeline, Settings
+from .inputs import AdvisedError
 from .options import OPTIONS, TOKENIZING, Option
-from .rows import (
-    UNLIMITED,
-    AdvisedError,
-    Batch,
-    Row,
-    checked_text,
-    encode_texts,
-    gathered,
-    longest_row,
-    tokenizer_call,
-)
-from .sentence_modules import SIMILARITIES, SentenceModel
 
 
 class SentenceSimilarityPipeline(Pipeline):
@@ -38,17 +28,25 @@ class SentenceSimilarityPipeline(Pipeline):
     """
 
     steps: ClassVar[bool] = False
+    loader: ClassVar[str] = "AutoModelForTextEncoding"
+    kinds: ClassVar[tuple[str, ...]] = ()
     options = OPTIONS["sentence-similarity"]
     selected_by: ClassVar[tuple[str, ...]] = ("sentence",)
 
     def defaults(self) -> Settings:
-        return super().defaults().with_values(sentence=SentenceModel(), prompt="")
+        return (
+            super().defaults().with_values(sentence=SentenceTransformer.around(self.model, self.tokenizer), prompt="")
+        )
 
     def settle(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
-        if "prompt" in given or "prompt_name" in given:
-            prompt = settings.sentence.prompt(given.get("prompt"), given.get("prompt_name"))
+        sentence = settings.sentence
+        if not isinstance(sentence, SentenceTransformer):  # what a folder says
+            sentence = SentenceTransformer.around(self.model, self.tokenizer, sentence).to(self.device)
+            settings = settings.with_values(sentence=sentence)
+        if "prompt" in given or "prompt_name" in given or "sentence" in given:
+            prompt = sentence.resolve_prompt(given.get("prompt"), given.get("prompt_name"))
             return settings.with_values(prompt=prompt)
-        return settings.with_values(prompt=settings.sentence.prompt()) if "sentence" in given else settings
+        return settings
 
     def __call__(
         self,
@@ -98,51 +96,16 @@ class SentenceSimilarityPipeline(Pipeline):
         return [checked_text(item["source_sentence"], "source_sentence", empty=True), *named]
 
     def encode(self, items: Sequence[list[str]], settings: Any) -> list[list[Row]]:
-        """One row for each sentence; its memory is how many tokens of the prompt are not to count."""
-        call = self._call(settings)
-        texts = [self.with_prompt(text, settings) for item in items for text in item]
-        before = self._prompt_tokens(settings)
-        rows = (replace(row, memory=before) for row in encode_texts(self.tokenizer, texts, None, call))
+        """One row for each sentence."""
+        texts = [text for item in items for text in item]
+        rows = iter(settings.sentence.rows(texts, settings.prompt))
         return [[next(rows) for _ in item] for item in items]
 
-    def _call(self, settings: Any) -> dict[str, Any]:
-        limit = self.longest_text(settings)
-        return {} if limit is None else {"truncation": True, "max_length": limit}
-
-    def with_prompt(self, text: str, settings: Any) -> str:
-        """A text as the tokenizer gets it: after its prompt, and in lower case where the folder says so."""
-        text = settings.prompt + text
-        return self._lower(text) if settings.sentence.lower_case else text
-
-    def _lower(self, text: str) -> str:
-        marks = [token for token in self.tokenizer.all_special_tokens if token != token.lower()]
-        mark = next((mark for mark in marks if mark in text), None)
-        if mark is not None:
-            return mark.join(self._lower(part) for part in text.split(mark))
-        lowered: str = Lowercase().normalize_str(text)
-        return lowered
-
-    def _prompt_tokens(self, settings: Any) -> int:
-        """Tokens that a row begins with and that are not to count, since its prompt is not."""
-        if not settings.prompt or settings.sentence.counts_prompt:
-            return 0
-        ids = self.tokenizer(self.with_prompt("", settings), **self._call(settings))["input_ids"]
-        return len(ids) - (ids[-1] in self.tokenizer.all_special_ids)
-
-    def longest_text(self, settings: Any) -> int | None:
-        """Tokens that are read of a sentence; None: all of them."""
-        said = settings.sentence.max_length
-        if said is None and self.tokenizer.model_max_length < UNLIMITED:
-            said = int(self.tokenizer.model_max_length)
-        return min((length for length in (said, longest_row(self.model)) if length is not None), default=None)
-
     def select(self, output: Any, batch: Batch, settings: Any) -> list[Tensor]:
-        states = batch.own(output[0].float())
-        return [settings.sentence.vector(own, row.memory).cpu() for own, row in zip(states, batch.rows, strict=False)]
+        return list(settings.sentence.vectors(output, batch).cpu().unbind())
 
     def answer(self, item: list[str], rows: list[Row], found: list[Tensor], settings: Any) -> Any:
-        source, others = found[0], torch.stack(found[1:])
-        return SIMILARITIES[settings.sentence.similarity](source, others).tolist()
+        return settings.sentence.similarity(found[0], torch.stack(found[1:]))[0].tolist()
 
 
 class EmbeddingPipeline(SentenceSimilarityPipeline):
@@ -162,9 +125,9 @@ class EmbeddingPipeline(SentenceSimilarityPipeline):
         return [checked_text(item, empty=True)]
 
     def _encoded(self, parsed: Sequence[list[str]], names: Sequence[str], settings: Any) -> list[list[Row]]:
-        limit = self.longest_text(settings)
+        limit = settings.sentence.max_seq_length
         if not settings.truncate and limit is not None:
-            texts = [self.with_prompt(text, settings) for (text,) in parsed]
+            texts = [settings.sentence.first.prompted(text, settings.prompt) for (text,) in parsed]
             for name, ids in zip(names, self.tokenizer(texts, verbose=False)["input_ids"], strict=True):
                 if len(ids) > limit:
                     what = f"{name}the text has {len(ids)} tokens and the model reads {limit} at most"
@@ -177,11 +140,12 @@ class EmbeddingPipeline(SentenceSimilarityPipeline):
     @property
     def limit(self) -> int | None:
         """Tokens of a text that are read; None: all of them."""
-        return self.longest_text(self.settings)
+        found: int | None = self.settings.sentence.max_seq_length
+        return found
 
     def room(self, settings: Any) -> int | None:
         """The same without special tokens and those of the prompt."""
-        limit = self.longest_text(settings)
+        limit = settings.sentence.max_seq_length
         if limit is None:
             return None
         prompt = self.tokenizer(settings.prompt, add_special_tokens=False)["input_ids"]
@@ -190,7 +154,7 @@ class EmbeddingPipeline(SentenceSimilarityPipeline):
     @property
     def pooling(self) -> str:
         """The pooling, as text-embeddings-inference calls it."""
-        modes = self.settings.sentence.pooling
+        modes = next(module.modes for module in self.settings.sentence if isinstance(module, Pooling))
         return "+".join("last_token" if mode == "lasttoken" else mode for mode in modes)
 
 
@@ -211,13 +175,6 @@ class FeatureExtractionPipeline(Pipeline):
                 raise PipelineError(f"{self.task}: truncation is given twice, by itself and in tokenize_kwargs")
             call["truncation"] = given["truncation"]
         return settings.with_values(tokenizer={**settings.tokenizer, **call})
-
-    def parse(self, item: Any, settings: Any) -> str:
-        return checked_text(item, empty=True)
-
-    def encode(self, items: Sequence[str], settings: Any) -> list[list[Row]]:
-        call = tokenizer_call(self.tokenizer, self.model, settings.tokenizer)
-        return [[row] for row in encode_texts(self.tokenizer, items, None, call)]
 
     def select(self, output: Any, batch: Batch, settings: Any) -> list[Tensor]:
         """The first output of each row: [tokens, hidden], or what a head makes of the row."""

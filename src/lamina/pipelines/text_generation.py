@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 from ..errors import PipelineError
 from ..files.shown import shown
+from ..inference.rows import Row, checked_text, encode_texts, longest_row, truncation_length
 from .base import Settings
 from .generating import GeneratingPipeline, Written
+from .inputs import Advice
 from .options import OPTIONS
-from .rows import Advice, AdvisedError, Row, checked_text, longest_row, truncation_length
 
 NO_CHATS = "the models here were made before chats and have no template for them; write the prompt out as a text"
 
@@ -25,7 +26,6 @@ class TextGenerationPipeline(GeneratingPipeline):
     the model's generation_config says otherwise.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("causal-lm", "aligned-lm", "double-heads")
     loader: ClassVar[str] = "AutoModelForCausalLM"
     options = OPTIONS["text-generation"]
     usual: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 256, "do_sample": True, "temperature": 0.7}
@@ -33,6 +33,7 @@ class TextGenerationPipeline(GeneratingPipeline):
         *("repetition_penalty", "no_repeat_ngram_size", "encoder_repetition_penalty", "encoder_no_repeat_ngram_size"),
         *("bad_words_ids", "sequence_bias", "stop_strings", "min_length", "watermarking_config", "penalty_alpha"),
     )
+    reserved: ClassVar[int] = 1  # or nothing could follow
     advice: ClassVar[tuple[Advice, ...]] = (
         ("handle_long_generation", "hole", "to drop its beginning"),
         ("truncation", True, "to cut it off"),
@@ -48,7 +49,7 @@ class TextGenerationPipeline(GeneratingPipeline):
 
     def _returning(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
         if "return_type" in given:
-            kind = self._return_type(given["return_type"])
+            kind = given["return_type"]
             return settings.with_values(tensors=kind == "tensors", return_full_text=kind == "full_text")
         other = next((name for name in ("return_text", "return_tensors") if given.get(name)), None)
         if "return_full_text" in given:
@@ -82,10 +83,10 @@ class TextGenerationPipeline(GeneratingPipeline):
 
     def encode(self, items: Sequence[str], settings: Any) -> list[list[Row]]:
         """One row for each prompt; its memory is the text that the row's tokens alone stand for."""
-        prefix, call = self.prefix(settings), self._call(settings)
+        prefix, call = self.prefix(settings), self.tokenizer_call(settings)
         if call.get("truncation") and settings.tokenizer.get("max_length") is None:
             call["max_length"] = self._cut(call["max_length"], settings)
-        rows = self._encoded_alone([prefix + item for item in items], call, [None] * len(items))
+        rows = encode_texts(self.tokenizer, [prefix + item for item in items], None, call)
         if settings.handle_long_generation:
             rows = [self._holed(row, settings) for row in rows]
         most = settings.config.max_length if settings.config.max_new_tokens is None else None
@@ -132,17 +133,6 @@ class TextGenerationPipeline(GeneratingPipeline):
             skip_special_tokens=settings.skip_special_tokens,
             clean_up_tokenization_spaces=settings.clean_up_tokenization_spaces,
         )
-
-    def _check_lengths(self, groups: list[list[Row]], names: Sequence[str]) -> None:
-        super()._check_lengths(groups, names)
-        limit = longest_row(self.model)
-        for group, name in zip(groups, names, strict=True):
-            if limit is not None and len(group[0]) == limit:
-                raise AdvisedError(
-                    f"{name}{self.task}: the prompt has {limit} tokens, all that the model has positions for, and "
-                    "nothing can follow it",
-                    *self.advice,
-                )
 
     def batch_key(self, row: Row, settings: Any) -> Hashable:
         """Prompts with as much room for an answer; equally long ones where an option judges the prompt."""

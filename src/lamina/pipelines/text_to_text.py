@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 
 from ..errors import PipelineError
+from ..inference.rows import Row, encode_texts, longest_row, truncation_length
 from .base import Settings
 from .generating import GeneratingPipeline, Written
+from .inputs import Advice
 from .options import CHUNKING, OPTIONS
-from .rows import Advice, Row, checked_text, gathered, longest_row, truncation_length
 from .sentences import cut_into_windows, join_windows
 
 
@@ -24,7 +26,6 @@ class Text2TextGenerationPipeline(GeneratingPipeline):
     `task_specific_params` say otherwise.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("seq2seq-lm",)
     loader: ClassVar[str] = "AutoModelForSeq2SeqLM"
     options = OPTIONS["text2text-generation"]
     usual: ClassVar[Mapping[str, Any]] = {"max_new_tokens": 256, "num_beams": 4}
@@ -38,7 +39,7 @@ class Text2TextGenerationPipeline(GeneratingPipeline):
     def settle(self, settings: Settings, given: Mapping[str, Any]) -> Settings:
         tensors = given.get("return_tensors")
         if "return_type" in given:
-            tensors = self._return_type(given["return_type"], ("tensors", "text")) == "tensors"
+            tensors = given["return_type"] == "tensors"
             given = {**given, "return_tensors": tensors}
         if tensors is not None:
             settings = settings.with_values(tensors=tensors)
@@ -48,19 +49,11 @@ class Text2TextGenerationPipeline(GeneratingPipeline):
             )
         return super().settle(settings, given)
 
-    def __call__(
-        self, inputs: Any, *, batch_size: int | None = None, num_workers: int | None = None, **options: Any
-    ) -> Any:
-        """Texts for a text, a list of texts or a stream; a list with one text for each gives a flat list."""
-        inputs = gathered(inputs)
-        answer = super().__call__(inputs, batch_size=batch_size, num_workers=num_workers, **options)
+    def shaped(self, answer: Any, inputs: Any, options: Mapping[str, Any]) -> Any:
+        """A list with one text for each input is flat."""
         if isinstance(inputs, list) and all(len(records) == 1 for records in answer):
             return [records[0] for records in answer]
         return answer
-
-    def parse(self, item: Any, settings: Any) -> str:
-        """A text, which may be empty: the model then reads its special tokens alone."""
-        return checked_text(item, empty=True)
 
     def encode(self, items: Sequence[str], settings: Any) -> list[list[Row]]:
         """One row for each text, or one for each window of it; a row's memory is its window."""
@@ -78,7 +71,8 @@ class Text2TextGenerationPipeline(GeneratingPipeline):
 
     def _rows(self, parts: Sequence[tuple[str, str]], settings: Any) -> list[Row]:
         texts = [prefix + text for prefix, text in parts]
-        return self._encoded_alone(texts, self._call(settings), [text for _, text in parts])
+        rows = encode_texts(self.tokenizer, texts, None, self.tokenizer_call(settings))
+        return [replace(row, memory=text) for row, (_, text) in zip(rows, parts, strict=True)]
 
     def _windows(self, prefix: str, text: str, limit: int, settings: Any) -> list[Row]:
         """Rows of at most `limit` tokens for the sentences of a long text."""

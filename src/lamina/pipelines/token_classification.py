@@ -9,21 +9,27 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import PipelineError
+from ..inference.rows import Batch, Row, checked_text, gathered, model_row, truncation_length
 from .base import Pipeline, Settings
 from .options import OPTIONS
-from .rows import Batch, Row, checked_text, gathered, model_row, truncation_length
 from .text_classification import Scores, softmax
 
 JoinTokens = Callable[[list[str]], str]
 NameLabel = Callable[[int], str]
 
 
+WORD_SCORES: Mapping[str, Callable[[Scores], Scores]] = {  # of a word's tokens, [tokens, labels], to the word's
+    "first": lambda scores: scores[0],
+    "max": lambda scores: scores[scores.max(axis=1).argmax()],
+    "average": lambda scores: scores.mean(axis=0),
+}
+
+
 @dataclass(frozen=True)
 class Token:
-    """One token of a text with the scores of all labels."""
+    """One token of a text."""
 
     text: str
-    scores: Scores  # [labels]
     start: int  # in characters of the text
     end: int
     index: int  # among the model's tokens
@@ -41,36 +47,24 @@ class Labeled:
     end: int
 
 
-def label_token(token: Token, name: NameLabel) -> Labeled:
-    best = int(token.scores.argmax())
-    return Labeled(name(best), token.scores[best], token.text, token.start, token.end)
-
-
-def label_words(tokens: Iterable[Token], strategy: str, name: NameLabel, join: JoinTokens) -> list[Labeled]:
-    """One label for each word: its first token's ("first"), its surest token's ("max"), or that of the mean scores
-    ("average")."""
+def label_tokens(
+    tokens: Iterable[Token], scores: Scores, strategy: str, name: NameLabel, join: JoinTokens
+) -> list[Labeled]:
+    """One label for each token, or for each word where `strategy` is of WORD_SCORES; `scores` are [tokens, labels]."""
+    judge = WORD_SCORES.get(strategy)
     words: list[list[Token]] = []
     for token in tokens:
-        if words and token.continues:
+        if words and token.continues and judge:
             words[-1].append(token)
         else:
             words.append([token])
     labeled = []
     for word in words:
-        scores = _word_scores(word, strategy)
-        best = int(scores.argmax())
-        text = join([token.text for token in word])
-        labeled.append(Labeled(name(best), scores[best], text, word[0].start, word[-1].end))
+        own = judge(scores[[token.index for token in word]]) if judge else scores[word[0].index]
+        text = join([token.text for token in word]) if judge else word[0].text
+        best = int(own.argmax())
+        labeled.append(Labeled(name(best), own[best], text, word[0].start, word[-1].end))
     return labeled
-
-
-def _word_scores(word: Sequence[Token], strategy: str) -> Scores:
-    if strategy == "first":
-        return word[0].scores
-    if strategy == "max":
-        return max(word, key=lambda token: float(token.scores.max())).scores
-    mean: Scores = np.stack([token.scores for token in word]).mean(axis=0)
-    return mean
 
 
 def group_labels(labeled: Iterable[Labeled], join: JoinTokens) -> list[dict[str, Any]]:
@@ -123,16 +117,6 @@ class Sentence:
     offsets: Sequence[tuple[int, int]] | None = None  # of the tokens, where the caller knows better
 
 
-@dataclass(frozen=True)
-class WindowTokens:
-    """What a window of a sentence must remember of its tokens."""
-
-    ids: list[int]
-    special: list[int]
-    offsets: Sequence[tuple[int, int]]
-    word_ids: list[int | None]
-
-
 class TokenClassificationPipeline(Pipeline):
     """Labels of tokens, `[{"entity", "score", "index", "word", "start", "end"}]`, or entities with "entity_group".
 
@@ -143,7 +127,6 @@ class TokenClassificationPipeline(Pipeline):
     """
 
     steps: ClassVar[bool] = False
-    kinds: ClassVar[tuple[str, ...]] = ("token-classification",)
     loader: ClassVar[str] = "AutoModelForTokenClassification"
     options = OPTIONS["token-classification"]
 
@@ -230,12 +213,7 @@ class TokenClassificationPipeline(Pipeline):
         owners = encoding.get("overflow_to_sample_mapping") or range(len(items))
         groups: list[list[Row]] = [[] for _ in items]
         for number, owner in enumerate(owners):
-            tokens = WindowTokens(
-                encoding["input_ids"][number],
-                encoding["special_tokens_mask"][number],
-                items[owner].offsets or encoding["offset_mapping"][number],
-                encoding.word_ids(number),
-            )
+            tokens = self._tokens(items[owner], encoding, number)
             groups[owner].append(model_row(self.tokenizer, encoding, number, tokens))
         return groups
 
@@ -244,22 +222,18 @@ class TokenClassificationPipeline(Pipeline):
         return [softmax(logits) for logits in batch.own(output.logits.float().cpu().numpy())]
 
     def answer(self, item: Sentence, rows: list[Row], found: list[Scores], settings: Any) -> list[dict[str, Any]]:
-        entities = []
-        for row, scores in zip(rows, found, strict=True):
-            entities += self._entities(self._tokens(item, row.memory, scores), settings.aggregation_strategy)
-        kept = [
+        entities = [
             entity
-            for entity in entities
+            for row, scores in zip(rows, found, strict=True)
+            for entity in self._entities(row.memory, scores, settings.aggregation_strategy)
             if entity.get("entity", entity.get("entity_group")) not in settings.ignore_labels
         ]
-        return drop_overlaps(kept) if len(rows) > 1 else kept
+        return drop_overlaps(entities) if len(rows) > 1 else entities
 
-    def _entities(self, tokens: list[Token], strategy: str) -> list[dict[str, Any]]:
+    def _entities(self, tokens: list[Token], scores: Scores, strategy: str) -> list[dict[str, Any]]:
         join = self.tokenizer.convert_tokens_to_string
-        if strategy in ("first", "average", "max"):
-            return group_labels(label_words(tokens, strategy, self.label, join), join)
-        labeled = [label_token(token, self.label) for token in tokens]
-        if strategy == "simple":
+        labeled = label_tokens(tokens, scores, strategy, self.label, join)
+        if strategy != "none":
             return group_labels(labeled, join)
         return [
             {
@@ -273,23 +247,27 @@ class TokenClassificationPipeline(Pipeline):
             for token, item in zip(tokens, labeled, strict=True)
         ]
 
-    def _tokens(self, sentence: Sentence, window: WindowTokens, scores: Scores) -> list[Token]:
+    def _tokens(self, sentence: Sentence, encoding: Any, number: int) -> list[Token]:
+        """The tokens of row `number` of an encoding, special ones left out."""
+        ids, special = encoding["input_ids"][number], encoding["special_tokens_mask"][number]
+        offsets = sentence.offsets or encoding["offset_mapping"][number]
+        word_ids = encoding.word_ids(number)
         tokens = []
-        for index, name in enumerate(self.tokenizer.convert_ids_to_tokens(window.ids)):
-            if window.special[index]:
+        for index, name in enumerate(self.tokenizer.convert_ids_to_tokens(ids)):
+            if special[index]:
                 continue
-            start, end = window.offsets[index]
-            word = window.word_ids[index]
+            start, end = offsets[index]
+            word = word_ids[index]
             if sentence.words and sentence.offsets is None and word is not None:
                 start, end = start + sentence.word_starts[word], end + sentence.word_starts[word]
             written = sentence.text[start:end]
-            if window.ids[index] == self.tokenizer.unk_token_id:
+            if ids[index] == self.tokenizer.unk_token_id:
                 name, continues = written, False
             elif self._marks_continuations:
                 continues = len(str(name)) != len(written)
             else:
                 continues = start > 0 and " " not in sentence.text[start - 1 : start + 1]
-            tokens.append(Token(str(name), scores[index], int(start), int(end), index, continues))
+            tokens.append(Token(str(name), int(start), int(end), index, continues))
         return tokens
 
     @property

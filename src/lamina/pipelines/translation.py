@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 
 from ..errors import PipelineError
 from ..files.shown import shown
+from ..inference.rows import Row
 from ..tokenizers.tokenizer import Tokenizer
 from .base import Settings, announce
+from .inputs import Advice
 from .options import OPTIONS
-from .rows import Advice, Row
 from .text_to_text import Text2TextGenerationPipeline
 
 MARK = re.compile(r">>(.+?)<<")

@@ -32,7 +32,7 @@ EXPOSED_HEADERS = ["x-compute-type", "x-compute-time", "x-compute-tokens", "x-co
 def create_app(settings: ServeSettings, models: Mapping[str, Served] | None = None) -> FastAPI:
     """The application that serves `models`, or those that the settings name; they load once it has started.
 
-    Raises ServingError for settings that make no sense. What runs is at `app.state.serving`.
+    Raises LaminaError for settings that make no sense. What runs is at `app.state.serving`.
     """
     serving = Serving(settings, models or named_models(settings))
     app = FastAPI(

@@ -10,8 +10,8 @@ from threading import Lock
 from typing import Any
 
 from ..errors import LaminaError
+from ..inference.rows import Row
 from ..pipelines.base import Pipeline
-from ..pipelines.rows import Row
 from .admission import Permit
 from .engine import Engine, log_failure
 from .errors import BackendFailed, Invalid, work_dropped

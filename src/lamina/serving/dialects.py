@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from ..errors import LaminaError
-from ..pipelines.rows import AdvisedError, input_name
+from ..pipelines.inputs import AdvisedError, input_name
 from .schemas import PARAMETERS
 
 NAME = re.compile("^" + input_name(0).replace("0", r"(\d+)"))

@@ -90,7 +90,7 @@ def _cut(tokenizer: Any, count: int, text: str) -> str:
     return last_tokens(tokenizer, text, count)
 
 
-def _generation_options(parameters: TextGenerationParameters) -> dict[str, Any]:
+def _generation_options(parameters: Parameters) -> dict[str, Any]:
     given = parameters.given()
     for name, why in REFUSED.items():
         if name in given:

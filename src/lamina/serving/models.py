@@ -11,17 +11,20 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import torch
+
 from ..errors import LaminaError, ServingError
 from ..files.hub import resolve
 from ..inference.quantize import settle_precision
+from ..inference.rows import truncation_length
 from ..pipelines import Pipeline, pipeline
-from ..pipelines.base import refuse_untrained
+from ..pipelines.base import VECTORS, choose_device, refuse_untrained
 from ..pipelines.create import ALIASES, EMBEDDED, TASKS, find_task
-from ..pipelines.rows import truncation_length
-from ..pipelines.sentence_modules import PATTERNS as SENTENCE_FILES
-from ..pipelines.sentence_modules import SentenceModel, find_sentence_model, pair_function
 from ..pipelines.sentence_similarity import EmbeddingPipeline, SentenceSimilarityPipeline
 from ..pipelines.translation import task_languages
+from ..sentences.folder import PATTERNS as SENTENCE_FILES
+from ..sentences.folder import find_folder, pair_function
+from ..spec import KINDS
 from .engine import Engine
 from .errors import BackendFailed, DeadlinePassed, Invalid, NotFound
 
@@ -34,8 +37,6 @@ State = Literal["loading", "ready", "failed"]
 Result = TypeVar("Result")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 RESERVED = {"pipeline", "v1", "models"}  # parts of our own addresses
-BODIES = ("body", "pooled-body", "encoder-body")
-VECTORS = ("feature-extraction", "sentence-similarity")
 EMBEDDED_TASK = "text-classification"
 
 
@@ -48,7 +49,7 @@ class Served:
         self._pipeline: Any = None
         self._pipelines: dict[str, Pipeline] = {}
         self._tasks: tuple[str, ...] = ()
-        self._sentence: SentenceModel | None = None
+        self._sentence: Any = None  # how vectors of sentences are made
         self._pairs: str | None = None  # what a cross-encoder makes of its logits
         self._refused: dict[str, str] = {}  # what the model's files rule out, and why
         self._lock = Lock()
@@ -91,7 +92,7 @@ class Served:
             self._sentence = pipe.settings.sentence
         elif self.task == "feature-extraction" and name:
             try:
-                self._sentence = find_sentence_model(name, {})
+                self._sentence = find_folder(name, {})
             except LaminaError as error:
                 self._refused["sentence-similarity"] = str(error)
                 logger.warning("%s makes no vectors of sentences: %s", self.id, error)
@@ -149,7 +150,7 @@ class Served:
         for name, entry in TASKS.items():
             if name in self._refused:
                 continue
-            fits = kind in entry.pipeline.kinds or (name in VECTORS and kind in BODIES)
+            fits = kind in entry.pipeline.kinds or (name in VECTORS and KINDS[kind].pipeline == "feature-extraction")
             if fits and name not in found and self._makes_sense(name):
                 found.append(name)
         return tuple(found)
@@ -205,9 +206,11 @@ def plain_task(name: str) -> str:
 
 
 def named_models(settings: ServeSettings) -> dict[str, Served]:
-    """The models that the settings ask for, not loaded yet, by id; raises ServingError for ids that clash."""
+    """The models that the settings ask for, not loaded yet, by id; refuses ids that clash and what none could do."""
     if settings.task is not None:
         find_task(settings.task)
+    choose_device(settings.device, torch.device("cpu"))
+    precision = settings.precision and settle_precision(settings.precision, shared=True)
     found: dict[str, Served] = {}
     for source in settings.models or (_embedded(settings.task),):
         name, _, place = source.partition("=") if "=" in source else (_id_of(source), "", source)
@@ -218,7 +221,7 @@ def named_models(settings: ServeSettings) -> dict[str, Served]:
             )
         if name in found:
             raise ServingError(f"two models would be called {name}; pass ID={place} to choose another id")
-        found[name] = Served(name, _loader(place, settings), settings.task)
+        found[name] = Served(name, _loader(place, settings, precision), settings.task)
     return found
 
 
@@ -235,9 +238,8 @@ def _id_of(source: str) -> str:
     return Path(source).resolve().name if Path(source).is_dir() else source
 
 
-def _loader(place: str, settings: ServeSettings) -> Callable[[], Any]:
+def _loader(place: str, settings: ServeSettings, precision: str | None) -> Callable[[], Any]:
     def load() -> Any:
-        precision = settings.precision and settle_precision(settings.precision, shared=True)
         return pipeline(settings.task, model=place, device=settings.device, precision=precision)
 
     return load

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import __version__
-from ..pipelines.rows import truncation_length
+from ..inference.rows import truncation_length
 from .attention import AttentionMap, AttentionRequest, draw_attention, model_rows
 from .errors import NotFound
 from .models import Served

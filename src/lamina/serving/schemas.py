@@ -19,7 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from ..pipelines.options import OPTIONS, TOKENIZING, Option
+from ..generation import config as generation
+from ..pipelines.options import CLEAN_UP, IDLE, OPTIONS, TOKENIZING, Option
 
 Truncation = Literal["do_not_truncate", "longest_first", "only_first", "only_second"]
 
@@ -32,8 +33,7 @@ def _number(value: object) -> object:
 
 
 NUMBER = BeforeValidator(_number)
-Probability = Annotated[float, Field(ge=0, le=1), NUMBER]
-Count = Annotated[int, Field(ge=1, le=100_000), NUMBER]
+MOST_TOKENS = 100_000
 Text = Annotated[str, Field(max_length=10_000)]
 Stops = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=16)]
 
@@ -89,28 +89,51 @@ class Body(BaseModel):
 HARMLESS = ("model", "options", "user")  # what clients send to every address
 
 
-def declared(task: str, *names: str, **own: Any) -> Any:
-    """The parameters of a task that are options of its pipeline, as the table there declares them, and its `own`."""
+def maybe(kind: Any, help: str) -> Any:
+    """A field that may be left out."""
+    return kind | None, Field(None, description=help)
+
+
+def number(kind: type, **limits: float) -> Any:
+    return Annotated[kind, Field(**limits), NUMBER]  # type: ignore[arg-type]
+
+
+def declared(task: str, *names: str, base: Any = Parameters, **own: Any) -> Any:
+    """The parameters of a task: those of `base`, `names` as the table of its pipeline declares them, and its `own`."""
 
     def kind(option: Option) -> Any:
         if option.kind == "choice":
             return Literal[option.choices]
         if option.kind == "count":
-            return Annotated[int, Field(ge=option.least, le=option.most), NUMBER]
+            return number(int, ge=option.least, le=option.most)
         if option.kind == "texts":
             return Annotated[list[Text], Field(min_length=option.least, max_length=option.most)]
         return {"flag": StrictBool, "text": Text, "labels": Labels}.get(option.kind, Any)
 
-    fields = {
-        name: (kind(option) | None, Field(None, description=option.help))
-        for name, option in OPTIONS[task].items()
-        if name in names
-    }
+    fields = {name: maybe(kind(OPTIONS[task][name]), OPTIONS[task][name].help) for name in names}
     title = "".join(part.title() for part in task.split("-"))
-    return create_model(f"{title}Parameters", __base__=Parameters, __module__=__name__, **{**fields, **own})
+    return create_model(f"{title}Parameters", __base__=base, __module__=__name__, **{**fields, **own})
 
 
-TRUNCATED = (StrictBool | Truncation | None, Field(None, description=TOKENIZING["truncation"].help))
+RANGES: Mapping[generation.Rule, tuple[type, dict[str, float]]] = {  # of numbers, as generation's table has them
+    generation.COUNT: (int, {"ge": 1}),
+    generation.SIZE: (int, {"ge": 0}),
+    generation.SHARE: (float, {"ge": 0, "le": 1}),
+    generation.SOME: (float, {"gt": 0, "le": 1}),
+    generation.POSITIVE: (float, {"gt": 0}),
+    generation.SECONDS: (float, {"gt": 0}),
+    generation.ZERO_OR_MORE: (float, {"ge": 0}),
+    generation.NUMBER: (float, {}),
+}
+
+
+def generating(name: str, help: str, **limits: float) -> Any:
+    """An option of `generate` as the table there declares it, within the `limits` of a server."""
+    kind, ranges = RANGES[generation.OPTIONS[name].rule]
+    return maybe(number(kind, **ranges, **limits), help)
+
+
+TRUNCATED = maybe(StrictBool | Truncation, TOKENIZING["truncation"].help)
 TextClassificationParameters = declared("text-classification", "function_to_apply", "top_k", truncation=TRUNCATED)
 STRATEGY = OPTIONS["token-classification"]["aggregation_strategy"]
 TokenClassificationParameters = declared(
@@ -123,111 +146,65 @@ WINDOW = OPTIONS["question-answering"]["max_seq_len"]
 QuestionAnsweringParameters = declared(
     "question-answering",
     *(name for name in OPTIONS["question-answering"] if name not in ("topk", "max_seq_len")),
-    max_seq_len=(
-        Annotated[int, Field(ge=16, le=WINDOW.most), NUMBER] | None,
-        Field(None, description=WINDOW.help),
-    ),
+    max_seq_len=maybe(number(int, ge=16, le=WINDOW.most), WINDOW.help),
 )
 FillMaskParameters = declared("fill-mask", "top_k", "targets")
+CHOICE = OPTIONS["zero-shot-classification"]
 ZeroShotClassificationParameters = declared(
     "zero-shot-classification",
     "multi_label",
     "multi_class",
-    candidate_labels=(
-        Labels,
-        Field(description=OPTIONS["zero-shot-classification"]["candidate_labels"].help),
-    ),
-    hypothesis_template=(
-        Template | None,
-        Field(None, description=OPTIONS["zero-shot-classification"]["hypothesis_template"].help),
-    ),
+    candidate_labels=(Labels, Field(description=CHOICE["candidate_labels"].help)),
+    hypothesis_template=maybe(Template, CHOICE["hypothesis_template"].help),
 )
-
-
-class FeatureExtractionParameters(Parameters):
-    """Options of feature extraction."""
-
-    normalize: StrictBool | None = Field(None, description="Scale vectors to length one.")
-    truncate: StrictBool | None = Field(None, description="Cut off a text too long for the model.")
-    truncation_direction: Literal["left", "right", "Left", "Right"] | None = Field(
-        None, description="Which end is cut off; left out, the right one."
-    )
-    dimensions: Count | None = Field(None, description="Keep only so many numbers of each vector.")
-    prompt_name: Text | None = Field(
-        None, description="The prompt to put before each text, by the name under which a sentence model stores it."
-    )
-    encoding_format: Literal["float"] | None = Field(None, description="Vectors are lists of numbers here.")
-    return_tensors: StrictBool | None = Field(None, description="Taken for the sake of existing clients.")
-
-
-class SentenceSimilarityParameters(Parameters):
-    """Options of sentence similarity."""
-
-
-class WritingParameters(Parameters):
-    """Options of everything that writes text."""
-
-    max_new_tokens: Count | None = Field(None, description="Most tokens to write.")
-    min_new_tokens: Annotated[int, Field(ge=0, le=100_000), NUMBER] | None = Field(
-        None, description="Fewest tokens to write."
-    )
-    max_length: Count | None = Field(None, description="As max_new_tokens, but counts the prompt.")
-    min_length: Annotated[int, Field(ge=0, le=100_000), NUMBER] | None = Field(
-        None, description="The same for the fewest."
-    )
-    do_sample: StrictBool | None = Field(None, description="Draw tokens by their probability.")
-    temperature: Annotated[float, Field(ge=0, le=100), NUMBER] | None = Field(
-        None, description="Below one: surer, above: bolder. Zero: always the likeliest."
-    )
-    top_k: Annotated[int, Field(ge=0, le=1_000_000), NUMBER] | None = Field(
-        None, description="Draw among so many of the likeliest; 0: among all."
-    )
-    top_p: Probability | None = Field(None, description="Draw among the likeliest that together have this share.")
-    typical_p: Annotated[float, Field(gt=0, le=1), NUMBER] | None = Field(
-        None, description="Draw among typical tokens."
-    )
-    repetition_penalty: Annotated[float, Field(gt=0, le=100), NUMBER] | None = Field(
-        None, description="Above one: tokens that were there are less likely."
-    )
-    no_repeat_ngram_size: Annotated[int, Field(ge=0, le=1000), NUMBER] | None = Field(
-        None, description="No run of so many tokens comes twice."
-    )
-    num_beams: Annotated[int, Field(ge=1, le=32), NUMBER] | None = Field(
-        None, description="Beams of the search; 1: greedy."
-    )
-    length_penalty: Annotated[float, Field(ge=-100, le=100), NUMBER] | None = Field(
-        None, description="Above zero, beams prefer longer texts."
-    )
-    early_stopping: StrictBool | Literal["never"] | None = Field(None, description="When a search with beams ends.")
-    num_return_sequences: Annotated[int, Field(ge=1, le=16), NUMBER] | None = Field(None, description="How many texts.")
-    max_time: Annotated[float, Field(gt=0, le=3600), NUMBER] | None = Field(
-        None, description="Seconds after which to stop."
-    )
-    seed: Annotated[int, Field(ge=0, lt=2**63), NUMBER] | None = Field(
-        None, description="The same seed draws the same text."
-    )
-    clean_up_tokenization_spaces: StrictBool | None = Field(None, description="Remove spaces before punctuation.")
-
-
-class TextToTextParameters(WritingParameters):
-    """Options of writing one text for another."""
-
-    truncation: StrictBool | Truncation | None = Field(None, description="Cut off a text too long for the model.")
-    generate_parameters: dict[str, Any] | None = Field(None, description="The options of writing, one level down.")
-    generation_parameters: dict[str, Any] | None = Field(None, description="Another name of generate_parameters.")
-
-
-class SummarizationParameters(TextToTextParameters):
-    """Options of summarization."""
-
-    chunk: Literal["sentences"] | None = Field(None, description="Read a long text in windows of whole sentences.")
-
-
-class TranslationParameters(SummarizationParameters):
-    """Options of translation."""
-
-    src_lang: Text | None = Field(None, description="The language of the text, as the model calls it.")
-    tgt_lang: Text | None = Field(None, description="The language to translate into.")
+FeatureExtractionParameters = declared(
+    "feature-extraction",
+    normalize=maybe(StrictBool, "Scale vectors to length one."),
+    truncate=maybe(StrictBool, TOKENIZING["truncation"].help),
+    truncation_direction=maybe(
+        Literal["left", "right", "Left", "Right"], "Which end is cut off; left out, the right one."
+    ),
+    dimensions=maybe(number(int, ge=1, le=MOST_TOKENS), "Keep only so many numbers of each vector."),
+    prompt_name=maybe(Text, OPTIONS["sentence-similarity"]["prompt_name"].help),
+    encoding_format=maybe(Literal["float"], "Vectors are lists of numbers here."),
+    return_tensors=maybe(StrictBool, IDLE),
+)
+WritingParameters = declared(
+    "writing",
+    max_new_tokens=generating("max_new_tokens", "Most tokens to write.", le=MOST_TOKENS),
+    min_new_tokens=generating("min_new_tokens", "Fewest tokens to write.", le=MOST_TOKENS),
+    max_length=generating("max_length", "As max_new_tokens, but counts the prompt.", le=MOST_TOKENS),
+    min_length=generating("min_length", "The same for the fewest.", le=MOST_TOKENS),
+    do_sample=maybe(StrictBool, "Draw tokens by their probability."),
+    temperature=generating("temperature", "Below one: surer, above: bolder. Zero: always the likeliest.", le=100),
+    top_k=generating("top_k", "Draw among so many of the likeliest; 0: among all.", le=1_000_000),
+    top_p=generating("top_p", "Draw among the likeliest that together have this share."),
+    typical_p=generating("typical_p", "Draw among typical tokens."),
+    repetition_penalty=generating("repetition_penalty", "Above one: tokens that were there are less likely.", le=100),
+    no_repeat_ngram_size=generating("no_repeat_ngram_size", "No run of so many tokens comes twice.", le=1000),
+    num_beams=generating("num_beams", "Beams of the search; 1: greedy.", le=32),
+    length_penalty=generating("length_penalty", "Above zero, beams prefer longer texts.", ge=-100, le=100),
+    early_stopping=maybe(StrictBool | Literal["never"], "When a search with beams ends."),
+    num_return_sequences=generating("num_return_sequences", "How many texts.", le=16),
+    max_time=generating("max_time", "Seconds after which to stop.", le=3600),
+    seed=maybe(number(int, ge=0, lt=2**63), "The same seed draws the same text."),
+    clean_up_tokenization_spaces=maybe(StrictBool, CLEAN_UP.help),
+)
+TextToTextParameters = declared(
+    "text2text-generation",
+    base=WritingParameters,
+    truncation=TRUNCATED,
+    generate_parameters=maybe(dict[str, Any], "The options of writing, one level down."),
+    generation_parameters=maybe(dict[str, Any], "Another name of generate_parameters."),
+)
+SummarizationParameters = declared("summarization", "chunk", base=TextToTextParameters)
+TRANSLATION = OPTIONS["translation"]
+TranslationParameters = declared(
+    "translation",
+    base=SummarizationParameters,
+    src_lang=maybe(Text, TRANSLATION["src_lang"].help),
+    tgt_lang=maybe(Text, TRANSLATION["tgt_lang"].help),
+)
 
 
 class Grammar(BaseModel):
@@ -237,32 +214,24 @@ class Grammar(BaseModel):
     value: Any
 
 
-class TextGenerationParameters(WritingParameters):
-    """Options of text generation, those of text-generation-inference included."""
-
-    return_full_text: StrictBool | None = Field(None, description="Show the prompt before the new text.")
-    stop: Stops | None = Field(None, description="Texts at which to stop.")
-    stop_sequences: Stops | None = Field(None, description="The older name of stop.")
-    truncate: Count | None = Field(None, description="Read only so many tokens of the prompt, its last ones.")
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2), NUMBER] | None = Field(
-        None, description="Above zero: tokens are less likely the more often they were written."
-    )
-    presence_penalty: Annotated[float, Field(ge=-2, le=2), NUMBER] | None = Field(
-        None, description="Above zero: tokens that were written are less likely."
-    )
-    watermark: StrictBool | None = Field(None, description="Mark the text so that it can be told apart later.")
-    details: StrictBool | None = Field(None, description="Tell each token with its probability.")
-    decoder_input_details: StrictBool | None = Field(None, description="Tell the tokens of the prompt as well.")
-    top_n_tokens: Annotated[int, Field(ge=1, le=20), NUMBER] | None = Field(
-        None, description="Tell so many of the likeliest tokens of each step."
-    )
-    best_of: Annotated[int, Field(ge=1, le=16), NUMBER] | None = Field(
-        None, description="Write so many and return the likeliest."
-    )
-    grammar: Grammar | None = Field(None, description="Not supported: refused where it is given.")
-    adapter_id: Text | None = Field(None, description="Not supported: refused where it is given.")
-
-
+PENALTY = number(float, ge=-2, le=2)
+TextGenerationParameters = declared(  # those of text-generation-inference among them
+    "text-generation",
+    "return_full_text",
+    base=WritingParameters,
+    stop=maybe(Stops, "Texts at which to stop."),
+    stop_sequences=maybe(Stops, "The older name of stop."),
+    truncate=maybe(number(int, ge=1, le=MOST_TOKENS), "Read only so many tokens of the prompt, its last ones."),
+    frequency_penalty=maybe(PENALTY, "Above zero: tokens are less likely the more often they were written."),
+    presence_penalty=maybe(PENALTY, "Above zero: tokens that were written are less likely."),
+    watermark=maybe(StrictBool, "Mark the text so that it can be told apart later."),
+    details=maybe(StrictBool, "Tell each token with its probability."),
+    decoder_input_details=maybe(StrictBool, "Tell the tokens of the prompt as well."),
+    top_n_tokens=maybe(number(int, ge=1, le=20), "Tell so many of the likeliest tokens of each step."),
+    best_of=maybe(number(int, ge=1, le=16), "Write so many and return the likeliest."),
+    grammar=maybe(Grammar, "Not supported: refused where it is given."),
+    adapter_id=maybe(Text, "Not supported: refused where it is given."),
+)
 PARAMETERS: Mapping[str, type[Parameters]] = {
     "text-classification": TextClassificationParameters,
     "token-classification": TokenClassificationParameters,
@@ -270,7 +239,7 @@ PARAMETERS: Mapping[str, type[Parameters]] = {
     "fill-mask": FillMaskParameters,
     "zero-shot-classification": ZeroShotClassificationParameters,
     "feature-extraction": FeatureExtractionParameters,
-    "sentence-similarity": SentenceSimilarityParameters,
+    "sentence-similarity": declared("sentence-similarity"),
     "text-generation": TextGenerationParameters,
     "text2text-generation": TextToTextParameters,
     "summarization": SummarizationParameters,

@@ -25,6 +25,7 @@ KNOWN_PATTERNS = frozenset(
         r"\w+|[^\w\s]+",
         r"\S+\n?",
         r"[\s\S]",
+        " ?[^(\\s|[.,!?…。，、।۔،])]+",
     }
 )
 

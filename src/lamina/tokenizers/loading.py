@@ -18,7 +18,7 @@ from lamina.files.shown import shown
 from lamina.tokenizers.components import check_tokenizer_json
 from lamina.tokenizers.files import MAX_FILE_BYTES, TokenizerFolder, backend_errors, check_added
 from lamina.tokenizers.limits import read_names
-from lamina.tokenizers.recipe import Assembly, Options, Recipe
+from lamina.tokenizers.recipe import Assembly, Options, Recipe, apply_template, set_settings
 from lamina.tokenizers.recipes import MODEL_TYPES, RECIPES, class_recipe
 from lamina.tokenizers.vocabulary import ROLES, named_tokens
 
@@ -85,9 +85,10 @@ def load(folder: str | Path, name: str | None, overrides: Options) -> tuple[Reci
     slow = options.pop("from_slow", "")
     reason = wishes or ("from_slow=True" if slow is True else slow)
     if stored is not None and not reason:
-        originals = [path for name in recipe.files if name.endswith((".model", ".spm")) and (path := files.find(name))]
-        assembly = Assembly(stored, originals=originals)
-        set_prefix(stored, options.get("add_prefix_space", False))
+        assembly = Assembly(stored)
+        prefix = options.get("add_prefix_space", False)
+        if prefix is not None:  # null leaves it as the tokenizer.json says
+            set_settings(stored, "pre_tokenizer", pre_tokenizers.ByteLevel, add_prefix_space=prefix)
         if recipe.adjust is not None:
             recipe.adjust(stored, options)
     else:
@@ -95,9 +96,11 @@ def load(folder: str | Path, name: str | None, overrides: Options) -> tuple[Reci
         stored = None
         if assembly.splitter is not None:
             place(assembly, added)
+    pieces = (files.find(name) for name in recipe.files if name.endswith(".model"))
+    assembly.originals = [path for path in pieces if path is not None]
     add_missing(assembly.backend, added, options)
-    if stored is None and recipe.template is not None:
-        recipe.template(assembly, options)
+    if stored is None:
+        apply_template(recipe, assembly.backend, options)
     if recipe.switch is not None:
         recipe.switch(assembly, options, False)
     return recipe, assembly, options
@@ -328,14 +331,6 @@ def text_of(value: Any) -> str | None:
     return None if found is None else str(found)
 
 
-def set_prefix(backend: Backend, wanted: bool | None) -> None:
-    """Let `add_prefix_space` decide, whatever the tokenizer.json says; null leaves it as it is."""
-    before = backend.pre_tokenizer
-    if isinstance(before, pre_tokenizers.ByteLevel) and wanted is not None and before.add_prefix_space != wanted:
-        before.add_prefix_space = wanted
-        backend.pre_tokenizer = before
-
-
 def add_missing(backend: Backend, added: Mapping[int, AddedToken], options: Options) -> None:
     """Make the Rust library know stored and special tokens that it does not know yet, or knows with other flags."""
     present = backend.get_added_tokens_decoder()
@@ -378,7 +373,7 @@ def read_options(recipe: Recipe, stated: Options, overrides: Options) -> str:
         overrides["use_fast"] = False  # the recipe may care
         return "use_fast=False"
     usual = {**recipe.options, **stated}
-    for key in overrides.keys() & recipe.options.keys() - recipe.adjustable:
+    for key in overrides.keys() & set(recipe.fixed):
         if overrides[key] != usual[key]:
             return f"{key}={shown(overrides[key])}"
     return ""

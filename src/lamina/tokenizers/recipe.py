@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,9 +17,13 @@ from lamina.tokenizers.files import TokenizerFolder, backend_errors
 
 Options = dict[str, Any]
 
-BERT_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
-MAX_SENTINELS = 10_000
+Template = tuple[str, str]
+
 PLAIN_INPUTS = ("input_ids", "attention_mask")
+BERT_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
+BRACKETS = ("cls_token $A sep_token", "cls_token $A sep_token $B:1 sep_token:1")
+ENDS = ("$A eos_token", "$A eos_token $B eos_token")
+MAX_SENTINELS = 10_000
 
 
 class Splitter(Protocol):
@@ -48,6 +52,22 @@ class Assembly:
 
 
 @dataclass(frozen=True)
+class Languages:
+    """The languages that a kind of tokenizer tells apart by a token beside the text."""
+
+    codes: tuple[str, ...]
+    usual: str  # where none is set
+    token: str = "{}"  # what a code's token looks like
+
+    def id_of(self, backend: Backend, code: Any) -> int:
+        index = backend.token_to_id(self.token.format(code)) if isinstance(code, str) else None
+        if index is None:
+            known = ", ".join(code for code in self.codes if backend.token_to_id(self.token.format(code)) is not None)
+            raise TokenizerError(f"{shown(code)} is not a language of this tokenizer. It knows {known or 'none'}.")
+        return int(index)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One kind of tokenizer: which files it is built from, how, and what its calls return."""
 
@@ -56,18 +76,18 @@ class Recipe:
     files: tuple[str, ...]
     build: Callable[[TokenizerFolder, Options], Assembly]
     special_tokens: Mapping[str, str | AddedToken | list[str]]
-    model_input_names: tuple[str, ...] = BERT_INPUTS
+    model_input_names: tuple[str, ...] = PLAIN_INPUTS
     options: Mapping[str, Any] = field(default_factory=dict)
     # Components of a tokenizer.json that the options override, as the reference's classes do.
     adjust: Callable[[Backend, Options], None] | None = None
     # Called with the assembly, the options and whether the text is a target: languages and Marian's second file.
     switch: Callable[[Assembly, Options, bool], None] | None = None
-    template: Callable[[Assembly, Options], None] | None = None  # set after the special tokens have ids
+    # What is put around texts once the special tokens have ids: one text, and a pair. May depend on the options.
+    template: Template | Callable[[Options], Template | None] | None = None
     complete: Callable[[Options], None] | None = None  # fills in options that depend on others
     reads_json: bool = True  # whether a tokenizer.json wins over the original files
-    adjustable: frozenset[str] = (
-        frozenset()
-    )  # options that count beside a tokenizer.json; others need the original files
+    fixed: Collection[str] = ()  # options that a tokenizer.json holds fixed: others need the original files
+    languages: Languages | None = None
     control_codes: tuple[str, ...] = ()  # words that steer what the model writes
     ends_once: bool = False  # a text that ends in the end token gets no second one
     splits_words: bool = True  # False: pre-split words need add_prefix_space=True
@@ -80,21 +100,43 @@ def token_id(backend: Backend, token: str) -> int:
     return int(index)
 
 
-def surround(backend: Backend, single: str | list[str], pair: str | list[str], *tokens: str) -> None:
-    """Put these special tokens around texts: `single` and `pair` say how, `$A` and `$B` being the texts."""
-    special = [(token, token_id(backend, token)) for token in tokens]
+def surround(backend: Backend, tokens: Options, template: Template) -> None:
+    """Put special tokens around texts.
+
+    The words of a template are `$A` and `$B`, the texts; names of roles such as `cls_token`, looked up in `tokens` and
+    left out where there is none; and tokens as they stand. The token type stands behind a colon.
+    """
+    ids: dict[str, int] = {}
+
+    def items(words: str) -> list[str]:
+        found = []
+        for word in words.split():
+            name, _, kind = word.partition(":")
+            token = tokens.get(name) if name.endswith("_token") else name
+            if token is not None and name[0] != "$":
+                ids[str(token)] = token_id(backend, str(token))
+            if token is not None:
+                found.append(f"{token}:{kind or 0}")
+        return found
+
+    single, pair = map(items, template)
+    special = list(ids.items())
     backend.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=special)
 
 
-def bracket(backend: Backend, cls: str, sep: str) -> None:
-    """Put `[CLS] A [SEP] B [SEP]` around texts, with token types 0 and 1."""
-    surround(backend, f"{cls}:0 $A:0 {sep}:0", f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1", cls, sep)
+def apply_template(recipe: Recipe, backend: Backend, options: Options) -> None:
+    template = recipe.template(options) if callable(recipe.template) else recipe.template
+    if template is not None:
+        surround(backend, options, template)
 
 
-def end(assembly: Assembly, options: Options, between: bool = True) -> None:
-    """Put the end token, where there is one, after a text; `between` also after the first of a pair."""
-    eos = [str(options["eos_token"])] if options.get("eos_token") is not None else []
-    surround(assembly.backend, ["$A", *eos], ["$A", *(eos if between else []), "$B", *eos], *eos)
+def set_settings(backend: Backend, part: str, kind: type, **wanted: Any) -> None:
+    """Change settings of a part of the library's object where it is of this kind; others do not have them."""
+    component = getattr(backend, part)
+    if isinstance(component, kind):
+        for name, value in wanted.items():
+            setattr(component, name, value)
+        setattr(backend, part, component)
 
 
 def list_sentinels(options: Options, over_empty: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Read a SentencePiece model: the few fields of its protobuf that matter here, without a protobuf library."""
+"""SentencePiece models: the few fields of their protobuf that matter here, and cutting text as that library does."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from tokenizers import models
+
 from lamina.errors import TokenizerError
 from lamina.files.paths import read_bytes
-from lamina.tokenizers.files import MAX_FILE_BYTES, MAX_VOCAB
+from lamina.tokenizers.files import MAX_FILE_BYTES, MAX_VOCAB, backend_errors
 
+SPACE = "▁"
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 UNIGRAM, BPE = 1, 2
 
@@ -24,6 +27,7 @@ MAX_RULE_BYTES = 64
 MAX_REPLACEMENT_BYTES = 64  # published maps: 33
 MAX_REPLACEMENTS = 500_000
 MAX_SPECS = 16  # messages of settings; a later one overrides
+MAX_CUTS = 2**30  # characters that are looked at to find the merges of BPE: published models have some 2**26
 MAX_SPEC_FIELDS = 100_000  # user-defined symbols among them
 
 
@@ -153,6 +157,68 @@ def varint(data: bytes, position: int) -> tuple[int, int]:
             return value, position
         shift += 7
     raise ValueError(f"it ends in the middle of a number at byte {position}")
+
+
+def merges_of(model: SentencePieceModel, scores: dict[str, float]) -> list[tuple[str, str]]:
+    """The pairs of pieces that BPE merges, those of the likeliest piece first, in the order of the reference."""
+    ids = {piece.text: index for index, piece in enumerate(model.pieces)}
+    if sum(len(text) ** 2 for text in scores) > MAX_CUTS:
+        raise TokenizerError(f"Its BPE pieces are too long to be cut in two everywhere: {len(scores)} of them.")
+    found = []
+    for text, score in scores.items():
+        cuts = ((text[:place], text[place:]) for place in range(1, len(text)))
+        pairs = [(left, right) for left, right in cuts if left in ids and right in ids]
+        found += [(pair, score) for pair in sorted(pairs, key=lambda pair: (ids[pair[0]], ids[pair[1]]))]
+    found.sort(key=lambda item: (item[1], len(item[0][0]), len(item[0][1])), reverse=True)
+    return [pair for pair, _ in found]
+
+
+class PieceCutter:
+    """One SentencePiece file: cuts text into the pieces that the library of that name does."""
+
+    def __init__(self, path: Path) -> None:
+        self.model = model = read_sentencepiece(path)
+        self.map = CharacterMap(model.charsmap)
+        self.known = {piece.text for piece in model.pieces if piece.kind in (NORMAL, USER_DEFINED)}
+        with backend_errors(f"Building the model of {path}"):
+            self.cutter = self._unigram() if model.algorithm == UNIGRAM else self._bpe(path)
+
+    def _unigram(self) -> models.Model:
+        pieces = self.model.pieces
+        best = max((p.score for p in pieces if p.kind == NORMAL), default=0.0)
+        scores = []
+        for index, piece in enumerate(pieces):
+            if piece.kind == NORMAL:
+                scores.append((piece.text, piece.score))
+            elif piece.kind == USER_DEFINED:
+                scores.append((piece.text, len(piece.text) * best - 0.1))
+            else:  # pieces that text is never cut into: normalized text holds no two spaces
+                scores.append((f"  {index}", best))
+        return models.Unigram(scores, unk_id=self.model.unk_id, byte_fallback=False)
+
+    def _bpe(self, path: Path) -> models.Model:
+        model = self.model
+        odd = sorted({piece.kind for piece in model.pieces} - {NORMAL, UNKNOWN, CONTROL, UNUSED})
+        if model.algorithm != BPE or odd:
+            what = f"algorithm {model.algorithm}" + (f" and pieces of kind {odd[0]}" if odd else "")
+            raise TokenizerError(f"{path} has {what}: only Unigram (1), and BPE (2) of plain pieces, are known here.")
+        merges = merges_of(model, {piece.text: piece.score for piece in model.pieces if piece.kind == NORMAL})
+        vocab = {piece.text: index for index, piece in enumerate(model.pieces)}
+        return models.BPE(vocab, merges, unk_token=model.pieces[model.unk_id].text, fuse_unk=True)
+
+    def cut(self, text: str) -> list[str]:
+        """The pieces of a text; what the file does not know stays as it is."""
+        text = self.map.apply(text)
+        if self.model.remove_extra_whitespaces:
+            text = re.sub(" {2,}", " ", text.strip(" "))
+        if not text:
+            return []
+        if self.model.add_dummy_prefix:
+            text = " " + text
+        if self.model.escape_whitespaces:
+            text = text.replace(" ", SPACE)
+        data = text.encode("utf-8")
+        return [data[slice(*token.offsets)].decode("utf-8") for token in self.cutter.tokenize(text)]
 
 
 class CharacterMap:

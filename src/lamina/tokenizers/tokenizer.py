@@ -485,17 +485,17 @@ class Tokenizer(Vocabulary):
         self, text: Any, src_lang: str | None = None, tgt_lang: str | None = None, **options: Any
     ) -> BatchEncoding:
         """A call for translating; where the kind marks languages, with the `forced_bos_token_id` of the target's."""
-        if "src_lang" not in self.recipe.options:
+        languages = self.recipe.languages
+        if languages is None:
             return self(text, **options)
         if src_lang is None or tgt_lang is None:
             raise TokenizerError(
-                "Translating with this tokenizer needs src_lang and tgt_lang, such as 'en_XX', 'ro_RO'."
+                f"Translating with this tokenizer needs src_lang and tgt_lang, such as {languages.usual!r}."
             )
-        if self._backend.token_to_id(tgt_lang) is None:
-            raise TokenizerError(f"{shown(tgt_lang)} is not a language of this tokenizer.")
+        target = self.get_lang_id(tgt_lang)
         self.src_lang = src_lang
         found = self(text, **options)
-        found["forced_bos_token_id"] = self._backend.token_to_id(tgt_lang)
+        found["forced_bos_token_id"] = target
         return found
 
     def apply_chat_template(self, *_: Any, **__: Any) -> str:

@@ -13,9 +13,9 @@ from tokenizers import Tokenizer as Backend
 from lamina.errors import TokenizerError
 from lamina.files.shown import shown
 from lamina.tokenizers.files import MAX_VOCAB, backend_errors
-from lamina.tokenizers.recipe import Assembly, Options, Recipe, bracket
+from lamina.tokenizers.recipe import BRACKETS, Assembly, Options, Recipe, surround
 from lamina.tokenizers.recipes import RECIPES, bytelevel, wordpiece
-from lamina.tokenizers.recipes.unigram import mark_spaces
+from lamina.tokenizers.recipes.pieces import mark_spaces
 
 BRACKETED = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
 ROLE_OF = {
@@ -68,7 +68,7 @@ def train(
     with backend_errors(f"Training a {kind} tokenizer"):
         backend.train_from_iterator(texts_of(source), trainer)
     if "cls_token" in roles and "sep_token" in roles:
-        bracket(backend, roles["cls_token"], roles["sep_token"])
+        surround(backend, roles, BRACKETS)
     recipe = RECIPES[chosen.recipe]
     roles |= {role: str(token) for role, token in recipe.special_tokens.items() if str(token) in specials}
     extra = [token for token in specials if token not in roles.values()]

@@ -12,7 +12,7 @@ from lamina.errors import TokenizerError
 from lamina.files.shown import shown
 from lamina.tokenizers.encoder import Encoder
 from lamina.tokenizers.files import backend_errors, report
-from lamina.tokenizers.recipe import Assembly, Options, Recipe, fill_template, read_template
+from lamina.tokenizers.recipe import Assembly, Options, Recipe, apply_template, fill_template, read_template
 
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
@@ -118,8 +118,8 @@ class Vocabulary:
         if all(str(self.init_kwargs.get(role)) == str(token) for role, token in changed.items()):
             return
         self.init_kwargs.update(changed)
-        if self._assembly.splitter is not None and self.recipe.template is not None:
-            self.recipe.template(self._assembly, self.init_kwargs)
+        if self._assembly.splitter is not None:
+            apply_template(self.recipe, self._backend, self.init_kwargs)
         self._encoder.switch(self._encoder.targeting)
 
     def _id(self, token: str) -> int | None:
@@ -374,8 +374,19 @@ class Vocabulary:
     @property
     def lang_code_to_id(self) -> dict[str, int | None]:
         """The languages' codes and their ids, for the kinds that have some."""
-        codes = self.additional_special_tokens if "src_lang" in self.recipe.options else []
-        return {code: self._id(code) for code in codes}
+        languages = self.recipe.languages
+        if languages is None:
+            return {}
+        if languages.token == "{}":
+            return {token: self._id(token) for token in self.additional_special_tokens}
+        tokens = {code: self._backend.token_to_id(languages.token.format(code)) for code in languages.codes}
+        return {code: index for code, index in tokens.items() if index is not None}
+
+    def get_lang_id(self, lang: str) -> int:
+        """The id of a language's token, as `generate(forced_bos_token_id=)` takes it."""
+        if self.recipe.languages is None:
+            raise TokenizerError(f"{self.recipe.class_name} marks no languages.")
+        return self.recipe.languages.id_of(self._backend, lang)
 
     def build_inputs_with_special_tokens(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ..errors import TrainingError
-from ..pipelines.base import accelerator
+from ..inference.rows import accelerator
 
 PATIENCE = 900.0  # seconds that the first process waits for the others to come
 

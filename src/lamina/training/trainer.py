@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +17,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from ..errors import TrainingError, TrainingInterrupted
+from ..errors import CheckpointError, TrainingError, TrainingInterrupted
+from ..files.atomic import staged
 from ..generation.generate import set_seed
 from ..inference.batching import freed_kept
 from . import checkpointing, folders, sharding
@@ -309,10 +311,13 @@ class Trainer(Evaluator):
             return
         if not self.args.ranks.first:
             return
-        if adapted(self.model):
-            save_adapter(self.model, folder / ADAPTER)
-        with merged(self.model):
-            checkpointing.save_model(self.model, folder, self.processing_class)
+        with ExitStack() as saves:
+            if adapted(self.model):  # neither folder changes before both are written
+                for part in (folder, folder / ADAPTER):
+                    saves.enter_context(staged(part, CheckpointError))
+                save_adapter(self.model, folder / ADAPTER)
+            with merged(self.model):
+                checkpointing.save_model(self.model, folder, self.processing_class)
 
     def hyperparameter_search(
         self,

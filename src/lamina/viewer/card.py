@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..files.paths import bounded_text
 from .dataset import DataFile, Failure, Features
 from .errors import UnreadableData
 from .features import from_card
 from .folders import CARD, Listing
-from .jsonfile import read_text
+from .jsonfile import LARGEST as LARGEST_FILE
 
 LARGEST = 1 << 20  # characters of YAML
 OPTIONS = {"sep": "delim", "delimiter": "delim", "quotechar": "quote", "escapechar": "escape"}
@@ -43,7 +44,7 @@ def read_card(found: Listing) -> tuple[Card, list[Failure]]:
         return Card(), []
     failures: list[Failure] = []
     try:
-        head = _head(read_text(file.path, CARD))
+        head = _head(bounded_text(file.path, CARD, LARGEST_FILE, UnreadableData))
     except UnreadableData as problem:
         return Card(), [Failure(CARD, str(problem))]
     configs = []

@@ -17,11 +17,15 @@ FAMILIES: dict[str, list[Row]] = {
     "ctrl": decoders.CTRL,
     "openai-gpt": decoders.GPT,
     "gpt2": decoders.GPT2,
+    "opt": decoders.OPT,
     "transfo-xl": decoders.TRANSFO_XL,
     "bart": seq2seq.BART,
     "mbart": seq2seq.MBART,
     "marian": seq2seq.MARIAN,
+    "pegasus": seq2seq.PEGASUS,
+    "m2m_100": seq2seq.M2M100,
     "t5": seq2seq.T5,
+    "mt5": seq2seq.MT5,
 }
 
 ROWS: list[Row] = [row for rows in FAMILIES.values() for row in rows]

@@ -1,4 +1,4 @@
-"""CTRL, GPT, GPT-2, Transformer-XL."""
+"""CTRL, GPT, GPT-2, OPT, Transformer-XL."""
 
 from __future__ import annotations
 
@@ -90,6 +90,43 @@ GPT2 = [
     *classifying("gpt2", "GPT2ForSequenceClassification"),
     *named("gpt2", "GPT2ForSequenceClassification", left=(text("left"), row_label(), {"num_labels": 3})),
     *common_heads("gpt2", "GPT2", "TQ"),
+]
+
+_350M = {"do_layer_norm_before": False, "word_embed_proj_dim": 16}
+
+OPT = [
+    *named(
+        "opt",
+        "OPTModel",
+        plain=(text(), "attentions"),
+        right=(text("right"),),
+        left=(text("left"),),
+        holes=(text("holes"),),
+        positions=(text(), shifted_positions),
+        embeds=(text("right"), embeds()),
+        gelu=(text(), {"activation_function": "gelu"}),
+        unbiased=(text("right"), {"enable_bias": False}),
+        post_norm=(text("right"), {"do_layer_norm_before": False}),
+        unfinished=(text("right"), {"_remove_final_layer_norm": True}),
+        narrow=(text("left"), _350M),
+        projected=(text("right"), {"word_embed_proj_dim": 48}),
+    ),
+    *named(
+        "opt",
+        "OPTForCausalLM",
+        labels=(text("right"), token_labels()),
+        narrow=(text("right"), token_labels(), _350M),
+        untied=(text("right"), token_labels(), {"tie_word_embeddings": False}),
+        narrow_untied=(text("right"), token_labels(), {**_350M, "tie_word_embeddings": False}),
+    ),
+    *classifying("opt", "OPTForSequenceClassification"),
+    *named(
+        "opt",
+        "OPTForSequenceClassification",
+        left=(text("left"), row_label(), {"num_labels": 3}),
+        narrow=(text("right"), row_label(), {"num_labels": 3, **_350M}),
+    ),
+    *common_heads("opt", "OPT", "Q"),
 ]
 
 _SEGMENTS = (text(batch=2, length=12),)

@@ -33,6 +33,17 @@ _BART = {
     "max_position_embeddings": 40,
     "pad_token_id": 1,
 }
+_T5 = {
+    "vocab_size": 99,
+    "d_model": 32,
+    "d_kv": 6,
+    "d_ff": 37,
+    "num_layers": 2,
+    "num_decoder_layers": 3,
+    "num_heads": 4,
+    "pad_token_id": 0,
+    "decoder_start_token_id": 0,
+}
 
 TINY: Mapping[str, Mapping[str, Any]] = {
     "albert": {**_ENCODER, "num_hidden_layers": 3, "embedding_size": 16},
@@ -74,16 +85,18 @@ TINY: Mapping[str, Mapping[str, Any]] = {
         "forced_eos_token_id": 0,
         "decoder_vocab_size": 99,
     },
-    "t5": {
+    "pegasus": {**_BART, "pad_token_id": 0},
+    "m2m_100": _BART,
+    "t5": _T5,
+    "mt5": _T5,
+    "opt": {
         "vocab_size": 99,
-        "d_model": 32,
-        "d_kv": 6,
-        "d_ff": 37,
-        "num_layers": 2,
-        "num_decoder_layers": 3,
-        "num_heads": 4,
-        "pad_token_id": 0,
-        "decoder_start_token_id": 0,
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "ffn_dim": 37,
+        "max_position_embeddings": 40,
+        "pad_token_id": 1,
     },
 }
 

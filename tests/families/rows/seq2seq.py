@@ -1,4 +1,4 @@
-"""BART, mBART, Marian, T5."""
+"""BART, mBART, Marian, PEGASUS, M2M-100, T5, mT5."""
 
 from __future__ import annotations
 
@@ -95,43 +95,99 @@ MARIAN = [
     ),
 ]
 
+_SCALED = (text("right"), text(side="decoder_", length=6))
+
+PEGASUS = [
+    *_seq2seq_body(
+        "pegasus",
+        "PegasusModel",
+        scaled=(*_SCALED, {"scale_embedding": True}),
+        relu=(text(), text(side="decoder_", length=6), {"activation_function": "relu"}),
+    ),
+    *named(
+        "pegasus",
+        "PegasusForConditionalGeneration",
+        labels=(text("right"), target_labels(0)),
+        published=(text("right"), target_labels(0), {"scale_embedding": True, "activation_function": "relu"}),
+        untied=(text("right"), target_labels(0), {"tie_word_embeddings": False}),
+    ),
+    *named(
+        "pegasus",
+        "PegasusForCausalLM",
+        labels=(text("right"), token_labels()),
+        cross=(text("right"), source, token_labels(), {"scale_embedding": True}),
+    ),
+]
+
+M2M100 = [
+    *_seq2seq_body(
+        "m2m_100",
+        "M2M100Model",
+        unscaled=(*_SCALED, {"scale_embedding": False}),
+        gelu=(text(), text(side="decoder_", length=6), {"activation_function": "gelu"}),
+    ),
+    *named(
+        "m2m_100",
+        "M2M100ForConditionalGeneration",  # untied ones the reference does not read back itself
+        labels=(text("right"), target_labels(1)),
+        far=(
+            text("right", length=400),
+            target_labels(1),
+            {"max_position_embeddings": 400, "encoder_layers": 1, "decoder_layers": 1, "d_model": 4},
+        ),
+    ),
+]
+
 _FLAN = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
 
-T5 = [
-    *_seq2seq_body(
-        "t5",
-        "T5Model",
-        buckets=(
-            text("right", batch=2, length=20),
-            text(side="decoder_", batch=2, length=18),
-            {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 20},
+
+def _t5_kin(family: str, stem: str) -> list[Row]:
+    """The heads that T5 and mT5 share."""
+    return [
+        *_seq2seq_body(
+            family,
+            f"{stem}Model",
+            buckets=(
+                text("right", batch=2, length=20),
+                text(side="decoder_", batch=2, length=18),
+                {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 20},
+            ),
+            far=(
+                text(batch=1, length=140),
+                text(side="decoder_", batch=1, length=140),
+                {"num_layers": 1, "num_decoder_layers": 1, "d_model": 8},
+            ),
+            gated=(text("right"), text(side="decoder_", length=6), {"feed_forward_proj": "gated-gelu"}),
+            gated_silu=(text(), text(side="decoder_", length=6), {"feed_forward_proj": "gated-silu"}),
+            exact=(
+                text(),
+                text(side="decoder_", length=6),
+                {"feed_forward_proj": "gated-gelu", "dense_act_fn": "gelu"},
+            ),
+            gelu=(text(), text(side="decoder_", length=6), {"feed_forward_proj": "gelu", "layer_norm_epsilon": 1e-5}),
         ),
-        far=(
-            text(batch=1, length=140),
-            text(side="decoder_", batch=1, length=140),
-            {"num_layers": 1, "num_decoder_layers": 1, "d_model": 8},
+        *named(
+            family,
+            f"{stem}ForConditionalGeneration",
+            labels=(text("right"), target_labels(0)),
+            untied=(text("right"), target_labels(0), {"tie_word_embeddings": False}),
+            tied=(text("right"), target_labels(0), {"tie_word_embeddings": True}),
+            flan=(text("right"), target_labels(0), _FLAN),
         ),
-        gated=(text("right"), text(side="decoder_", length=6), {"feed_forward_proj": "gated-gelu"}),
-        gated_silu=(text(), text(side="decoder_", length=6), {"feed_forward_proj": "gated-silu"}),
-        exact=(text(), text(side="decoder_", length=6), {"feed_forward_proj": "gated-gelu", "dense_act_fn": "gelu"}),
-        gelu=(text(), text(side="decoder_", length=6), {"feed_forward_proj": "gelu", "layer_norm_epsilon": 1e-5}),
-    ),
-    *named(
-        "t5",
-        "T5ForConditionalGeneration",
-        labels=(text("right"), target_labels(0)),
-        untied=(text("right"), target_labels(0), {"tie_word_embeddings": False}),
-        flan=(text("right"), target_labels(0), _FLAN),
-    ),
-    *named(
-        "t5",
-        "T5EncoderModel",
-        plain=(text(), "attentions"),
-        right=(text("right"),),
-        left=(text("left"),),
-        holes=(text("holes"), _FLAN),
-    ),
-    *classifying("t5", "T5ForSequenceClassification", text("right"), ending(1)),
-    *named("t5", "T5ForTokenClassification", labels=(text("right"), token_labels(4), {"num_labels": 4})),
-    *named("t5", "T5ForQuestionAnswering", span=(text("right"), ending(1), span)),
-]
+        *named(
+            family,
+            f"{stem}EncoderModel",
+            plain=(text(), "attentions"),
+            right=(text("right"),),
+            left=(text("left"),),
+            holes=(text("holes"), _FLAN),
+        ),
+        *classifying(family, f"{stem}ForSequenceClassification", text("right"), ending(1)),
+        *named(family, f"{stem}ForTokenClassification", labels=(text("right"), token_labels(4), {"num_labels": 4})),
+        *named(family, f"{stem}ForQuestionAnswering", span=(text("right"), ending(1), span)),
+    ]
+
+
+T5 = [row for row in _t5_kin("t5", "T5") if row.name != "tied"]
+
+MT5 = [row for row in _t5_kin("mt5", "MT5") if row.name not in ("gated", "flan", "labels")]  # which it is as it comes

@@ -24,7 +24,7 @@ def spec(c: Config) -> SegmentSpec:
         head_dim=c["d_head"],
         activation="relu",
         eps=c["layer_norm_epsilon"],
-        pre_norm=c["pre_lnorm"],
+        order="pre-norm" if c["pre_lnorm"] else "post-norm",
         scale=c["d_head"] ** -0.5,
         dropout=c["dropout"],
         attention_dropout=c["dropatt"],

@@ -28,7 +28,7 @@ class RelativeAttention(SelfAttention):
     """Self-attention with what scores a distance: its projection, and a bias for content and one for distance."""
 
     def __init__(self, spec: BlockSpec):
-        super().__init__(replace(spec, bias=False))
+        super().__init__(replace(spec, biased=("up", "down")))
         self.place = nn.Linear(spec.hidden_size, self.out.in_features, bias=False)
         self.content, self.distance = biases(spec), biases(spec)
 

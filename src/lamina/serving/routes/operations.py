@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ... import __version__
-from ...pipelines.rows import truncation_length
+from ...inference.rows import truncation_length
 from ..embedding import embeds
 from ..generating import writing_task
 from ..models import Served

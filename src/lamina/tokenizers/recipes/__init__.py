@@ -6,7 +6,7 @@ class adds its usual special tokens and says which columns a call returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,63 +18,17 @@ from lamina.tokenizers.files import TokenizerFolder
 from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe
 from lamina.tokenizers.recipes.bytelevel import BART, BYT5, GPT2, ROBERTA
 from lamina.tokenizers.recipes.fastbpe import CTRL, GPT
-from lamina.tokenizers.recipes.marian import MARIAN
+from lamina.tokenizers.recipes.marian import M2M100, MARIAN
 from lamina.tokenizers.recipes.moses import TRANSFO_XL
-from lamina.tokenizers.recipes.unigram import ALBERT, LANGUAGES, MBART, MBART50, T5, speak
-from lamina.tokenizers.recipes.wordpiece import BERT, DISTILBERT, ELECTRA, adjust_case
+from lamina.tokenizers.recipes.pieces import ALBERT_TOKENS, DEBERTA_TOKENS, KINDS, T5, XLM_R_TOKENS
+from lamina.tokenizers.recipes.wordpiece import BERT, DISTILBERT, ELECTRA, MPNET
 
-BRACKETS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "sep_token": "</s>"}
-XLM_R = {**BRACKETS, "pad_token": "<pad>", "cls_token": "<s>"}
-DEBERTA = {"bos_token": "[CLS]", "eos_token": "[SEP]", "sep_token": "[SEP]", "cls_token": "[CLS]"}
-DEBERTA_MORE = {"unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
-NOT_USED = ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]
+Tokens = Mapping[str, str | AddedToken | list[str]]
 
 
-def mask(content: str, normalized: bool = False) -> AddedToken:
-    """A mask token that takes the space before it."""
-    return AddedToken(content, lstrip=True, rstrip=False, normalized=normalized, special=True)
-
-
-def as_class(recipe: Recipe, stem: str) -> Recipe:
-    return replace(recipe, name=stem.lower(), class_name=f"{stem}Tokenizer")
-
-
-def stored(
-    stem: str,
-    inputs: tuple[str, ...],
-    special_tokens: Mapping[str, str | AddedToken | list[str]],
-    options: Mapping[str, Any] | None = None,
-    adjustable: frozenset[str] = frozenset(),
-    complete: Callable[[Options], None] | None = None,
-    **more: Any,
-) -> Recipe:
-    name = f"{stem}Tokenizer"
-    return Recipe(
-        stem.lower(),
-        name,
-        (),
-        partial(missing, name),
-        special_tokens,
-        inputs,
-        options or {},
-        adjustable=adjustable,
-        complete=complete,
-        **more,
-    )
-
-
-def complete_pegasus(options: Options) -> None:
-    stated, sentence, offset = options.get("additional_special_tokens"), options["mask_token_sent"], options["offset"]
-    tokens = list(stated or [])
-    if sentence is not None and str(sentence) not in map(str, tokens):
-        tokens.insert(0, str(sentence))
-    unused = range(2, offset) if stated is None else range(len(tokens), offset - 1)
-    options["additional_special_tokens"] = [*tokens, *(f"<unk_{i}>" for i in unused)]
-
-
-def speak_nllb(assembly: Assembly, options: Options, target: bool) -> None:
-    """Write the language of NLLB before the text, and behind it where the older behaviour is asked for."""
-    speak(assembly, options, target, before=not options["legacy_behaviour"], usual="eng_Latn")
+def stored(name: str, class_name: str, special_tokens: Tokens, inputs: tuple[str, ...], **more: Any) -> Recipe:
+    """A kind that is read from tokenizer.json alone."""
+    return Recipe(name, class_name, (), partial(missing, class_name), special_tokens, inputs, **more)
 
 
 def missing(class_name: str, folder: TokenizerFolder, options: Options) -> Assembly:
@@ -83,81 +37,35 @@ def missing(class_name: str, folder: TokenizerFolder, options: Options) -> Assem
     raise TokenizerError(f"{class_name} is read from tokenizer.json here, and not from original files.")
 
 
-STORED = Recipe(
-    name="json",
-    class_name="PreTrainedTokenizerFast",
-    files=(),
-    build=partial(missing, "PreTrainedTokenizerFast"),
-    special_tokens={},
-    options={"add_prefix_space": False},
-    adjustable=frozenset({"add_prefix_space"}),
-)
+def as_class(recipe: Recipe, name: str, stem: str) -> Recipe:
+    return replace(recipe, name=name, class_name=f"{stem}Tokenizer")
+
+
+PREFIX = {"add_prefix_space": False}
+DEBERTA_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+STORED = stored("json", "PreTrainedTokenizerFast", {}, BERT_INPUTS, options=PREFIX)
 # What Transformers 5 calls the same class, there without token types.
 BACKEND = replace(STORED, name="backend", model_input_names=PLAIN_INPUTS)
+END_OF_TEXT = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
+BLOOM_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+HERBERT_TOKENS = {**XLM_R_TOKENS, "mask_token": "<mask>"}
+del HERBERT_TOKENS["bos_token"], HERBERT_TOKENS["eos_token"]
 
-
+LIKE_BERT = ("ConvBert", "DPRContextEncoder", "DPRQuestionEncoder", "LayoutLM", "Lxmert", "MobileBert", "SqueezeBert")
+OWN = (BART, BERT, BYT5, CTRL, DISTILBERT, ELECTRA, GPT, GPT2, M2M100, MARIAN, MPNET, ROBERTA, TRANSFO_XL, *KINDS)
 NAMED = (
-    *(as_class(BERT, stem) for stem in ("ConvBert", "LayoutLM", "Lxmert", "MobileBert", "SqueezeBert")),
-    *(as_class(BERT, stem) for stem in ("DPRContextEncoder", "DPRQuestionEncoder")),
-    as_class(ROBERTA, "Longformer"),
-    as_class(BART, "LED"),
-    as_class(T5, "MT5"),
-    stored("XLMRoberta", PLAIN_INPUTS, {**XLM_R, "mask_token": mask("<mask>")}),
-    stored("Barthez", PLAIN_INPUTS, {**XLM_R, "mask_token": mask("<mask>")}),
-    stored(
-        "Camembert",
-        PLAIN_INPUTS,
-        {**XLM_R, "mask_token": mask("<mask>"), "additional_special_tokens": NOT_USED},
-    ),
-    stored("DebertaV2", BERT_INPUTS, {**DEBERTA, **DEBERTA_MORE}),
-    stored(
-        "Deberta",
-        ("input_ids", "attention_mask", "token_type_ids"),
-        {**DEBERTA, **DEBERTA_MORE},
-        {"add_prefix_space": False},
-        frozenset({"add_prefix_space"}),
-        splits_words=False,
-    ),
-    stored(
-        "MPNet",
-        PLAIN_INPUTS,
-        {**XLM_R, "unk_token": "[UNK]", "mask_token": mask("<mask>")},
-        {"do_lower_case": True, "strip_accents": None},
-        frozenset({"do_lower_case", "strip_accents"}),
-        adjust=adjust_case,
-    ),
-    stored(
-        "BigBird",
-        PLAIN_INPUTS,
-        {**BRACKETS, "sep_token": "[SEP]", "pad_token": "<pad>", "cls_token": "[CLS]", "mask_token": mask("[MASK]")},
-    ),
-    stored(
-        "RemBert", BERT_INPUTS, {**DEBERTA, "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": mask("[MASK]")}
-    ),
-    stored(
-        "Herbert",
-        BERT_INPUTS,
-        {"unk_token": "<unk>", "sep_token": "</s>", "pad_token": "<pad>", "cls_token": "<s>", "mask_token": "<mask>"},
-    ),
-    stored(
-        "Pegasus",
-        PLAIN_INPUTS,
-        {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask_2>"},
-        {"mask_token_sent": "<mask_1>", "offset": 103},
-        complete=complete_pegasus,
-    ),
-    stored(
-        "Nllb",
-        PLAIN_INPUTS,
-        {**XLM_R, "mask_token": mask("<mask>", normalized=True)},
-        {**LANGUAGES, "legacy_behaviour": False},
-        frozenset({*LANGUAGES, "legacy_behaviour"}),
-        switch=speak_nllb,
-    ),
+    *(as_class(BERT, stem.lower(), stem) for stem in LIKE_BERT),
+    as_class(ROBERTA, "longformer", "Longformer"),
+    as_class(BART, "led", "LED"),
+    as_class(T5, "mt5", "MT5"),
+    stored("big_bird", "BigBirdTokenizer", {**ALBERT_TOKENS, "bos_token": "<s>", "eos_token": "</s>"}, PLAIN_INPUTS),
+    stored("bloom", "BloomTokenizer", BLOOM_TOKENS, PLAIN_INPUTS, options={**PREFIX, "padding_side": "left"}),
+    stored("deberta", "DebertaTokenizer", DEBERTA_TOKENS, DEBERTA_INPUTS, options=PREFIX, splits_words=False),
+    stored("gpt_neox", "GPTNeoXTokenizer", END_OF_TEXT, PLAIN_INPUTS, options=PREFIX),
+    stored("herbert", "HerbertTokenizer", HERBERT_TOKENS, BERT_INPUTS),
+    stored("rembert", "RemBertTokenizer", ALBERT_TOKENS, BERT_INPUTS),
 )
-
-OWN = (ALBERT, BART, BERT, BYT5, CTRL, DISTILBERT, ELECTRA, GPT, GPT2, MARIAN, MBART, MBART50, ROBERTA, T5, TRANSFO_XL)
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*OWN, STORED, BACKEND, *NAMED)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*OWN, *NAMED, STORED, BACKEND)}
 
 # What the files call a kind: its class, without the "Fast" that some of them carry.
 CLASSES: dict[str, Recipe] = {recipe.class_name: recipe for recipe in (*OWN, *NAMED)} | {
@@ -166,27 +74,16 @@ CLASSES: dict[str, Recipe] = {recipe.class_name: recipe for recipe in (*OWN, *NA
 }
 
 # The kind that a config.json's model_type stands for, where no file names a class.
-MODEL_TYPES: dict[str, str] = {recipe.name: recipe.name for recipe in OWN} | {
+MODEL_TYPES: dict[str, str] = {recipe.name: recipe.name for recipe in (*OWN, *NAMED)} | {
+    "deberta-v2": "deberta_v2",
+    "gpt_neo": "gpt2",
+    "gptj": "gpt2",
+    "modernbert": "json",
     "openai-gpt": "gpt",
+    "opt": "gpt2",
     "transfo-xl": "transfo_xl",
-    "barthez": "barthez",
-    "big_bird": "bigbird",
-    "camembert": "camembert",
-    "convbert": "convbert",
-    "deberta": "deberta",
-    "deberta-v2": "debertav2",
-    "layoutlm": "layoutlm",
-    "led": "led",
-    "longformer": "longformer",
-    "lxmert": "lxmert",
-    "mobilebert": "mobilebert",
-    "mpnet": "mpnet",
-    "mt5": "mt5",
-    "nllb": "nllb",
-    "pegasus": "pegasus",
-    "rembert": "rembert",
-    "squeezebert": "squeezebert",
-    "xlm-roberta": "xlmroberta",
+    "umt5": "t5",
+    "xlm-roberta": "xlm_roberta",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 
 from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_merges, read_vocab_json
-from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, end, list_sentinels, surround, token_id
+from lamina.tokenizers.recipe import ENDS, Assembly, Options, Recipe, Template, list_sentinels, set_settings, token_id
 
 FILES = ("vocab.json", "merges.txt")
 # `encoder.json` and `vocab.bpe` are the names in OpenAI's own release.
@@ -57,12 +56,12 @@ def build_gpt2(folder: TokenizerFolder, options: Options) -> Assembly:
     return Assembly(byte_level(folder, options))
 
 
-def begin_gpt2(assembly: Assembly, options: Options) -> None:
+def begin_gpt2(options: Options) -> Template | None:
     """Put the beginning token before the text where `add_bos_token` is set; else nothing is put around it."""
-    if options["add_bos_token"]:
-        backend, bos = assembly.backend, str(options["bos_token"])
-        second = "$B:1" if options.get("use_fast", True) else f"{bos}:1 $B:1"  # the Python class begins both texts
-        surround(backend, f"{bos}:0 $A:0", f"{bos}:0 $A:0 {second}", bos)
+    if not options["add_bos_token"]:
+        return None
+    second = "$B:1" if options.get("use_fast", True) else "bos_token:1 $B:1"  # the Python class begins both texts
+    return "bos_token $A", f"bos_token $A {second}"
 
 
 def build_roberta(folder: TokenizerFolder, options: Options) -> Assembly:
@@ -80,15 +79,8 @@ def build_roberta(folder: TokenizerFolder, options: Options) -> Assembly:
 
 def adjust_roberta(backend: Backend, options: Options) -> None:
     """Let `add_prefix_space` and `trim_offsets` decide, whatever the tokenizer.json says."""
-    after = backend.post_processor
-    if isinstance(after, processors.RobertaProcessing):
-        state = json.loads(after.__getstate__())
-        backend.post_processor = processors.RobertaProcessing(
-            tuple(state["sep"]),
-            tuple(state["cls"]),
-            add_prefix_space=options["add_prefix_space"],
-            trim_offsets=options["trim_offsets"],
-        )
+    wanted = {name: options[name] for name in ("add_prefix_space", "trim_offsets")}
+    set_settings(backend, "post_processor", processors.RobertaProcessing, **wanted)
 
 
 GPT2 = Recipe(
@@ -97,10 +89,9 @@ GPT2 = Recipe(
     files=FILES,
     build=build_gpt2,
     special_tokens={"bos_token": END, "eos_token": END, "unk_token": END},
-    model_input_names=PLAIN_INPUTS,
     options={"add_prefix_space": False, "add_bos_token": False},
     template=begin_gpt2,
-    adjustable=frozenset({"add_prefix_space"}),
+    fixed=("add_bos_token",),
     splits_words=False,
 )
 ROBERTA = Recipe(
@@ -109,10 +100,8 @@ ROBERTA = Recipe(
     files=FILES,
     build=build_roberta,
     special_tokens={**BRACKETED, "mask_token": ROBERTA_MASK},
-    model_input_names=PLAIN_INPUTS,
     options={"add_prefix_space": False, "trim_offsets": True},
     adjust=adjust_roberta,
-    adjustable=frozenset({"add_prefix_space", "trim_offsets"}),
     splits_words=False,
 )
 BART = replace(ROBERTA, name="bart", class_name="BartTokenizer", special_tokens={**BRACKETED, "mask_token": BART_MASK})
@@ -155,9 +144,8 @@ BYT5 = Recipe(
         "unk_token": stripping("<unk>"),
         "pad_token": stripping("<pad>"),
     },
-    model_input_names=PLAIN_INPUTS,
     options={"extra_ids": 125},
-    template=end,
+    template=ENDS,
     complete=partial(list_sentinels, over_empty=False),
     reads_json=False,
     ends_once=True,

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_merges, read_vocab_json, write_json
-from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe
+from lamina.tokenizers.recipe import BERT_INPUTS, Assembly, Options, Recipe
 
 FILES = ("vocab.json", "merges.txt")
 END = "</w>"
@@ -126,7 +126,6 @@ GPT = Recipe(
     files=FILES,
     build=build_gpt,
     special_tokens={"unk_token": "<unk>"},
-    model_input_names=PLAIN_INPUTS,
 )
 CTRL = Recipe(
     name="ctrl",

@@ -1,8 +1,7 @@
-"""Marian: two SentencePiece files that cut text, and a JSON vocabulary that numbers their pieces."""
+"""Marian and M2M100: SentencePiece files that cut text, and a JSON vocabulary that numbers their pieces."""
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -15,64 +14,29 @@ from lamina.errors import TokenizerError
 from lamina.files.paths import inside
 from lamina.files.shown import shown
 from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_vocab_json, write_json
-from lamina.tokenizers.recipe import PLAIN_INPUTS, Assembly, Options, Recipe, end
-from lamina.tokenizers.recipes.unigram import SPACE
-from lamina.tokenizers.sentencepiece import NORMAL, UNIGRAM, USER_DEFINED, CharacterMap, read_sentencepiece
+from lamina.tokenizers.recipe import Assembly, Languages, Options, Recipe
+from lamina.tokenizers.recipes.languages import LANGUAGES, M2M100_CODES, WMT21_CODES, list_codes, speak
+from lamina.tokenizers.sentencepiece import SPACE, PieceCutter
 
 
-class PieceCutter:
-    """One SentencePiece file: cuts text into the pieces that the library of that name does."""
+class NumberedPieces:
+    """Cuts sources with one file and targets with the same or another one."""
 
-    def __init__(self, path: Path) -> None:
-        model = read_sentencepiece(path)
-        if model.algorithm != UNIGRAM:
-            raise TokenizerError(f"{path} was trained with algorithm {model.algorithm}; Marian's are Unigram (1).")
-        best = max((p.score for p in model.pieces if p.kind == NORMAL), default=0.0)
-        scores = []
-        for index, piece in enumerate(model.pieces):
-            if piece.kind == NORMAL:
-                scores.append((piece.text, piece.score))
-            elif piece.kind == USER_DEFINED:
-                scores.append((piece.text, len(piece.text) * best - 0.1))
-            else:  # pieces that text is never cut into: normalized text holds no two spaces
-                scores.append((f"  {index}", best))
-        with backend_errors(f"Building Unigram from {path}"):
-            self.unigram = models.Unigram(scores, unk_id=model.unk_id, byte_fallback=False)
-        self.known = {piece.text for piece in model.pieces if piece.kind in (NORMAL, USER_DEFINED)}
-        self.map = CharacterMap(model.charsmap)
-        self.model = model
-
-    def cut(self, text: str) -> list[str]:
-        """The pieces of a text; what the file does not know stays as it is."""
-        text = self.map.apply(text)
-        if self.model.remove_extra_whitespaces:
-            text = re.sub(" {2,}", " ", text.strip(" "))
-        if not text:
-            return []
-        if self.model.add_dummy_prefix:
-            text = " " + text
-        if self.model.escape_whitespaces:
-            text = text.replace(" ", SPACE)
-        return [token.value for token in self.unigram.tokenize(text)]
-
-
-class MarianPieces:
-    """Cuts sources with one file and targets with the other; a leading `>>language<<` stays whole."""
-
-    def __init__(self, folder: TokenizerFolder, options: Options) -> None:
-        self.paths = [folder.require("source.spm"), folder.require("target.spm")]
-        self.source, self.target = (PieceCutter(path) for path in self.paths)
+    def __init__(self, folder: TokenizerFolder, options: Options, files: tuple[str, ...], vocabs: tuple[str, ...]):
+        self.paths = [folder.require(file) for file in files]
+        cutters = [PieceCutter(path) for path in self.paths]
+        self.source, self.target = cutters[0], cutters[-1]
         self.current = self.source
-        vocab_path = folder.require("vocab.json")
-        self.vocabs = {"vocab.json": read_vocab_json(vocab_path)}
-        if str(options["unk_token"]) not in self.vocabs["vocab.json"]:
-            raise TokenizerError(f"{vocab_path} has no {shown(str(options['unk_token']))}, which Marian needs.")
-        if options["separate_vocabs"]:
-            self.vocabs["target_vocab.json"] = read_vocab_json(folder.require("target_vocab.json"))
+        paths = [folder.require(vocab) for vocab in vocabs]
+        self.vocabs = {path.name: read_vocab_json(path) for path in paths}
+        self.prefixed, self.gap = len(files) > 1, " " if len(files) > 1 else ""  # Marian's ways
+        if str(options["unk_token"]) not in self.vocabs[vocabs[0]]:
+            raise TokenizerError(f"{paths[0]} has no {shown(str(options['unk_token']))}, which this kind needs.")
 
     def split(self, text: str) -> list[str]:
+        """The pieces of a text; a leading `>>language<<` of Marian's stays whole."""
         code: list[str] = []
-        if text.startswith(">>") and (end := text.find("<<")) != -1:
+        if self.prefixed and text.startswith(">>") and (end := text.find("<<")) != -1:
             code, text = [text[: end + 2]], text[end + 2 :]
         return code + (self.current.cut(text) if text else [])
 
@@ -83,7 +47,7 @@ class MarianPieces:
         run = ""
         for token in tokens:
             if token in special_tokens:
-                out += [run, token, " "]
+                out += [run, token, self.gap]
                 run = ""
             elif not run and token in known:
                 run = token.removeprefix(SPACE)
@@ -98,9 +62,10 @@ class MarianPieces:
             shutil.copyfile(inside(path.parent, path.name, TokenizerError), new(path.name))
 
 
-def build(folder: TokenizerFolder, options: Options) -> Assembly:
+def build_marian(folder: TokenizerFolder, options: Options) -> Assembly:
     """Build Marian's from `source.spm`, `target.spm` and `vocab.json` (and `target_vocab.json` where they differ)."""
-    splitter = MarianPieces(folder, options)
+    vocabs = ("vocab.json", "target_vocab.json") if options["separate_vocabs"] else ("vocab.json",)
+    splitter = NumberedPieces(folder, options, ("source.spm", "target.spm"), vocabs)
     with backend_errors("Building Marian's vocabulary"):
         backend = Backend(models.WordLevel(splitter.vocabs["vocab.json"], unk_token=str(options["unk_token"])))
     assembly = Assembly(backend, splitter)
@@ -109,25 +74,67 @@ def build(folder: TokenizerFolder, options: Options) -> Assembly:
     return assembly
 
 
-def switch(assembly: Assembly, options: Options, target: bool) -> None:
+def switch_marian(assembly: Assembly, options: Options, target: bool) -> None:
     """Turn to the file, and where they differ the vocabulary, of sources or of targets."""
     splitter = assembly.splitter
-    assert isinstance(splitter, MarianPieces)
+    assert isinstance(splitter, NumberedPieces)
     splitter.current = splitter.target if target else splitter.source
     if "target_vocab.json" in splitter.vocabs:
         vocab = splitter.vocabs["target_vocab.json" if target else "vocab.json"]
         assembly.backend.model = models.WordLevel(vocab | assembly.placed, unk_token=str(options["unk_token"]))
 
 
+def build_m2m100(folder: TokenizerFolder, options: Options) -> Assembly:
+    """Build M2M100's: the languages' tokens follow the vocabulary."""
+    splitter = NumberedPieces(folder, options, ("sentencepiece.bpe.model",), ("vocab.json",))
+    vocab = splitter.vocabs["vocab.json"]
+    tokens = [M2M100_LANGUAGES.token.format(code) for code in codes_of(options)]
+    languages = {token: len(vocab) + index for index, token in enumerate(tokens) if token not in vocab}
+    with backend_errors("Building M2M100's vocabulary"):
+        backend = Backend(models.WordLevel(vocab | languages, unk_token=str(options["unk_token"])))
+    return Assembly(backend, splitter, vocab_size=len(vocab))
+
+
+def codes_of(options: Options) -> tuple[str, ...]:
+    sets = {"m2m100": M2M100_CODES, "wmt21": WMT21_CODES}
+    if options["language_codes"] not in sets:
+        raise TokenizerError(f"language_codes={shown(options['language_codes'])} is not one of {', '.join(sets)}.")
+    return sets[options["language_codes"]]
+
+
+def complete_m2m100(options: Options) -> None:
+    """List the languages' tokens among the special ones, which published files do."""
+    list_codes(Languages(codes_of(options), "en", M2M100_LANGUAGES.token), False, options)
+
+
+M2M100_LANGUAGES = Languages(M2M100_CODES, "en", "__{}__")
+
 MARIAN = Recipe(
     name="marian",
     class_name="MarianTokenizer",
     files=("source.spm", "target.spm", "vocab.json"),
-    build=build,
+    build=build_marian,
     special_tokens={"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},
-    model_input_names=PLAIN_INPUTS,
     options={"model_max_length": 512, "separate_vocabs": False, "source_lang": None, "target_lang": None},
-    template=partial(end, between=False),
-    switch=switch,
+    template=("$A eos_token", "$A $B eos_token"),
+    switch=switch_marian,
+    reads_json=False,
+)
+M2M100 = Recipe(
+    name="m2m_100",
+    class_name="M2M100Tokenizer",
+    files=("sentencepiece.bpe.model", "vocab.json"),
+    build=build_m2m100,
+    special_tokens={
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "sep_token": "</s>",
+        "pad_token": "<pad>",
+    },
+    options={**LANGUAGES, "language_codes": "m2m100", "num_madeup_words": 8},
+    complete=complete_m2m100,
+    languages=M2M100_LANGUAGES,
+    switch=partial(speak, M2M100_LANGUAGES, True),
     reads_json=False,
 )

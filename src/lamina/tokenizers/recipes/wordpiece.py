@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
+from functools import partial
 
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_vocab_txt
-from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe, bracket
+from lamina.tokenizers.recipe import (
+    BERT_INPUTS,
+    BRACKETS,
+    PLAIN_INPUTS,
+    Assembly,
+    Options,
+    Recipe,
+    Template,
+    set_settings,
+    surround,
+)
 
 SPECIAL = {
     "unk_token": "[UNK]",
@@ -18,10 +28,19 @@ SPECIAL = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
+MPNET_SPECIAL: dict[str, str | AddedToken] = {
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+    "unk_token": "[UNK]",
+    "sep_token": "</s>",
+    "pad_token": "<pad>",
+    "cls_token": "<s>",
+    "mask_token": AddedToken("<mask>", lstrip=True, special=True),
+}
 OPTIONS = {"do_lower_case": True, "tokenize_chinese_chars": True, "strip_accents": None}
 
 
-def build(folder: TokenizerFolder, options: Options) -> Assembly:
+def build(template: Template, folder: TokenizerFolder, options: Options) -> Assembly:
     path = folder.require("vocab.txt")
     vocab = read_vocab_txt(path)
     with backend_errors(f"Building WordPiece from {path}"):
@@ -29,7 +48,7 @@ def build(folder: TokenizerFolder, options: Options) -> Assembly:
     dress(backend, options)
     # The reference's classes tidy decoded text only when they start from vocab.txt.
     options.setdefault("clean_up_tokenization_spaces", True)
-    bracket(backend, str(options["cls_token"]), str(options["sep_token"]))
+    surround(backend, options, template)  # now, since the vocabulary should have these tokens
     return Assembly(backend)
 
 
@@ -47,39 +66,36 @@ def dress(backend: Backend, options: Options) -> None:
 
 def adjust(backend: Backend, options: Options) -> None:
     """Let the options decide case, accents and Chinese characters, whatever the tokenizer.json says."""
-    set_normalizer(
-        backend,
-        lowercase=options["do_lower_case"],
-        strip_accents=options["strip_accents"],
-        handle_chinese_chars=options["tokenize_chinese_chars"],
-    )
+    adjust_case(backend, options)
+    chinese = options["tokenize_chinese_chars"]
+    set_settings(backend, "normalizer", normalizers.BertNormalizer, handle_chinese_chars=chinese)
 
 
 def adjust_case(backend: Backend, options: Options) -> None:
     """Let the options decide case and accents, whatever the tokenizer.json says."""
-    set_normalizer(backend, lowercase=options["do_lower_case"], strip_accents=options["strip_accents"])
-
-
-def set_normalizer(backend: Backend, **wanted: bool | None) -> None:
-    """Change these settings of BERT's normalizer; others have none of them."""
-    if not isinstance(backend.normalizer, normalizers.BertNormalizer):
-        return
-    state = json.loads(backend.normalizer.__getstate__())
-    del state["type"]
-    if any(state.get(key) != value for key, value in wanted.items()):
-        backend.normalizer = normalizers.BertNormalizer(**{**state, **wanted})
+    wanted = {"lowercase": options["do_lower_case"], "strip_accents": options["strip_accents"]}
+    set_settings(backend, "normalizer", normalizers.BertNormalizer, **wanted)
 
 
 BERT = Recipe(
     name="bert",
     class_name="BertTokenizer",
     files=("vocab.txt",),
-    build=build,
+    build=partial(build, BRACKETS),
     special_tokens=SPECIAL,
     model_input_names=BERT_INPUTS,
     options=OPTIONS,
     adjust=adjust,
-    adjustable=frozenset(OPTIONS),
+)
+MPNET = replace(
+    BERT,
+    name="mpnet",
+    class_name="MPNetTokenizer",
+    build=partial(build, ("cls_token $A sep_token", "cls_token $A sep_token sep_token $B:1 sep_token:1")),
+    special_tokens=MPNET_SPECIAL,
+    model_input_names=PLAIN_INPUTS,
+    adjust=adjust_case,
+    fixed=("tokenize_chinese_chars",),
 )
 DISTILBERT = replace(BERT, name="distilbert", class_name="DistilBertTokenizer", model_input_names=PLAIN_INPUTS)
 ELECTRA = replace(BERT, name="electra", class_name="ElectraTokenizer")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import DataError
-from ...pipelines.rows import UNLIMITED, longest_row
+from ...inference.rows import UNLIMITED, longest_row
 from ..arguments import Seq2SeqTrainingArguments
 from ..collators import DataCollatorForSeq2Seq
 from ..seq2seq import Seq2SeqTrainer

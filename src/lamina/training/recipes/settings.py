@@ -13,7 +13,7 @@ import torch
 
 from ...auto import find
 from ...errors import DataError, TrainingError
-from ...pipelines.rows import UNLIMITED, longest_row
+from ...inference.rows import UNLIMITED, longest_row
 from ..arguments import TrainingArguments
 from ..callbacks import EarlyStoppingCallback
 from ..folders import check_free, checkpoints, get_last_checkpoint, occupied

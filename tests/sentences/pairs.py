@@ -54,3 +54,19 @@ def write_pair_folder(name: str, target: Path, body: Callable[[str], Path]) -> P
         }
         (target / "modules.json").write_text(json.dumps([module]), encoding="utf-8")
     return target
+
+
+# What predict can be asked: the classifier, arguments of the constructor, and those of the call.
+PREDICTING: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any]], ...] = (
+    ("bert-spam", {}, {}),
+    ("bert-spam", {}, {"convert_to_tensor": True}),
+    ("bert-spam", {}, {"convert_to_numpy": False}),
+    ("bert-spam", {}, {"apply_softmax": True}),
+    ("bert-spam", {"max_length": 7}, {}),
+    ("bert-spam", {"prompts": {"ask": "Is it so? "}, "default_prompt_name": "ask"}, {}),
+    ("bert-spam", {"prompts": {"ask": "Is it so? "}}, {"prompt_name": "ask"}),
+    ("bert-moods", {}, {}),
+    ("bert-moods", {}, {"apply_softmax": True}),
+    ("bert-moods", {}, {"apply_softmax": True, "convert_to_tensor": True}),
+    ("roberta-moods", {"max_length": 9}, {}),
+)

@@ -21,6 +21,9 @@ NEW = {
     "LayerNorm": "sentence_transformers.sentence_transformer.modules.layer_norm.LayerNorm",
     "Dropout": "sentence_transformers.sentence_transformer.modules.dropout.Dropout",
     "Normalize": "sentence_transformers.sentence_transformer.modules.normalize.Normalize",
+    "WeightedLayerPooling": (
+        "sentence_transformers.sentence_transformer.modules.weighted_layer_pooling.WeightedLayerPooling"
+    ),
 }
 WIDTH = 32
 MEAN = ("Pooling", {"word_embedding_dimension": WIDTH, "pooling_mode_mean_tokens": True})
@@ -53,8 +56,16 @@ def pooled(**said: Any) -> tuple[Module, ...]:
     return (("Pooling", {"word_embedding_dimension": WIDTH, **said}),)
 
 
+LAYERS = ("WeightedLayerPooling", {"word_embedding_dimension": WIDTH, "layer_start": 1, "num_hidden_layers": 2})
+ALL_LAYERS = {"config_args": {"output_hidden_states": True}}
+FUNCTIONS = (
+    *("activation.ELU", "activation.GELU", "activation.Hardswish", "activation.Hardtanh", "activation.LeakyReLU"),
+    *("activation.LogSigmoid", "activation.Mish", "activation.ReLU6", "activation.SELU", "activation.SiLU"),
+    *("activation.Sigmoid", "activation.Softplus", "activation.Softsign", "activation.Tanh"),
+)
 PROMPTS = {"prompts": {"query": "query: ", "passage": "Passage here: ", "plain": ""}}
-ASKED = ({}, {"prompt_name": "query"}, {"prompt": "By itself "}, {"prompt_name": "plain"})
+METHODS = ({"method": "encode_query"}, {"method": "encode_document"})
+ASKED = (*METHODS, {}, {"prompt_name": "query"}, {"prompt": "By itself "}, {"prompt_name": "plain"})
 SAVED_NOW = {
     "transformer_task": "feature-extraction",
     "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
@@ -95,7 +106,7 @@ FOLDERS: dict[str, Folder] = {
     "default prompt": Folder(comparing={**PROMPTS, "default_prompt_name": "query"}, calls=ASKED),
     "prompt left out": Folder(pooled(pooling_mode="mean", include_prompt=False), comparing=PROMPTS, calls=ASKED),
     "prompt left out, weighted": Folder(
-        pooled(pooling_mode=["weightedmean", "cls"], include_prompt=False), comparing=PROMPTS, calls=ASKED[:2]
+        pooled(pooling_mode=["weightedmean", "cls"], include_prompt=False), comparing=PROMPTS, calls=ASKED[2:4]
     ),
     "lower case, prompts": Folder(
         reading={"do_lower_case": True},
@@ -103,8 +114,29 @@ FOLDERS: dict[str, Folder] = {
         body="bert-cased-body",
     ),
     **{name: Folder(comparing={"similarity_fn_name": name}) for name in ("cosine", "dot", "euclidean", "manhattan")},
+    "layers weighted": Folder((LAYERS, MEAN), reading=ALL_LAYERS),
+    "layers weighted, all of it": Folder((LAYERS, MEAN, dense(WIDTH, 8), NORMALIZE), reading=ALL_LAYERS),
+    "layers that the model does not give": Folder((LAYERS, MEAN)),
+    "encoder of two": Folder((MEAN, dense(WIDTH, 8, "linear.Identity", bias=False), NORMALIZE), body="t5-encoder"),
+    "two, read by the encoder": Folder((MEAN,), body="t5-body"),
+    **{f"dense, {name}": Folder((MEAN, dense(WIDTH, 3, name))) for name in FUNCTIONS},
     "first numbers": Folder((MEAN, NORMALIZE), comparing={"truncate_dim": 5}),
 }
+
+
+# What encode can be asked, of "normalized" and "dense" with all TEXTS, and with the first alone.
+ENCODING: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"convert_to_tensor": True},
+    {"convert_to_numpy": False},
+    {"normalize_embeddings": True},
+    {"truncate_dim": 5},
+    {"truncate_dim": 5, "normalize_embeddings": True, "convert_to_tensor": True},
+    {"output_value": "token_embeddings"},
+    *({"precision": precision} for precision in ("int8", "uint8", "binary", "ubinary")),
+    {"precision": "uint8", "convert_to_tensor": True},
+    {"precision": "binary", "convert_to_numpy": False},
+)
 
 
 def write_sentence_folder(name: str, target: Path, body: Callable[[str], Path]) -> Path:
@@ -126,7 +158,7 @@ def write_sentence_folder(name: str, target: Path, body: Callable[[str], Path]) 
         listing.append({"idx": number, "name": str(number), "path": place, "type": types[kind]})
         (target / place).mkdir()
         _says(target / place / "config.json", config)
-        if kind in ("Dense", "LayerNorm"):
+        if kind in ("Dense", "LayerNorm", "WeightedLayerPooling"):
             save_file(_weights(kind, config, place), target / place / "model.safetensors")
     _says(target / "modules.json", listing)
     return target
@@ -135,6 +167,8 @@ def write_sentence_folder(name: str, target: Path, body: Callable[[str], Path]) 
 def _weights(kind: str, config: Mapping[str, Any], place: str) -> dict[str, Any]:
     if kind == "LayerNorm":
         shapes: dict[str, tuple[int, ...]] = {name: (config["dimension"],) for name in ("norm.weight", "norm.bias")}
+    elif kind == "WeightedLayerPooling":
+        shapes = {"layer_weights": (config["num_hidden_layers"] + 1 - config["layer_start"],)}
     else:
         shapes = {"linear.weight": (config["out_features"], config["in_features"])}
         if config["bias"]:

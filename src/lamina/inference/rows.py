@@ -1,65 +1,29 @@
-"""From what a caller passes to what a model reads: inputs of every shape, texts checked, rows of ids, and batches."""
+"""From texts to rows of tokens, and how a model reads them: padded or end to end, rows of like length together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Sequence, Set
+import inspect
+from collections.abc import Callable, Iterable, Mapping, MappingView, Sequence, Set
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import accumulate, chain
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy.typing as npt
 import torch
 
-from ..errors import LaminaError, PipelineError
+from ..errors import PipelineError
 from ..files.shown import shown
-from ..inference.batching import filler_length
+from ..nn.layouts import packs_well
+from ..nn.model import Model, packable, read_packed
 from ..spec import ModelSpec
 from ..tokenizers.tokenizer import Tokenizer
+from .batching import abreast, filler_length, run_by_length, side_by_side, token_budget
 
-IN_MEMORY = ("tolist", "to_list", "to_pylist")  # how arrays and columns of NumPy, pandas, Polars and Arrow become lists
 UNLIMITED = 10**9  # tokenizers that know no limit of their own state numbers far past this
 PADDED_WITH_ZERO = 0
+IN_MEMORY = ("tolist", "to_list", "to_pylist")  # how arrays and columns of NumPy, pandas, Polars and Arrow become lists
 
-Advice = tuple[str, Any, str]  # an option, a value of it, and what that would do
-Spelling = Callable[[str, Any], str | None]  # how a door writes an option; None where it has no such option
-
-
-class AdvisedError(PipelineError):
-    """A refusal that an option would have prevented; `said` gives it with the options as another door writes them."""
-
-    def __init__(self, what: str, *options: Advice, otherwise: str = "shorten it"):
-        self.what, self.options, self.otherwise = what, options, otherwise
-        super().__init__(self.said(in_python))
-
-    def said(self, spelling: Spelling) -> str:
-        """The message for a door that spells options so; options that it does not have are left out."""
-        spelled = [(spelling(name, value), effect) for name, value, effect in self.options]
-        ways = [f"{option} {effect}" for option, effect in spelled if option]
-        return f"{self.what}; " + ("pass " + ", or ".join(ways) if ways else self.otherwise)
-
-    def at(self, name: str) -> AdvisedError:
-        return AdvisedError(f"{name}{self.what}", *self.options, otherwise=self.otherwise)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _advised, (self.what, self.options, self.otherwise), vars(self)
-
-
-def _advised(what: str, options: tuple[Advice, ...], otherwise: str) -> AdvisedError:
-    return AdvisedError(what, *options, otherwise=otherwise)
-
-
-def in_python(name: str, value: Any) -> str:
-    return f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}"
-
-
-def input_name(number: int) -> str:
-    return f"input {number}: "
-
-
-def named(error: LaminaError, name: str) -> PipelineError:
-    """The same refusal, of the input called `name`."""
-    return error.at(name) if isinstance(error, AdvisedError) else PipelineError(f"{name}{error}")
+Select = Callable[[Any, "Batch"], Sequence[Any]]  # an output of the model to what is kept of each row
 
 
 def checked_text(text: Any, name: str = "the text", empty: bool = False) -> str:
@@ -76,51 +40,6 @@ def checked_text(text: Any, name: str = "the text", empty: bool = False) -> str:
     return text
 
 
-def unknown_argument(name: str, known: Sequence[str], otherwise: str = "") -> str:
-    """That there is no argument `name`: the nearest that is `known`, or `otherwise`, or all of them."""
-    near = get_close_matches(name, known, 1)
-    ways = f"did you mean {near[0]}?" if near else otherwise or f"it takes {', '.join(known)}"
-    return f"knows no argument {shown(name)}; {ways}"
-
-
-class Indexed(Protocol):
-    """A dataset with rows by number, whoever made it."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int, /) -> Any: ...
-
-
-class KeyDataset:
-    """One column of a dataset, so that `pipe(KeyDataset(rows, "text"))` reads only the texts."""
-
-    def __init__(self, dataset: Indexed, key: str):
-        self.dataset = dataset
-        self.key = key
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, number: int) -> Any:
-        return self.dataset[number][self.key]
-
-
-class KeyPairDataset:
-    """Two columns of a dataset as the sentence pairs that a pipeline takes."""
-
-    def __init__(self, dataset: Indexed, key1: str, key2: str):
-        self.dataset = dataset
-        self.key1 = key1
-        self.key2 = key2
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, number: int) -> dict[str, Any]:
-        row = self.dataset[number]
-        return {"text": row[self.key1], "text_pair": row[self.key2]}
-
-
 def gathered(inputs: Any) -> Any:
     """A collection that is in memory (a tuple, an array, a column of a table) as a list; all else as it is.
 
@@ -135,48 +54,6 @@ def gathered(inputs: Any) -> Any:
     rows = hasattr(inputs, "column_names")  # a dataset of the `datasets` library, which may be larger than memory
     way = None if rows else next((way for way in IN_MEMORY if hasattr(inputs, way)), None)
     return inputs if way is None else getattr(inputs, way)()
-
-
-def streamed(inputs: object) -> bool:
-    """Whether `inputs` is answered one by one as they come: a generator, any iterator, a dataset."""
-    if isinstance(inputs, str | bytes | Mapping | list | tuple | type):
-        return False
-    return hasattr(inputs, "__iter__") or (hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__"))
-
-
-def rows_of(source: Any) -> Iterator[Any]:
-    """The items of a stream in order; a dataset that only knows row numbers is asked for each."""
-    if hasattr(source, "__iter__"):
-        return iter(source)
-    return (source[number] for number in range(len(source)))
-
-
-class Results:
-    """Answers to a stream, made as they are asked for; `len` where the source knows its own.
-
-    A dataset can be gone through again, as in `for answer in pipe(dataset)`; a generator only once.
-    """
-
-    def __init__(self, source: Any, answer: Callable[[Iterable[Any]], Iterator[Any]]):
-        self._source = source
-        self._answer = answer
-        self._running: Iterator[Any] | None = None
-
-    def __iter__(self) -> Iterator[Any]:
-        if hasattr(self._source, "__next__"):
-            return self._results()
-        return self._answer(rows_of(self._source))
-
-    def __next__(self) -> Any:
-        return next(self._results())
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def _results(self) -> Iterator[Any]:
-        if self._running is None:
-            self._running = self._answer(rows_of(self._source))
-        return self._running
 
 
 def longest_row(model: Any) -> int | None:
@@ -290,3 +167,87 @@ def packs(rows: Sequence[Row]) -> bool:
 def _rectangle(rows: list[list[int]], width: int, filler: int | None, left: bool) -> torch.Tensor:
     padded = [[filler or 0] * (width - len(row)) for row in rows]
     return torch.tensor([gap + row if left else row + gap for row, gap in zip(rows, padded, strict=True)])
+
+
+def reads_packed(model: Any, rows: Sequence[Row]) -> bool:
+    """Whether `model` reads `rows` end to end, without padding."""
+    plain = isinstance(model, Model) and packable(model)
+    plain = plain and not any(model.wants(name, None) for name in ("output_attentions", "output_hidden_states"))
+    return plain and packs_well(model.device, model.dtype) and packs(rows)
+
+
+def padded_pass(model: Any, tokenizer: Tokenizer, rows: Sequence[Row], select: Select, **options: Any) -> Sequence[Any]:
+    """What `select` keeps of `rows`, read in one pass with padding; `options` are those of the model's call."""
+    batch = pad_rows(rows, tokenizer, model.device)
+    with torch.inference_mode():
+        return select(model(**batch.inputs, **options), batch)
+
+
+def packed_pass(model: Any, rows: Sequence[Row], select: Select) -> Sequence[Any]:
+    """The same without padding."""
+    batch, lengths = pack_rows(rows, model.device)
+    with torch.inference_mode():
+        output = read_packed(model, batch.inputs["input_ids"], lengths, batch.inputs.get("token_type_ids"))
+        return select(output, batch)
+
+
+def uncached(model: Any) -> dict[str, Any]:
+    """The option of a model's call that keeps no keys and values for a next one, which a single pass needs none of."""
+    return {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
+
+
+def read_rows(
+    model: Any,
+    tokenizer: Tokenizer,
+    rows: Sequence[Row],
+    select: Select,
+    batch_size: int | None,
+    **options: Any,
+) -> list[Any]:
+    """What `select` keeps of every row, in their order, computed in batches of like length."""
+    packed = reads_packed(model, rows)
+    wide = abreast(model) if packed else 1
+
+    def run(batch: list[Row]) -> Sequence[Any]:
+        return packed_pass(model, batch, select) if packed else padded_pass(model, tokenizer, batch, select, **options)
+
+    return run_by_length(
+        rows,
+        run,
+        len,
+        tokens=token_budget(model.device.type),
+        batch_size=batch_size,
+        packed=packed,
+        abreast=wide,
+        each=side_by_side if wide > 1 else map,
+    )
+
+
+def accelerator() -> str | None:
+    """The kind of accelerator this machine has ("cuda", "mps", ...), if any."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return None if found is None else found.type
+
+
+def choose_device(device: int | str | torch.device | None, current: torch.device) -> torch.device:
+    """The device that `device` names: None is accelerator 0, -1 where the model is, a number that accelerator.
+
+    A number means the CPU on a machine without accelerator, so that one script runs on both.
+    """
+    if device == -1:
+        return current
+    if device is None or (isinstance(device, int) and device >= 0):
+        kind = accelerator()
+        if kind is None:
+            return torch.device("cpu")
+        count = torch.accelerator.device_count()
+        if (device or 0) >= count:
+            raise PipelineError(f"device={device} is not available: this machine has {count}, counted from 0")
+        return torch.device(kind, device or 0)
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise PipelineError(f"device={device!r} names no device; pass 'cpu', 'cuda', 'cuda:1' or a number") from error
+    if chosen.type not in ("cpu", "meta", accelerator()):
+        raise PipelineError(f"device={device!r} is not available on this machine; pass device='cpu'")
+    return chosen
