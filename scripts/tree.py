@@ -24,7 +24,7 @@ MACHINE = re.compile(
 ROOMS = {
     "(root)": (476, 4),
     "auto": (756, 3),
-    "checkpoint": (1_739, 8),
+    "checkpoint": (1_732, 8),
     "cli": (2_797, 14),
     "families": (3_356, 26),
     "files": (1_668, 8),
