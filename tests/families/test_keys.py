@@ -29,6 +29,16 @@ REFUSED: list[tuple[str, str, Any]] = [
     ("pegasus", "normalize_embedding", True),
     ("pegasus", "static_position_embeddings", False),
     ("m2m_100", "normalize_before", False),
+    ("bloom", "apply_residual_connection_post_layernorm", True),
+    ("gpt_neo", "attention_types", [[["global", "far"], 1], [["local"], 1]]),
+    ("gpt_neo", "attention_types", [[["global", "local"], 1]]),
+    ("gpt_neo", "attention_types", [[["global"], 10**12]]),
+    ("gpt_neo", "attention_types", [["global", "local"]]),
+    ("gpt_neo", "attention_layers", ["global"]),
+    ("gpt_neox", "rope_scaling", {"type": "linear", "factor": 2.0}),
+    ("gpt_neox", "rope_parameters", {"rope_type": "yarn", "factor": 2.0}),
+    ("gpt_neox", "rope_parameters", {"rope_theta": "10000"}),
+    ("gpt_neox", "rotary_pct", 0.4),
     ("opt", "layer_norm_elementwise_affine", False),
 ]
 HEADS: list[tuple[str, str, str, Any]] = [

@@ -6,8 +6,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -201,13 +201,13 @@ def _variants(spelling: Spelling, prefix: str) -> Iterator[Spelling]:
     elif prefix:
         ways.append(tuple(prefix + name for name in spelling.names))
     for names in ways:
-        yield Spelling(names, spelling.mark)
+        yield replace(spelling, names=names)
         old = tuple(
             name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
             for name in names
         )
         if old != names:
-            yield Spelling(old, spelling.mark)
+            yield replace(spelling, names=old)
 
 
 def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], tolerant: bool) -> LoadReport:
@@ -344,6 +344,10 @@ def _place(plan: _Plan, weights: Weights, dtype: torch.dtype, mapped: bool = Tru
 def _tensor(plan: _Plan, weights: Weights, dtype: torch.dtype, mapped: bool) -> Tensor:
     if plan.found is None:
         return torch.zeros(plan.current.shape, dtype=dtype)
+    if plan.found.mark == "heads":
+        rows = torch.empty(plan.current.shape, dtype=dtype)
+        weights.read_into(plan.found.names[0], rows)
+        return cast(Tensor, plan.found.by_kind(rows))
     (name, view), *others = plan.stored()
     if mapped and not others and view.is_contiguous() and weights.dtype(name) == dtype:
         tensor = weights[name].reshape(plan.current.shape)

@@ -151,25 +151,46 @@ class PaddedBatch:
     def pairs(self) -> Pair:
         return self.steps, torch.arange(self.longest, device=self.device)
 
+    def shown_pairs(self) -> Pair:
+        """As `pairs`, counted over the tokens that the mask shows: [rows, queries] and [rows, keys]."""
+        if self.mask is None or self.mask.dim() != 2:
+            return self.pairs()
+        shown = self.mask.long()
+        steps = (shown.cumsum(1) - 1) * shown
+        return steps[:, self.past :], steps
+
     def layout(self, causal: bool, bias: Tensor | None, window: int | None = None) -> Layout:
         seen = visibility(self.mask, self.tokens, self.longest, causal, self.device)
+        blind = None
         if window is not None and window < self.longest - 1:
             near = nearby(*self.pairs(), window, causal)[:, None]
-            seen = near if seen is None else seen & near
-        own = dense(seen, bias, causal and self.past == 0, self.maps)
+            seen, blind = (near, None) if seen is None or causal else sighted(seen & near)
+        own: Layout = dense(seen, bias, causal and self.past == 0, self.maps)
+        own = own if blind is None else BlindLayout(own, blind)
         if self.cache is None:
             return own
         self.cache.reserve(self.tokens)
         return CachedLayout(self.cache, own)
 
-    def scored(self, scores: DistanceScores) -> Layout:
+    def scored(self, scores: DistanceScores | None) -> Layout:
         """How they meet, all with all, where what is added to the scores is made of queries and keys."""
-        return ScoredLayout(visibility(self.mask, self.tokens, self.longest, False, self.device), scores, self.maps)
+        seen, blind = visibility(self.mask, self.tokens, self.longest, False, self.device), None
+        if seen is not None:
+            seen, blind = sighted(seen)
+        own = ScoredLayout(seen, scores, self.maps, blind)
+        return own if blind is None else BlindLayout(own, blind)
+
+    def blanked(self) -> Tensor | None:
+        """Which tokens are shown, [rows, tokens, 1], None where all are; the others see nothing from now on."""
+        seen = visibility(self.mask, self.tokens, self.longest, False, self.device)
+        if seen is None or seen.shape[2] > 1:
+            return None
+        self.mask = seen[:, 0] & seen[:, 0].transpose(1, 2)
+        return seen[:, 0].transpose(1, 2)
 
     def by_sequence(self, change: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """`change` each sequence of x [rows, tokens, hidden] by itself, as rows with zeros where there is no token."""
-        seen = visibility(self.mask, self.tokens, self.longest, False, self.device)
-        return change(x if seen is None else x.masked_fill(~seen.any(2)[:, 0, :, None], 0))
+        """`change` each sequence of x [rows, tokens, hidden] by itself; it is zero where there is no token."""
+        return change(x)
 
     def source_layout(self, mask: Tensor | None, memory: Memory) -> Layout:
         """How the tokens meet an encoded source, whose own mask is `mask`."""
@@ -202,8 +223,11 @@ class PackedBatch:
         window = None if window is None or window >= self.longest - 1 else window
         return PackedLayout(choose(self.lengths, causal, bias, self.device, self.dtype, self.dropping, window))
 
-    def scored(self, scores: DistanceScores) -> Layout:
+    def scored(self, scores: DistanceScores | None) -> Layout:
         return RunsLayout(runs_of(self.lengths), ScoredLayout(None, scores))
+
+    def blanked(self) -> None:
+        """There is no padding here."""
 
     def by_sequence(self, change: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         runs = runs_of(self.lengths)
@@ -228,7 +252,9 @@ class DenseLayout:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         q, k, v = (t.transpose(1, 2) for t in (q, k, v))
-        mask = self.mask.to(q.dtype) if self.mask is not None and self.mask.is_floating_point() else self.mask
+        mask = self.mask
+        if mask is not None and mask.is_floating_point() and mask.dtype != q.dtype:
+            mask = mask.clamp(min=torch.finfo(q.dtype).min).to(q.dtype)  # not infinite: a row of those is NaN
         causal = self.causal and (recording() or q.shape[2] > 1)
         out = F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=scale)
         return out.transpose(1, 2)
@@ -270,12 +296,41 @@ def dense(seen: Tensor | None, bias: Tensor | None, causal: bool, maps: list[Ten
 class ScoredLayout:
     """Rows whose scores have a bias that queries and keys make themselves, each layer its own."""
 
-    def __init__(self, visible: Tensor | None, scores: DistanceScores, maps: list[Tensor] | None = None):
-        self.visible, self.scores, self.maps = visible, scores, maps
+    def __init__(
+        self,
+        visible: Tensor | None,
+        scores: DistanceScores | None,
+        maps: list[Tensor] | None = None,
+        blind: Tensor | None = None,
+    ):
+        self.visible, self.scores, self.maps, self.blind = visible, scores, maps, blind
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        bias = self.scores(layer, q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)
+        bias = None
+        if self.scores is not None:
+            bias = self.scores(layer, q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)
+            bias = bias if self.blind is None else bias.masked_fill(self.blind, 0)
         return dense(self.visible, bias, False, self.maps).attend(layer, q, k, v, scale, dropout)
+
+
+class BlindLayout:
+    """Tokens that see nothing mix all others alike, as where each of their scores is the same least number.
+
+    Only padding is blind; yet losses read its states, such as that of question answering.
+    """
+
+    def __init__(self, inner: Layout, blind: Tensor):
+        """`blind` are [rows, 1, queries, 1]; `inner` lets them see all."""
+        self.inner, self.blind = inner, blind.transpose(1, 2)
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        return self.inner.attend(layer, q.masked_fill(self.blind, 0), k, v, scale, dropout)
+
+
+def sighted(seen: Tensor) -> Pair:
+    """The same with all shown to those that see nothing, and which queries these are: [rows, 1, queries, 1]."""
+    blind = ~seen.any(-1, keepdim=True)
+    return seen | blind, blind
 
 
 class DistanceScores:

@@ -179,6 +179,9 @@ def select(states: States, how: str | None, index: Tensor | None = None) -> Tens
             return states.pooled
         case "first":
             return x[:, 0]
+        case "first shown":
+            mask = states.attention_mask
+            return x[:, 0] if mask is None else x[torch.arange(len(x), device=x.device), mask.int().argmax(-1)]
         case "mean":
             return mean_of_tokens(x, states.attention_mask)
         case "eos":

@@ -30,6 +30,7 @@ from ..spec import (
     Positions,
     RelativeBuckets,
     SinusoidalPositions,
+    Slopes,
     StackSpec,
     room,
 )
@@ -48,6 +49,7 @@ from .runtime import keeps_no_cache, recording, require_pairs
 
 Attend = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
 Attention = Callable[[BlockSpec], nn.Module]
+Joined = Callable[[Tensor], Tensor]
 LARGEST_TABLE = 1 << 26  # numbers; CTRL's longest, of 50,000 positions, fits
 AT_ONCE = 1 << 20  # numbers that a table is computed by, so that little memory is taken beside it
 
@@ -399,6 +401,28 @@ class RelativeBias(nn.Module):
         return start + torch.where(away < exact, away, coarse)
 
 
+class LinearBias(nn.Module):
+    """Scores that fall by a head's slope with each token of distance: ALiBi, which has no weights."""
+
+    def __init__(self, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+
+    def forward(self, queries: Tensor, keys: Tensor) -> list[Tensor]:
+        """As RelativeBias: steps [..., queries] and [..., keys] to one set of scores for all layers."""
+        if queries.shape[-1] > 1:
+            pairs = queries.numel() * keys.shape[-1]
+            require_pairs(pairs, 8 * self.num_heads + 2 * keys.element_size(), keys.shape[-1], queries.device)
+        ahead = (keys[..., None, :] - queries[..., None]).unsqueeze(-3)
+        return [ahead * self.slopes(ahead.device)[:, None, None]]
+
+    def slopes(self, device: torch.device) -> Tensor:
+        """A geometric row of slopes; between its terms lie those of heads beyond a power of two."""
+        whole = 1 << (self.num_heads.bit_length() - 1)
+        steps = torch.cat([torch.arange(1, whole + 1), torch.arange(self.num_heads - whole) + 0.5])
+        return torch.exp2(-8 * steps / whole).to(device)
+
+
 class DisentangledAttention(SelfAttention):
     """Self-attention that also projects vectors of distance."""
 
@@ -470,6 +494,11 @@ class Neighbors(nn.Module):
         """Rows [sequences, tokens, hidden], zero where there is no token, to the same."""
         return self.activation(self.dropout(self.conv(x.transpose(1, 2)).transpose(1, 2)))
 
+    def joined(self, aside: Tensor, shown: Tensor | None, x: Tensor) -> Tensor:
+        """The first layer's states with what stood aside, zero again where tokens are hidden."""
+        x = self.norm(x + aside)
+        return x if shown is None else x * shown
+
 
 class Stack(nn.Module):
     """Embeddings, then blocks in order of the schedule."""
@@ -477,17 +506,17 @@ class Stack(nn.Module):
     def __init__(self, spec: StackSpec, tokens: nn.Embedding | None = None):
         super().__init__()
         self.spec, block = spec, spec.block
-        if spec.causal and (isinstance(spec.relative, Disentangled) or spec.convolution):
-            raise ConfigError(
-                "scores made of content and distance, and convolutions, are for stacks that read both ways"
-            )
+        if spec.causal and spec.blank_padding:
+            raise ConfigError("a stack that blanks its padding reads both ways: it cannot be causal")
         self.embeddings = Embeddings(spec.embedding, tokens)
         self.schedule = spec.schedule or tuple((i,) for i in range(spec.num_layers))
-        self.relative: RelativeBias | Distances | None = None
+        self.relative: RelativeBias | LinearBias | Distances | None = None
         attention: Attention = SelfAttention
         match spec.relative:
             case RelativeBuckets():
                 self.relative = RelativeBias(spec.relative, block.num_heads, spec.causal, spec.num_layers)
+            case Slopes():
+                self.relative = LinearBias(block.num_heads)
             case Disentangled():
                 self.relative = Distances(spec.relative, block)
                 attention = partial(DisentangledAttention, relative=spec.relative)
@@ -532,11 +561,16 @@ class Stack(nn.Module):
         bias of queries and keys; around it, where the spec wants it, one that turns them by their positions.
         """
         spec = self.spec
-        if isinstance(self.relative, Distances):
+        if spec.blank_padding:
             assert isinstance(batch, PaddedBatch | PackedBatch)
-            layout = batch.scored(self.relative(batch.pairs()[1], self._attentions()))
+            scores = None
+            if isinstance(self.relative, Distances):
+                scores = self.relative(batch.pairs()[1], self._attentions())
+            layout = batch.scored(scores)
         else:
-            biases = [None] if self.relative is None else self.relative(*batch.pairs())
+            linear = isinstance(self.relative, LinearBias)
+            pairs = batch.shown_pairs() if linear and isinstance(batch, PaddedBatch) else batch.pairs()
+            biases = self.relative(*pairs) if isinstance(self.relative, RelativeBias | LinearBias) else [None]
             if spec.windows is None and len(biases) == 1:
                 layout = batch.layout(spec.causal, biases[0])
             else:
@@ -579,12 +613,15 @@ class Stack(nn.Module):
         are collected where a list is handed in.
         """
         x = self.embed(batch, ids, types, embeds, position_ids)
-        if self.neighbors is None:
-            states: Tensor = self(x, self.layout(batch, position_ids), source_layout, memory, hidden_states)
-            return states
-        assert isinstance(batch, PaddedBatch | PackedBatch)
-        aside = batch.by_sequence(self.neighbors, x)
-        return cast(Tensor, self(x, self.layout(batch, position_ids), source_layout, memory, hidden_states, aside))
+        joined: Joined | None = None
+        if self.spec.blank_padding:
+            assert isinstance(batch, PaddedBatch | PackedBatch)
+            shown = batch.blanked()
+            x = x if shown is None else x * shown
+            if self.neighbors is not None:
+                joined = partial(self.neighbors.joined, batch.by_sequence(self.neighbors, x), shown)
+        states: Tensor = self(x, self.layout(batch, position_ids), source_layout, memory, hidden_states, joined)
+        return states
 
     def forward(
         self,
@@ -593,11 +630,11 @@ class Stack(nn.Module):
         source_layout: Layout | None = None,
         memory: Memory | None = None,
         hidden_states: list[Tensor] | None = None,
-        aside: Tensor | None = None,
+        joined: Joined | None = None,
     ) -> Tensor:
         """Embedded tokens [batch, tokens, hidden] through every layer and the final norm.
 
-        `aside` is what the tokens' neighbors add to the first layer's states.
+        `joined` adds to the first layer's states what the tokens' neighbors say.
         """
         for layer, blocks in enumerate(self.schedule):
             if hidden_states is not None:
@@ -607,8 +644,8 @@ class Stack(nn.Module):
             for block in blocks:
                 recall = partial(source_layout.attend, block) if source_layout is not None else None
                 x = self._run(block, x, partial(layout.attend, layer), recall, memory)
-            if aside is not None and self.neighbors is not None:
-                x, aside = self.neighbors.norm(x + aside), None
+            if joined is not None:
+                x, joined = joined(x), None
         if hidden_states is not None and self.spec.plain_states:
             hidden_states.append(x)
         if self.norm is not None:
