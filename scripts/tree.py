@@ -22,16 +22,16 @@ MACHINE = re.compile(
 # The core (all but cli, inference, scale, serving, training, viewer) is to have 15,500 lines in 95 files: what it still
 # says twice has to go.
 ROOMS = {
-    "(root)": (476, 4),
+    "(root)": (478, 4),
     "auto": (763, 3),
     "checkpoint": (1_757, 8),
-    "cli": (2_797, 14),
-    "families": (3_356, 26),
+    "cli": (2_798, 14),
+    "families": (3_839, 31),
     "files": (1_670, 8),
     "generation": (3_330, 10),
     "inference": (1_711, 7),
     "legacy": (460, 4),
-    "nn": (3_062, 11),
+    "nn": (3_145, 13),
     "pipelines": (3_119, 15),
     "scale": (124, 2),
     "sentences": (1_787, 6),
