@@ -105,6 +105,11 @@ class RelativeBuckets:
 
 
 @dataclass(frozen=True)
+class Slopes:
+    """Scores that fall with distance, in each head by its own slope; nothing is learned (Press et al., 2021)."""
+
+
+@dataclass(frozen=True)
 class Disentangled:
     """Scores between content and distance, through projections of each layer (He et al., 2020, section 3.1)."""
 
@@ -204,7 +209,7 @@ class StackSpec:
     final_dropout: float = 0.0
     causal: bool = False
     cross: bool = False
-    relative: RelativeBuckets | Disentangled | None = None
+    relative: RelativeBuckets | Slopes | Disentangled | None = None
     rotary: Rotary | None = None
     windows: tuple[int | None, ...] | None = None  # how far each layer sees, in tokens; None: without end
     scales: tuple[float, ...] | None = None  # of each layer's scores; None: as the block's

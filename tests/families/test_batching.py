@@ -11,20 +11,15 @@ from .inputs import Array
 from .rows.row import Row
 
 # Where positions are relative, or counted over real tokens, the side of the padding makes no difference either.
-POSITION_FREE = {"roberta", "camembert", "xlm-roberta", "mpnet", "modernbert", "m2m_100", "t5", "mt5", "opt"}
-BY_IDS = {
-    "roberta",
-    "camembert",
-    "xlm-roberta",
-    "mpnet",
-    "m2m_100",
-}  # positions that vectors in place of ids cannot tell
+BY_IDS = {"roberta", "camembert", "xlm-roberta", "mpnet", "m2m_100"}  # which vectors in place of ids cannot tell
+POSITION_FREE = BY_IDS | {"modernbert", "t5", "mt5", "umt5", "bloom", "gpt_neox", "opt"}
 WRITERS = {
     "BartForConditionalGeneration",
     "MBartForConditionalGeneration",
     "MarianMTModel",
     "T5ForConditionalGeneration",
     "MT5ForConditionalGeneration",
+    "UMT5ForConditionalGeneration",
     "PegasusForConditionalGeneration",
     "M2M100ForConditionalGeneration",
 }

@@ -41,6 +41,10 @@ DROPOUTS = {
     "m2m_100": _BART,
     "t5": ("dropout_rate",),
     "mt5": ("dropout_rate",),
+    "umt5": ("dropout_rate",),
+    "bloom": ("hidden_dropout", "attention_dropout"),
+    "gpt_neo": ("resid_dropout", "embed_dropout", "attention_dropout"),
+    "gpt_neox": ("hidden_dropout", "attention_dropout"),
     "opt": ("dropout", "attention_dropout"),
 }
 HEAD_DROPOUTS = {
@@ -75,6 +79,11 @@ HEAD_DROPOUTS = {
     "MBartForSequenceClassification": "classifier_dropout",
     "T5ForSequenceClassification": "classifier_dropout",
     "T5ForTokenClassification": "classifier_dropout",
+    "UMT5ForSequenceClassification": "classifier_dropout",
+    "UMT5ForTokenClassification": "classifier_dropout",
+    "BloomForTokenClassification": "classifier_dropout",
+    "GPTNeoForTokenClassification": "classifier_dropout",
+    "GPTNeoXForTokenClassification": "classifier_dropout",
     "MT5ForSequenceClassification": "classifier_dropout",
     "MT5ForTokenClassification": "classifier_dropout",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,12 @@ ARCHITECTURES: dict[
     # The reference's cache counts the encoder's layers.
     "T5ForConditionalGeneration": ("t5", {"num_decoder_layers": 2}),
     "MT5ForConditionalGeneration": ("mt5", {"num_decoder_layers": 2}),
+    "UMT5ForConditionalGeneration": ("umt5", {"num_decoder_layers": 2}),
     "PegasusForConditionalGeneration": ("pegasus", {"scale_embedding": True, "activation_function": "relu"}),
     "M2M100ForConditionalGeneration": ("m2m_100", {"scale_embedding": False}),
+    "BloomForCausalLM": ("bloom", {}),
+    "GPTNeoForCausalLM": ("gpt_neo", {}),
+    "GPTNeoXForCausalLM": ("gpt_neox", {}),
     "OPTForCausalLM": ("opt", {}),
     "OPTForCausalLM-350m": ("opt", {"do_layer_norm_before": False, "word_embed_proj_dim": 16}),
     "TransfoXLLMHeadModel": ("transfo-xl", {}),
@@ -58,6 +63,7 @@ def config(architecture: str) -> dict[str, Any]:
     return {**TINY[family], **changes}
 
 
+@cache
 def tensor(family: str, name: str, shape: tuple[int, ...]) -> Tensor:
     scale = next((scale for part, scale in SCALES if part in name), WIDER.get(family, 5.0))
     return scale * torch.from_numpy(fill(name, shape))

@@ -12,12 +12,15 @@ MODULES = {
     "albert": "albert",
     "bart": "bart",
     "bert": "bert",
+    "bloom": "bloom",
     "camembert": "camembert",
     "ctrl": "ctrl",
     "deberta-v2": "deberta_v2",
     "distilbert": "distilbert",
     "electra": "electra",
     "gpt2": "gpt2",
+    "gpt_neo": "gpt_neo",
+    "gpt_neox": "gpt_neox",
     "m2m_100": "m2m_100",
     "marian": "marian",
     "mbart": "mbart",
@@ -30,6 +33,7 @@ MODULES = {
     "roberta": "roberta",
     "t5": "t5",
     "transfo-xl": "transfo_xl",
+    "umt5": "umt5",
     "xlm-roberta": "xlm_roberta",
 }
 

@@ -62,7 +62,7 @@ LIMITS = (  # how many make sense of what a key counts, by the words of its name
     (r"position_buckets|max_relative_positions", -1, 1_000_000),
     (r"conv_kernel_size", 0, 255),
     (r"global_attn_every_n_layers", 1, 256),
-    (r"local_attention", 1, 1_000_000),
+    (r"local_attention|window_size", 1, 1_000_000),
 )
 HEADS = ("num_attention_heads", "encoder_attention_heads", "decoder_attention_heads")
 HEAD_DIMS = ("head_dim", "d_head", "d_kv")  # one of them says a head's width, which is a share of the model's else
@@ -73,7 +73,7 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "pruned_heads": (None, {}),  # layers with fewer heads than the config says
     "quantization_config": (None,),  # weights in the format of another library
 }
-RATES = ("dropout", "dropout_prob", "dropout_rate", "_pdrop", "layerdrop", "dropatt")
+RATES = ("dropout", "dropout_prob", "dropout_rate", "_pdrop", "layerdrop", "dropatt", "rotary_pct")
 SPREADS = ("initializer_range", "initializer_factor", "init_std", "init_range")
 SMALLEST_EPS = 1e-30  # float32 has no numbers much below
 SEVERAL = ("eos_token_id", "forced_eos_token_id")
@@ -424,7 +424,7 @@ def _unlike(key: str, value: Any, wanted: type) -> str | None:
     types = {float: (int, float), list: (list, tuple), tuple: (list, tuple)}.get(wanted, (wanted,))
     if type(value) not in types:
         return f"it must be {TYPE_NAMES.get(wanted, 'a ' + wanted.__name__)}"
-    if wanted in (int, float) and not abs(value) < (2**31 if wanted is int else 1e6):
+    if wanted in (int, float) and not abs(value) < (2**31 if wanted is int else 1e9):
         return "that is out of range"
     if key.endswith(("_eps", "_epsilon")) and not SMALLEST_EPS <= value <= 1:
         return "it must be a small number above 0, such as 1e-5"

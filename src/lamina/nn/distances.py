@@ -53,6 +53,28 @@ class RelativeBias(nn.Module):
         return start + torch.where(away < exact, away, coarse)
 
 
+class LinearBias(nn.Module):
+    """Scores that fall by a head's slope with each token of distance: ALiBi, which has no weights."""
+
+    def __init__(self, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+
+    def forward(self, queries: Tensor, keys: Tensor) -> list[Tensor]:
+        """As RelativeBias: steps [..., queries] and [..., keys] to one set of scores for all layers."""
+        if queries.shape[-1] > 1:
+            pairs = queries.numel() * keys.shape[-1]
+            require_pairs(pairs, 8 * self.num_heads + 2 * keys.element_size(), keys.shape[-1], queries.device)
+        ahead = (keys[..., None, :] - queries[..., None]).unsqueeze(-3)
+        return [ahead * self.slopes(ahead.device)[:, None, None]]
+
+    def slopes(self, device: torch.device) -> Tensor:
+        """A geometric row of slopes; between its terms lie those of heads beyond a power of two."""
+        whole = 1 << (self.num_heads.bit_length() - 1)
+        steps = torch.cat([torch.arange(1, whole + 1), torch.arange(self.num_heads - whole) + 0.5])
+        return torch.exp2(-8 * steps / whole).to(device)
+
+
 class Distances(nn.Module):
     """DeBERTa's vectors of distance, one table for all layers of a stack."""
 

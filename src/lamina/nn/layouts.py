@@ -151,6 +151,14 @@ class PaddedBatch:
     def pairs(self) -> Pair:
         return self.steps, torch.arange(self.longest, device=self.device)
 
+    def shown_pairs(self) -> Pair:
+        """As `pairs`, counted over the tokens that the mask shows: [rows, queries] and [rows, keys]."""
+        if self.mask is None or self.mask.dim() != 2:
+            return self.pairs()
+        shown = self.mask.long()
+        steps = (shown.cumsum(1) - 1) * shown
+        return steps[:, self.past :], steps
+
     def layout(self, causal: bool, bias: Tensor | None, window: int | None = None) -> Layout:
         seen = visibility(self.mask, self.tokens, self.longest, causal, self.device)
         blind = None

@@ -388,6 +388,7 @@ def read_packed(
     stack, ids = model.top, input_ids.view(1, -1)
     types = None if token_type_ids is None else token_type_ids.view(1, -1)
     check_inputs(stack.embeddings.tokens.num_embeddings, ids, None, types)
+    stack.embeddings.check(types, None)
     dropping = model.training and stack.spec.block.attention_dropout > 0
     x = stack.read(PackedBatch(lengths, stack.embeddings.tokens.weight, dropping), ids, types)
     ends = torch.tensor(lengths, device=ids.device).cumsum(0)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import ConfigError, InputError
-from ..spec import BlockSpec, Convolution, Disentangled, RelativeBuckets, StackSpec
-from .distances import Distances, Far, LayeredLayout, RelativeBias, TurningLayout
+from ..spec import BlockSpec, Convolution, Disentangled, RelativeBuckets, Slopes, StackSpec
+from .distances import Distances, Far, LayeredLayout, LinearBias, RelativeBias, TurningLayout
 from .dropout import Dropout
 from .embeddings import Embeddings, norm, table_rows
 from .layouts import Batch, Layout, Memory, PackedBatch, PaddedBatch
@@ -235,11 +235,13 @@ class Stack(nn.Module):
             raise ConfigError("a stack that blanks its padding reads both ways: it cannot be causal")
         self.embeddings = Embeddings(spec.embedding, tokens)
         self.schedule = spec.schedule or tuple((i,) for i in range(spec.num_layers))
-        self.relative: RelativeBias | Distances | None = None
+        self.relative: RelativeBias | LinearBias | Distances | None = None
         attention: Attention = SelfAttention
         match spec.relative:
             case RelativeBuckets():
                 self.relative = RelativeBias(spec.relative, block.num_heads, spec.causal, spec.num_layers)
+            case Slopes():
+                self.relative = LinearBias(block.num_heads)
             case Disentangled():
                 self.relative = Distances(spec.relative, block)
                 attention = partial(DisentangledAttention, relative=spec.relative)
@@ -293,7 +295,9 @@ class Stack(nn.Module):
                 scores = self.relative(batch.pairs()[1], ways, spec.block.num_heads)
             layout = batch.scored(scores)
         else:
-            biases = self.relative(*batch.pairs()) if isinstance(self.relative, RelativeBias) else [None]
+            linear = isinstance(self.relative, LinearBias)
+            pairs = batch.shown_pairs() if linear and isinstance(batch, PaddedBatch) else batch.pairs()
+            biases = self.relative(*pairs) if isinstance(self.relative, RelativeBias | LinearBias) else [None]
             if spec.windows is None and len(biases) == 1:
                 layout = batch.layout(spec.causal, biases[0])
             else:
