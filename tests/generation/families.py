@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def config(architecture: str) -> dict[str, Any]:
     return {**TINY[family], **changes}
 
 
+@cache
 def tensor(family: str, name: str, shape: tuple[int, ...]) -> Tensor:
     scale = next((scale for part, scale in SCALES if part in name), WIDER.get(family, 5.0))
     return scale * torch.from_numpy(fill(name, shape))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lamina.errors import ConfigError, GenerationError
-from lamina.generation import GenerationConfig, WatermarkingConfig
+from lamina.generation import GenerationConfig, GenerationMode, WatermarkingConfig
 from lamina.generation.generate import generate
 
 from .standin import Standin
@@ -82,6 +82,51 @@ def test_keywords_of_from_pretrained_are_read_or_refused(tmp_path: Path) -> None
         read(tmp_path, trust_remote_code=True)
 
 
+MODES: list[tuple[dict[str, object], str]] = [  # as the reference's answers
+    ({}, "greedy_search"),
+    ({"do_sample": True}, "sample"),
+    ({"penalty_alpha": 0.6, "top_k": 4}, "contrastive_search"),
+    ({"penalty_alpha": 0.6, "top_k": 1}, "greedy_search"),
+    ({"penalty_alpha": 0.6, "top_k": 4, "do_sample": True}, "sample"),
+    ({"num_beams": 2, "penalty_alpha": 0.6}, "beam_search"),
+    ({"num_beams": 2, "do_sample": True}, "beam_sample"),
+    ({"num_beams": 4, "num_beam_groups": 2}, "group_beam_search"),
+    ({"num_beams": 2, "force_words_ids": [[3]]}, "constrained_beam_search"),
+    ({"prompt_lookup_num_tokens": 3}, "assisted_generation"),
+    ({"prompt_lookup_num_tokens": 3, "do_sample": True}, "assisted_generation"),
+    ({"prompt_lookup_num_tokens": 3, "num_beams": 2}, "beam_search"),
+    ({"assistant_model": Standin()}, "assisted_generation"),
+]
+
+
+@pytest.mark.parametrize(("options", "mode"), MODES)
+def test_the_search_asked_for_has_the_references_name(options: dict[str, object], mode: str) -> None:
+    assistant = options.get("assistant_model")
+    config = GenerationConfig(**{name: value for name, value in options.items() if name != "assistant_model"})
+    assert config.get_generation_mode(assistant) == GenerationMode(mode) == mode
+
+
+def test_validation_warns_or_raises(caplog: pytest.LogCaptureFixture) -> None:
+    config = GenerationConfig(temperature=0.5, length_penalty=2.0)
+    assert not caplog.text
+    config.validate()
+    assert "no effect: temperature, length_penalty" in caplog.text
+    with pytest.raises(GenerationError, match="no effect: temperature, length_penalty"):
+        config.validate(strict=True)
+    GenerationConfig(temperature=0.5, do_sample=True, num_beams=2, length_penalty=2.0).validate(strict=True)
+    config.num_beams = 0
+    with pytest.raises(GenerationError, match="num_beams must be"):
+        config.validate()
+
+
+def test_options_are_written_to_any_file(tmp_path: Path) -> None:
+    config = GenerationConfig(num_beams=3)
+    config.to_json_file(tmp_path / "own.json")
+    assert GenerationConfig.from_pretrained(tmp_path, "own.json") == config
+    config.to_json_file(tmp_path / "own.json", use_diff=False)
+    assert json.loads((tmp_path / "own.json").read_text()) == config.to_dict()
+
+
 def test_none_in_a_call_is_as_if_it_were_not_given() -> None:
     model = Standin(max_length=9, num_beams=2)
     assert length(model, max_length=None) == length(model) == 9
@@ -105,10 +150,6 @@ def test_older_checkpoints_keep_options_in_config_json() -> None:
     assert (config.max_length, config.num_beams, config.early_stopping) == (142, 4, True)
     assert (config.forced_bos_token_id, config.no_repeat_ngram_size) == (0, 0)
     assert not hasattr(config, "d_model")
-    task = config.for_task("summarization", legacy["task_specific_params"])
-    assert (task.max_length, task.num_beams) == (60, 4)
-    assert not hasattr(task, "prefix")
-    assert config.for_task("translation", None) == config
 
 
 def test_the_call_goes_before_the_argument_and_that_before_the_model() -> None:

@@ -175,6 +175,9 @@ def test_penalties_of_any_size_are_computed() -> None:
 def test_ends_that_are_no_tokens_end_nothing() -> None:
     assert generate(Standin(), IDS, eos_token_id=-1, min_new_tokens=2, max_new_tokens=5).shape[1] == 8
     assert generate(Standin(), IDS, eos_token_id=[], max_new_tokens=5).shape[1] == 8
+    ruled = {"min_new_tokens": 3, "exponential_decay_length_penalty": (1, 1.5), "max_new_tokens": 9}
+    beyond = generate(Standin(), IDS, eos_token_id=[2, 50256], pad_token_id=2, **ruled)
+    assert torch.equal(beyond, generate(Standin(), IDS, eos_token_id=2, pad_token_id=2, **ruled))
     ends = generate(Standin(), IDS, eos_token_id=torch.tensor([2, 14]), max_new_tokens=9)
     assert torch.equal(ends, generate(Standin(), IDS, eos_token_id=[2, 14], max_new_tokens=9))
 

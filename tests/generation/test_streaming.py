@@ -44,6 +44,13 @@ class Words:
         return " ".join(f"w{token}" for token in token_ids)
 
 
+class Pieces:
+    """A tokenizer whose pieces begin with their space, which a text does not begin with, as SentencePiece's."""
+
+    def decode(self, token_ids: Any, **options: Any) -> str:
+        return "".join(["<s>", " a", " b", "\n", "c"][token] for token in token_ids).removeprefix(" ")
+
+
 class Collected(TextStreamer):
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
@@ -90,6 +97,15 @@ def test_text_comes_while_it_is_written() -> None:
 def test_long_texts_stay_whole() -> None:
     text = " ".join(f"word{number}é" for number in range(400)) + "\n" + "漢" * 300
     assert "".join(streamed(text)) == text
+
+
+def test_spaces_stand_where_the_whole_text_has_them() -> None:
+    ids = [1, 3, 2, 4, 1, 3, 3, 1, *[2] * 90, 4]
+    streamer = Collected(Pieces())
+    for start, end in ((0, 2), *((place, place + 1) for place in range(2, len(ids)))):
+        streamer.put(torch.tensor([ids[start:end]] if start == 0 else ids[start:end]))
+    streamer.end()
+    assert "".join(streamer.pieces) == Pieces().decode(ids)
 
 
 def test_bytes_that_are_no_character_are_shown_in_the_end() -> None:

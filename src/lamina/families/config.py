@@ -424,7 +424,7 @@ def _unlike(key: str, value: Any, wanted: type) -> str | None:
     types = {float: (int, float), list: (list, tuple), tuple: (list, tuple)}.get(wanted, (wanted,))
     if type(value) not in types:
         return f"it must be {TYPE_NAMES.get(wanted, 'a ' + wanted.__name__)}"
-    if wanted in (int, float) and not abs(value) < (2**31 if wanted is int else 1e6):
+    if wanted in (int, float) and not abs(value) < (2**31 if wanted is int else 1e9):
         return "that is out of range"
     if key.endswith(("_eps", "_epsilon")) and not SMALLEST_EPS <= value <= 1:
         return "it must be a small number above 0, such as 1e-5"

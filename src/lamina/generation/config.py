@@ -36,8 +36,7 @@ class Rule(NamedTuple):
     words: Callable[[Any], Iterable[Iterable[int]]] | None = None
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One option: its default, its rule, and the other option without which it has no effect."""
 
     default: Any
@@ -45,9 +44,7 @@ class Option:
     needs: str = ""
 
 
-def option(default: Any, rule: Rule, needs: str = "") -> Any:
-    """A row of the table that the body of GenerationConfig is; typed as what it will hold."""
-    return Option(default, rule, needs)
+option: Any = Option  # a row of the table that the body of GenerationConfig is; typed as what it will hold
 
 
 def is_whole(value: Any) -> bool:
@@ -124,8 +121,7 @@ TEXT = Rule("text", lambda value: isinstance(value, str))
 STOPS = Rule("a non-empty string or a list of them", _stops)
 SPECIAL = Rule("a token id", is_special)
 SPECIALS = Rule(
-    "a token id or a list of them",
-    lambda value: is_special(value) or (is_list(value) and all(map(is_special, value))),
+    "a token id or a list of them", lambda value: all(map(is_special, value if is_list(value) else [value]))
 )
 START = Rule("a token id or a list of them", lambda value: is_token(value) or is_word(value))
 TOKEN = Rule("a token id", is_token, lambda value: [several(value)])
@@ -150,7 +146,6 @@ PAIR = Rule(
 
 
 def one_of(*choices: Any) -> Rule:
-    """One of a few values, text or truth."""
     wanted = ", ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in choices)
     return Rule(wanted, lambda value: isinstance(value, (str, bool)) and value in choices)
 
@@ -193,7 +188,6 @@ REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {  # the values that are, i
     "dola_layers": ((), "it changes what is written; leave it out"),
     "cache_implementation": (("quantized",), "it changes what is written; leave it out"),
 }
-LONGEST_NUMBER = 9  # digits, of a version
 LONGEST_NAME, FEW = 60, 5  # of names of options in messages
 IDLE = "Without do_sample, num_beams or guidance_scale these have no effect: "
 logger = logging.getLogger("lamina")
@@ -211,17 +205,15 @@ class WatermarkingConfig:
 
     def __post_init__(self) -> None:
         for name, rule in WATERMARK_RULES.items():
-            _require(rule, getattr(self, name), f"watermarking_config: {name}")
+            require(rule, getattr(self, name), f"watermarking_config: {name}")
 
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> WatermarkingConfig:
-        unknown = sorted(options.keys() - {field.name for field in fields(cls)})
-        if unknown:
+        if unknown := sorted(options.keys() - {field.name for field in fields(cls)}):
             raise GenerationError(f"watermarking_config has unknown fields: {shown(unknown)}.")
         return cls(**options)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as a mapping."""
         return asdict(self)
 
 
@@ -328,9 +320,13 @@ class GenerationConfig:
         self._tell_unknown(where)
 
     def _tell_unknown(self, where: str) -> None:
-        unknown = unknown_options(self)
-        if unknown:
-            logger.warning("%s: not options of generation, kept without effect: %s", where, ", ".join(unknown))
+        found = [name for name in self.set_options if name not in OPTIONS and name not in WITHOUT_EFFECT]
+        near = [difflib.get_close_matches(name[:LONGEST_NAME], OPTIONS, 1, 0.8) for name in found[:FEW]]
+        hints = [f" (did you mean {names[0]}?)" if names else "" for names in near]
+        told = [shown(name) + hint for name, hint in zip(found, hints, strict=False)]
+        told += [f"{len(found) - FEW} more"] if len(found) > FEW else []
+        if told:
+            logger.warning("%s: not options of generation, kept without effect: %s", where, ", ".join(told))
 
     def __setattr__(self, name: str, value: Any) -> None:
         known = name.startswith("_") or hasattr(self, name)
@@ -378,7 +374,7 @@ class GenerationConfig:
         return {name: value for name, value in options.items() if name not in known}
 
     def validate(self, strict: bool = False) -> None:
-        """Raise `GenerationError` where options make no sense, and if `strict` where they have no effect: else a warning."""
+        """Raise `GenerationError` where options make no sense, with `strict` also where they have no effect."""
         check(self)
         if idle := without_effect(self, self.set_options.keys()):
             if strict:
@@ -387,24 +383,21 @@ class GenerationConfig:
 
     def get_generation_mode(self, assistant_model: Any = None) -> GenerationMode:
         """The search that these options ask for, in the reference's order of precedence."""
-        assisted = assistant_model is not None or self.prompt_lookup_num_tokens is not None
-        if self.constraints is not None or self.force_words_ids is not None:
-            mode = GenerationMode.CONSTRAINED_BEAM_SEARCH
-        elif self.num_beams > 1 and self.num_beam_groups > 1:
-            mode = GenerationMode.GROUP_BEAM_SEARCH
-        elif self.num_beams > 1:
-            mode = GenerationMode.BEAM_SAMPLE if self.do_sample else GenerationMode.BEAM_SEARCH
-        elif self.do_sample:
-            mode = GenerationMode.SAMPLE
-        elif self.penalty_alpha and self.top_k and self.top_k > 1:
-            mode = GenerationMode.CONTRASTIVE_SEARCH
-        else:
-            mode = GenerationMode.GREEDY_SEARCH
-        alone = mode in (GenerationMode.GREEDY_SEARCH, GenerationMode.SAMPLE)
-        return GenerationMode.ASSISTED_GENERATION if assisted and alone else mode
+        beams = self.num_beams > 1
+        asked = {
+            GenerationMode.CONSTRAINED_BEAM_SEARCH: self.constraints is not None or self.force_words_ids is not None,
+            GenerationMode.GROUP_BEAM_SEARCH: beams and self.num_beam_groups > 1,
+            GenerationMode.BEAM_SAMPLE: beams and self.do_sample,
+            GenerationMode.BEAM_SEARCH: beams,
+            GenerationMode.CONTRASTIVE_SEARCH: self.penalty_alpha and (self.top_k or 0) > 1 and not self.do_sample,
+            GenerationMode.ASSISTED_GENERATION: assistant_model is not None
+            or self.prompt_lookup_num_tokens is not None,
+            GenerationMode.SAMPLE: self.do_sample,
+            GenerationMode.GREEDY_SEARCH: True,
+        }
+        return next(mode for mode, wanted in asked.items() if wanted)
 
     def copy(self) -> GenerationConfig:
-        """A copy that can be changed alone."""
         return copy.deepcopy(self)
 
     def with_defaults_of(self, other: GenerationConfig, every: bool | None = None) -> GenerationConfig:
@@ -413,8 +406,7 @@ class GenerationConfig:
         `every` False takes its special tokens only; None does so where `other` was written before 4.50, as the
         reference does.
         """
-        if every is None:
-            every = _version(other.transformers_version) >= (4, 50)
+        every = _version(other.transformers_version) >= (4, 50) if every is None else every
         taken = copy.deepcopy(other.set_options)
         if not every:
             taken = {name: taken[name] for name in TOKENS if taken.get(name) is not None}
@@ -428,13 +420,6 @@ class GenerationConfig:
         check(result)
         return result
 
-    def for_task(self, task: str, task_specific_params: Mapping[str, Any] | None) -> GenerationConfig:
-        """A copy under what `config.json` says of one task; keys that are not options (`prefix`) stay outside."""
-        result = self.copy()
-        params = (task_specific_params or {}).get(task) or {}
-        result.update(**{name: value for name, value in params.items() if name in self.defaults()})
-        return result
-
     def to_dict(self) -> dict[str, Any]:
         """Every option, set or not."""
         every = copy.deepcopy({**self.defaults(), **self.set_options})
@@ -444,12 +429,11 @@ class GenerationConfig:
 
     def to_diff_dict(self) -> dict[str, Any]:
         """The options that differ from the defaults."""
-        defaults, version = self.defaults(), {"transformers_version": self.transformers_version}
+        defaults = self.defaults()
+        every = self.to_dict() | {"transformers_version": self.transformers_version}
+        usual = [name for name in defaults if every[name] == defaults[name] and name != "transformers_version"]
         made = {MADE_OF_CONFIG: True} if self._from_model_config else {}
-        every = self.to_dict().items()
-        return (
-            made | {name: value for name, value in every if name not in defaults or value != defaults[name]} | version
-        )
+        return made | {name: value for name, value in every.items() if name not in usual}
 
     def to_json_string(self, use_diff: bool = True) -> str:
         """JSON, of the options that differ from the defaults unless told otherwise."""
@@ -563,16 +547,19 @@ def kept_in_model_config(values: Mapping[str, Any], usual: Mapping[str, Any]) ->
 
 
 def _version(text: str) -> tuple[int, ...]:
-    numbers = [part for part in str(text).split(".")[:2] if part.isdecimal() and len(part) < LONGEST_NUMBER]
+    numbers = [part for part in str(text).split(".")[:2] if part.isdecimal() and len(part) < 9]
     return tuple(map(int, numbers))
 
 
 def _json(value: Any) -> Any:
-    if isinstance(value, WatermarkingConfig):
-        return value.to_dict()
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(shown(value))
+    if not hasattr(value, "tolist"):
+        raise TypeError(shown(value))
+    return value.tolist()
+
+
+def require(rule: Rule, value: Any, what: str) -> None:
+    if not rule.holds(value):
+        raise GenerationError(f"{what} must be {rule.wanted}, but is {shown(value)}.")
 
 
 def check(config: GenerationConfig) -> None:
@@ -581,26 +568,10 @@ def check(config: GenerationConfig) -> None:
         if name in ARGUMENTS:
             raise GenerationError(f"{name} is an argument of generate(), not an option of GenerationConfig.")
         if name in OPTIONS and value is not None:
-            _require(OPTIONS[name].rule, value, name)
+            require(OPTIONS[name].rule, value, name)
         refused, instead = REFUSED.get(name, ((None,), ""))
         if value is not None and value is not False and (not refused or value in refused):
             raise GenerationError(f"{name}={shown(value)} is not supported: {instead}.")
-    _check_together(config)
-
-
-def _require(rule: Rule, value: Any, what: str) -> None:
-    if not rule.holds(value):
-        raise GenerationError(f"{what} must be {rule.wanted}, but is {shown(value)}.")
-
-
-def check_arguments(**given: Any) -> None:
-    """Raise `GenerationError` at the first of these arguments of generate() that is not what it must be."""
-    for name, value in given.items():
-        if value is not None:
-            _require(ARGUMENTS[name], value, name)
-
-
-def _check_together(config: GenerationConfig) -> None:
     beams, groups, returned = config.num_beams, config.num_beam_groups, config.num_return_sequences
     forced = config.constraints is not None or config.force_words_ids is not None
     contradictions = {
@@ -622,26 +593,8 @@ def _check_together(config: GenerationConfig) -> None:
             raise GenerationError(message)
 
 
-def unknown_options(config: GenerationConfig) -> list[str]:
-    """What is set and no option here, nor one of the reference that changes nothing: shown, with the nearest option."""
-    found = [name for name in config.set_options if name not in OPTIONS and name not in WITHOUT_EFFECT]
-    near = [difflib.get_close_matches(name[:LONGEST_NAME], OPTIONS, 1, 0.8) for name in found[:FEW]]
-    hints = [f" (did you mean {names[0]}?)" if names else "" for names in near]
-    more = [f"{len(found) - FEW} more"] if len(found) > FEW else []
-    return [shown(name) + hint for name, hint in zip(found, hints, strict=False)] + more
-
-
 def without_effect(config: GenerationConfig, names: Set[str]) -> list[str]:
     """Those of the options `names` that change nothing beside the others."""
     on = {"do_sample": config.do_sample or config.penalty_alpha, "num_beams": config.num_beams > 1, "": True}
     idle = [name for name in OPTIONS if name in names and not on[OPTIONS[name].needs]]
     return [name for name in idle if getattr(config, name) not in (None, OPTIONS[name].default)]
-
-
-def mention_ignored(config: GenerationConfig, named: Set[str], extras: Mapping[str, Any]) -> None:
-    """Warn of options that a call names and that have no effect beside the others."""
-    idle = without_effect(config, named)
-    if config.guidance_scale in (None, 1, 1.0):
-        idle += [name for name, value in extras.items() if name.startswith("negative_prompt") and value is not None]
-    if idle:
-        logger.warning(IDLE + "%s", ", ".join(idle))

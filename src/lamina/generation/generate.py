@@ -23,16 +23,17 @@ from .assisted import AssistedSearch
 from .beams import BeamSearch, ConstrainedSearch, GroupSearch
 from .config import (
     ARGUMENTS,
+    IDLE,
     NEVER_NONE,
     OPTIONS,
     GenerationConfig,
     GenerationMode,
-    check_arguments,
-    mention_ignored,
+    require,
     several,
+    without_effect,
 )
-from .job import Criterion, Job, Prompt, Stopping, StopStrings, build_processors, max_time, prepare
-from .processors import AllowedTokens, Processor, require_words
+from .job import Criterion, Job, Processor, Prompt, Stopping, StopStrings, max_time, prepare
+from .processors import AllowedTokens, build_processors, require_words
 from .protocol import Decodable, Decodes, GenerateOutput, Streamer
 from .search import ContrastiveSearch, RowSearch, Search
 
@@ -133,14 +134,16 @@ def _planned(
 ) -> Job:
     """The job for these arguments; raises GenerationError where the options make no sense together."""
     arguments = {name: options.pop(name, None) for name in ARGUMENTS}
-    check_arguments(**arguments)
+    for name, value in arguments.items():
+        if value is not None:
+            require(ARGUMENTS[name], value, name)
     _require_own_steps(model)
     call = _sort_options(model, inputs, generation_config, options, arguments)
     prompt = prepare(model, call.config, call.inputs)
     _resolve_lengths(model, call, prompt)
     _require_room(model, call.config, prompt)
     job = _job(model, call, prompt)
-    job.processors = build_processors(job, arguments)
+    job.processors = build_processors(job)
     job.stopping.add_custom(arguments["stopping_criteria"] or ())
     return job
 
@@ -163,7 +166,8 @@ def _sort_options(
     named = frozenset(name for name, value in options.items() if name not in rest and value is not None)
     passed = {name: rest.pop(name, None) for name in MODEL_INPUTS}
     rest = {name: value for name, value in rest.items() if value is not None}
-    mention_ignored(config, named, arguments)
+    if idle := without_effect(config, named) + _idle_arguments(config, arguments):
+        logger.warning(IDLE + "%s", ", ".join(idle))
     for name in rest:
         if name in UNSUPPORTED:
             raise GenerationError(f"{name} is not an argument of generate() here: {UNSUPPORTED[name]}.")
@@ -176,6 +180,12 @@ def _sort_options(
             raise GenerationError("Both inputs and input_ids were passed; they are the same thing, pass one.")
         passed["input_ids"] = inputs
     return _Call(config, passed, arguments, named)
+
+
+def _idle_arguments(config: GenerationConfig, arguments: dict[str, Any]) -> list[str]:
+    guided = config.guidance_scale not in (None, 1, 1.0)
+    given = [name for name, value in arguments.items() if value is not None]
+    return [name for name in given if name.startswith("negative_prompt") and not guided]
 
 
 def _resolve_lengths(model: Decodes, call: _Call, prompt: Prompt) -> None:
@@ -267,7 +277,7 @@ def _job(model: Decodes, call: _Call, prompt: Prompt) -> Job:
         _add_stop_strings(stopping, config.stop_strings, call.arguments["tokenizer"], streamer)
     pad = config.pad_token_id if config.pad_token_id is not None else next(iter(eos), None)
     readable = None if pad is None or 0 <= pad < model.writing_vocabulary else model.writing_vocabulary
-    return Job(model, config, prompt, stopping, config.max_length, eos, pad, streamer, readable)
+    return Job(model, config, prompt, stopping, config.max_length, eos, pad, call.arguments, readable)
 
 
 def _add_stop_strings(

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from ..errors import GenerationError
 from ..files.shown import shown
-from . import processors as made
 from .config import GenerationConfig, several
-from .processors import FollowsRows, Own, Processors
 from .protocol import (
     Decodable,
     Decodes,
@@ -28,6 +26,9 @@ from .protocol import (
     Streamer,
 )
 
+Kind = TypeVar("Kind")
+Processor = Callable[[Tensor, Tensor], Tensor]  # (input_ids [rows, tokens], scores [rows, vocab]) -> scores
+Own = Callable[[Tensor, Tensor, Tensor], Tensor]  # the same, and the number in the batch of each row's source [rows]
 Scores = Sequence[Tensor] | None
 Criterion = Callable[[Tensor, Scores], "bool | Tensor"]  # (input_ids [rows, tokens], scores so far) -> finished
 TOKENS_PER_CHARACTER = 4  # bytes of a character that a byte-level tokenizer may spend a token on, each
@@ -185,6 +186,98 @@ def _first_token(config: GenerationConfig, source: Tensor) -> Tensor:
     return first.expand(len(source), 1).clone()
 
 
+@runtime_checkable
+class FollowsRows(Protocol):
+    """A processor or criterion that remembers something for each row."""
+
+    def reorder(self, rows: Tensor) -> None:
+        """Row i goes on as what row `rows[i]` was."""
+
+
+@dataclass
+class _Entry:
+    name: str
+    process: Any  # Own, or a user's Processor
+    own: bool  # ours: works on whatever rows it is given
+
+
+class Processors:
+    """Processors in the order of application. Ours change the scores in place where they can."""
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry] = []
+        self._mended = 0  # entries before this one may leave NaN: a later one removes it
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, option: str, processor: Own) -> None:
+        """Append one of ours, which stands for an option."""
+        self._entries.append(_Entry(option, processor, own=True))
+        if option == "remove_invalid_values":
+            self._mended = len(self._entries) - 1
+
+    def add_custom(self, processors: Iterable[Processor]) -> None:
+        for processor in processors:
+            if not callable(processor):
+                raise GenerationError(f"A logits processor must be callable, but {shown(processor)} is not.")
+            name = getattr(processor, "__name__", type(processor).__name__)
+            self._entries.append(_Entry(name, processor, own=False))
+
+    @property
+    def let_rows_leave(self) -> bool:
+        """Whether all of them allow that finished rows are taken out of the batch."""
+        return all(entry.own or isinstance(entry.process, FollowsRows) for entry in self._entries)
+
+    @property
+    def follow_rows(self) -> bool:
+        return any(isinstance(entry.process, FollowsRows) for entry in self._entries)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, sources: Tensor, beams: int = 1) -> Tensor:
+        """Apply them all. Rows come `beams` to a source; of these, one must be left something to choose.
+
+        Raises `GenerationError` naming the first processor that made NaN or left no token to choose.
+        """
+        sound = []
+        for entry in self._entries:
+            if entry.own:
+                scores = entry.process(input_ids, scores, sources)
+            else:
+                scores = self._checked(entry, entry.process(input_ids, scores), scores)
+            greatest = scores.amax(-1).view(-1, beams).amax(-1)
+            sound.append((greatest > -torch.inf).all())
+        if sound and not bool(torch.stack(sound[self._mended :]).all()):
+            self._blame(torch.stack(sound).tolist(), scores)
+        return scores
+
+    def _checked(self, entry: _Entry, result: Any, scores: Tensor) -> Tensor:
+        if isinstance(result, Tensor) and result.shape == scores.shape:
+            return result
+        found = f"of {tuple(result.shape)}" if isinstance(result, Tensor) else f"of type {type(result).__name__}"
+        raise GenerationError(
+            f"The logits processor {entry.name} must return scores of shape {tuple(scores.shape)}, but returned one "
+            f"{found}."
+        )
+
+    def _blame(self, sound: list[bool], scores: Tensor) -> None:
+        culprit = next(index for index in range(self._mended, len(sound)) if not sound[index])
+        what = "made NaN of scores" if bool(scores.isnan().any()) else "left a row with no token to choose (all -inf)"
+        first = "The model or the" if culprit == 0 else "The"
+        kind = "option" if self._entries[culprit].own else "logits processor"
+        raise GenerationError(
+            f"{first} {kind} {self._entries[culprit].name} {what}; loosen it, or set remove_invalid_values=True."
+        )
+
+    def of_type(self, kind: type[Kind]) -> list[Kind]:
+        return [entry.process for entry in self._entries if isinstance(entry.process, kind)]
+
+    def reorder(self, rows: Tensor) -> None:
+        """Tell those that remember rows where these went."""
+        for entry in self._entries:
+            if isinstance(entry.process, FollowsRows):
+                entry.process.reorder(rows)
+
+
 class Stopping:
     """All reasons to stop, asked after every token."""
 
@@ -314,9 +407,13 @@ class Job:
     max_length: int
     eos: tuple[int, ...]
     pad: int | None
-    streamer: Streamer | None = None
+    arguments: Mapping[str, Any]  # of the call, besides options and inputs
     readable: int | None = None  # the vocabulary, where finished rows are filled with what is no token of it
     processors: Processors = field(default_factory=Processors)
+
+    @property
+    def streamer(self) -> Streamer | None:
+        return self.arguments.get("streamer")
 
     def begin(self, copies: int = 1) -> tuple[State, Tensor]:
         """Consume the prompt, once per source, then fork every row: the state and the logits, `copies` of each row."""
@@ -345,6 +442,11 @@ class Job:
         room[:, : ids.shape[1]] = ids
         return room
 
+    @cached_property
+    def keep(self) -> int:
+        """Tokens that sampling leaves at least: beams need one besides the ends, or they could not go on."""
+        return max(2, len(self.eos) + 1) if self.config.num_beams > 1 else 1
+
     @property
     def filler(self) -> int:
         return self.pad if self.pad is not None else 0
@@ -368,138 +470,3 @@ class Job:
         kind = GenerateBeamEncoderDecoderOutput if self.encoder_decoder else GenerateBeamDecoderOnlyOutput
         scored = scores if self.config.output_scores else None
         return kind(sequences=sequences, sequences_scores=scored, beam_indices=beam_indices, **record.kept())
-
-
-def _min_length(value: int, job: Job) -> Own | None:
-    return made.min_length(value, job.eos) if job.eos and value > job.prompt.length else None
-
-
-def _decay(value: tuple[float, float], job: Job) -> Own | None:
-    start = int(value[0]) + job.prompt.length
-    return made.exponential_decay(start, float(value[1]), job.eos) if job.eos else None
-
-
-def _begin_suppress(value: list[int], job: Job) -> Own:
-    forced = job.prompt.length == 1 and job.config.forced_bos_token_id is not None
-    return made.suppress(value, only_at=job.prompt.length + forced)
-
-
-# The processors of options, in the reference's order: the option, the value that switches it off as None does, and what
-# makes its processor of any other value.
-Makers = tuple[tuple[str, Any, Callable[[Any, Job], "Own | None"]], ...]
-BEFORE_ALLOWED: Makers = (
-    ("sequence_bias", None, lambda value, job: made.SequenceBias(value)),
-    ("diversity_penalty", 0, lambda value, job: made.HammingDiversity(float(value))),
-    (
-        "encoder_repetition_penalty",
-        1,
-        lambda value, job: made.encoder_repetition_penalty(float(value), job.prompt.source_ids),
-    ),
-    ("repetition_penalty", 1, lambda value, job: made.repetition_penalty(float(value))),
-    ("no_repeat_ngram_size", 0, lambda value, job: made.no_repeat_ngrams(value)),
-    ("encoder_no_repeat_ngram_size", 0, lambda value, job: made.encoder_no_repeat_ngrams(value, job.prompt.source_ids)),
-    ("bad_words_ids", None, lambda value, job: made.bad_words(value, job.eos)),
-    ("min_length", 0, _min_length),
-)
-AFTER_ALLOWED: Makers = (
-    ("forced_bos_token_id", None, lambda value, job: made.force([value], 1)),
-    ("forced_eos_token_id", None, lambda value, job: made.force(several(value), job.max_length - 1)),
-    ("remove_invalid_values", False, lambda value, job: lambda ids, scores, sources: scores.nan_to_num_(0.0)),
-    ("exponential_decay_length_penalty", None, _decay),
-    ("suppress_tokens", None, lambda value, job: made.suppress(value)),
-    ("begin_suppress_tokens", None, _begin_suppress),
-)
-WARPERS: tuple[tuple[str, Any, Callable[[Tensor, Any, int], Tensor]], ...] = (
-    ("temperature", 1, lambda scores, value, keep: scores.div_(float(value))),
-    ("top_k", 0, made.top_k),
-    ("top_p", 1, made.top_p),
-    ("min_p", None, made.min_p),
-    ("typical_p", 1, made.typical_p),
-    ("epsilon_cutoff", 0, made.epsilon_cutoff),
-    ("eta_cutoff", 0, made.eta_cutoff),
-)
-
-
-def build_processors(job: Job, arguments: Mapping[str, Any]) -> Processors:
-    """All of them; the caller's own stand after the rules and before what shapes a sampled distribution."""
-    processors, config, allowed = Processors(), job.config, arguments["prefix_allowed_tokens_fn"]
-    if config.guidance_scale not in (None, 1, 1.0):
-        processors.add("guidance_scale", Guidance(float(config.guidance_scale or 1), job, arguments))
-    _add(processors, BEFORE_ALLOWED, job)
-    if allowed is not None:
-        processors.add("prefix_allowed_tokens_fn", made.prefix_allowed(allowed))
-    _add(processors, AFTER_ALLOWED, job)
-    processors.add_custom(arguments["logits_processor"] or ())
-    if config.do_sample:
-        # Beams keep a token besides the ends, or they could not go on.
-        keep = max(2, len(job.eos) + 1) if config.num_beams > 1 else 1
-        for name, off, warp in WARPERS:
-            if (value := getattr(config, name)) is not None and value != off:
-                processors.add(name, partial(_warped, warp, value, keep))
-    if config.watermarking_config is not None:
-        vocab = int(job.model.config.vocab_size)
-        watermark = made.Watermark(config.watermarking_config, vocab, job.prompt.input_ids.device)
-        processors.add("watermarking_config", watermark)
-    if config.renormalize_logits:
-        processors.add("renormalize_logits", lambda ids, scores, sources: scores.log_softmax(-1))
-    return processors
-
-
-def _add(processors: Processors, makers: Makers, job: Job) -> None:
-    for name, off, make in makers:
-        value = getattr(job.config, name)
-        if value is not None and value != off:
-            processor = make(value, job)
-            if processor is not None:
-                processors.add(name, processor)
-
-
-def _warped(
-    warp: Callable[[Tensor, Any, int], Tensor], value: Any, keep: int, ids: Tensor, scores: Tensor, sources: Tensor
-) -> Tensor:
-    return warp(scores, value, keep)
-
-
-class Guidance:
-    """Moves scores away from those of a negative prompt, which is written along in a state of its own.
-
-    What the prompt says minus what would be said without it (classifier-free guidance, Sanchez et al., 2023). Without a
-    negative prompt the last token of the prompt takes its place. An encoder-decoder reads it as its source.
-    """
-
-    def __init__(self, scale: float, job: Job, arguments: Mapping[str, Any]):
-        self.scale, self.model, self.max_length = scale, job.model, job.max_length
-        self.ids = as_ids(arguments.get("negative_prompt_ids"), "negative_prompt_ids", job.model.device)
-        mask = arguments.get("negative_prompt_attention_mask")
-        self.mask = None if self.ids is None else as_mask(mask, self.ids, "negative_prompt_attention_mask")
-        if job.encoder_decoder and self.ids is None:
-            raise GenerationError("guidance_scale needs negative_prompt_ids where the model has an encoder.")
-        self.encoder_decoder = job.encoder_decoder
-        self.state: State | None = None
-
-    def __call__(self, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
-        if self.state is None:
-            logits = self._first(input_ids)
-        else:
-            logits = self.model.step(input_ids[:, -1:], self.state).logits
-        free = logits.float().log_softmax(-1)
-        return scores.log_softmax(-1).sub_(free).mul_(self.scale).add_(free)
-
-    def _first(self, input_ids: Tensor) -> Tensor:
-        ids = input_ids[:, -1:] if self.ids is None else self.ids
-        if len(input_ids) % len(ids):
-            raise GenerationError(f"negative_prompt_ids has {len(ids)} rows, which do not match the batch.")
-        mask = torch.ones_like(ids) if self.mask is None else self.mask
-        self.state = self.model.start({"input_ids": ids, "attention_mask": mask}, ids.shape[1] + self.max_length)
-        copies = torch.arange(len(ids), device=ids.device).repeat_interleave(len(input_ids) // len(ids))
-        if self.encoder_decoder:
-            self.state.reorder(copies)
-            return self.model.step(input_ids, self.state).logits
-        tokens, lengths = right_aligned(ids, mask)
-        logits = self.model.step(tokens, self.state, lengths).logits
-        self.state.reorder(copies)
-        return logits.index_select(0, copies)
-
-    def reorder(self, rows: Tensor) -> None:
-        if self.state is not None:
-            self.state.reorder(rows)

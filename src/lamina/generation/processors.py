@@ -1,120 +1,34 @@
-"""What stands between a model's scores and the choice of a token: processors, in order, and choosing itself."""
+"""What stands between a model's scores and the choice of a token: the processors of options, and choosing itself."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import GenerationError
 from ..files.shown import shown
-from .config import LARGEST, WatermarkingConfig
+from .config import ARGUMENTS, LARGEST, OPTIONS, WatermarkingConfig, several
+from .job import Job, Own, Processors, as_ids, as_mask, right_aligned
+from .protocol import State
 
 CHUNK = 64  # columns looked at together: their maximum decides whether any of them matters
 ROWS_AT_ONCE = 8  # a slice of this many rows stays in the cache while it is exponentiated
 TABLE_SIZE = 1_000_003  # of a watermark: a prime, so that ids spread over the whole table
 WATERMARK_CANDIDATES = 40  # of the best tokens, how many "selfhash" tries
 
-Kind = TypeVar("Kind")
-Processor = Callable[[Tensor, Tensor], Tensor]  # (input_ids [rows, tokens], scores [rows, vocab]) -> scores
-Own = Callable[[Tensor, Tensor, Tensor], Tensor]  # the same, and the number in the batch of each row's source [rows]
+SAMPLING = {name for name, option in OPTIONS.items() if option.needs == "do_sample"}
 AllowedTokens = Callable[[int, Tensor], Iterable[int]]  # (number of the source, ids of the row) -> ids that may follow
+Maker = Callable[[Any, Job], "Own | None"]  # of an option's value, for one job; None: nothing to do
 
 
-@runtime_checkable
-class FollowsRows(Protocol):
-    """A processor or criterion that remembers something for each row."""
-
-    def reorder(self, rows: Tensor) -> None:
-        """Row i goes on as what row `rows[i]` was."""
-
-
-@dataclass
-class _Entry:
-    name: str
-    process: Any  # Own, or a user's Processor
-    own: bool  # ours: works on whatever rows it is given
-
-
-class Processors:
-    """Processors in the order of application. Ours change the scores in place where they can."""
-
-    def __init__(self) -> None:
-        self._entries: list[_Entry] = []
-        self._mended = 0  # entries before this one may leave NaN: a later one removes it
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def add(self, option: str, processor: Own) -> None:
-        """Append one of ours, which stands for an option."""
-        self._entries.append(_Entry(option, processor, own=True))
-        if option == "remove_invalid_values":
-            self._mended = len(self._entries) - 1
-
-    def add_custom(self, processors: Iterable[Processor]) -> None:
-        for processor in processors:
-            if not callable(processor):
-                raise GenerationError(f"A logits processor must be callable, but {shown(processor)} is not.")
-            name = getattr(processor, "__name__", type(processor).__name__)
-            self._entries.append(_Entry(name, processor, own=False))
-
-    @property
-    def let_rows_leave(self) -> bool:
-        """Whether all of them allow that finished rows are taken out of the batch."""
-        return all(entry.own or isinstance(entry.process, FollowsRows) for entry in self._entries)
-
-    @property
-    def follow_rows(self) -> bool:
-        return any(isinstance(entry.process, FollowsRows) for entry in self._entries)
-
-    def __call__(self, input_ids: Tensor, scores: Tensor, sources: Tensor, beams: int = 1) -> Tensor:
-        """Apply them all. Rows come `beams` to a source; of these, one must be left something to choose.
-
-        Raises `GenerationError` naming the first processor that made NaN or left no token to choose.
-        """
-        sound = []
-        for entry in self._entries:
-            if entry.own:
-                scores = entry.process(input_ids, scores, sources)
-            else:
-                scores = self._checked(entry, entry.process(input_ids, scores), scores)
-            greatest = scores.amax(-1).view(-1, beams).amax(-1)
-            sound.append((greatest > -torch.inf).all())
-        if sound and not bool(torch.stack(sound[self._mended :]).all()):
-            self._blame(torch.stack(sound).tolist(), scores)
-        return scores
-
-    def _checked(self, entry: _Entry, result: Any, scores: Tensor) -> Tensor:
-        if isinstance(result, Tensor) and result.shape == scores.shape:
-            return result
-        found = f"of {tuple(result.shape)}" if isinstance(result, Tensor) else f"of type {type(result).__name__}"
-        raise GenerationError(
-            f"The logits processor {entry.name} must return scores of shape {tuple(scores.shape)}, but returned one "
-            f"{found}."
-        )
-
-    def _blame(self, sound: list[bool], scores: Tensor) -> None:
-        culprit = next(index for index in range(self._mended, len(sound)) if not sound[index])
-        what = "made NaN of scores" if bool(scores.isnan().any()) else "left a row with no token to choose (all -inf)"
-        first = "The model or the" if culprit == 0 else "The"
-        kind = "option" if self._entries[culprit].own else "logits processor"
-        raise GenerationError(
-            f"{first} {kind} {self._entries[culprit].name} {what}; loosen it, or set remove_invalid_values=True."
-        )
-
-    def of_type(self, kind: type[Kind]) -> list[Kind]:
-        return [entry.process for entry in self._entries if isinstance(entry.process, kind)]
-
-    def reorder(self, rows: Tensor) -> None:
-        """Tell those that remember rows where these went."""
-        for entry in self._entries:
-            if isinstance(entry.process, FollowsRows):
-                entry.process.reorder(rows)
+def processor(process: Callable[[Any, Job, Tensor, Tensor, Tensor], Tensor]) -> Maker:
+    """A maker of processors that need nothing made beforehand; rows may share scores, which are changed in place."""
+    return lambda value, job: partial(process, value, job)
 
 
 # Certain tokens and words: biased, banned, forced, or the only ones allowed.
@@ -123,7 +37,7 @@ class Processors:
 class SequenceBias:
     """Adds a bias to the last token of a word whenever the tokens before it stand in the row."""
 
-    def __init__(self, biases: Mapping[tuple[int, ...], float] | Iterable[tuple[Iterable[int], float]]):
+    def __init__(self, biases: Mapping[tuple[int, ...], float] | Iterable[tuple[Iterable[int], float]], job: Job):
         pairs = biases.items() if isinstance(biases, Mapping) else biases
         self.biases = {tuple(word): float(bias) for word, bias in pairs}
         self.single: Tensor | None = None
@@ -149,54 +63,54 @@ class SequenceBias:
         return single
 
 
-def bad_words(words: Sequence[Sequence[int]], eos: Sequence[int]) -> SequenceBias | None:
+def bad_words(words: Sequence[Sequence[int]], job: Job) -> SequenceBias | None:
     """Bans whole words; a word that is nothing but an end-of-sequence token stays allowed, or rows would never end."""
-    banned = {tuple(word): -torch.inf for word in words if not (len(word) == 1 and word[0] in eos)}
-    return SequenceBias(banned) if banned else None
+    banned = {tuple(word): -torch.inf for word in words if not (len(word) == 1 and word[0] in job.eos)}
+    return SequenceBias(banned, job) if banned else None
 
 
-def suppress(tokens: Iterable[int], only_at: int | None = None) -> Own:
-    """Bans tokens everywhere, or only where the row is `only_at` tokens long."""
-    banned = list(tokens)
-
-    def process(input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
-        if banned and (only_at is None or input_ids.shape[1] == only_at):
-            scores[:, banned] = -torch.inf
-        return scores
-
-    return process
+@processor
+def suppress(tokens: list[int], job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
+    scores[:, list(tokens)] = -torch.inf
+    return scores
 
 
-def force(tokens: Sequence[int], at: int) -> Own:
+@processor
+def begin_suppress(tokens: list[int], job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
+    """Bans tokens where the first of the answer is chosen, or the one after a forced beginning."""
+    forced = job.prompt.length == 1 and job.config.forced_bos_token_id is not None
+    if input_ids.shape[1] == job.prompt.length + forced:
+        scores[:, list(tokens)] = -torch.inf
+    return scores
+
+
+def force(tokens: Any, at: int) -> Own:
     """Leaves nothing but these tokens to choose where the row is `at` tokens long."""
 
     def process(input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
         if input_ids.shape[1] == at:
             scores.fill_(-torch.inf)
-            scores[:, tokens] = 0
+            scores[:, several(tokens)] = 0
         return scores
 
     return process
 
 
-def prefix_allowed(allowed: AllowedTokens) -> Own:
+@processor
+def prefix_allowed(allowed: AllowedTokens, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
     """Leaves what a function of the source's number and the row's ids allows (tries, grammars)."""
-
-    def process(input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
-        mask = torch.full_like(scores, -torch.inf)
-        for row, (ids, source) in enumerate(zip(input_ids, sources.tolist(), strict=True)):
-            found = allowed(source, ids)
-            tokens = found.tolist() if isinstance(found, Tensor) else list(found)
-            if not tokens:
-                raise GenerationError(
-                    f"prefix_allowed_tokens_fn allows no token after {ids.tolist()} of source {source}; "
-                    "it must return at least one (the end-of-sequence token, where nothing may follow)."
-                )
-            require_words("prefix_allowed_tokens_fn", [tokens], scores.shape[1])
-            mask[row, tokens] = 0
-        return scores.add_(mask)
-
-    return process
+    mask = torch.full_like(scores, -torch.inf)
+    for row, (ids, source) in enumerate(zip(input_ids, sources.tolist(), strict=True)):
+        found = allowed(source, ids)
+        tokens = found.tolist() if isinstance(found, Tensor) else list(found)
+        if not tokens:
+            raise GenerationError(
+                f"prefix_allowed_tokens_fn allows no token after {ids.tolist()} of source {source}; "
+                "it must return at least one (the end-of-sequence token, where nothing may follow)."
+            )
+        require_words("prefix_allowed_tokens_fn", [tokens], scores.shape[1])
+        mask[row, tokens] = 0
+    return scores.add_(mask)
 
 
 def require_words(option: str, words: Iterable[Iterable[int]], vocabulary: int) -> None:
@@ -223,46 +137,49 @@ def power(base: float, exponent: float) -> float:
     return min(max(found, 1 / LARGEST), LARGEST) if base > 0 else found
 
 
-def min_length(length: int, eos: Sequence[int]) -> Own:
+def min_length(length: int, job: Job) -> Own | None:
     """Bans the end of a sequence before it is `length` tokens long, the prompt counted."""
 
     def process(input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
         if input_ids.shape[1] < length:
-            scores[:, possible(eos, scores)] = -torch.inf
+            scores[:, possible(job.eos, scores)] = -torch.inf
         return scores
 
-    return process
+    return process if job.eos and length > job.prompt.length else None
 
 
-def exponential_decay(start: int, factor: float, eos: Sequence[int]) -> Own:
-    """Raises the end's score by its size times factor ** (tokens beyond `start`) - 1.
+def exponential_decay(value: tuple[int, float], job: Job) -> Own | None:
+    """Raises the end's score by its size times factor ** (tokens beyond the start) - 1; the value is (start, factor).
 
     A banned end stays banned; in the reference it would become NaN.
     """
+    start, factor = int(value[0]) + job.prompt.length, float(value[1])
 
     def process(input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
         beyond = input_ids.shape[1] - start
         if beyond > 0:
-            ids = possible(eos, scores)
+            ids = possible(job.eos, scores)
             ends = scores[:, ids]
             raised = ends + ends.abs() * (power(factor, beyond) - 1)
             scores[:, ids] = torch.where(ends > -torch.inf, raised, ends)
         return scores
 
-    return process
+    return process if job.eos else None
 
 
 # What was said before is less likely: repetition, n-grams, diversity between groups.
 
 
-def repetition_penalty(penalty: float) -> Own:
+@processor
+def repetition_penalty(penalty: float, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
     """Divides positive scores of tokens that stand in the row by `penalty` and multiplies negative ones (CTRL, 4.1)."""
-    return lambda input_ids, scores, sources: _penalize(scores, input_ids, penalty)
+    return _penalize(scores, input_ids, float(penalty))
 
 
-def encoder_repetition_penalty(penalty: float, source_ids: Tensor) -> Own:
+@processor
+def encoder_repetition_penalty(penalty: float, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
     """Favors tokens of the source: the opposite of a repetition penalty, against making things up."""
-    return lambda input_ids, scores, sources: _penalize(scores, source_ids.index_select(0, sources), 1 / penalty)
+    return _penalize(scores, job.prompt.source_ids.index_select(0, sources), 1 / float(penalty))
 
 
 def _penalize(scores: Tensor, ids: Tensor, penalty: float) -> Tensor:
@@ -270,28 +187,25 @@ def _penalize(scores: Tensor, ids: Tensor, penalty: float) -> Tensor:
     return scores.scatter_(1, ids, torch.where(chosen < 0, chosen * penalty, chosen / penalty))
 
 
-def no_repeat_ngrams(size: int) -> Own:
+@processor
+def no_repeat_ngrams(size: int, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
     """Bans every token that would repeat an n-gram of its row."""
     prefix = size - 1
-
-    def process(input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
-        if input_ids.shape[1] < size:
-            return scores
-        if prefix == 0:
-            return scores.scatter_(1, input_ids, -torch.inf)
-        windows = input_ids.unfold(1, prefix, 1)[:, :-1]  # [rows, length - prefix, prefix]; each has a successor
-        repeated = (windows == input_ids[:, None, -prefix:]).all(-1)
-        rows, places = repeated.nonzero(as_tuple=True)
-        scores[rows, input_ids[rows, places + prefix]] = -torch.inf
+    if input_ids.shape[1] < size:
         return scores
+    if prefix == 0:
+        return scores.scatter_(1, input_ids, -torch.inf)
+    windows = input_ids.unfold(1, prefix, 1)[:, :-1]  # [rows, length - prefix, prefix]; each has a successor
+    repeated = (windows == input_ids[:, None, -prefix:]).all(-1)
+    rows, places = repeated.nonzero(as_tuple=True)
+    scores[rows, input_ids[rows, places + prefix]] = -torch.inf
+    return scores
 
-    return process
 
-
-def encoder_no_repeat_ngrams(size: int, source_ids: Tensor) -> Own:
+def encoder_no_repeat_ngrams(size: int, job: Job) -> Own:
     """Bans every token that would repeat an n-gram of the row's source."""
     known: list[dict[tuple[int, ...], list[int]]] = []  # of each source, what follows a run of size - 1 ids
-    for ids in source_ids.tolist():
+    for ids in job.prompt.source_ids.tolist():
         known.append({})
         for end in range(size, len(ids) + 1):
             known[-1].setdefault(tuple(ids[end - size : end - 1]), []).append(ids[end - 1])
@@ -310,8 +224,8 @@ def encoder_no_repeat_ngrams(size: int, source_ids: Tensor) -> Own:
 class HammingDiversity:
     """Makes a group of beams avoid the tokens that earlier groups chose at this step (Vijayakumar et al., 2016)."""
 
-    def __init__(self, penalty: float):
-        self.penalty = penalty
+    def __init__(self, penalty: float, job: Job):
+        self.penalty = float(penalty)
         self.chosen: Tensor | None = None  # [sources, beams] by earlier groups; None at the first group of a step
 
     def __call__(self, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
@@ -321,30 +235,84 @@ class HammingDiversity:
         return scores.scatter_add_(1, tokens, scores.new_full(tokens.shape, -self.penalty))
 
 
-# The distribution that tokens are drawn from. Each of these keeps at least `keep` tokens of a row.
+class Guidance:
+    """Moves scores away from those of a negative prompt, which is written along in a state of its own.
+
+    What the prompt says minus what would be said without it (classifier-free guidance, Sanchez et al., 2023). Without a
+    negative prompt the last token of the prompt takes its place. An encoder-decoder reads it as its source.
+    """
+
+    def __init__(self, scale: float, job: Job):
+        self.scale, self.model, self.max_length = float(scale), job.model, job.max_length
+        self.ids = as_ids(job.arguments.get("negative_prompt_ids"), "negative_prompt_ids", job.model.device)
+        mask = job.arguments.get("negative_prompt_attention_mask")
+        self.mask = None if self.ids is None else as_mask(mask, self.ids, "negative_prompt_attention_mask")
+        if job.encoder_decoder and self.ids is None:
+            raise GenerationError("guidance_scale needs negative_prompt_ids where the model has an encoder.")
+        self.encoder_decoder = job.encoder_decoder
+        self.state: State | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
+        if self.state is None:
+            logits = self._first(input_ids)
+        else:
+            logits = self.model.step(input_ids[:, -1:], self.state).logits
+        free = logits.float().log_softmax(-1)
+        return scores.log_softmax(-1).sub_(free).mul_(self.scale).add_(free)
+
+    def _first(self, input_ids: Tensor) -> Tensor:
+        ids = input_ids[:, -1:] if self.ids is None else self.ids
+        if len(input_ids) % len(ids):
+            raise GenerationError(f"negative_prompt_ids has {len(ids)} rows, which do not match the batch.")
+        mask = torch.ones_like(ids) if self.mask is None else self.mask
+        self.state = self.model.start({"input_ids": ids, "attention_mask": mask}, ids.shape[1] + self.max_length)
+        copies = torch.arange(len(ids), device=ids.device).repeat_interleave(len(input_ids) // len(ids))
+        if self.encoder_decoder:
+            self.state.reorder(copies)
+            return self.model.step(input_ids, self.state).logits
+        tokens, lengths = right_aligned(ids, mask)
+        logits = self.model.step(tokens, self.state, lengths).logits
+        self.state.reorder(copies)
+        return logits.index_select(0, copies)
+
+    def reorder(self, rows: Tensor) -> None:
+        if self.state is not None:
+            self.state.reorder(rows)
 
 
-def top_k(scores: Tensor, k: int, keep: int) -> Tensor:
-    return scores.masked_fill_(scores < _kth(scores, max(k, keep)), -torch.inf)
+# The distribution that tokens are drawn from. Each of these keeps at least `job.keep` tokens of a row.
 
 
-def top_p(scores: Tensor, p: float, keep: int) -> Tensor:
+@processor
+def temperature(value: float, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
+    return scores.div_(float(value))
+
+
+@processor
+def top_k(k: int, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
+    return scores.masked_fill_(scores < _kth(scores, max(k, job.keep)), -torch.inf)
+
+
+@processor
+def top_p(p: float, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
     """Keeps the fewest tokens whose probabilities add up to p (Holtzman et al., 2019)."""
     ordered, order = scores.sort(descending=False)
     dropped = ordered.softmax(-1).cumsum(-1) <= 1 - p
-    dropped[:, -keep:] = False
+    dropped[:, -job.keep :] = False
     return scores.masked_fill_(dropped.scatter(1, order, dropped), -torch.inf)
 
 
-def min_p(scores: Tensor, p: float, keep: int) -> Tensor:
+@processor
+def min_p(p: float, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
     """Keeps tokens at least p times as probable as the best one."""
     probabilities = scores.softmax(-1)
     dropped = probabilities < p * probabilities.amax(-1, keepdim=True)
-    best = scores.argsort(descending=True)[:, :keep]
+    best = scores.argsort(descending=True)[:, : job.keep]
     return scores.masked_fill_(dropped.scatter_(1, best, False), -torch.inf)
 
 
-def typical_p(scores: Tensor, mass: float, keep: int) -> Tensor:
+@processor
+def typical_p(mass: float, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
     """Keeps the tokens whose surprise is nearest to the expected one, up to a mass (Meister et al., 2022)."""
     logs = scores.log_softmax(-1)
     entropy = -(logs * logs.exp()).nansum(-1, keepdim=True)
@@ -352,24 +320,26 @@ def typical_p(scores: Tensor, mass: float, keep: int) -> Tensor:
     found = scores.gather(1, order).softmax(-1).cumsum(-1)
     last = (found < mass).sum(1, keepdim=True).clamp_(max=scores.shape[1] - 1)
     dropped = distance > distance.gather(1, last)
-    dropped[:, :keep] = False
+    dropped[:, : job.keep] = False
     return scores.masked_fill_(dropped.scatter(1, order, dropped), -torch.inf)
 
 
-def epsilon_cutoff(scores: Tensor, epsilon: float, keep: int) -> Tensor:
+@processor
+def epsilon_cutoff(epsilon: float, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
     """Keeps tokens at least as probable as epsilon (Hewitt et al., 2022)."""
-    dropped = (scores.softmax(-1) < epsilon) & (scores < _kth(scores, keep))
+    dropped = (scores.softmax(-1) < epsilon) & (scores < _kth(scores, job.keep))
     return scores.masked_fill_(dropped, -torch.inf)
 
 
-def eta_cutoff(scores: Tensor, epsilon: float, keep: int) -> Tensor:
+@processor
+def eta_cutoff(epsilon: float, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
     """Keeps tokens above min(epsilon, sqrt(epsilon) * exp(-entropy)), a threshold that falls with the entropy."""
     logs = scores.log_softmax(-1)
     probabilities = logs.exp()
     entropy = -(logs.clamp(min=torch.finfo(logs.dtype).min) * probabilities).sum(-1, keepdim=True)
     most = torch.tensor(epsilon, device=scores.device)
     threshold = torch.minimum(most, most.sqrt() * (-entropy).exp())
-    dropped = (probabilities < threshold) & (scores < _kth(scores, keep))
+    dropped = (probabilities < threshold) & (scores < _kth(scores, job.keep))
     return scores.masked_fill_(dropped, -torch.inf)
 
 
@@ -383,9 +353,9 @@ class Watermark:
     "lefthash" hashes the last token (algorithm 2 of the paper), "selfhash" also the one to come (algorithm 3).
     """
 
-    def __init__(self, config: WatermarkingConfig, vocab_size: int, device: torch.device):
-        self.config = config
-        self.vocab_size = vocab_size
+    def __init__(self, config: WatermarkingConfig, job: Job):
+        self.config, device = config, job.prompt.input_ids.device
+        self.vocab_size = vocab_size = int(job.model.config.vocab_size)
         self.green_count = int(vocab_size * config.greenlist_ratio)
         self.random = torch.Generator(device=device).manual_seed(config.hashing_key)
         self.table = torch.randperm(TABLE_SIZE, generator=self.random, device=device)
@@ -414,6 +384,62 @@ class Watermark:
         best = row.sort(descending=True).indices[:WATERMARK_CANDIDATES]
         kept = [token for token in best if bool((self._green(torch.cat([ids, token[None]])) == token).any())]
         return torch.stack(kept) if kept else best[:0]
+
+
+@processor
+def remove_invalid(value: bool, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
+    return scores.nan_to_num_(0.0)
+
+
+@processor
+def renormalize(value: bool, job: Job, input_ids: Tensor, scores: Tensor, sources: Tensor) -> Tensor:
+    return scores.log_softmax(-1)
+
+
+# In the reference's order: the option or argument, the value that switches it off as None does, and what makes its
+# processor of any other value. The caller's own stand after the rules and before what shapes a sampled distribution.
+MAKERS: tuple[tuple[str, Any, Maker | None], ...] = (
+    ("guidance_scale", 1, Guidance),
+    ("sequence_bias", None, SequenceBias),
+    ("diversity_penalty", 0, HammingDiversity),
+    ("encoder_repetition_penalty", 1, encoder_repetition_penalty),
+    ("repetition_penalty", 1, repetition_penalty),
+    ("no_repeat_ngram_size", 0, no_repeat_ngrams),
+    ("encoder_no_repeat_ngram_size", 0, encoder_no_repeat_ngrams),
+    ("bad_words_ids", None, bad_words),
+    ("min_length", 0, min_length),
+    ("prefix_allowed_tokens_fn", None, prefix_allowed),
+    ("forced_bos_token_id", None, lambda value, job: force(value, 1)),
+    ("forced_eos_token_id", None, lambda value, job: force(value, job.max_length - 1)),
+    ("remove_invalid_values", False, remove_invalid),
+    ("exponential_decay_length_penalty", None, exponential_decay),
+    ("suppress_tokens", None, suppress),
+    ("begin_suppress_tokens", None, begin_suppress),
+    ("logits_processor", None, None),
+    ("temperature", 1, temperature),
+    ("top_k", 0, top_k),
+    ("top_p", 1, top_p),
+    ("min_p", None, min_p),
+    ("typical_p", 1, typical_p),
+    ("epsilon_cutoff", 0, epsilon_cutoff),
+    ("eta_cutoff", 0, eta_cutoff),
+    ("watermarking_config", None, Watermark),
+    ("renormalize_logits", False, renormalize),
+)
+
+
+def build_processors(job: Job) -> Processors:
+    """The processors of all that is set in a job; options of sampling count where it samples."""
+    processors = Processors()
+    for name, off, make in MAKERS:
+        value = job.arguments.get(name) if name in ARGUMENTS else getattr(job.config, name)
+        if value is None or value == off or (name in SAMPLING and not job.config.do_sample):
+            continue
+        if make is None:
+            processors.add_custom(value)
+        elif (made := make(value, job)) is not None:
+            processors.add(name, made)
+    return processors
 
 
 # Choosing, from [rows, vocab] scores without making a second copy of them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from queue import Queue
 from typing import Any
 
@@ -14,8 +14,8 @@ from ..errors import GenerationError
 from .protocol import Decodable
 
 INCOMPLETE = "\ufffd"  # what bytes decode to that are no whole character yet
-KEPT_TOKENS = 64  # once this many tokens are shown, all but the last few are forgotten ..
-CONTEXT_TOKENS = 8  # .. which still decide how the next ones are spaced
+CONTEXT_TOKENS = 8  # of a prompt, which decide how the next one is spaced
+PLAIN: Mapping[str, Any] = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
 # Scripts written without spaces between words, and Hangul: each of their characters stands for itself.
 WHOLE = re.compile(
     "[\u2e80-\u2fff\u3005-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60\U00020000-\U0003134f]"
@@ -53,19 +53,19 @@ def _overlap(text: str, stop: str) -> int:
 class Detokenizer:
     """The text of each new token. What is no whole character yet comes with the token that completes it.
 
-    `prompt` is the tokens that the text goes on from.
+    `prompt` is the tokens that the text goes on from, `decode_kwargs` what the tokenizer's `decode` is asked for.
     """
 
-    def __init__(self, tokenizer: Any, prompt: Sequence[int] = (), skip_special_tokens: bool = True):
-        self._tokenizer, self._skip = tokenizer, skip_special_tokens
+    def __init__(self, tokenizer: Any, prompt: Sequence[int] = (), decode_kwargs: Mapping[str, Any] = PLAIN):
+        self._tokenizer, self._options = tokenizer, decode_kwargs
         self._ids = list(prompt[-CONTEXT_TOKENS:])
         self._shown = len(self._ids)  # tokens whose text has been given out
         self._first = 0  # tokens before this one no longer matter
 
-    def add(self, id: int) -> str:
-        """The text that this token settles; perhaps none."""
-        self._ids.append(id)
-        before, now = self._text(self._ids[self._first : self._shown]), self._text(self._ids[self._first :])
+    def add(self, *ids: int) -> str:
+        """The text that these tokens settle; perhaps none."""
+        self._ids += ids
+        before, now = self._text(self._shown), self._text()
         if now.endswith(INCOMPLETE):
             return ""
         if now != before:  # a special token, which is not shown, says nothing of how the next one is spaced
@@ -75,16 +75,13 @@ class Detokenizer:
 
     def rest(self) -> str:
         """What is left at the end: bytes that never became a character."""
-        if self._shown == len(self._ids):
-            return ""
-        before, now = self._text(self._ids[self._first : self._shown]), self._text(self._ids[self._first :])
+        before, now = self._text(self._shown), self._text()
         self._shown = len(self._ids)
         return now[len(before) :]
 
-    def _text(self, ids: list[int]) -> str:
-        if not ids:
-            return ""
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=self._skip, clean_up_tokenization_spaces=False)
+    def _text(self, end: int | None = None) -> str:
+        ids = self._ids[self._first : end]
+        text: str = self._tokenizer.decode(ids, **self._options) if ids else ""
         return text
 
 
@@ -102,8 +99,8 @@ class TextStreamer:
         self._reset()
 
     def _reset(self) -> None:
-        self._tokens: list[int] = []
-        self._shown = 0  # characters of the text of `_tokens` that were shown
+        self._pieces = Detokenizer(self.tokenizer, (), self.decode_kwargs)
+        self._held = ""  # the word that may still go on
         self._filter = StopFilter(self._stop_strings)
         self._in_prompt = True
 
@@ -119,23 +116,13 @@ class TextStreamer:
         prompt, self._in_prompt = self._in_prompt, False
         if prompt and self.skip_prompt:
             return
-        self._tokens += value.flatten().tolist()
-        text = self._text()
-        until = len(text.rstrip(INCOMPLETE)) if prompt else _whole_until(text)
+        text = self._held + self._pieces.add(*value.flatten().tolist())
         if prompt:
-            self._emit(self._next(text, until))
-        else:
-            self._emit(self._filter.add(self._next(text, until)))
-        if self._shown == len(text) and (text.endswith("\n") or len(self._tokens) > KEPT_TOKENS):
-            self._tokens = [] if text.endswith("\n") else self._tokens[-CONTEXT_TOKENS:]
-            self._shown = len(self._text())
-
-    def _text(self) -> str:
-        return self.tokenizer.decode(self._tokens, **self.decode_kwargs) if self._tokens else ""
-
-    def _next(self, text: str, until: int) -> str:
-        start, self._shown = self._shown, max(self._shown, until)
-        return text[start:until]
+            self._emit(text)
+            return
+        settled = max((match.end() for match in BOUNDARY.finditer(text)), default=0)
+        self._held = text[settled:]
+        self._emit(self._filter.add(text[:settled]))
 
     def _emit(self, text: str) -> None:
         if text:
@@ -143,8 +130,7 @@ class TextStreamer:
 
     def end(self) -> None:
         """Show what was waiting; the stream is over, and the streamer ready for another."""
-        text = self._text()
-        self._emit(self._filter.add(self._next(text, len(text)), last=True))
+        self._emit(self._filter.add(self._held + self._pieces.rest(), last=True))
         self._reset()
         self.on_finalized_text("", stream_end=True)
 
@@ -153,17 +139,19 @@ class TextStreamer:
         print(text, flush=True, end="\n" if stream_end else "")
 
 
-def _whole_until(text: str) -> int:
-    """How much of a text that may go on is settled: up to its last space or self-standing character."""
-    whole = text.rstrip(INCOMPLETE)
-    end = 0
-    for match in BOUNDARY.finditer(whole):
-        end = match.end()
-    return end
-
-
 class _Queued(TextStreamer):
     """Hands text, the end (None) and what `generate` raised to whoever iterates."""
+
+    def __init__(
+        self, tokenizer: Decodable, skip_prompt: bool = False, timeout: float | None = None, **decode_kwargs: Any
+    ):
+        super().__init__(tokenizer, skip_prompt, **decode_kwargs)
+        self.timeout = timeout
+        self._open()
+
+    def _open(self) -> None:
+        """Make the queue."""
+        raise NotImplementedError
 
     def _hand_over(self, item: str | BaseException | None) -> None:
         raise NotImplementedError
@@ -186,12 +174,8 @@ class TextIteratorStreamer(_Queued):
     here too, so that nobody waits for text that will not come.
     """
 
-    def __init__(
-        self, tokenizer: Decodable, skip_prompt: bool = False, timeout: float | None = None, **decode_kwargs: Any
-    ):
-        super().__init__(tokenizer, skip_prompt, **decode_kwargs)
+    def _open(self) -> None:
         self.text_queue: Queue[str | BaseException | None] = Queue()
-        self.timeout = timeout
 
     def _hand_over(self, item: str | BaseException | None) -> None:
         self.text_queue.put(item)
@@ -209,12 +193,8 @@ class AsyncTextIteratorStreamer(_Queued):
     `timeout` is in seconds; where no text comes within it, `TimeoutError` is raised.
     """
 
-    def __init__(
-        self, tokenizer: Decodable, skip_prompt: bool = False, timeout: float | None = None, **decode_kwargs: Any
-    ):
-        super().__init__(tokenizer, skip_prompt, **decode_kwargs)
+    def _open(self) -> None:
         self.text_queue: asyncio.Queue[str | BaseException | None] = asyncio.Queue()
-        self.timeout = timeout
         self.loop = asyncio.get_running_loop()
 
     def _hand_over(self, item: str | BaseException | None) -> None:

@@ -16,18 +16,9 @@ from lamina.tokenizers.recipe import Assembly, Options, Recipe, apply_template, 
 
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
-UNWANTED = (
-    (" .", "."),
-    (" ?", "?"),
-    (" !", "!"),
-    (" ,", ","),
-    (" ' ", "'"),
-    (" n't", "n't"),
-    (" 'm", "'m"),
-    (" 's", "'s"),
-    (" 've", "'ve"),
-    (" 're", "'re"),
-)
+# What is joined to the word before when decoded text is tidied: each loses its space, the single quote both.
+TIDIED = {f" {sign}": sign for sign in (".", "?", "!", ",")} | {" ' ": "'"}
+TIDIED |= {f" {ending}": ending for ending in ("n't", "'m", "'s", "'ve", "'re")}
 
 
 class SpecialToken:
@@ -443,6 +434,6 @@ def read_ids(value: Any) -> list[int]:
 
 def clean_up(text: str) -> str:
     """Remove the spaces before punctuation and English contractions."""
-    for spaced, wanted in UNWANTED:
+    for spaced, wanted in TIDIED.items():
         text = text.replace(spaced, wanted)
     return text

@@ -11,19 +11,13 @@ import pytest
 
 from lamina.errors import LaminaError, PipelineError
 from lamina.pipelines import pipeline
+from tests.pipelines.tasks import TASKS
 
+Made = Callable[..., Any]
 LONG = "word " * 100
+ARTICLE = "The Apollo program was designed to land humans on the Moon. Six of the missions achieved this goal. " * 4
 LABELS = {"candidate_labels": ["a", "b"]}
-CHECKPOINTS = {
-    "text-classification": "bert-moods",
-    "token-classification": "bert-tags",
-    "fill-mask": "bert-mask",
-    "question-answering": "bert-qa",
-    "zero-shot-classification": "bert-nli",
-    "feature-extraction": "bert-body",
-    "sentence-similarity": "bert-body",
-}
-WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
+READING: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
     *(
         (task, (text,), LABELS if "zero" in task else {}, message)
         for task in (
@@ -109,20 +103,78 @@ WRONG: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("task", "args", "options", "message"), WRONG)
-def test_a_wrong_call_is_refused(
-    checkpoint: Callable[[str], Path], task: str, args: tuple[Any, ...], options: dict[str, Any], message: str
+WRITING: list[tuple[str, str, Any, dict[str, Any], str]] = [
+    ("text-generation", "gpt2", "a " * 80, {}, 'handle_long_generation="hole"'),
+    ("text-generation", "gpt2", ["a", "a " * 80], {}, "input 1: .*the model reads 64"),
+    ("text-generation", "gpt2", "a", {"handle_long_generation": "cut"}, 'must be None or "hole"'),
+    ("text-generation", "gpt2", "a", {"handle_long_generation": "hole", "max_new_tokens": 64}, "leave no room"),
+    ("text-generation", "gpt2", "The film was", {"max_length": 2}, "max_length is 2, which counts the prompt"),
+    ("text-generation", "gpt2", "a", {"num_beems": 2}, "did you mean num_beams"),
+    ("text-generation", "gpt2", "a", {"num_return_sequences": 2}, "greedy search finds one sequence"),
+    ("text-generation", "gpt2", "a", {"stop_sequence": ""}, "stop_sequence is ''"),
+    ("text-generation", "gpt2", "a", {"return_type": 5}, "tensors, new_text, full_text"),
+    ("text-generation", "gpt2", "a", {"return_text": True, "return_full_text": False}, "exclude each other"),
+    ("text-generation", "gpt2", "a", {"return_text": True, "return_tensors": True}, "exclude each other"),
+    ("text-generation", "gpt2", "a", {"generation_config": {"top_k": 1}}, "pass a GenerationConfig"),
+    ("text-generation", "gpt2", "a", {"tokenizer_encode_kwargs": {"cut": 1}}, "knows no argument 'cut'"),
+    ("text-generation", "gpt2", {"role": "user", "content": "Hi"}, {}, "made before chats"),
+    ("text-generation", "gpt2", [[{"role": "user", "content": "Hi"}]], {}, "input 0: .*made before chats"),
+    ("text-generation", "gpt2", None, {}, "the prompt is None"),
+    *(
+        (task, name, [*["a"] * 300, wrong], options, f"input 300: the \\w+ must be a string, not {kind}")
+        for task, name, options in (
+            ("text-generation", "gpt2", {}),
+            ("text2text-generation", "t5", {}),
+            ("summarization", "bart", {}),
+            ("translation", "marian", {"tgt_lang": "fra"}),
+        )
+        for wrong, kind in ((7, "int"), (float("nan"), "float"), (b"a", "bytes"), (str, "the class str"))
+    ),
+    ("text-generation", "openai-gpt", "", {}, "no bos_token_id"),
+    ("summarization", "bart", ARTICLE, {}, 'chunk="sentences"'),
+    ("summarization", "bart", "a", {"chunk": "words"}, "chunk is 'words'; it must be None or \"sentences\""),
+    ("summarization", "bart", "a", {"stride": 2}, 'pass chunk="sentences" too'),
+    ("summarization", "bart", "a b c", {"chunk": "sentences", "chunk_length": 2}, "chunk_length is 2"),
+    ("summarization", "bart", "a", {"chunk": "sentences", "chunk_length": 0}, "at least 1"),
+    ("summarization", "bart", "a", {"return_tensors": True, "return_text": True}, "exclude each other"),
+    ("summarization", "bart", "a", {"num_return_sequences": 9}, "greater than num_beams"),
+    ("translation", "marian", "a", {"stride": 1}, "translate sentences twice"),
+    ("translation", "marian", "a", {"tgt_lang": "kor"}, "it knows deu, fra"),
+    ("translation", "marian", [">>fra<< a", ">>kor<< a"], {}, "input 1: the language at the beginning .* deu, fra"),
+    ("translation", "mbart", "a", {}, "needs src_lang and tgt_lang; src_lang is missing, one of ar_AR, cs_CZ"),
+    ("translation", "mbart", "a", {"src_lang": "en"}, "tgt_lang is missing"),
+    ("translation", "mbart", "a", {"src_lang": "en", "tgt_lang": "xx"}, "it knows ar_AR"),
+    ("translation", "mbart", "a", {"src_lang": 3}, "must be a language code"),
+    ("translation", "t5", "a", {"tgt_lang": "fr"}, "needs both src_lang and tgt_lang; it names en to de, en to fr"),
+    ("translation", "t5", "a", {"src_lang": "en", "tgt_lang": "ko"}, "names no en to ko"),
+    ("translation_en_to_xx", "mbart", "a", {}, "the target language of the task is 'xx'"),
+]
+
+
+WRONG = [
+    *((PipelineError, task, TASKS[task].checkpoint, *called) for task, *called in READING),
+    *((LaminaError, task, name, (inputs,), *called) for task, name, inputs, *called in WRITING),
+]
+
+
+@pytest.mark.parametrize(("error", "task", "name", "args", "options", "message"), WRONG)
+def test_a_wrong_call_is_one_error_that_says_what_to_do(
+    made: Made,
+    error: type[LaminaError],
+    task: str,
+    name: str,
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    message: str,
 ) -> None:
-    pipe = pipeline(task, model=checkpoint(CHECKPOINTS[task]), device="cpu")
-    with pytest.raises(PipelineError, match=message):
-        pipe(*args, **options)
+    usual = {"do_sample": False} if error is LaminaError else {}
+    with pytest.raises(error, match=message):
+        made(task, name, **usual)(*args, **options)
 
 
-def test_a_wrong_item_of_a_stream_is_named(checkpoint: Callable[[str], Path]) -> None:
-    pipe = pipeline("text-classification", model=checkpoint("bert-moods"), device="cpu")
-    answers = pipe(text for text in ("one", "two", "three", None))
-    for _ in range(3 - 2):
-        next(answers)
+def test_a_wrong_item_of_a_stream_is_named(made: Made) -> None:
+    answers = made("text-classification", "bert-moods")(text for text in ("one", "two", "three", None))
+    next(answers)
     with pytest.raises(PipelineError, match="input 3: the text is None"):
         list(answers)
 
@@ -141,21 +193,19 @@ def test_a_tokenizer_without_a_mask_is_refused(checkpoint: Callable[[str], Path]
         pipeline("fill-mask", model=pipe.model, tokenizer=pipe.tokenizer)
 
 
-def test_options_without_effect_are_taken_and_told(
-    checkpoint: Callable[[str], Path], caplog: pytest.LogCaptureFixture
-) -> None:
-    pipe = pipeline("zero-shot-classification", model=checkpoint("bert-nli"), device="cpu")
+def test_options_without_effect_are_taken_and_told(made: Made, caplog: pytest.LogCaptureFixture) -> None:
+    pipe = made("zero-shot-classification", "bert-nli")
     assert pipe("text", truncation=True, **LABELS) == pipe("text", **LABELS)
     assert "truncation has no effect" in caplog.text
 
 
-def test_an_answer_needs_no_words_in_the_context(checkpoint: Callable[[str], Path]) -> None:
-    pipe = pipeline("question-answering", model=checkpoint("bert-qa"), device="cpu")
+def test_an_answer_needs_no_words_in_the_context(made: Made) -> None:
+    pipe = made("question-answering", "bert-qa")
     assert pipe(question="what?", context="   ") == {"score": 0.0, "start": 0, "end": 0, "answer": ""}
 
 
-def test_no_answer_is_longer_than_asked_for(checkpoint: Callable[[str], Path]) -> None:
-    pipe = pipeline("question-answering", model=checkpoint("bert-qa"), device="cpu")
+def test_no_answer_is_longer_than_asked_for(made: Made) -> None:
+    pipe = made("question-answering", "bert-qa")
     answers = pipe(question="who?", context="A a B b", max_answer_len=1, top_k=9)
     assert sorted(answer["answer"].lower() for answer in answers) == ["a", "b"]
 
@@ -163,3 +213,17 @@ def test_no_answer_is_longer_than_asked_for(checkpoint: Callable[[str], Path]) -
 def test_every_refusal_is_also_a_value_error() -> None:
     assert issubclass(PipelineError, ValueError)
     assert issubclass(PipelineError, LaminaError)
+
+
+def test_a_model_for_something_else_and_a_pair_without_a_usual_model_are_refused(
+    checkpoint: Callable[[str], Path],
+) -> None:
+    with pytest.raises(LaminaError, match="gpt2 has no such head"):
+        pipeline("summarization", model=checkpoint("gpt2"))
+    loaded = pipeline("text-generation", model=checkpoint("gpt2"))
+    with pytest.raises(LaminaError, match="translation needs a seq2seq-lm model"):
+        pipeline("translation", model=loaded.model, tokenizer=loaded.tokenizer)
+    with pytest.raises(LaminaError, match="no model is usual for it, only for en to fr, en to de, en to ro"):
+        pipeline("translation_ko_to_fr")
+    with pytest.raises(LaminaError, match="translation_xx_to_yy"):
+        pipeline("translation_ko", model=checkpoint("marian"))
