@@ -137,3 +137,15 @@ def test_a_tied_table_that_does_not_fit_its_head_is_refused(tmp_path: Path) -> N
     lamina.MarianMTModel(lamina.MarianConfig(**{**TINY["marian"], **changes})).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match="decoder_vocab_size is 99, the target's token table has 130 rows"):
         lamina.MarianMTModel.from_pretrained(tmp_path, tie_word_embeddings=True)
+
+
+def test_rotary_positions_are_read_as_version_5_writes_them() -> None:
+    ids, sizes = torch.tensor([[5, 6, 7, 8]]), TINY["gpt_neox"]
+    found = []
+    for keys in (
+        {"rotary_pct": 1.0, "rotary_emb_base": 500},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 1.0}},
+    ):
+        torch.manual_seed(0)
+        found.append(lamina.GPTNeoXModel(lamina.GPTNeoXConfig(**sizes, **keys)).eval()(ids).last_hidden_state)
+    assert torch.equal(*found)
