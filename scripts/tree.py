@@ -25,7 +25,7 @@ ROOMS = {
     "(root)": (476, 4),
     "auto": (756, 3),
     "checkpoint": (1_739, 8),
-    "cli": (2_797, 14),
+    "cli": (3_051, 15),
     "families": (3_356, 26),
     "files": (1_668, 8),
     "generation": (3_330, 10),
@@ -34,10 +34,10 @@ ROOMS = {
     "nn": (3_062, 11),
     "pipelines": (3_119, 15),
     "scale": (124, 2),
-    "sentences": (1_787, 6),
-    "serving": (5_629, 37),
+    "sentences": (1_794, 6),
+    "serving": (5_630, 37),
     "tokenizers": (4_842, 21),
-    "training": (7_067, 52),
+    "training": (7_068, 52),
     "viewer": (6_058, 46),
 }
 VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}
