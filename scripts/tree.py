@@ -22,21 +22,21 @@ MACHINE = re.compile(
 # The core (all but cli, inference, scale, serving, training, viewer) is to have 15,500 lines in 95 files: what it still
 # says twice has to go.
 ROOMS = {
-    "(root)": (476, 4),
-    "auto": (756, 3),
-    "checkpoint": (1_739, 8),
+    "(root)": (483, 4),
+    "auto": (753, 3),
+    "checkpoint": (1_743, 8),
     "cli": (3_051, 15),
-    "families": (3_356, 26),
+    "families": (4_254, 35),
     "files": (1_668, 8),
-    "generation": (3_330, 10),
+    "generation": (3_266, 10),
     "inference": (1_711, 7),
     "legacy": (458, 4),
-    "nn": (3_062, 11),
+    "nn": (3_158, 11),
     "pipelines": (3_119, 15),
     "scale": (124, 2),
     "sentences": (1_794, 6),
     "serving": (5_630, 37),
-    "tokenizers": (4_842, 21),
+    "tokenizers": (4_806, 21),
     "training": (7_068, 52),
     "viewer": (6_058, 46),
 }
