@@ -34,10 +34,10 @@ ROOMS = {
     "nn": (3_179, 13),
     "pipelines": (3_119, 15),
     "scale": (124, 2),
-    "sentences": (1_787, 6),
-    "serving": (5_629, 37),
+    "sentences": (1_794, 6),
+    "serving": (5_630, 37),
     "tokenizers": (4_806, 21),
-    "training": (7_067, 52),
+    "training": (7_068, 52),
     "viewer": (6_058, 46),
 }
 VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}
