@@ -26,7 +26,7 @@ ROOMS = {
     "auto": (756, 3),
     "checkpoint": (1_736, 8),
     "cli": (3_051, 15),
-    "families": (4_258, 35),
+    "families": (4_251, 35),
     "files": (1_668, 8),
     "generation": (3_266, 10),
     "inference": (1_711, 7),
@@ -36,7 +36,7 @@ ROOMS = {
     "scale": (124, 2),
     "sentences": (1_794, 6),
     "serving": (5_630, 37),
-    "tokenizers": (4_806, 21),
+    "tokenizers": (4_794, 21),
     "training": (7_068, 52),
     "viewer": (6_058, 46),
 }
