@@ -36,7 +36,7 @@ ROOMS = {
     "scale": (124, 2),
     "sentences": (1_787, 6),
     "serving": (5_629, 37),
-    "tokenizers": (4_806, 21),
+    "tokenizers": (4_762, 21),
     "training": (7_067, 52),
     "viewer": (6_058, 46),
 }
