@@ -50,7 +50,7 @@ BART = MARIAN | {
     "decoder_start_token_id": 2,
 }
 T5: dict[str, Any] = {"vocab_size": 32128, "num_layers": 6, "decoder_start_token_id": 0}
-XLM_R: dict[str, Any] = {"vocab_size": 250002, "max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+XLM_R = {"vocab_size": 250002, "max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
 DEBERTA: dict[str, Any] = {
     "hidden_size": 768,
     "num_hidden_layers": 12,

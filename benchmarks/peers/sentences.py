@@ -1,4 +1,4 @@
-"""sentence-transformers and fastembed, by their `encode` and `embed`, and the reference with the pooling written out."""
+"""sentence-transformers by `encode`, fastembed by `embed`, and the reference with its pooling written out."""
 
 from __future__ import annotations
 
