@@ -36,7 +36,7 @@ ROOMS = {
     "scale": (124, 2),
     "sentences": (1_794, 6),
     "serving": (5_630, 37),
-    "tokenizers": (4_794, 21),
+    "tokenizers": (4_756, 21),
     "training": (7_068, 52),
     "viewer": (6_058, 46),
 }
