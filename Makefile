@@ -5,11 +5,12 @@ READY := $(VENV)/.ready
 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help install demo test check bench size clean
+.PHONY: help install demo fetch test check bench size clean
 
 help:
 	@echo "make demo     two sentences through the embedded model, and what else there is"
 	@echo "make test     the whole test suite"
+	@echo "make fetch    what tests read and run from elsewhere: data, small models, a browser, clients"
 	@echo "make check    format, lint, types, and the rules of the tree"
 	@echo "make bench    every benchmark, results as JSON under benchmarks/results"
 	@echo "make size     lines per folder"
@@ -30,6 +31,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	@python examples/demo.py
+
+fetch: $(READY)
+	@scripts/fetch
 
 test: $(READY)
 	@scripts/test

@@ -118,7 +118,19 @@ def record(kind: Kind) -> dict[str, Any]:
             result["target"] = tokenizer(text_target=TEXTS[2])["input_ids"]
             result["target_decoded"] = tokenizer.decode(result["target"])
             result["after_target"] = tokenizer(TEXTS[2])["input_ids"]
+        if kind.recipe in ("nllb", "m2m_100", "mbart50") and not kind.brief:
+            result["languages"] = {code: in_language(tokenizer, code) for code in codes_of(tokenizer)}
         return result
+
+
+def codes_of(tokenizer: Any) -> list[str]:
+    """Every language that a tokenizer knows; the fast ones of NLLB list the codes as special tokens."""
+    return list(getattr(tokenizer, "lang_code_to_id", None) or tokenizer.additional_special_tokens)
+
+
+def in_language(tokenizer: Any, code: str) -> list[int]:
+    tokenizer.src_lang = code
+    return list(tokenizer("a")["input_ids"])
 
 
 def facts_of(folder: Path, layout: Layout) -> dict[str, Any]:

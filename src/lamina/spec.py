@@ -105,6 +105,11 @@ class RelativeBuckets:
 
 
 @dataclass(frozen=True)
+class Slopes:
+    """Scores that fall with distance, in each head by its own slope; nothing is learned (Press et al., 2021)."""
+
+
+@dataclass(frozen=True)
 class Disentangled:
     """Scores between content and distance, through projections of each layer (He et al., 2020, section 3.1)."""
 
@@ -204,12 +209,13 @@ class StackSpec:
     final_dropout: float = 0.0
     causal: bool = False
     cross: bool = False
-    relative: RelativeBuckets | Disentangled | None = None
+    relative: RelativeBuckets | Slopes | Disentangled | None = None
     rotary: Rotary | None = None
     windows: tuple[int | None, ...] | None = None  # how far each layer sees, in tokens; None: without end
     scales: tuple[float, ...] | None = None  # of each layer's scores; None: as the block's
     first_norm: bool = True  # the first layer norms what it reads (pre-norm)
     convolution: Convolution | None = None
+    blank_padding: bool = False  # hidden tokens enter as zeros, and mix all alike (DeBERTa: its scores and convolution)
     plain_states: bool = False  # the last of the hidden states is what the final norm reads, not what it gives
     layerdrop: float = 0.0
 
@@ -220,7 +226,8 @@ class HeadSpec:
 
     hidden_size: int
     outputs: int
-    select: str | None = None  # "first" | "mean" | "last" | "eos" | "indexed" | "pooled"; None: every token
+    # "first" | "first shown" | "mean" | "last" | "eos" | "indexed" | "pooled"; None: every token
+    select: str | None = None
     dense: str | None = None  # activation after an extra dense layer
     dense_size: int | None = None  # its width where it is not hidden_size
     dense_bias: bool = True

@@ -26,6 +26,7 @@ SCORES = {
     "chooser": "accuracy",
     "translator": "bleu",
     "summarizer": "rouge1",
+    "embedder": "recall_at_10",
 }
 
 
@@ -45,6 +46,8 @@ def write_files(folder: Path) -> None:
         (folder / "CoLA" / f"{name}.tsv").write_text("".join(f"x\t{n}\t\t{t}\n" for t, n in labelled))
         samples.write_summaries(folder / f"{name}.jsonl")
         samples.write_squad(folder / f"{name}-v1.1.json")
+    for name in ("pairs.csv", "pairs.dev.csv"):
+        (folder / name).write_text("anchor,positive\n" + "".join(f"{one},{other}\n" for one, other in samples.PAIRS))
     for name in ("train", "valid"):
         (folder / f"wiki.{name}.txt").write_text("\n".join(context for context, _, _ in samples.FACTS))
         samples.write_conll(folder / f"{name}.conll")

@@ -11,14 +11,15 @@ from .inputs import Array
 from .rows.row import Row
 
 # Where positions are relative, or counted over real tokens, the side of the padding makes no difference either.
-POSITION_FREE = {"roberta", "m2m_100", "t5", "mt5", "opt"}
-BY_IDS = {"roberta", "m2m_100"}  # positions that vectors in place of ids cannot tell
+BY_IDS = {"roberta", "camembert", "xlm-roberta", "mpnet", "m2m_100"}  # which vectors in place of ids cannot tell
+POSITION_FREE = BY_IDS | {"modernbert", "t5", "mt5", "umt5", "bloom", "gpt_neox", "opt"}
 WRITERS = {
     "BartForConditionalGeneration",
     "MBartForConditionalGeneration",
     "MarianMTModel",
     "T5ForConditionalGeneration",
     "MT5ForConditionalGeneration",
+    "UMT5ForConditionalGeneration",
     "PegasusForConditionalGeneration",
     "M2M100ForConditionalGeneration",
 }
@@ -28,7 +29,12 @@ NOT_PER_ROW = {"loss", "mc_loss", "losses"}
 def _comparable(row: Row) -> bool:
     inputs = row.inputs()
     mask = inputs.get("attention_mask")
-    if mask is None or mask.ndim != 2 or row.name == "holes" or ("inputs_embeds" in inputs and row.family in BY_IDS):
+    if (
+        mask is None
+        or mask.ndim != 2
+        or row.name in ("holes", "sparse")
+        or ("inputs_embeds" in inputs and row.family in BY_IDS)
+    ):
         return False
     return bool((mask[:, 0] == 1).all()) or row.family in POSITION_FREE
 

@@ -50,12 +50,15 @@ def test_config_keeps_every_key(row, checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("row", CLASSES, ids=lambda row: row.architecture)
-def test_bin_holds_the_same(row, checkpoint, tmp_path):
+def test_bin_in_shards_holds_the_same(row, checkpoint, tmp_path):
     answer = golden(row)
     model = load(row, checkpoint(row))
-    model.save_pretrained(tmp_path, safe_serialization=False)
-    assert not (tmp_path / "model.safetensors").exists()
-    saved = torch.load(tmp_path / "pytorch_model.bin", weights_only=True)
+    model.save_pretrained(tmp_path, safe_serialization=False, max_shard_size="10KB")
+    shards = sorted(tmp_path.glob("pytorch_model-*.bin"))
+    assert len(shards) > 1 and not list(tmp_path.glob("*.safetensors"))
+    saved = {name: tensor for shard in shards for name, tensor in torch.load(shard, weights_only=True).items()}
+    index = json.loads((tmp_path / "pytorch_model.bin.index.json").read_text())["weight_map"]
+    assert index.keys() == saved.keys() and set(index.values()) == {shard.name for shard in shards}
     assert {name: tuple(tensor.shape) for name, tensor in saved.items()} == answer.shapes
     for name, tensor in saved.items():
         np.testing.assert_array_equal(tensor.numpy(), fill(name, answer.shapes[name]), err_msg=name)

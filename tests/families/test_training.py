@@ -24,7 +24,12 @@ DROPOUTS = {
     "bert": _BERT,
     "distilbert": ("dropout", "attention_dropout"),
     "electra": _BERT,
+    "camembert": _BERT,
+    "deberta-v2": _BERT,
+    "modernbert": ("attention_dropout", "embedding_dropout", "mlp_dropout"),
+    "mpnet": _BERT,
     "roberta": _BERT,
+    "xlm-roberta": _BERT,
     "ctrl": ("resid_pdrop", "embd_pdrop"),
     "openai-gpt": _GPT,
     "gpt2": _GPT,
@@ -36,6 +41,10 @@ DROPOUTS = {
     "m2m_100": _BART,
     "t5": ("dropout_rate",),
     "mt5": ("dropout_rate",),
+    "umt5": ("dropout_rate",),
+    "bloom": ("hidden_dropout", "attention_dropout"),
+    "gpt_neo": ("resid_dropout", "embed_dropout", "attention_dropout"),
+    "gpt_neox": ("hidden_dropout", "attention_dropout"),
     "opt": ("dropout", "attention_dropout"),
 }
 HEAD_DROPOUTS = {
@@ -52,6 +61,15 @@ HEAD_DROPOUTS = {
     "ElectraForSequenceClassification": "classifier_dropout",
     "ElectraForTokenClassification": "classifier_dropout",
     "ElectraForMultipleChoice": "summary_last_dropout",
+    **{
+        f"{stem}For{task}": "classifier_dropout"
+        for stem in ("Camembert", "XLMRoberta", "ModernBert")
+        for task in ("SequenceClassification", "TokenClassification")
+    },
+    "DebertaV2ForSequenceClassification": "cls_dropout",
+    "DebertaV2ForMultipleChoice": "pooler_dropout",
+    "ModernBertForQuestionAnswering": "classifier_dropout",
+    "ModernBertForMultipleChoice": "classifier_dropout",
     "RobertaForSequenceClassification": "classifier_dropout",
     "RobertaForTokenClassification": "classifier_dropout",
     "GPT2ForTokenClassification": "classifier_dropout",
@@ -61,6 +79,11 @@ HEAD_DROPOUTS = {
     "MBartForSequenceClassification": "classifier_dropout",
     "T5ForSequenceClassification": "classifier_dropout",
     "T5ForTokenClassification": "classifier_dropout",
+    "UMT5ForSequenceClassification": "classifier_dropout",
+    "UMT5ForTokenClassification": "classifier_dropout",
+    "BloomForTokenClassification": "classifier_dropout",
+    "GPTNeoForTokenClassification": "classifier_dropout",
+    "GPTNeoXForTokenClassification": "classifier_dropout",
     "MT5ForSequenceClassification": "classifier_dropout",
     "MT5ForTokenClassification": "classifier_dropout",
 }

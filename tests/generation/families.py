@@ -37,8 +37,12 @@ ARCHITECTURES: dict[
     # The reference's cache counts the encoder's layers.
     "T5ForConditionalGeneration": ("t5", {"num_decoder_layers": 2}),
     "MT5ForConditionalGeneration": ("mt5", {"num_decoder_layers": 2}),
+    "UMT5ForConditionalGeneration": ("umt5", {"num_decoder_layers": 2}),
     "PegasusForConditionalGeneration": ("pegasus", {"scale_embedding": True, "activation_function": "relu"}),
     "M2M100ForConditionalGeneration": ("m2m_100", {"scale_embedding": False}),
+    "BloomForCausalLM": ("bloom", {}),
+    "GPTNeoForCausalLM": ("gpt_neo", {}),
+    "GPTNeoXForCausalLM": ("gpt_neox", {}),
     "OPTForCausalLM": ("opt", {}),
     "OPTForCausalLM-350m": ("opt", {"do_layer_norm_before": False, "word_embed_proj_dim": 16}),
     "TransfoXLLMHeadModel": ("transfo-xl", {}),

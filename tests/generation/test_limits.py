@@ -41,6 +41,10 @@ POSITIONS: dict[str, tuple[str, int | None]] = {  # a class of each family and t
     "m2m_100": ("M2M100ForConditionalGeneration", 40),
     "t5": ("T5ForConditionalGeneration", None),
     "mt5": ("MT5ForConditionalGeneration", None),
+    "umt5": ("UMT5ForConditionalGeneration", None),
+    "bloom": ("BloomForCausalLM", None),
+    "gpt_neo": ("GPTNeoForCausalLM", 40),
+    "gpt_neox": ("GPTNeoXForCausalLM", None),
     "opt": ("OPTForCausalLM", 40),
 }
 

@@ -45,6 +45,25 @@ OPT = {
     "max_position_embeddings": 96,
     "init_std": 0.3,
 }
+NEO = {
+    "vocab_size": 61,
+    "hidden_size": 16,
+    "num_layers": 2,
+    "num_heads": 4,
+    "attention_types": [[["global", "local"], 1]],
+    "window_size": 3,
+    "max_position_embeddings": 96,
+    "initializer_range": 0.3,
+}
+NEOX = {
+    "vocab_size": 61,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+    "rotary_pct": 0.5,
+    "initializer_range": 0.3,
+}
 T5 = {"vocab_size": 61, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2, "num_heads": 4}
 ROWS = {
     "gpt2": ("GPT2LMHeadModel", GPT),
@@ -60,6 +79,10 @@ ROWS = {
     "m2m_100": ("M2M100ForConditionalGeneration", BART),
     "opt": ("OPTForCausalLM", OPT),
     "opt-350m": ("OPTForCausalLM", OPT | {"do_layer_norm_before": False, "word_embed_proj_dim": 12}),
+    "umt5": ("UMT5ForConditionalGeneration", T5),
+    "bloom": ("BloomForCausalLM", GPT | {"hidden_size": 12, "n_head": 3}),
+    "gpt_neo": ("GPTNeoForCausalLM", NEO),
+    "gpt_neox": ("GPTNeoXForCausalLM", NEOX),
     "bart-decoder": ("BartForCausalLM", BART),
     "t5": ("T5ForConditionalGeneration", T5),
     "t5-gated": ("T5ForConditionalGeneration", T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,15 +128,9 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def made(checkpoint: Callable[[str], Path], writer: Callable[[str], Path]) -> Callable[[str], Pipeline]:
-    @cache
-    def make(task: str) -> Pipeline:
-        name, _, _ = INPUTS[task]
-        found: Pipeline = pipeline(task, model=checkpoint(name) if "-" in name else writer(name), device="cpu")
-        return found
-
-    return make
+@pytest.fixture
+def made(loaded: Callable[[str, str], Pipeline]) -> Callable[[str], Pipeline]:
+    return lambda task: loaded(task, INPUTS[task][0])
 
 
 def told(pipe: Pipeline, task: str, options: dict[str, Any]) -> str:

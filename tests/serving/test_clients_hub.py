@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,15 +34,30 @@ def interpreter(version: str) -> str:
     return str(OLD)
 
 
+CLIENTS: dict[str, subprocess.Popen[str]] = {}  # by their version; each answers line by line until its input ends
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clients() -> Iterator[None]:
+    yield
+    for process in CLIENTS.values():
+        process.communicate()
+    CLIENTS.clear()
+
+
 def ask(version: str, mode: str, requests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The answers of a client of that version, in a process of its own."""
-    given = {"mode": mode, "requests": list(requests)}
-    quiet = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    done = subprocess.run(
-        [interpreter(version), str(SCRIPT)], input=json.dumps(given), capture_output=True, text=True, env=quiet
-    )
-    assert done.returncode == 0, done.stderr
-    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    """The answers of a client of that version, in a process of its own, which imports it once."""
+    if version not in CLIENTS:
+        quiet = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        command, pipe = [interpreter(version), str(SCRIPT)], subprocess.PIPE
+        CLIENTS[version] = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=quiet)
+    process = CLIENTS[version]
+    assert process.stdin and process.stdout
+    process.stdin.write(json.dumps({"mode": mode, "requests": list(requests)}) + "\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    assert answer, "the client ended; what it said stands on standard error"
+    answers: list[dict[str, Any]] = json.loads(answer)
     return answers
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from tests.tokenizers.kinds import BERT_FILES, FIXTURES, GOLDEN, ROBERTA_FILES, Find
+from tests.tokenizers.kinds import BERT_FILES, FIXTURES, GOLDEN, M2M_CODES, ROBERTA_FILES, Find
 
 GOLDENS = GOLDEN.parent / "layouts.json"
 
@@ -49,7 +49,6 @@ BERT_JSON = {"tokenizer.json": "asset:minilm/tokenizer.json"}
 ROBERTA_JSON = {"tokenizer.json": "fixture:roberta_saved/tokenizer.json"}
 SPIECE = {"spiece.model": "fixture:t5/spiece.model"}
 BPE_JA = {"sentencepiece.bpe.model": "asset:sentencepiece_ja"}
-GPT2_FILES = {"vocab.json": "asset:gpt2_vocab/encoder.json", "merges.txt": "asset:gpt2_vocab/vocab.bpe"}
 KO_TOKENS = {
     "bos_token": "<s>",
     "eos_token": "</s>",
@@ -58,6 +57,30 @@ KO_TOKENS = {
     "mask_token": "<mask>",
 }
 FAST = "PreTrainedTokenizerFast"
+BPE_EN = {"sentencepiece.bpe.model": "asset:sentencepiece_en"}
+MPNET_FILES = {"vocab.txt": "fixture:mpnet/vocab.txt"}
+DEBERTA_FILES = {"spm.model": "fixture:deberta_v2/spm.model"}
+XLNET_FILES = {"spiece.model": "fixture:xlnet/spiece.model"}
+NLLB_FILES = {"sentencepiece.bpe.model": "fixture:m2m_100/sentencepiece.bpe.model"}
+M2M_FILES = NLLB_FILES | {"vocab.json": "fixture:m2m_100/vocab.json"}
+M2M_TOKENS = {"additional_special_tokens": [f"__{code}__" for code in M2M_CODES]}
+KOBERT_TOKENS = {
+    "bos_token": "[CLS]",
+    "eos_token": "[SEP]",
+    "unk_token": "[UNK]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
+MODERN_TOKENS: dict[str, Any] = {
+    **{"cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"},
+    **{"model_input_names": ["input_ids", "attention_mask"], "model_max_length": 8192},
+}
+OPT_TOKENS: dict[str, Any] = {
+    **{"bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"},
+    **{"add_bos_token": True, "add_prefix_space": False, "errors": "replace"},
+}
 LATER = {"<sep2>": 30522, "Deniz": 30523}
 MARIAN_FILES = {name: f"fixture:marian/{name}" for name in ("source.spm", "target.spm", "vocab.json")}
 CTRL_FILES = {name: f"fixture:ctrl/{name}" for name in ("vocab.json", "merges.txt")}
@@ -117,8 +140,8 @@ LAYOUTS: dict[str, Layout] = {
     "bart-xlm-r": Layout("bart", "XLMRobertaTokenizerFast", made("xlm-r")),
     "bart-columns": Layout("bart", "BartTokenizer", ROBERTA_FILES, {"model_input_names": ["input_ids"]}),
     # GPT-2
-    "gpt2": Layout("gpt2", files=GPT2_FILES),
-    "gpt2-bos": Layout("gpt2", "GPT2Tokenizer", GPT2_FILES, {"add_bos_token": True, "pad_token": "<|endoftext|>"}),
+    "gpt2": Layout("gpt2", files=ROBERTA_FILES),
+    "gpt2-bos": Layout("gpt2", "GPT2Tokenizer", ROBERTA_FILES, {"add_bos_token": True, "pad_token": "<|endoftext|>"}),
     "gpt2-bert": Layout("gpt2", "BertTokenizer", BERT_FILES),
     "gpt2-fast": Layout("gpt2", FAST, made("ko"), {"eos_token": "</s>", "pad_token": "<pad>"}),
     "gpt2-fast-prefix": Layout("gpt2", FAST, made("bytes")),
@@ -173,6 +196,67 @@ LAYOUTS: dict[str, Layout] = {
     "electra-fast": Layout("electra", FAST, BERT_JSON, {"pad_token": "[PAD]", "cls_token": "[CLS]"}),
     "albert-bert": Layout("albert", "BertTokenizer", BERT_FILES),
     "albert-fast": Layout("albert", FAST, made("ko"), KO_TOKENS),
+    # XLM-R, CamemBERT, MPNet, DeBERTa-v2, XLNet's on BERT
+    "xlm-roberta-pieces": Layout("xlm-roberta", files=BPE_JA),
+    "xlm-roberta-class": Layout("xlm-roberta", "XLMRobertaTokenizer", BPE_JA, {"model_max_length": 512}),
+    "xlm-roberta-both": Layout("xlm-roberta", "XLMRobertaTokenizerFast", BPE_JA | made("xlm-r")),
+    "bert-xlm-r-pieces": Layout("bert", "XLMRobertaTokenizer", BPE_JA),
+    "camembert-pieces": Layout("camembert", files=BPE_EN),
+    "camembert-class": Layout("camembert", "CamembertTokenizer", BPE_EN, {"model_max_length": 512}),
+    "mpnet-vocab": Layout("mpnet", "MPNetTokenizer", MPNET_FILES, {"do_lower_case": True, "model_max_length": 512}),
+    "mpnet-vocab-cased": Layout("mpnet", files=MPNET_FILES, config={"do_lower_case": False, "strip_accents": False}),
+    "mpnet-json": Layout("mpnet", "MPNetTokenizer", made("mpnet")),
+    "deberta-v3": Layout("deberta-v2", files=DEBERTA_FILES, config={"do_lower_case": False, "vocab_type": "spm"}),
+    "deberta-v3-class": Layout("deberta-v2", "DebertaV2Tokenizer", DEBERTA_FILES, {"split_by_punct": True}),
+    "deberta-v3-json": Layout("deberta-v2", "DebertaV2Tokenizer", made("deberta-v2"), {"do_lower_case": False}),
+    "xlnet": Layout("xlnet", files=XLNET_FILES),
+    "bert-xlnet": Layout("bert", "XLNetTokenizer", XLNET_FILES, {"do_lower_case": True}),
+    "kobert": Layout("bert", "XLNetTokenizer", {"spiece.model": "fixture:deberta_v2/spm.model"}, KOBERT_TOKENS),
+    # PEGASUS, mT5, M2M100 and NLLB
+    "pegasus-pieces": Layout("pegasus", "PegasusTokenizer", SPIECE, {"model_max_length": 1024}),
+    "pegasus-by-model": Layout("pegasus", files=SPIECE),
+    "pegasus-tokens": Layout(
+        "pegasus",
+        "PegasusTokenizer",
+        SPIECE,
+        {"offset": 9, "additional_special_tokens": ["<mask_1>", "<unk_2>", "<x>"]},
+    ),
+    "pegasus-other-end": Layout("pegasus", "PegasusTokenizer", SPIECE, {"eos_token": "<eos>"}),
+    "mt5-by-model": Layout("mt5", files=SPIECE, config={"extra_ids": 0}),
+    "mt5-class": Layout("mt5", "MT5Tokenizer", SPIECE, {"extra_ids": 3}),
+    "umt5": Layout("umt5", "T5Tokenizer", SPIECE, {"extra_ids": 300}),
+    "umt5-by-model": Layout("umt5", files=SPIECE),
+    "m2m100": Layout("m2m_100", files=M2M_FILES, more={"special_tokens_map.json": M2M_TOKENS}),
+    "m2m100-class": Layout("m2m_100", "M2M100Tokenizer", M2M_FILES, {**M2M_TOKENS, "src_lang": "ko", "tgt_lang": "fr"}),
+    "m2m100-then-french": Layout(
+        "m2m_100", files=M2M_FILES, config=M2M_TOKENS, then=(("__setattr__", ("src_lang", "fr")),)
+    ),
+    "m2m100-then-end": Layout("m2m_100", files=M2M_FILES, config=M2M_TOKENS, then=(END, SPECIAL)),
+    "nllb-pieces": Layout("m2m_100", "NllbTokenizer", NLLB_FILES, {"src_lang": "kor_Hang", "tgt_lang": "fra_Latn"}),
+    "nllb-unigram": Layout("m2m_100", "NllbTokenizer", BPE_JA, {"legacy_behaviour": True}),
+    "nllb-few": Layout("m2m_100", "NllbTokenizer", NLLB_FILES, {"additional_special_tokens": ["eng_Latn", "kor_Hang"]}),
+    "nllb-then-french": Layout(
+        "m2m_100", "NllbTokenizer", NLLB_FILES, then=(("__setattr__", ("src_lang", "fra_Latn")),)
+    ),
+    "nllb-then-end": Layout("m2m_100", "NllbTokenizer", NLLB_FILES, then=(END,)),
+    # OPT, GPT-Neo, GPT-NeoX, BLOOM, ModernBERT
+    "opt": Layout("opt", "GPT2Tokenizer", ROBERTA_FILES, OPT_TOKENS),
+    "opt-by-model": Layout("opt", files=ROBERTA_FILES),
+    "gpt-neo": Layout(
+        "gpt_neo", "GPT2Tokenizer", ROBERTA_FILES | made("bytes"), {"eos_token": "</s>", "pad_token": None}
+    ),
+    "gpt-neo-by-model": Layout("gpt_neo", files=ROBERTA_FILES),
+    "gpt-neox": Layout("gpt_neox", "GPTNeoXTokenizer", made("neox"), {"add_prefix_space": False}),
+    "gpt-neox-prefix": Layout("gpt_neox", "GPTNeoXTokenizer", made("neox"), {"add_prefix_space": True}),
+    "gpt-neox-begins": Layout("gpt_neox", "GPTNeoXTokenizerFast", made("neox"), {"add_bos_token": True}),
+    "gpt-neox-by-model": Layout("gpt_neox", files=made("neox")),
+    "polyglot": Layout("gpt_neox", FAST, made("neox"), {"eos_token": "<|endoftext|>", "pad_token": "<pad>"}),
+    "bloom": Layout("bloom", "BloomTokenizerFast", made("bytes"), {"padding_side": "left"}),
+    "bloom-by-model": Layout("bloom", files=made("ko")),
+    "modernbert": Layout("modernbert", FAST, made("modernbert"), MODERN_TOKENS),
+    "modernbert-by-model": Layout("modernbert", files=made("modernbert")),
+    # klue/roberta
+    "roberta-klue": Layout("roberta", files=BERT_FILES, model={"tokenizer_class": "BertTokenizer"}),
     # families to come, by their tokenizer.json
     "xlm-roberta": Layout("xlm-roberta", files=made("xlm-r")),
     "camembert": Layout(
@@ -234,7 +318,7 @@ LAYOUTS: dict[str, Layout] = {
         "gpt2", "GPT2Tokenizer", ROBERTA_FILES | made("bytes"), options={"add_bos_token": True, "use_fast": False}
     ),
     "python-no-class": Layout("gpt2", FAST, made("ko"), options={"use_fast": False}),
-    "other-tokens": Layout("gpt2", "GPT2Tokenizer", GPT2_FILES, options={"pad_token": "!", "bos_token": "<s>"}),
+    "other-tokens": Layout("gpt2", "GPT2Tokenizer", ROBERTA_FILES, options={"pad_token": "!", "bos_token": "<s>"}),
 }
 
 # What neither library takes, and what the error names.
@@ -255,6 +339,8 @@ def json_tokenizer(kind: str) -> Tokenizer:
     """A small tokenizer of one of the kinds that tokenizer.json files are."""
     if kind == "mpnet":
         return mpnet()
+    if kind in ("neox", "modernbert"):
+        return normalized_bytes(kind)
     if kind == "bytes":
         vocab = json.loads((FIXTURES / "roberta" / "vocab.json").read_text(encoding="utf-8"))
         lines = (FIXTURES / "roberta" / "merges.txt").read_text(encoding="utf-8").split("\n")[1:]
@@ -277,6 +363,23 @@ def json_tokenizer(kind: str) -> Tokenizer:
         backend.post_processor = processors.TemplateProcessing(
             single=single, pair=pair, special_tokens=[(token, tokens.index(token)) for token in sorted(used)]
         )
+    return backend
+
+
+def normalized_bytes(kind: str) -> Tokenizer:
+    """Byte-level BPE of composed characters, without special tokens of the text's own."""
+    backend = json_tokenizer("bytes")
+    backend.normalizer = normalizers.NFC()
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if kind == "neox":
+        backend.add_special_tokens(["<|endoftext|>", "<|padding|>"])
+        backend.add_tokens([AddedToken("   ", normalized=True), AddedToken("  ", normalized=True)])
+        return backend
+    backend.add_special_tokens(["[UNK]", "[CLS]", "[SEP]", "[PAD]", AddedToken("[MASK]", lstrip=True, special=True)])
+    ids = [(token, backend.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:0 [SEP]:0", special_tokens=ids
+    )
     return backend
 
 
@@ -360,6 +463,9 @@ def facts(tokenizer: Any) -> dict[str, Any]:
         "columns": list(rows[0]),
         "ids": [list(row["input_ids"]) for row in rows],
         "types": [list(row["token_type_ids"]) for row in rows] if "token_type_ids" in rows[0] else None,
+        "offsets": [list(span) for span in tokenizer(*PAIR, return_offsets_mapping=True)["offset_mapping"]]
+        if tokenizer.is_fast
+        else None,
         "text": [tokenizer.decode(row["input_ids"], skip_special_tokens=True) for row in rows],
         "special": dict(tokenizer.special_tokens_map),
         "special_ids": list(tokenizer.all_special_ids),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.errors import TokenizerError
-from lamina.tokenizers import Tokenizer, files
+from lamina.tokenizers import Tokenizer, files, sentencepiece
 from lamina.tokenizers.sentencepiece import CharacterMap, SentencePieceModel, read_sentencepiece
 from tests.assets import asset
 from tests.tokenizers.kinds import FIXTURES
@@ -33,51 +34,6 @@ def folder_of(tmp_path: Path, **contents: Any) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("recipe", "contents", "says"),
-    [
-        ("bert", {}, "No vocab.txt"),
-        ("roberta", {"vocab_json": {"a": 0}}, "No merges.txt or vocab.bpe"),
-        ("albert", {}, "No spiece.model"),
-        ("marian", {}, "No source.spm"),
-        ("transfo_xl", {"vocab_pkl": "x"}, "pickle"),
-        ("transfo_xl", {"vocab_txt": "a\nb\n"}, "<unk>"),
-        ("no_such", {}, "no tokenizer kind 'no_such'"),
-        (None, {"readme_md": ""}, "Cannot tell what kind .*readme.md"),
-        (None, {"tokenizer_config_json": {"tokenizer_class": "LlamaTokenizer"}}, "LlamaTokenizer"),
-        ("bert", {"vocab_txt": ""}, "holds no tokens"),
-        ("bert", {"vocab_txt": "a\nb\n"}, r"no '\[CLS\]'"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": "{"}, "not valid JSON"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": "[]"}, "JSON object"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a": 1, "a": 2}'}, "'a' stands there twice"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a": NaN}'}, "NaN"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": '{"a":' + "[" * 10**5}, "nested|JSON"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"padding_side": "up"}}, "padding_side"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"do_lower_case": "yes"}}, "Loading the tokenizer"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"model_max_length": "long"}}, "model_max_length"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"pad_token": 3}}, "special token is 3"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"added_tokens_decoder": {"x": {}}}}, "x"),
-        ("bert", {"vocab_txt": SPECIALS, "tokenizer_config_json": {"added_tokens_decoder": {"1": {}}}}, "content"),
-        ("bert", {"vocab_txt": SPECIALS, "added_tokens_json": {"x": "y"}}, "'y', not a number"),
-        ("roberta", {"vocab_json": {"a": "b"}, "merges_txt": ""}, "the id of 'a'"),
-        ("roberta", {"vocab_json": {"a": 2**40}, "merges_txt": ""}, "the id of 'a'"),
-        ("roberta", {"vocab_json": {"a": 0, "b": 0}, "merges_txt": ""}, "same id"),
-        ("roberta", {"vocab_json": {}, "merges_txt": ""}, "no tokens"),
-        ("roberta", {"vocab_json": {"a": 0}, "merges_txt": "a b c\n"}, "line 1"),
-        ("roberta", {"vocab_json": {"a": 0}, "merges_txt": "a b\n"}, "Building byte-level BPE"),
-        ("gpt", {"vocab_json": {"a": 0}, "merges_txt": "x y\n"}, "Building BPE"),
-        ("t5", {"spiece_model": "hello"}, "not a SentencePiece model"),
-        ("byt5", {"tokenizer_config_json": {"extra_ids": 10**12}}, "extra_ids"),
-        ("byt5", {"tokenizer_config_json": {"extra_ids": 3, "additional_special_tokens": ["<extra_id_0>"]}}, "names 1"),
-        ("json", {"tokenizer_json": {}}, "no model"),
-        ("json", {"tokenizer_json": {"model": {"type": "Other"}}}, "Reading"),
-    ],
-)
-def test_bad_folders(tmp_path: Path, recipe: str | None, contents: dict[str, Any], says: str) -> None:
-    with pytest.raises(TokenizerError, match=says):
-        Tokenizer.from_folder(folder_of(tmp_path, **contents), recipe)
-
-
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match="not a folder"):
         Tokenizer.from_folder(tmp_path / "nowhere")
@@ -89,42 +45,28 @@ def test_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         Tokenizer.from_folder(folder_of(tmp_path, vocab_txt=SPECIALS), "bert")
 
 
-@pytest.mark.parametrize(
-    ("part", "inner", "kind"),
-    [
-        ("pre_tokenizer", "pretokenizers", "Split"),
-        ("normalizer", "normalizers", "Replace"),
-        ("decoder", "decoders", "Replace"),
-    ],
-)
-def test_foreign_expressions_are_refused(tmp_path: Path, part: str, inner: str, kind: str) -> None:
-    hostile = {"type": "Sequence", inner: [{"type": kind, "pattern": {"Regex": "(a+)+$"}, "content": ""}]}
-    folder = folder_of(tmp_path, tokenizer_json=stored(**{part: hostile}))
-    with pytest.raises(TokenizerError, match="regular expression"):
-        Tokenizer.from_folder(folder, "json")
-    deep: Any = {}
-    for _ in range(100):
-        deep = {"a": deep}
-    with pytest.raises(TokenizerError, match="deeply"):
-        Tokenizer.from_folder(folder_of(tmp_path, tokenizer_json=stored(**{part: deep})), "json")
-
-
-def test_panics_of_the_library_are_reported(tmp_path: Path) -> None:
-    data = stored()
-    data["post_processor"] = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<zz>", "type_id": 0}}]}
-    with pytest.raises(TokenizerError):
-        Tokenizer.from_folder(folder_of(tmp_path, tokenizer_json=data), "json")
-    data = stored()
-    data["model"]["merges"].append(["no", "such"])
-    with pytest.raises(TokenizerError, match="Reading"):
-        Tokenizer.from_folder(folder_of(tmp_path, tokenizer_json=data), "json")
-
-
 def test_sentencepiece_of_another_algorithm(tmp_path: Path) -> None:
     data = (FIXTURES / "t5" / "spiece.model").read_bytes()
-    (tmp_path / "spiece.model").write_bytes(data + b"\x12\x02\x18\x02")  # trainer_spec { model_type: BPE }
-    with pytest.raises(TokenizerError, match="algorithm 2"):
+    (tmp_path / "spiece.model").write_bytes(data + b"\x12\x02\x18\x03")  # trainer_spec { model_type: WORD }
+    with pytest.raises(TokenizerError, match="algorithm 3"):
         Tokenizer.from_folder(tmp_path, "t5")
+
+
+def test_pieces_of_bpe_that_are_too_long_to_be_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentencepiece, "MAX_CUTS", 100)
+    for name in ("sentencepiece.bpe.model", "vocab.json"):
+        shutil.copy(FIXTURES / "m2m_100" / name, tmp_path)
+    for kind in ("nllb", "m2m_100"):
+        with pytest.raises(TokenizerError, match="too long to be cut"):
+            Tokenizer.from_folder(tmp_path, kind)
+
+
+def test_sentencepiece_of_bpe_with_pieces_that_are_not_plain(tmp_path: Path) -> None:
+    data = (FIXTURES / "m2m_100" / "sentencepiece.bpe.model").read_bytes()
+    (tmp_path / "sentencepiece.bpe.model").write_bytes(data + b"\x0a\x0a\x0a\x01x\x15\0\0\0\0\x18\x04")
+    shutil.copy(FIXTURES / "m2m_100" / "vocab.json", tmp_path)
+    with pytest.raises(TokenizerError, match="pieces of kind 4"):
+        Tokenizer.from_folder(tmp_path, "m2m_100")
 
 
 def test_sentencepiece_fields() -> None:

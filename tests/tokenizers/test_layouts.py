@@ -32,17 +32,17 @@ def test_layout(name: str, tmp_path: Path) -> None:
     if not layout.exact:
         expected = without_usual_tokens(expected)
     ours = change(AutoTokenizer.from_pretrained(write(tmp_path / "from", layout, asset), **layout.options), layout)
-    keys = expected.keys()
-    assert {key: answers(ours)[key] for key in keys} == expected
+    keys = {
+        key for key, value in expected.items() if value is not None
+    }  # the reference's Python classes have no offsets
+    assert {key: answers(ours)[key] for key in keys} == {key: expected[key] for key in keys}
     ours.save_pretrained(tmp_path / "to")
     saved = json.loads((tmp_path / "to" / "tokenizer_config.json").read_text(encoding="utf-8"))
     assert saved["tokenizer_class"] == class_name
-    for folder in (tmp_path / "to", tmp_path / "with-model"):
-        if folder.name == "with-model":  # the class that was saved goes before the model's own
-            (tmp_path / "to").rename(folder)
-            (folder / "config.json").write_text(json.dumps({"model_type": layout.model_type or "bert"}))
-        again = answers(AutoTokenizer.from_pretrained(folder))
-        assert {key: again[key] for key in keys} == expected
+    # The class that was saved goes before the model's own.
+    (tmp_path / "to" / "config.json").write_text(json.dumps({"model_type": layout.model_type or "bert"}))
+    again = answers(AutoTokenizer.from_pretrained(tmp_path / "to"))
+    assert {key: again[key] for key in keys} == {key: expected[key] for key in keys}
 
 
 def without_usual_tokens(expected: dict[str, Any]) -> dict[str, Any]:

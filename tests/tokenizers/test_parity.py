@@ -115,3 +115,33 @@ def test_targets(case: tuple[str, Tokenizer, Any]) -> None:
     with tokenizer.as_target_tokenizer():
         assert tokenizer(text)["input_ids"] == expected["target"]
     assert tokenizer(text)["input_ids"] == expected["after_target"]
+
+
+def test_every_language(case: tuple[str, Tokenizer, Any]) -> None:
+    _, tokenizer, expected = case
+    before = tokenizer.src_lang
+    for code, ids in expected.get("languages", {}).items():
+        tokenizer.src_lang = code
+        assert tokenizer("a")["input_ids"] == ids, code
+        assert tokenizer.get_lang_id(code) == tokenizer.lang_code_to_id[code] in ids
+    for wrong in ("xx_YY", "", 5) if "languages" in expected else ():
+        with pytest.raises(TokenizerError, match=r"not a language of this .*\. It knows .*(ro_RO|ron_Latn|ro, )"):
+            tokenizer.get_lang_id(wrong)
+    tokenizer.src_lang = before
+
+
+def test_saved_and_read_again(case: tuple[str, Tokenizer, Any], tmp_path: Path) -> None:
+    name, tokenizer, expected = case
+    tokenizer.tgt_lang = KINDS[name].options.get("tgt_lang")
+    written = [Path(path) for path in tokenizer.save_pretrained(tmp_path)]
+    assert all(path.is_file() for path in written)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names >= {"tokenizer_config.json", "special_tokens_map.json", *KINDS[name].files}
+    again = Tokenizer.from_folder(tmp_path)
+    assert again.recipe.name == tokenizer.recipe.name
+    assert again.special_tokens_map == tokenizer.special_tokens_map
+    assert again.model_input_names == tokenizer.model_input_names
+    for row in expected["texts"]:
+        assert again(row["text"]) == tokenizer(row["text"])
+        assert again(row["text"])["input_ids"] == row["ids"]
+        assert again.decode(row["ids"]) == row["decoded"]

@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch.distributed as dist
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-import lamina
 from lamina.errors import TrainingError
 
+from ..faults import ended, forked
 from . import two_ranks
-from .test_crashes import forked
 from .test_loop import QUIET, SGD, losses
 from .tiny import arguments, bert, sentences, trainer
 
-ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.skipif(not dist.is_available(), reason="this torch has no torch.distributed"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="forks processes"),
@@ -47,14 +44,11 @@ def forked_pair(folder: Path, kind: str) -> list[int]:
 
 
 def torchrun(folder: Path, kind: str) -> None:
-    """torchrun itself, which starts both again when one has died."""
-    source = Path(lamina.__file__).parents[1]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(source), str(ROOT)])}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["--max-restarts", "1", "--monitor-interval", "0.1"]
-    command += ["-m", "tests.training.two_ranks", str(folder), kind]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800)
-    assert done.returncode == 0, done.stderr[-3000:]
+    """What torchrun runs, which starts both again when one has died: forked, as five processes would import torch."""
+    where = {"rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "run_id": "test"}
+    again = {"max_restarts": 1, "monitor_interval": 0.1, "start_method": "fork"}
+    config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=2, **where, **again)
+    assert ended(forked(lambda: elastic_launch(config, two_ranks.main)(folder, kind))) == 0
 
 
 def written(folder: Path, kind: str) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def test_lora_trains_small_matrices_and_early_stopping_keeps_the_best(tmp_path: 
         for i, word in enumerate(["cat", "dog", "sea"] * 8)
     ]
     results = run(
-        "text-classification", model=encoder, train=rows, eval=rows, output=tmp_path / "out", epochs=40,
+        "text-classification", model=encoder, train=rows, eval=rows, output=tmp_path / "out", epochs=20,
         learning_rate=1e-2, from_scratch=True, lora=4, early_stopping=3,
         arguments={"eval_strategy": "epoch", "save_strategy": "epoch"},
     )  # fmt: skip
@@ -174,7 +174,8 @@ def test_causal_language_modeling_learns_from_a_novel(tmp_path: Path, writer: Ca
 def test_token_classification_fits_names_in_tweets(tmp_path: Path, encoder: str, every: bool):
     tweets = [row for row in real_data.tagged_tweets() if any(tag != "O" for tag in row["labels"])][:32]
     results = run(
-        "token-classification", model=encoder, train=tweets, eval=tweets, output=tmp_path / "out", epochs=40,
+        "token-classification", model=encoder, train=tweets, eval=tweets, output=tmp_path / "out",
+        epochs=40 if every else 20,
         batch_size=8, learning_rate=3e-3, from_scratch=True, label_all_tokens=every, piece_level_scores=every,
     )  # fmt: skip
     assert results["eval_f1"] > 0.5, "of ten kinds of names in noisy text; none is found at the start"
@@ -190,7 +191,7 @@ def test_question_answering_fits_real_questions(tmp_path: Path, encoder: str, no
     data = [row for row in rows if row["answers"]["text"]][:8]
     data += [row for row in rows if not row["answers"]["text"]][:2] if no_answer else []
     results = run(
-        "question-answering", model=encoder, train=data, eval=data, output=tmp_path / "out", epochs=40,
+        "question-answering", model=encoder, train=data, eval=data, output=tmp_path / "out", epochs=20,
         batch_size=8, learning_rate=3e-3, from_scratch=True, max_length=128, stride=32, no_answer=no_answer,
     )  # fmt: skip
     assert results["eval_exact_match"] > 50
@@ -208,7 +209,7 @@ def test_question_answering_fits_real_questions(tmp_path: Path, encoder: str, no
 def test_multiple_choice_fits_questions_of_common_sense(tmp_path: Path, encoder: str):
     data = real_data.choices()[:40]
     results = run(
-        "multiple-choice", model=encoder, train=data, eval=data, output=tmp_path / "out", epochs=20,
+        "multiple-choice", model=encoder, train=data, eval=data, output=tmp_path / "out", epochs=10,
         batch_size=10, learning_rate=2e-3, from_scratch=True,
     )  # fmt: skip
     assert results["eval_accuracy"] > 0.6, "0.2 by chance"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +89,3 @@ def main(folder: Path, kind: str) -> None:
         found[name] = mixed(folder / name, options)
     if os.environ["RANK"] == "0":
         (folder / f"{kind}.json").write_text(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,30 +38,41 @@ def rows_of(code):
     elif not isinstance(found, pd.DataFrame):
         found = found.to_pandas()
     return sorted(int(value) for value in found["id"])
-print(json.dumps([rows_of(code) for code in json.loads(sys.stdin.read())]))
+answers, sys.stdout = sys.stdout, sys.stderr  # lines may print what they like
+for line in sys.stdin:
+    print(json.dumps([rows_of(code) for code in json.loads(line)]), file=answers, flush=True)
 """
+Run = Callable[[list[str]], list[list[int]]]
 
 
-def run(codes: list[str], cache: Path) -> list[list[int]]:
-    import json
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """The ids in the rows that lines of code give; one process for all, which imports the libraries once."""
+    folder = tmp_path_factory.mktemp("code")
+    offline = {"HF_DATASETS_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+    with (
+        (folder / "errors").open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", CHECK],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, **offline, "HF_HOME": str(folder / "home")},
+        ) as process,
+    ):
+        assert process.stdin and process.stdout
+        asked, answers = process.stdin, process.stdout
 
-    environment = {
-        **os.environ,
-        "HF_HOME": str(cache),
-        "HF_DATASETS_OFFLINE": "1",
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", CHECK],
-        input=json.dumps(codes),
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=1200,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: list[list[int]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+        def given(codes: list[str]) -> list[list[int]]:
+            asked.write(json.dumps(codes) + "\n")
+            asked.flush()
+            answer = answers.readline()
+            assert answer, (folder / "errors").read_text()[-3000:]
+            found: list[list[int]] = json.loads(answer)
+            return found
+
+        yield given
 
 
 def codes(page: Any) -> list[str]:
@@ -89,7 +102,7 @@ def ids(page: Any) -> list[int]:
         settled(page)
 
 
-def test_lines_give_the_rows_of_the_page(page: Any, tmp_path: Path):
+def test_lines_give_the_rows_of_the_page(page: Any, run: Run, tmp_path: Path):
     folder = reviews.write(tmp_path / "reviews")
     (folder / "broken-train.parquet").unlink()
     page.set_default_timeout(WAIT)
@@ -102,12 +115,12 @@ def test_lines_give_the_rows_of_the_page(page: Any, tmp_path: Path):
             offered += codes(page)
             wanted += [ids(page)] * 3
     assert all(wanted)
-    for code, got, rows in zip(offered, run(offered, tmp_path / "home"), wanted, strict=True):
+    for code, got, rows in zip(offered, run(offered), wanted, strict=True):
         assert got == rows, code
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "txt", "arrow", "saved"])
-def test_lines_open_every_kind_of_file(page: Any, tmp_path: Path, kind: str):
+def test_lines_open_every_kind_of_file(page: Any, run: Run, tmp_path: Path, kind: str):
     folder = tmp_path / "it's a folder"
     folder.mkdir()
     write_kind(folder, kind)
@@ -118,7 +131,7 @@ def test_lines_open_every_kind_of_file(page: Any, tmp_path: Path, kind: str):
         offered = codes(page)
     if kind == "txt":
         offered = [f'{code}\nrows = (df if "df" in dir() else rows)\n' + COUNT for code in offered]
-    for code, got in zip(offered, run(offered, tmp_path / "home"), strict=True):
+    for code, got in zip(offered, run(offered), strict=True):
         assert got == [1, 2, 3], code
 
 

@@ -22,7 +22,7 @@ STEMS = {model_type: family(model_type).tasks[0].architecture.removesuffix("Mode
 TOKENIZERS = {stem + "Tokenizer": family(model_type).tokenizer for model_type, stem in STEMS.items()}
 TOKENIZERS |= {name: recipe for model_type in MODULES for name, recipe in family(model_type).tokenizers.items()}
 TOKENIZERS["PreTrainedTokenizer"] = "json"
-KINDS = {
+AUTO_MODELS = {  # the kinds of spec.KINDS that each picks a family's head by, in this order
     "AutoModel": ("pooled-body", "body"),
     "AutoModelForPreTraining": (
         "next-sentence-pretraining",
@@ -66,7 +66,7 @@ def _makers() -> dict[str, Callable[[], Any]]:
         "AutoConfig": lambda: AutoConfig,
         "AutoTokenizer": lambda: AutoTokenizer,
         "PreTrainedModel": _pretrained_model,
-        **{name: partial(factory, name) for name in KINDS},
+        **{name: partial(factory, name) for name in AUTO_MODELS},
         **{stem + "Config": partial(config_class, model_type) for model_type, stem in STEMS.items()},
         **{name + suffix: partial(tokenizer_class, name + suffix) for name in TOKENIZERS for suffix in ("", "Fast")},
         **{name: partial(model_class, name) for name in architectures()},
@@ -132,9 +132,9 @@ def tokenizer_class(name: str) -> Any:
 
 
 def factory(name: str) -> Any:
-    doc = f"Models for {', '.join(KINDS[name])}, of any family."
+    doc = f"Models for {', '.join(AUTO_MODELS[name])}, of any family."
     parts = ("encoder-body",) if name == "AutoModel" else ()
-    members = {"kinds": KINDS[name], "parts": parts, "__doc__": doc, "__module__": "lamina"}
+    members = {"kinds": AUTO_MODELS[name], "parts": parts, "__doc__": doc, "__module__": "lamina"}
     return type(name, (AutoModelFactory,), members)
 
 
@@ -177,8 +177,11 @@ class AutoModelFactory:
                 if task.kind == kind:
                     return model_class(task.architecture)
         able = sorted(name for name in MODULES if any(task.kind in cls.kinds for task in family(name).tasks))
+        has = {task.kind for task in config.family.tasks}
         raise ConfigError(
-            f"{cls.__name__}: {config.family.model_type} has no such head; families that do: {', '.join(able)}"
+            f"{cls.__name__}: {config.family.model_type} has no such head, but those of "
+            f"{', '.join(name for name, kinds in AUTO_MODELS.items() if has & {*kinds})}; "
+            f"families that do: {', '.join(able)}"
         )
 
     @classmethod

@@ -12,18 +12,17 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import nn
 
-from ..checkpoint.convert import LoadReport, check_plausible, check_tables, export, load_into, own_tensors
+from ..checkpoint.convert import LoadReport, check_plausible, check_tables, export, load_into, own_tensors, spelled
 from ..checkpoint.files import given_weights, open_weights, save_weights, weight_patterns
 from ..checkpoint.storage import Weights
 from ..errors import CheckpointError, ConfigError, GenerationError, InputError
 from ..families import Family, Task
 from ..families.config import PretrainedConfig
 from ..families.keywords import Loading, refuse_unknown, split_loading
-from ..families.names import spell
 from ..files.atomic import staged
 from ..files.hub import resolve
 from ..files.paths import present
-from ..files.shown import shown
+from ..files.shown import cause, shown
 from ..generation.config import FILE_NAME as GENERATION_FILE
 from ..generation.config import GenerationConfig, kept_in_model_config
 from ..inference.linears import FrozenLinear
@@ -257,15 +256,9 @@ class PreTrainedModel(Model):
                 "the same precision"
             )
         found = super().load_state_dict(state_dict, strict=strict, assign=assign)
-        held = {spelling for name in state_dict for spelling in self._spelled(name)}
+        held = {spelling for name in state_dict for ways in spelled(self.table(), name)[:1] for spelling in ways.names}
         self.untrained = tuple(name for name in self.untrained if name not in held)
         return found
-
-    def _spelled(self, name: str) -> tuple[str, ...]:
-        try:
-            return spell(self.table(), name)[0].names
-        except KeyError:
-            return ()
 
     def resize_token_embeddings(self, size: int) -> nn.Embedding:
         """As Model's; InputError where the vocabulary's projection was swapped for one that only reads."""
@@ -377,8 +370,6 @@ class PreTrainedModel(Model):
     def _read_generation_config(self, folder: Path | None, given: Any, overrides: dict[str, Any]) -> None:
         """The caller's options, else those of generation_config.json under what the call of from_pretrained said."""
         if given is not None:
-            if not isinstance(given, GenerationConfig):
-                raise ConfigError(f"generation_config must be a GenerationConfig, not {shown(given)}")
             self.generation_config = copy.deepcopy(given)
         elif folder is not None and present(folder, GENERATION_FILE):
             options = {name: value for name, value in overrides.items() if name in GenerationConfig.defaults()}
@@ -490,8 +481,7 @@ def as_device(device_map: Any) -> torch.device | None:
         device = torch.device(device_map)
         torch.empty(0, device=device)
     except (RuntimeError, TypeError, ValueError, AssertionError) as problem:
-        said = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise ConfigError(f"device_map={shown(device_map)} names no device of this machine: {said[:200]}") from None
+        raise ConfigError(f"device_map={shown(device_map)} names no device of this machine: {cause(problem)}") from None
     return device
 
 

@@ -14,12 +14,12 @@ A matrix that the checkpoint keeps transposed has its codes and scales transpose
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from .storage import Weights
+from .storage import MappedFile, Scratch, StoredTensor, Weights
 
 SCALE, ZERO = ".scale", ".zero"
 LARGEST = 127  # -128 stays unused, so that a row's range is the same on both sides of zero
@@ -101,10 +101,43 @@ def pack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return packed
 
 
+class _Packed(MappedFile):
+    """One packed matrix behind the face of a file: read as the float32 numbers it stands for."""
+
+    def __init__(self, parts: Mapping[str, tuple[MappedFile, StoredTensor]]):
+        self.parts, self.path = parts, parts[""][0].path
+
+    def mapped(self, stored: StoredTensor) -> Tensor:
+        codes, scale, *zero = (file.mapped(part) for file, part in self.parts.values())
+        if not zero:
+            return unpack(codes, scale)
+        if stored.shape == (len(codes), 2 * codes.shape[1]) and len(scale) == len(codes):
+            return unpack_int4(parted(codes), scale, *zero)
+        return unpack_int4(parted(codes.T), scale.T, zero[0].T).T
+
+    def read_into(self, stored: StoredTensor, out: Tensor, scratch: Scratch) -> None:
+        out.copy_(self.mapped(stored))
+
+    def close(self) -> None:
+        for file, _ in self.parts.values():
+            file.close()
+
+
 def unpacked(weights: Weights) -> Weights:
-    """`weights`, or a view that unpacks where some of them were packed."""
+    """`weights`, or where some of them are packed, all of them as the tensors they stand for.
+
+    No matrix counts less than a byte for each of its numbers in `nbytes`, which is how large a model may be beside it.
+    """
     packed = {name: shape for name in weights if (shape := packed_shape(weights, name))}
-    return CompactWeights(weights, packed) if packed else weights
+    if not packed:
+        return weights
+    tensors, nbytes = dict(weights.tensors), weights.nbytes
+    for name, shape in packed.items():
+        suffixes = ("", SCALE, ZERO) if weights.dtype(name) == torch.uint8 else ("", SCALE)
+        parts = {suffix: tensors.pop(name + suffix) for suffix in suffixes}
+        tensors[name] = _Packed(parts), StoredTensor(parts[""][1].offset, torch.float32, shape)
+        nbytes += shape[0] * shape[1] // 2 if len(parts) > 2 else 0
+    return Weights(weights.folder, tensors, nbytes)
 
 
 def packed_shape(weights: Weights, name: str) -> tuple[int, int] | None:
@@ -124,52 +157,3 @@ def packed_shape(weights: Weights, name: str) -> tuple[int, int] | None:
     if scales[0] == rows and 2 * columns % scales[1] == 0:
         return (rows, 2 * columns)
     return (2 * rows, columns) if scales[1] == columns and 2 * rows % scales[0] == 0 else None
-
-
-class CompactWeights(Weights):
-    """Packed weights under their own names and shapes, as the float32 tensors they stand for."""
-
-    def __init__(self, stored: Weights, packed: Mapping[str, tuple[int, int]]):
-        super().__init__(stored.folder, stored._tensors)
-        self._packed = packed
-        self._beside = {name + SCALE for name in packed}
-        self._beside |= {name + ZERO for name in packed if stored.dtype(name) == torch.uint8}
-
-    def __getitem__(self, name: str) -> Tensor:
-        tensor = super().__getitem__(name)
-        if name not in self._packed:
-            return tensor
-        scale = super().__getitem__(name + SCALE)
-        if tensor.dtype == torch.int8:
-            return unpack(tensor, scale)
-        zero = super().__getitem__(name + ZERO)
-        if self._packed[name] == (tensor.shape[0], 2 * tensor.shape[1]) and scale.shape[0] == tensor.shape[0]:
-            return unpack_int4(parted(tensor), scale, zero)
-        return unpack_int4(parted(tensor.T), scale.T, zero.T).T
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in super().__iter__() if name not in self._beside)
-
-    def __len__(self) -> int:
-        return super().__len__() - len(self._beside)
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) and name not in self._beside
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self._packed.get(name) or super().shape(name)
-
-    def dtype(self, name: str) -> torch.dtype:
-        return torch.float32 if name in self._packed else super().dtype(name)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all tensors, no matrix counting less than a byte for each of its numbers."""
-        halves = [rows * columns // 2 for name, (rows, columns) in self._packed.items() if name + ZERO in self._beside]
-        return super().nbytes + sum(halves)
-
-    def read_into(self, name: str, out: Tensor) -> None:
-        if name in self._packed:
-            out.copy_(self[name])
-        else:
-            super().read_into(name, out)

@@ -6,8 +6,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,13 +41,16 @@ class LoadReport:
     @property
     def drawn(self) -> list[str]:
         """The checkpoint's names of the same."""
-        missing = [name for names in self.missing.values() for name in names.split(", ")]
-        return sorted([*missing, *(name for name, _, _ in self.mismatched.values())])
+        return sorted([*self._absent, *(name for name, _, _ in self.mismatched.values())])
+
+    @property
+    def _absent(self) -> list[str]:
+        return sorted(name for names in self.missing.values() for name in names.split(", "))
 
     def as_dict(self) -> dict[str, Any]:
         """The form `output_loading_info=True` gives, in the checkpoint's names."""
         return {
-            "missing_keys": sorted(name for names in self.missing.values() for name in names.split(", ")),
+            "missing_keys": self._absent,
             "unexpected_keys": sorted(self.unexpected),
             "mismatched_keys": sorted((name, list(has), list(wants)) for name, has, wants in self.mismatched.values()),
             "error_msgs": [],
@@ -161,28 +164,20 @@ def check_tables(spec: ModelSpec, weights_nbytes: int) -> None:
 
 def own_tensors(model: nn.Module, table: Table) -> Iterator[tuple[str, Tensor]]:
     """What a checkpoint holds of a model, under our names: its parameters, tied ones once, and buffers of the table."""
-    yield from model.named_parameters()
-    for key, buffer in model.named_buffers():
-        if _persistent(model, key) and _spelled(table, key):
-            yield key, buffer
-
-
-def _persistent(model: nn.Module, key: str) -> bool:
-    path, _, name = key.rpartition(".")
-    return name not in model.get_submodule(path)._non_persistent_buffers_set
+    return ((plan.key, plan.current) for plan in _plans(model, table, ""))
 
 
 def _plans(model: nn.Module, table: Table, prefix: str) -> list[_Plan]:
     plans: dict[int, _Plan] = {}
     for path, module in model.named_modules():
-        held = {**module._parameters, **{k: b for k, b in module._buffers.items() if _spelled(table, f"{path}.{k}")}}
+        held = {**module._parameters, **{k: b for k, b in module._buffers.items() if spelled(table, f"{path}.{k}")}}
         for name, tensor in held.items():
             if tensor is None or name in module._non_persistent_buffers_set:
                 continue
             key = f"{path}.{name}".lstrip(".")
             plan = plans.setdefault(id(tensor), _Plan(key, tensor, []))
             plan.places.append((module, name))
-            plan.spellings += _spelled(table, key)
+            plan.spellings += spelled(table, key)
     for plan in plans.values():
         if not plan.spellings:
             spell(table, plan.key)  # a gap in the family's table: raises
@@ -190,7 +185,8 @@ def _plans(model: nn.Module, table: Table, prefix: str) -> list[_Plan]:
     return list(plans.values())
 
 
-def _spelled(table: Table, key: str) -> list[Spelling]:
+def spelled(table: Table, key: str) -> list[Spelling]:
+    """Every way a checkpoint may spell our `key`; none where it is not in it."""
     try:
         return spell(table, key.lstrip("."))
     except KeyError:
@@ -205,13 +201,13 @@ def _variants(spelling: Spelling, prefix: str) -> Iterator[Spelling]:
     elif prefix:
         ways.append(tuple(prefix + name for name in spelling.names))
     for names in ways:
-        yield Spelling(names, spelling.mark)
+        yield replace(spelling, names=names)
         old = tuple(
             name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
             for name in names
         )
         if old != names:
-            yield Spelling(old, spelling.mark)
+            yield replace(spelling, names=old)
 
 
 def _check(plans: list[_Plan], weights: Weights, ignored: Sequence[str], tolerant: bool) -> LoadReport:
@@ -348,6 +344,10 @@ def _place(plan: _Plan, weights: Weights, dtype: torch.dtype, mapped: bool = Tru
 def _tensor(plan: _Plan, weights: Weights, dtype: torch.dtype, mapped: bool) -> Tensor:
     if plan.found is None:
         return torch.zeros(plan.current.shape, dtype=dtype)
+    if plan.found.mark == "heads":
+        rows = torch.empty(plan.current.shape, dtype=dtype)
+        weights.read_into(plan.found.names[0], rows)
+        return cast(Tensor, plan.found.by_kind(rows))
     (name, view), *others = plan.stored()
     if mapped and not others and view.is_contiguous() and weights.dtype(name) == dtype:
         tensor = weights[name].reshape(plan.current.shape)

@@ -15,7 +15,7 @@ from ..files.jsonfile import INDEX_BYTES, read_json_object
 from ..files.paths import SHARD_NAME, inside, listed, present
 from ..files.shown import few, shown
 from .compact import unpacked
-from .saving import check_variant, save_weights
+from .saving import Naming, namings, save_weights
 from .storage import MappedFile, Scratch, StoredTensor, Weights, check_data, check_name, read_safetensors
 from .torchfile import read_torch
 
@@ -24,22 +24,19 @@ __all__ = ["Weights", "candidates", "find_weights", "open_file", "open_weights",
 FOREIGN = (".h5", ".msgpack")
 
 
+def _forms(variant: str | None, safetensors_only: bool | None) -> list[Naming]:
+    return namings(variant)[{None: slice(2), True: slice(1), False: slice(1, 2)}[safetensors_only]]
+
+
 def candidates(variant: str | None = None, safetensors_only: bool | None = None) -> list[str]:
     """The names weights may have in a folder, best first; False asks for `.bin` only."""
-    check_variant(variant)
-    infix = f".{variant}" if variant else ""
-    safe = [f"model{infix}.safetensors", f"model.safetensors.index{infix}.json"]
-    pickled = [f"pytorch_model{infix}.bin", f"pytorch_model.bin.index{infix}.json"]
-    return {None: [*safe, *pickled], True: safe, False: pickled}[safetensors_only]
+    return [name for form in _forms(variant, safetensors_only) for name in form[:2]]
 
 
 def weight_patterns(variant: str | None = None, safetensors_only: bool | None = None) -> tuple[str, ...]:
     """What to fetch of a model on the hub: its config, its weights in whichever of their forms, and their shards."""
-    infix = f".{variant}" if variant else ""
-    names = candidates(variant, safetensors_only)
-    stems = {(name.split(".")[0], "bin" if ".bin" in name else "safetensors") for name in names}
-    shards = [f"{stem}{way}.{suffix}" for stem, suffix in sorted(stems) for way in (f"{infix}-*", f"-*{infix}")]
-    return ("config.json", "generation_config.json", *names, *dict.fromkeys(shards))
+    names = dict.fromkeys(name for form in _forms(variant, safetensors_only) for name in form)
+    return ("config.json", "generation_config.json", *names)
 
 
 def find_weights(folder: str | Path, *, variant: str | None = None, safetensors_only: bool | None = None) -> Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +24,24 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 VARIANT = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 SHARD_SIZE = re.compile(r"(\d{1,12}) ?([A-Za-z]{2,3})", re.ASCII)
+
+
+class Naming(NamedTuple):
+    """How the files of one form of weights are called; "*" stands for the number of a shard."""
+
+    single: str
+    index: str
+    shards: str
+    older_shards: str  # the variant behind the number
+
+
+def namings(variant: str | None) -> list[Naming]:
+    """Those of safetensors and of `.bin`; CheckpointError for a variant that no file could have."""
+    if variant is not None and not (isinstance(variant, str) and VARIANT.fullmatch(variant)):
+        raise CheckpointError(f"{shown(variant)} is not a variant of weights, such as 'fp16'")
+    of = f".{variant}" if variant else ""
+    forms = (("model", "safetensors"), ("pytorch_model", "bin"))
+    return [Naming(f"{a}{of}.{b}", f"{a}.{b}.index{of}.json", f"{a}{of}-*.{b}", f"{a}-*{of}.{b}") for a, b in forms]
 
 
 def save_weights(
@@ -42,13 +61,11 @@ def save_weights(
     folder = local_path(folder, CheckpointError)
     items = dict(tensors)
     _check(items)
-    check_variant(variant)
-    stem, suffix = ("model", "safetensors") if safe_serialization else ("pytorch_model", "bin")
-    infix = f".{variant}" if variant else ""
+    safe, pickled = namings(variant)
+    naming = safe if safe_serialization else pickled
     shards = _split(items, shard_bytes(max_shard_size))
-    single = f"{stem}{infix}.{suffix}"
-    names = [f"{stem}{infix}-{i:05d}-of-{len(shards):05d}.{suffix}" for i in range(1, len(shards) + 1)]
-    names = [single] if len(shards) == 1 else names
+    names = [naming.shards.replace("*", f"{i:05d}-of-{len(shards):05d}") for i in range(1, len(shards) + 1)]
+    names = [naming.single] if len(shards) == 1 else names
     with staged(folder, CheckpointError) as new:
         for name, shard in zip(names, shards, strict=True):
             with open(new(name), "wb") as file:
@@ -60,16 +77,13 @@ def save_weights(
             total = sum(tensor.numel() * tensor.element_size() for tensor in items.values())
             weight_map = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
             index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
-            names.append(f"{stem}.{suffix}.index{infix}.json")
+            names.append(naming.index)
             new(names[-1]).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-        for name in _stale(folder, infix, safe_serialization):
-            new.drop(name)
+        for older in (safe, naming):  # safetensors would be read before a `.bin`
+            numbered = re.compile(re.escape(older.shards).replace(r"\*", r"\d{5}-of-\d{5}"), re.ASCII)
+            for name in (older.single, older.index, *filter(numbered.fullmatch, os.listdir(folder))):
+                new.drop(name)
     return [folder / name for name in names]
-
-
-def check_variant(variant: Any) -> None:
-    if variant is not None and not (isinstance(variant, str) and VARIANT.fullmatch(variant)):
-        raise CheckpointError(f"{shown(variant)} is not a variant of weights, such as 'fp16'")
 
 
 def shard_bytes(size: int | str) -> int:
@@ -150,12 +164,3 @@ def _own(tensor: Tensor) -> Tensor:
     plain = tensor.detach().cpu().contiguous()
     whole = plain.untyped_storage().nbytes() == plain.numel() * plain.element_size()
     return plain if whole else plain.clone()
-
-
-def _stale(folder: Path, infix: str, safe: bool) -> Iterator[str]:
-    """What would be mistaken for part of a save unless it is: older shards, and safetensors, which are read first."""
-    kinds = [("model", "safetensors")] if safe else [("pytorch_model", "bin"), ("model", "safetensors")]
-    for stem, suffix in kinds:
-        shard = re.compile(rf"{stem}{re.escape(infix)}-\d{{5}}-of-\d{{5}}\.{suffix}", re.ASCII)
-        yield from (file.name for file in folder.iterdir() if shard.fullmatch(file.name))
-        yield from (f"{stem}{infix}.{suffix}", f"{stem}.{suffix}.index{infix}.json")

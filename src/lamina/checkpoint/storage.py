@@ -185,55 +185,55 @@ class Weights(Mapping[str, Tensor]):
     `weights[name]` is mapped; names, shapes and types are known without touching any of it.
     """
 
-    def __init__(self, folder: Path, tensors: Mapping[str, tuple[MappedFile, StoredTensor]]):
-        self.folder = folder
-        self._tensors = dict(tensors)
-        self._scratch = Scratch()
+    def __init__(self, folder: Path, tensors: Mapping[str, tuple[MappedFile, StoredTensor]], nbytes: int | None = None):
+        self.folder, self.tensors, self._nbytes, self._scratch = folder, tensors, nbytes, Scratch()
 
     def __getitem__(self, name: str) -> Tensor:
-        file, stored = self._tensors[name]
+        file, stored = self.tensors[name]
         return file.mapped(stored)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
+        return iter(self.tensors)
 
     def __len__(self) -> int:
-        return len(self._tensors)
+        return len(self.tensors)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._tensors
+        return name in self.tensors
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return self._tensors[name][1].shape
+        return self.tensors[name][1].shape
 
     def dtype(self, name: str) -> torch.dtype:
-        return self._tensors[name][1].dtype
+        return self.tensors[name][1].dtype
 
     def path(self, name: str) -> Path:
-        return self._tensors[name][0].path
+        return self.tensors[name][0].path
 
     def location(self, name: str) -> tuple[Path, int]:
         """The file and byte it starts at: equal for tensors that share memory."""
-        file, stored = self._tensors[name]
+        file, stored = self.tensors[name]
         return file.path, stored.offset
 
     def read_into(self, name: str, out: Tensor) -> None:
         """Copy one tensor into `out` without mapping it, cast to `out`'s type."""
-        file, stored = self._tensors[name]
+        file, stored = self.tensors[name]
         file.read_into(stored, out, self._scratch)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors together, those that share memory counted once."""
+        if self._nbytes is not None:
+            return self._nbytes
         sizes: dict[tuple[Path, int], int] = {}
-        for name, (_, stored) in self._tensors.items():
+        for name, (_, stored) in self.tensors.items():
             at = self.location(name)
             sizes[at] = max(stored.nbytes, sizes.get(at, 0))
         return sum(sizes.values())
 
     def close(self) -> None:
         """Close the files; tensors handed out stay valid."""
-        for file in {id(file): file for file, _ in self._tensors.values()}.values():
+        for file in {id(file): file for file, _ in self.tensors.values()}.values():
             file.close()
 
     def __enter__(self) -> Weights:

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from .. import __version__
 from .bench import bench
 from .convert import convert
+from .embed import embed, search
 from .generate import generate
 from .info import aligned, info
 from .output import drop_standard_output
@@ -31,7 +32,8 @@ FIRST_COMMANDS = (
         'lamina run question-answering -m MODEL -q "Who?" -c @page.txt',
     ),
     ("A text written on, word by word", 'lamina generate MODEL "Once upon a time"'),
-    ("One of seven recipes on your own files", "lamina train translation -m MODEL --train a.tsv --eval b.tsv -o DIR"),
+    ("One of eight recipes on your own files", "lamina train translation -m MODEL --train a.tsv --eval b.tsv -o DIR"),
+    ("The vectors of texts, and the nearest of them to a query", "lamina embed texts.txt -m MODEL -o texts.parquet"),
     ("Models over HTTP, and a page to try them", "lamina serve MODEL"),
     ("A picture of a model, its parameters and memory", "lamina info MODEL"),
     ("The model families and what each can do", "lamina info --families"),
@@ -58,7 +60,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, generate, info, convert, train, bench, serve, view):
+for command in (run, embed, search, generate, info, convert, train, bench, serve, view):
     app.command()(command)
 
 

@@ -28,6 +28,7 @@ from ..spec import (
     PaddingAwarePositions,
     RelativeBuckets,
     SinusoidalPositions,
+    Slopes,
     StackSpec,
 )
 from .options import AS_JSON, BUILT_IN, model_class, model_name, switch, with_options
@@ -45,6 +46,7 @@ KNOWN_AS = {  # kinds that differ inside and are one task to a user
 }
 SELECTED = {
     "first": "the first token",
+    "first shown": "the first token that is not hidden",
     "mean": "the mean of all tokens",
     "last": "the last token",
     "eos": "the last end-of-sentence token",
@@ -316,6 +318,8 @@ def position_facts(stack: StackSpec) -> list[str]:
     match stack.relative:
         case RelativeBuckets(buckets, farthest, per_layer):
             facts.append(f"{buckets} buckets up to {farthest}" + (", each layer its own" if per_layer else ""))
+        case Slopes():
+            facts.append("scores fall with distance")
         case Disentangled(span, kinds=kinds):
             facts.append(f"{' and '.join(kinds)} of {span} distances each way")
     if stack.rotary is not None:

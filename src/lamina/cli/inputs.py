@@ -99,7 +99,9 @@ def _text(place: str, text: str) -> Read:
         return Read(place, data.decode(errors="backslashreplace"), "not UTF-8")
 
 
-def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None = None, asked: bool = False) -> Sources:
+def find_sources(
+    texts: Sequence[str], files: Sequence[str], form: str | None = None, asked: bool = False, hint: str = "--file"
+) -> Sources:
     """The inputs that the arguments name, usage errors for files that are not there.
 
     Without any, standard input, unless something was `asked` otherwise.
@@ -108,16 +110,16 @@ def find_sources(texts: Sequence[str], files: Sequence[str], form: str | None = 
     for each in files:
         if each == STANDARD_INPUT:
             if each in found:
-                raise typer.BadParameter("standard input can be read only once", param_hint="--file")
+                raise typer.BadParameter("standard input can be read only once", param_hint=hint)
             found.append(each)
             continue
         if not os.path.exists(each) and not any(mark in each for mark in "*?["):
-            raise typer.BadParameter(f"there is no {each}", param_hint="--file")
+            raise typer.BadParameter(f"there is no {each}", param_hint=hint)
         try:
             paths, left_out = find_files(each, form)
         except InputError as error:
             advice = str(error).replace("name its format", "give --format")
-            raise typer.BadParameter(advice, param_hint="--file") from None
+            raise typer.BadParameter(advice, param_hint=hint) from None
         if paths != [Path(each)]:
             rest = f"; left out: {few(map(str, left_out), 5)}" if left_out else ""
             count = "1 file" if len(paths) == 1 else f"{len(paths)} files"

@@ -32,6 +32,8 @@ OPTION = "--output"
 write_bytes = os.write
 Record = dict[str, Any]  # what rows are made from
 Row = dict[str, Any]
+Rows = Callable[[], Iterator[Row]]  # they are gone through several times
+Writers = Mapping[str, Callable[[Rows, Path], None] | None]  # how a file is made, by its ending
 START = b'{"input"'  # of every row
 PARTS = ("input", "output", "error")
 BATCH = 1000  # rows of Parquet at a time
@@ -69,12 +71,12 @@ class Output:
     `overwrite` gives up what a stopped run has left; a file that is there keeps its rows until there are new ones.
     """
 
-    def __init__(self, path: Path, shown: Path, overwrite: bool = False):
+    def __init__(self, path: Path, shown: Path, overwrite: bool = False, writers: Writers | None = None):
         self.path, self.shown = path, shown
+        self.make = (WRITERS if writers is None else writers)[path.suffix.lower()]
         self.note = path.with_name(f".{path.name}.run")  # what the rows are made from
         self.aside = path.with_name(f".{path.name}.rows")
-        lined = WRITERS[path.suffix.lower()] is None
-        self.direct = lined and not self.aside.exists() and not (overwrite and filled(path))
+        self.direct = self.make is None and not self.aside.exists() and not (overwrite and filled(path))
         self.journal = path if self.direct else self.aside  # where rows are added, as JSON lines
         self.seen = self.journal.stat().st_size if self.journal.exists() else 0
         self.whole = 0  # bytes of its whole rows
@@ -138,7 +140,7 @@ class Output:
         try:
             os.fsync(self._handle)
             if not self.direct:
-                make_file(self.journal, self.path)
+                make_file(self.journal, self.path, self.make)
             for path in (self.aside, self.note):
                 path.unlink(missing_ok=True)
         except OSError as error:
@@ -166,8 +168,11 @@ def drop_standard_output() -> None:
         os.close(nowhere)
 
 
-def find_output(path: Path | None, inputs: Sequence[Path], resume: bool, overwrite: bool) -> Output | None:
+def find_output(
+    path: Path | None, inputs: Sequence[Path], resume: bool, overwrite: bool, writers: Writers | None = None
+) -> Output | None:
     """The file that answers go to, checked and untouched; a usage error where they may not go there."""
+    writers = WRITERS if writers is None else writers
     if path is None:
         if resume or overwrite:
             option = "--resume" if resume else "--overwrite"
@@ -176,9 +181,11 @@ def find_output(path: Path | None, inputs: Sequence[Path], resume: bool, overwri
     if resume and overwrite:
         raise typer.BadParameter("--resume goes on with the file that --overwrite gives up", param_hint="--resume")
     real = Path(os.path.realpath(path))
-    if wrong := wrong_place(path, real) or next((said for each in inputs if (said := same_as(path, real, each))), None):
+    if wrong := wrong_place(path, real, writers) or next(
+        (said for each in inputs if (said := same_as(path, real, each))), None
+    ):
         raise typer.BadParameter(wrong, param_hint=OPTION)
-    output = Output(real, path, overwrite)
+    output = Output(real, path, overwrite, writers)
     if (filled(real) or filled(output.aside)) and not resume and not overwrite:
         stopped = "" if output.finished else " with rows of a stopped run"
         raise typer.BadParameter(
@@ -187,13 +194,13 @@ def find_output(path: Path | None, inputs: Sequence[Path], resume: bool, overwri
     return output
 
 
-def wrong_place(path: Path, real: Path) -> str | None:
+def wrong_place(path: Path, real: Path, writers: Writers) -> str | None:
     """What is wrong with a place for an output."""
     suffix = real.suffix.lower()
     if real.exists() and not real.is_file() and not real.is_dir():
         return f"{path} is a pipe or a device: leave it out, and redirect standard output"
-    if suffix not in WRITERS:
-        return f"{path}: its ending says the format, and is not one of {', '.join(WRITERS)}"
+    if suffix not in writers:
+        return f"{path}: its ending says the format, and is not one of {', '.join(writers)}"
     if real.is_dir():
         return "cannot be written: it is a folder"
     if not real.parent.is_dir():
@@ -237,17 +244,13 @@ def rows_of(journal: Path) -> Iterator[tuple[Row, int]]:
             yield row, end
 
 
-def make_file(journal: Path, path: Path) -> None:
+def make_file(journal: Path, path: Path, write: Callable[[Rows, Path], None] | None) -> None:
     """Write the rows of `journal` to `path` in the format of its ending: a new file, or the old one untouched."""
-    write = WRITERS[path.suffix.lower()]
     if write is None:
         rename(journal, path)
         return
     with staged(path.parent, InputError) as new:
         write(lambda: (row for row, _ in rows_of(journal)), new(path.name))
-
-
-Rows = Callable[[], Iterator[Row]]  # they are gone through several times
 
 
 def _write_json(rows: Rows, path: Path) -> None:
@@ -328,10 +331,9 @@ def input_fits(row: Row, given: Any) -> bool:
     )
 
 
-def _write_parquet(rows: Rows, path: Path) -> None:
+def parquet_schema(columns: Columns) -> Any:
     """Numbers as numbers where a column holds nothing else; text, and JSON of all else, as text."""
     import pyarrow
-    from pyarrow import parquet
 
     def kind(found: set[type]) -> Any:
         if found == {bool}:
@@ -340,22 +342,33 @@ def _write_parquet(rows: Rows, path: Path) -> None:
             return pyarrow.float64() if float in found else pyarrow.int64()
         return pyarrow.string()
 
-    columns = Columns(rows)
-    schema = pyarrow.schema([(name, kind(kinds - {type(None)})) for name, kinds in columns.kinds.items()])
+    return pyarrow.schema([(name, kind(kinds - {type(None)})) for name, kinds in columns.kinds.items()])
+
+
+def parquet_cells(columns: Columns, schema: Any, row: Row) -> Row:
+    """One row as the columns of `schema` hold it."""
+    import pyarrow
+
     texts = {field.name for field in schema if field.type == pyarrow.string()}
-    cells = (columns.cells(row) for row in rows())
+    cells = columns.cells(row).items()
+    return {name: _text(value) if name in texts and value is not None else value for name, value in cells}
+
+
+def _write_parquet(rows: Rows, path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    columns, found = Columns(rows), rows()
+    schema = parquet_schema(columns)
     with parquet.ParquetWriter(path, schema) as writer:
         while True:
-            held = [
-                {name: _text(value) if name in texts and value is not None else value for name, value in each.items()}
-                for each in islice(cells, BATCH)
-            ]
+            held = [parquet_cells(columns, schema, each) for each in islice(found, BATCH)]
             writer.write_table(pyarrow.Table.from_pylist(held, schema))
             if len(held) < BATCH:
                 return
 
 
-WRITERS: Mapping[str, Callable[[Rows, Path], None] | None] = {
+WRITERS: Writers = {
     ".jsonl": None,  # added to line by line
     ".ndjson": None,
     ".json": _write_json,

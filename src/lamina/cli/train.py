@@ -1,4 +1,4 @@
-"""`lamina train`: one of the seven recipes on files, and a folder that pipelines load."""
+"""`lamina train`: one of the eight recipes on files, and a folder that pipelines load."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ RECIPES = (
     "multiple-choice",
     "translation",
     "summarization",
+    "sentence-embeddings",
 )
 PAIRS = {"text_column": "source_column", "label_column": "target_column"}  # in the recipes that write
 TWINS = {"output": "output_dir", "epochs": "num_train_epochs", "batch_size": "per_device_train_batch_size"}
@@ -53,6 +54,7 @@ of_recipe = partial(option, rich_help_panel="For one recipe or another")
     setting("Any other setting or training argument: warmup_ratio=0.1."),
     of_data("text_column", str, "Column of texts."),
     of_data("text_pair_column", str, "Column of second texts."),
+    of_data("negative_column", str, "Column of texts that do not belong."),
     of_data("label_column", str, "Column of labels, tags or targets."),
     of_data("token_column", str, "Column of words, from 0."),
     of_data("source_column", str, "Column of sources."),
@@ -70,6 +72,9 @@ of_recipe = partial(option, rich_help_panel="For one recipe or another")
     of_recipe("src_lang", str, "The language of the sources.", "--from"),
     of_recipe("tgt_lang", str, "The language of the targets.", "--to"),
     of_recipe("max_target_length", int, "Most tokens of a target.", min=1),
+    of_recipe("loss", str, "negatives, margin or cosine: how vectors learn."),
+    of_recipe("query_prompt", str, "What stands before anchors."),
+    of_recipe("document_prompt", str, "What stands before all other texts."),
     of_recipe("num_beams", int, "Beams while evaluating.", min=1),
 )
 def train(

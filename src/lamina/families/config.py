@@ -58,21 +58,29 @@ LIMITS = (  # how many make sense of what a key counts, by the words of its name
     (r"(mem|tgt|ext)_len", 0, 1_000_000),
     (r"relative_attention_num_buckets", 4, 100_000),
     (r"relative_attention_max_distance", 1, 1_000_000_000),
-    (r"div_val", 1, 16_384),
+    (r"div_val|attention_head_size|conv_groups", 1, 16_384),
+    (r"position_buckets|max_relative_positions", -1, 1_000_000),
+    (r"conv_kernel_size", 0, 255),
+    (r"global_attn_every_n_layers", 1, 256),
+    (r"local_attention|window_size", 1, 1_000_000),
 )
 HEADS = ("num_attention_heads", "encoder_attention_heads", "decoder_attention_heads")
 HEAD_DIMS = ("head_dim", "d_head", "d_kv")  # one of them says a head's width, which is a share of the model's else
 CHOICES: Mapping[str, tuple[Any, ...]] = {
     "problem_type": (None, "regression", "single_label_classification", "multi_label_classification"),
     "position_embedding_type": (None, "absolute"),  # "relative_key" and its like are published, but not built here
+    "classifier_pooling": ("cls", "mean"),
     "pruned_heads": (None, {}),  # layers with fewer heads than the config says
     "quantization_config": (None,),  # weights in the format of another library
 }
-RATES = ("dropout", "dropout_prob", "dropout_rate", "_pdrop", "layerdrop", "dropatt")
+RATES = ("dropout", "dropout_prob", "dropout_rate", "_pdrop", "layerdrop", "dropatt", "rotary_pct")
 SPREADS = ("initializer_range", "initializer_factor", "init_std", "init_range")
 SMALLEST_EPS = 1e-30  # float32 has no numbers much below
 SEVERAL = ("eos_token_id", "forced_eos_token_id")
-ACTIVATIONS = ("hidden_act", "activation_function", "activation", "afn", "feed_forward_proj")
+ACTIVATIONS = (
+    *("hidden_act", "activation_function", "activation", "afn", "feed_forward_proj"),
+    *("hidden_activation", "classifier_activation", "pooler_hidden_act", "conv_act"),
+)
 TOGETHER = (  # sizes whose product a few bytes could make large, without a tensor in the file that stands against it
     (("num_hidden_groups", "inner_group_num"), 256),
     (("mem_len", "d_model", "n_layer"), 1 << 27),
@@ -416,7 +424,7 @@ def _unlike(key: str, value: Any, wanted: type) -> str | None:
     types = {float: (int, float), list: (list, tuple), tuple: (list, tuple)}.get(wanted, (wanted,))
     if type(value) not in types:
         return f"it must be {TYPE_NAMES.get(wanted, 'a ' + wanted.__name__)}"
-    if wanted in (int, float) and not abs(value) < (2**31 if wanted is int else 1e6):
+    if wanted in (int, float) and not abs(value) < (2**31 if wanted is int else 1e9):
         return "that is out of range"
     if key.endswith(("_eps", "_epsilon")) and not SMALLEST_EPS <= value <= 1:
         return "it must be a small number above 0, such as 1e-5"

@@ -85,7 +85,7 @@ def resolve(
     snapshot = repo / "snapshots" / commit if commit else None
     if commit and snapshot and not force_download and complete(repo, commit, patterns, subfolder):
         return _existing(snapshot, subfolder)
-    fallback = snapshot if snapshot and any_match(snapshot / subfolder, patterns) else None
+    fallback = snapshot if snapshot and _matching(_files(snapshot / subfolder), patterns) else None
     if local_files_only or _offline():
         if fallback:
             return _existing(fallback, subfolder)
@@ -279,7 +279,7 @@ def choose(names: Iterable[str], patterns: Sequence[str], subfolder: str = "") -
     start = f"{subfolder}/" if subfolder else ""
     inner = {name.removeprefix(start): name for name in names if name.startswith(start)}
     plain = [name for name in inner if PLAIN_NAME.fullmatch(name)]
-    chosen = [name for name in plain if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    chosen = _matching(plain, patterns)
     if any(name.startswith("model") and name.endswith((".safetensors", ".safetensors.index.json")) for name in chosen):
         chosen = [name for name in chosen if not name.endswith((".bin", ".bin.index.json"))]
     tensors = {name for name in chosen if name.endswith((".bin", ".safetensors"))}
@@ -301,14 +301,13 @@ def complete(folder: Path, commit: str, patterns: Sequence[str], subfolder: str)
         return bool(chosen) and all((snapshot / name).exists() for name in chosen)
     here = _files(snapshot / subfolder)
     principal = [pattern for pattern in patterns if pattern not in ACCESSORY] or list(patterns)
-    found = [name for name in here if any(fnmatchcase(name, pattern) for pattern in principal)]
     indexes = [name for name in here if name.endswith((".safetensors.index.json", ".bin.index.json"))]
-    wants_shards = any(fnmatchcase(name, pattern) for name in indexes for pattern in patterns)
-    return bool(found) and (not wants_shards or all(_has_shards(snapshot / subfolder, name, here) for name in indexes))
+    whole = not _matching(indexes, patterns) or all(_has_shards(snapshot / subfolder, name, here) for name in indexes)
+    return whole and bool(_matching(here, principal))
 
 
-def any_match(folder: Path, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for name in _files(folder) for pattern in patterns)
+def _matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 def _files(folder: Path) -> set[str]:

@@ -77,11 +77,9 @@ def _check_cost(data: bytes | str, where: str, error: type[LaminaError]) -> None
     size = len(data)
     if size * max(COSTS.values()) <= MEMORY:
         return
-    width, marks = _width(data), COSTS.items()
-    if isinstance(data, str):
-        built, escaped = sum(data.count(mark) * cost for mark, cost in marks), "\\u" in data
-    else:
-        built, escaped = sum(data.count(mark.encode()) * cost for mark, cost in marks), b"\\u" in data
+    counts: Any = data.count  # of text in text, of bytes in bytes
+    width, form = _width(data), str if isinstance(data, str) else str.encode
+    built, escaped = sum(counts(form(mark)) * cost for mark, cost in COSTS.items()), counts(form("\\u")) > 0
     if size * (1 + width + (4 if escaped else width)) + built > max(MEMORY, TIMES * size):
         raise error(f"{where} is {size:,} bytes of JSON that would take many times their size once read: it is refused")
 

@@ -504,7 +504,9 @@ def _columnar(path: Path, form: str, error: type[LaminaError]) -> Iterator[Any]:
         with arrow.memory_map(str(path)) as opened:
             batches, schema = (_parquet if form == "parquet" else _arrow)(opened, arrow)
             if len(set(schema.names)) < len(schema.names):
-                raise error(f"{path}: a column's name comes twice: {', '.join(map(repr, schema.names))}")
+                raise error(
+                    f"{path}: a column's name comes twice: {', '.join(shown(each, 40) for each in schema.names)}"
+                )
             yield list(schema.names)
             for batch in batches:
                 for start in range(0, batch.num_rows, BATCH):
@@ -514,8 +516,7 @@ def _columnar(path: Path, form: str, error: type[LaminaError]) -> Iterator[Any]:
     except (arrow.ArrowException, OSError, ValueError) as problem:
         if isinstance(problem, LaminaError):
             raise
-        reason = " ".join(str(problem).split())[:200]
-        raise error(f"{path}: cannot be read as {form} ({reason})") from None
+        raise error(f"{path}: cannot be read as {form} ({cause(problem)})") from None
 
 
 def _parquet(opened: Any, arrow: Any) -> tuple[Iterator[Any], Any]:
@@ -545,4 +546,4 @@ def _values(batch: Any) -> Iterator[tuple[Any, str | None]]:
         try:
             yield (rows[place] if rows is not None else batch.slice(place, 1).to_pylist()[0]), None
         except (ValueError, OverflowError) as problem:
-            yield None, f"holds a value that cannot be read ({' '.join(str(problem).split())[:100]})"
+            yield None, f"holds a value that cannot be read ({cause(problem, 100)})"

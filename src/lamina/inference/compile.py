@@ -271,10 +271,10 @@ class CompiledStack:
         source_layout: Layout | None = None,
         memory: list[tuple[Tensor, Tensor]] | None = None,
         hidden_states: list[Tensor] | None = None,
-        aside: Tensor | None = None,
+        joined: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        if hidden_states is not None or aside is not None or self.stack.training or torch.is_grad_enabled():
-            return self.plain(x, layout, source_layout, memory, hidden_states, aside)
+        if hidden_states is not None or joined is not None or self.stack.training or torch.is_grad_enabled():
+            return self.plain(x, layout, source_layout, memory, hidden_states, joined)
         shape = (x.shape[0], x.shape[1])
         real = shape[0] * shape[1]
         number, source = next(NUMBERS), next(NUMBERS)

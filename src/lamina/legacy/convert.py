@@ -107,19 +107,17 @@ def once(weights: Weights, config: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _written_names(config: Mapping[str, Any]) -> set[str]:
-    """The rows that today's tables write, with and without the body's prefix; they tell the owner of tied tensors."""
+    """What today's table calls a body's tensors, with and without its prefix; they tell the owner of tied ones."""
     if config.get("model_type") not in MODULES:
         return set()
     found = family(config["model_type"])
     values = PretrainedConfig.from_dict(config).values()
-    rows = {row.split(" | ")[0].partition("^")[0] for task in found.tasks for row in found.table(values, task).values()}
-    rows -= {row for task in found.tasks for row in _heads(found, values, task)}
-    return rows | {found.prefix + row for row in rows}
-
-
-def _heads(found: Any, values: Mapping[str, Any], task: Any) -> set[str]:
-    names = task.names(values) if callable(task.names) else task.names
-    return {row.split(" | ")[0].partition("^")[0] for row in names.values()}
+    heads = [task.names(values) if callable(task.names) else task.names for task in found.tasks]
+    body, *others = (
+        {row.split(" | ")[0].partition("^")[0] for row in table.values()} for table in (found.names(values), *heads)
+    )
+    prefixes = {"", found.prefix, *(task.prefix for task in found.tasks if task.prefix)}
+    return {prefix + row for prefix in prefixes for row in body}.difference(*others)
 
 
 def read_vocabulary(path: Path) -> tuple[list[str], bool]:

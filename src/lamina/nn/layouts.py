@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
-from ..spec import Rotary
 from .dropout import Dropping
 from .runtime import recording
 
 Kernel = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
 Pair = tuple[Tensor, Tensor]  # keys and values
+Scores = Callable[[int, Tensor, Tensor], Tensor]  # what a layer adds to the scores of these queries and keys
 Memory = list[Pair]  # of an encoded source, for every layer
 
 HIDDEN = -1e4  # what is added to a score to hide its key, at most: the least that half precision was given
@@ -151,25 +151,46 @@ class PaddedBatch:
     def pairs(self) -> Pair:
         return self.steps, torch.arange(self.longest, device=self.device)
 
+    def shown_pairs(self) -> Pair:
+        """As `pairs`, counted over the tokens that the mask shows: [rows, queries] and [rows, keys]."""
+        if self.mask is None or self.mask.dim() != 2:
+            return self.pairs()
+        shown = self.mask.long()
+        steps = (shown.cumsum(1) - 1) * shown
+        return steps[:, self.past :], steps
+
     def layout(self, causal: bool, bias: Tensor | None, window: int | None = None) -> Layout:
         seen = visibility(self.mask, self.tokens, self.longest, causal, self.device)
+        blind = None
         if window is not None and window < self.longest - 1:
             near = nearby(*self.pairs(), window, causal)[:, None]
-            seen = near if seen is None else seen & near
-        own = dense(seen, bias, causal and self.past == 0, self.maps)
+            seen, blind = (near, None) if seen is None or causal else sighted(seen & near)
+        own: Layout = dense(seen, bias, causal and self.past == 0, self.maps)
+        own = own if blind is None else BlindLayout(own, blind)
         if self.cache is None:
             return own
         self.cache.reserve(self.tokens)
         return CachedLayout(self.cache, own)
 
-    def scored(self, scores: DistanceScores) -> Layout:
+    def scored(self, scores: Scores | None) -> Layout:
         """How they meet, all with all, where what is added to the scores is made of queries and keys."""
-        return ScoredLayout(visibility(self.mask, self.tokens, self.longest, False, self.device), scores, self.maps)
+        seen, blind = visibility(self.mask, self.tokens, self.longest, False, self.device), None
+        if seen is not None:
+            seen, blind = sighted(seen)
+        own = ScoredLayout(seen, scores, self.maps, blind)
+        return own if blind is None else BlindLayout(own, blind)
+
+    def blanked(self) -> Tensor | None:
+        """Which tokens are shown, [rows, tokens, 1], None where all are; the others see nothing from now on."""
+        seen = visibility(self.mask, self.tokens, self.longest, False, self.device)
+        if seen is None or seen.shape[2] > 1:
+            return None
+        self.mask = seen[:, 0] & seen[:, 0].transpose(1, 2)
+        return seen[:, 0].transpose(1, 2)
 
     def by_sequence(self, change: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """`change` each sequence of x [rows, tokens, hidden] by itself, as rows with zeros where there is no token."""
-        seen = visibility(self.mask, self.tokens, self.longest, False, self.device)
-        return change(x if seen is None else x.masked_fill(~seen.any(2)[:, 0, :, None], 0))
+        """`change` each sequence of x [rows, tokens, hidden] by itself; it is zero where there is no token."""
+        return change(x)
 
     def source_layout(self, mask: Tensor | None, memory: Memory) -> Layout:
         """How the tokens meet an encoded source, whose own mask is `mask`."""
@@ -202,8 +223,11 @@ class PackedBatch:
         window = None if window is None or window >= self.longest - 1 else window
         return PackedLayout(choose(self.lengths, causal, bias, self.device, self.dtype, self.dropping, window))
 
-    def scored(self, scores: DistanceScores) -> Layout:
+    def scored(self, scores: Scores | None) -> Layout:
         return RunsLayout(runs_of(self.lengths), ScoredLayout(None, scores))
+
+    def blanked(self) -> None:
+        """There is no padding here."""
 
     def by_sequence(self, change: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         runs = runs_of(self.lengths)
@@ -228,7 +252,9 @@ class DenseLayout:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         q, k, v = (t.transpose(1, 2) for t in (q, k, v))
-        mask = self.mask.to(q.dtype) if self.mask is not None and self.mask.is_floating_point() else self.mask
+        mask = self.mask
+        if mask is not None and mask.is_floating_point() and mask.dtype != q.dtype:
+            mask = mask.clamp(min=torch.finfo(q.dtype).min).to(q.dtype)  # not infinite: a row of those is NaN
         causal = self.causal and (recording() or q.shape[2] > 1)
         out = F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=scale)
         return out.transpose(1, 2)
@@ -270,86 +296,47 @@ def dense(seen: Tensor | None, bias: Tensor | None, causal: bool, maps: list[Ten
 class ScoredLayout:
     """Rows whose scores have a bias that queries and keys make themselves, each layer its own."""
 
-    def __init__(self, visible: Tensor | None, scores: DistanceScores, maps: list[Tensor] | None = None):
-        self.visible, self.scores, self.maps = visible, scores, maps
+    def __init__(
+        self,
+        visible: Tensor | None,
+        scores: Scores | None,
+        maps: list[Tensor] | None = None,
+        blind: Tensor | None = None,
+    ):
+        self.visible, self.scores, self.maps, self.blind = visible, scores, maps, blind
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        bias = self.scores(layer, q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)
+        bias = None
+        if self.scores is not None:
+            bias = self.scores(layer, q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)
+            bias = bias if self.blind is None else bias.masked_fill(self.blind, 0)
         return dense(self.visible, bias, False, self.maps).attend(layer, q, k, v, scale, dropout)
 
 
-class DistanceScores:
-    """How content and distance score each other, both ways, before they are scaled (He et al., 2020)."""
+class BlindLayout:
+    """Tokens that see nothing mix all others alike, as where each of their scores is the same least number.
 
-    def __init__(self, index: Tensor, far: list[tuple[Tensor | None, Tensor | None]]):
-        """`index` [queries, keys] says which distance stands between two tokens.
+    Only padding is blind; yet losses read its states, such as that of question answering.
+    """
 
-        `far` are each layer's queries and keys of the distances, [distances, heads, head_dim] each.
-        """
-        self.index, self.far = index, far
-
-    def __call__(self, layer: int, q: Tensor, k: Tensor) -> Tensor:
-        """[rows, tokens, heads, head_dim] each to [rows, heads, queries, keys]."""
-        far_query, far_key = self.far[layer]
-        rows, tokens, heads, _ = q.shape
-        index = self.index[:tokens, :tokens].expand(rows, heads, -1, -1)
-        found = q.new_zeros(())
-        if far_key is not None:
-            found = found + torch.einsum("bqhd,nhd->bhqn", q, far_key).gather(-1, index)
-        if far_query is not None:
-            back = torch.einsum("bkhd,nhd->bhkn", k, far_query).gather(-1, index.transpose(-1, -2))
-            found = found + back.transpose(-1, -2)
-        return found.expand(rows, heads, tokens, tokens)
-
-
-class LayeredLayout:
-    """A layout for each layer, where they see differently."""
-
-    def __init__(self, layers: list[Layout]):
-        self.layers = layers
+    def __init__(self, inner: Layout, blind: Tensor):
+        """`blind` are [rows, 1, queries, 1]; `inner` lets them see all."""
+        self.inner, self.blind = inner, blind.transpose(1, 2)
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        return self.layers[layer].attend(layer, q, k, v, scale, dropout)
+        return self.inner.attend(layer, q.masked_fill(self.blind, 0), k, v, scale, dropout)
 
 
-class TurningLayout:
-    """Queries and keys turned by their positions before they meet in `inner`."""
-
-    def __init__(self, inner: Layout, spec: Rotary, positions: Tensor):
-        """`positions` are [rows or 1, tokens]."""
-        self.inner, self.spec, self.positions = inner, spec, positions
-        self.waves: dict[float, Pair] = {}
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        bases = self.spec.bases
-        base = bases[layer if len(bases) > 1 else 0]
-        if base not in self.waves:
-            self.waves[base] = self.made(base, q.dtype)
-        cos, sin = self.waves[base]
-        return self.inner.attend(layer, self.turned(q, cos, sin), self.turned(k, cos, sin), v, scale, dropout)
-
-    def made(self, base: float, dtype: torch.dtype) -> Pair:
-        """Cosines and sines [rows or 1, tokens, 1, size / 2], computed in single precision whatever the model's."""
-        exponents = torch.arange(0, self.spec.size, 2, dtype=torch.float32, device=self.positions.device)
-        angles = self.positions[..., None, None].float() * (1.0 / base ** (exponents / self.spec.size))
-        return angles.cos().to(dtype), angles.sin().to(dtype)
-
-    def turned(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """[rows, tokens, heads, head_dim] to the same; what lies past the size stays as it is."""
-        size = self.spec.size
-        if self.spec.interleaved:
-            first, second = x[..., :size:2], x[..., 1:size:2]
-            turned = torch.stack([first * cos - second * sin, second * cos + first * sin], -1).flatten(-2)
-        else:
-            first, second = x[..., :size].chunk(2, -1)
-            turned = torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
-        return turned if size == x.shape[-1] else torch.cat([turned, x[..., size:]], -1)
+def sighted(seen: Tensor) -> Pair:
+    """The same with all shown to those that see nothing, and which queries these are: [rows, 1, queries, 1]."""
+    blind = ~seen.any(-1, keepdim=True)
+    return seen | blind, blind
 
 
 class CachedLayout:
     """Decoding: new keys join those of earlier steps before any query looks."""
 
-    def __init__(self, cache: KeyValueCache, inner: DenseLayout):
+    def __init__(self, cache: KeyValueCache, inner: Layout):
         self.cache, self.inner = cache, inner
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..spec import IGNORED, KINDS, ModelSpec
 from .decoding import DecodingState, SourceLayout, StepBatch, StepOutput
+from .embeddings import check_rows, counted, given_rows
 from .initialization import initialize
 from .layouts import KeyValueCache, Memory, PackedBatch, PaddedBatch, visibility
 from .objectives import OBJECTIVES, Head, PoolerLayer, States
 from .outputs import BaseModelOutput, ModelOutput, filled
 from .runtime import keeps_no_cache, recording
-from .stack import Stack, check_rows, counted, given_rows
+from .stack import Stack
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -387,6 +388,7 @@ def read_packed(
     stack, ids = model.top, input_ids.view(1, -1)
     types = None if token_type_ids is None else token_type_ids.view(1, -1)
     check_inputs(stack.embeddings.tokens.num_embeddings, ids, None, types)
+    stack.embeddings.check(types, None)
     dropping = model.training and stack.spec.block.attention_dropout > 0
     x = stack.read(PackedBatch(lengths, stack.embeddings.tokens.weight, dropping), ids, types)
     ends = torch.tensor(lengths, device=ids.device).cumsum(0)
@@ -396,7 +398,7 @@ def read_packed(
     if how == "mean":
         x = torch.stack([part.mean(0) for part in x[0].split(lengths)])[:, None]
     elif how is not None and how != "pooled":
-        x = x[0, starts if how == "first" else ends - 1][:, None]
+        x = x[0, starts if how in ("first", "first shown") else ends - 1][:, None]
     return model.finish(States(x, pooled), _placed(model.kind, targets or {}, starts), {}, training)
 
 

@@ -17,8 +17,9 @@ from ..errors import InputError
 from ..spec import IGNORED, KINDS, HeadSpec, Pooler
 from . import outputs
 from .dropout import Dropout
+from .embeddings import norm
 from .runtime import recording
-from .stack import activation, norm
+from .stack import activation
 
 Targets = Mapping[str, Tensor | None]
 
@@ -179,6 +180,9 @@ def select(states: States, how: str | None, index: Tensor | None = None) -> Tens
             return states.pooled
         case "first":
             return x[:, 0]
+        case "first shown":
+            mask = states.attention_mask
+            return x[:, 0] if mask is None else x[torch.arange(len(x), device=x.device), mask.int().argmax(-1)]
         case "mean":
             return mean_of_tokens(x, states.attention_mask)
         case "eos":

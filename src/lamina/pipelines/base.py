@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..auto.classes import KINDS
+from ..auto.classes import AUTO_MODELS
 from ..errors import LaminaError, PipelineError
 from ..files.atomic import staged
 from ..files.shown import few
@@ -126,7 +126,7 @@ class Pipeline:
 
     def __init_subclass__(cls) -> None:
         if "loader" in vars(cls) and "kinds" not in vars(cls):
-            cls.kinds = KINDS.get(cls.loader, ())
+            cls.kinds = AUTO_MODELS.get(cls.loader, ())
 
     def __init__(
         self,

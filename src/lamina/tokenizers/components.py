@@ -34,59 +34,30 @@ MAX_GROWTH = 2048  # bytes that the rules may make of one byte of text
 MAX_TEMPLATE = 64  # special tokens and texts of a template, ids of a special token
 MAX_WORD_CHARS = 256  # published ones have 100; the time a word takes grows with the cube of this
 
-# Every component of the library, and by how much its rules of their own may lengthen a text, in bytes.
-NORMALIZERS: dict[str, float] = {
-    "BertNormalizer": 8,
-    "ByteLevel": 2,
-    "Lowercase": 1.5,
-    "NFC": 3,
-    "NFD": 3,
-    "NFKC": 11,
-    "NFKD": 11,
-    "Nmt": 1,
-    "Precompiled": MAX_REPLACEMENT_BYTES,
-    "Prepend": 1,
-    "Replace": 1,
-    "Strip": 1,
-    "StripAccents": 1,
-}
-PRE_TOKENIZERS: dict[str, float] = {
-    "BertPreTokenizer": 1,
-    "ByteLevel": 2,
-    "CharDelimiterSplit": 1,
-    "Digits": 1,
-    "FixedLength": 1,
-    "Metaspace": 4,
-    "Punctuation": 1,
-    "Split": 1,
-    "UnicodeScripts": 1,
-    "Whitespace": 1,
-    "WhitespaceSplit": 1,
-}
-POST_PROCESSORS: dict[str, float] = {
-    "BertProcessing": 1,
-    "ByteLevel": 1,
-    "RobertaProcessing": 1,
-    "TemplateProcessing": 1,
-}
-DECODERS: dict[str, float] = {
-    "BPEDecoder": 3,
-    "ByteFallback": 1,
-    "ByteLevel": 3,
-    "CTC": 3,
-    "Fuse": 1,
-    "Metaspace": 1,
-    "Replace": 1,
-    "Strip": 1,
-    "WordPiece": 2,
-}
-PARTS: dict[
-    str, tuple[dict[str, float], str]
-] = {  # the name in the file: the components there may be, and how a Sequence names its own
-    "normalizer": (NORMALIZERS, "normalizers"),
-    "pre_tokenizer": (PRE_TOKENIZERS, "pretokenizers"),
-    "post_processor": (POST_PROCESSORS, "processors"),
-    "decoder": (DECODERS, "decoders"),
+# Every component of the library, and by how much its rules of their own may lengthen a text, in bytes: once where
+# nothing else is said. The name in the file: the components, and how a Sequence names its own.
+PARTS: dict[str, tuple[dict[str, float], str]] = {
+    "normalizer": (
+        dict.fromkeys(("Nmt", "Prepend", "Replace", "Strip", "StripAccents"), 1.0)
+        | {"BertNormalizer": 8, "ByteLevel": 2, "Lowercase": 1.5, "NFC": 3, "NFD": 3, "NFKC": 11, "NFKD": 11}
+        | {"Precompiled": MAX_REPLACEMENT_BYTES},
+        "normalizers",
+    ),
+    "pre_tokenizer": (
+        dict.fromkeys(("BertPreTokenizer", "CharDelimiterSplit", "Digits", "FixedLength", "Punctuation"), 1.0)
+        | dict.fromkeys(("Split", "UnicodeScripts", "Whitespace", "WhitespaceSplit"), 1.0)
+        | {"ByteLevel": 2, "Metaspace": 4},
+        "pretokenizers",
+    ),
+    "post_processor": (
+        dict.fromkeys(("BertProcessing", "ByteLevel", "RobertaProcessing", "TemplateProcessing"), 1.0),
+        "processors",
+    ),
+    "decoder": (
+        dict.fromkeys(("ByteFallback", "Fuse", "Metaspace", "Replace", "Strip"), 1.0)
+        | {"BPEDecoder": 3, "ByteLevel": 3, "CTC": 3, "WordPiece": 2},
+        "decoders",
+    ),
 }
 # Those that only take away: what later rules make of a letter holds for it before them, too.
 REMOVING = {"Fuse", "Strip", "StripAccents"}

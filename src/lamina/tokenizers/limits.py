@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,15 +28,8 @@ PADDING = {
     "longest": "longest",
     "max_length": "max_length",
 }
-TRUNCATION = {
-    False: None,
-    None: None,
-    "do_not_truncate": None,
-    True: "longest_first",
-    "longest_first": "longest_first",
-    "only_first": "only_first",
-    "only_second": "only_second",
-}
+TRUNCATION = dict.fromkeys((False, None, "do_not_truncate")) | dict.fromkeys((True, "longest_first"), "longest_first")
+TRUNCATION |= {"only_first": "only_first", "only_second": "only_second"}
 SIDES = ("right", "left")
 
 
@@ -105,7 +99,7 @@ def settle(
         return FREE
     cut = choose("truncation", truncation, TRUNCATION)
     fill = choose("padding", padding, PADDING)
-    check_numbers(max_length, stride, multiple)
+    check_numbers({"max_length": max_length, "stride": stride, "pad_to_multiple_of": multiple})
     if max_length is not None and padding is False and truncation is None:
         if notices:
             notices.once(
@@ -130,16 +124,16 @@ def settle(
     return Limits(fill, cut, max_length, stride, multiple)
 
 
-def check_numbers(max_length: Any, stride: Any, multiple: Any) -> None:
-    for name, value, least in (
-        ("max_length", max_length, 0),
-        ("stride", stride, 0),
-        ("pad_to_multiple_of", multiple, 1),
-    ):
-        if value is None:
-            continue
-        if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
-            raise TokenizerError(f"{name}={shown(value)} should be a whole number of at least {least}.")
+def check_whole(name: str, value: Any, least: int, most: float = math.inf) -> None:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value.__index__() <= most:
+        bound = "" if most == math.inf else f" and at most {most}"
+        raise TokenizerError(f"{name}={shown(value)} should be a whole number of at least {least}{bound}.")
+
+
+def check_numbers(numbers: dict[str, int | None]) -> None:
+    for name, value in numbers.items():
+        if value is not None:
+            check_whole(name, value, 1 if name == "pad_to_multiple_of" else 0)
 
 
 def check_room(limits: Limits, specials: int) -> None:
@@ -171,24 +165,15 @@ def read_names(value: Any, where: object = "Loading a tokenizer") -> list[str]:
     return list(value)
 
 
-def read_type(value: Any) -> int:
-    """The token type of padding, which the Rust library keeps in 32 bits."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
-        raise TokenizerError(f"pad_token_type_id={shown(value)} should be a whole number from 0.")
-    return value
-
-
 def check_side(name: str, side: Any) -> str:
     if side not in SIDES:
         raise TokenizerError(f"{name}={shown(side)} should be 'right' or 'left'.")
     return str(side)
 
 
-def pad_row(row: list[Any], length: int, value: Any, left: bool) -> list[Any]:
-    missing = length - len(row)
-    if missing <= 0:
-        return row
-    return [value] * missing + row if left else row + [value] * missing
+def pad_row(row: Sequence[Any], length: int, value: Any, left: bool) -> list[Any]:
+    missing = [value] * (length - len(row))
+    return [*missing, *row] if left else [*row, *missing]
 
 
 def share(first: int, second: int, count: int) -> tuple[int, int]:

@@ -141,7 +141,10 @@ def choose_recipe(files: TokenizerFolder, config: Options, name: str | None, mod
         return named_recipe(files.path / "config.json", model, model["tokenizer_class"]), True
     model_type = model.get("model_type")
     if isinstance(model_type, str) and model_type in MODEL_TYPES:
-        return RECIPES[MODEL_TYPES[model_type]], False
+        usual = RECIPES[MODEL_TYPES[model_type]]
+        if usual.files and "vocab.txt" not in usual.files and not files.find(*usual.files, "tokenizer.json"):
+            return (RECIPES["bert"] if files.find("vocab.txt") else usual), False  # klue/roberta, say, is BERT's
+        return usual, False
     if own_code(config) or own_code(model):
         raise TokenizerError(
             f"{files.path} brings its own tokenizer as code (auto_map), which Lamina never runs. Say what it is: "

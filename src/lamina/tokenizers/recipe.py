@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,13 @@ from tokenizers import Tokenizer as Backend
 from lamina.errors import TokenizerError
 from lamina.files.shown import shown
 from lamina.tokenizers.files import TokenizerFolder, backend_errors
+from lamina.tokenizers.limits import check_whole
 
+logger = logging.getLogger("lamina.tokenizers")
 Options = dict[str, Any]
 
 Template = tuple[str, str]
+Tokens = Mapping[str, str | AddedToken | list[str]]  # by role, with `additional_special_tokens`
 
 PLAIN_INPUTS = ("input_ids", "attention_mask")
 BERT_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
@@ -75,7 +79,7 @@ class Recipe:
     class_name: str
     files: tuple[str, ...]
     build: Callable[[TokenizerFolder, Options], Assembly]
-    special_tokens: Mapping[str, str | AddedToken | list[str]]
+    special_tokens: Tokens
     model_input_names: tuple[str, ...] = PLAIN_INPUTS
     options: Mapping[str, Any] = field(default_factory=dict)
     # Components of a tokenizer.json that the options override, as the reference's classes do.
@@ -93,8 +97,13 @@ class Recipe:
     splits_words: bool = True  # False: pre-split words need add_prefix_space=True
 
 
-def token_id(backend: Backend, token: str) -> int:
+def token_id(backend: Backend, token: str, instead: object = None) -> int:
+    """The id of a token that this kind needs; `instead` stands in for it with a warning, as in the reference."""
     index = backend.token_to_id(token)
+    if index is None and instead is not None and (index := backend.token_to_id(str(instead))) is not None:
+        logger.warning(
+            "The vocabulary has no %s to put beside texts: %s stands there.", shown(token), shown(str(instead))
+        )
     if index is None:
         raise TokenizerError(f"The vocabulary has no {shown(token)}, which this kind of tokenizer needs.")
     return int(index)
@@ -112,9 +121,10 @@ def surround(backend: Backend, tokens: Options, template: Template) -> None:
         found = []
         for word in words.split():
             name, _, kind = word.partition(":")
-            token = tokens.get(name) if name.endswith("_token") else name
+            role = name.endswith("_token")
+            token = tokens.get(name) if role else name
             if token is not None and name[0] != "$":
-                ids[str(token)] = token_id(backend, str(token))
+                ids[str(token)] = token_id(backend, str(token), None if role else tokens.get("unk_token"))
             if token is not None:
                 found.append(f"{token}:{kind or 0}")
         return found
@@ -145,8 +155,7 @@ def list_sentinels(options: Options, over_empty: bool = True) -> None:
     A list that the files give without any of them gets them all; an empty one only with `over_empty`.
     """
     count = options["extra_ids"]
-    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_SENTINELS:
-        raise TokenizerError(f"extra_ids={shown(count)} should be a number from 0 to {MAX_SENTINELS}.")
+    check_whole("extra_ids", count, 0, MAX_SENTINELS)
     stated = [str(token) for token in options.get("additional_special_tokens") or []]
     sentinels = {token for token in stated if "<extra_id_" in token}
     if not (over_empty or stated or options.get("additional_special_tokens") is None):

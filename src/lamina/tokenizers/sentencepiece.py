@@ -93,7 +93,11 @@ def read_normalizer(model: SentencePieceModel, spec: dict[int, int | bytes]) -> 
 def parse_piece(data: bytes) -> Piece:
     if len(data) > 2 * MAX_PIECE_BYTES:
         raise ValueError(f"a piece of {len(data)} bytes")
-    values = pick(data, (1, 2, 3))
+    size = data[1] if len(data) > 7 else 0
+    if data[:1] == b"\x0a" and 0 < size < 128 and len(data) == size + 7 and data[size + 2] == 0x15:
+        values: dict[int, int | bytes] = {1: data[2 : size + 2], 2: data[size + 3 :]}  # nearly all are so, read at once
+    else:
+        values = pick(data, (1, 2, 3))
     text, score = values.get(1, b""), values.get(2, b"\0\0\0\0")
     if not isinstance(text, bytes) or not isinstance(score, bytes):
         raise ValueError("a piece has no text or score")
@@ -128,7 +132,11 @@ def spans(data: bytes, most: int) -> Iterator[tuple[int, int | None, int]]:
         count += 1
         if count > most:
             raise ValueError(f"it holds more than {most} fields")
-        key, position = varint(data, position)
+        key = data[position]
+        if key < 128:
+            position += 1
+        else:
+            key, position = varint(data, position)
         kind = key & 7
         if kind == VARINT:
             value, position = varint(data, position)

@@ -28,10 +28,10 @@ from lamina.tokenizers.limits import (
     Notices,
     check_room,
     check_side,
+    check_whole,
     pad_row,
     read_length,
     read_names,
-    read_type,
     settle,
     share,
     shorten,
@@ -45,7 +45,22 @@ SIDES = ("padding_side", "truncation_side")
 SAVED = ("additional_special_tokens", "clean_up_tokenization_spaces", "model_max_length", *SIDES)
 UNSAVED = {"name_or_path", "added_tokens_decoder", "use_fast"}
 
+# What rows of a column are filled up with.
 FILLS = {"attention_mask": 0, "special_tokens_mask": 1, "offset_mapping": (0, 0)}
+
+
+class Language:
+    """An attribute such as `src_lang`: the language that texts are in, for the kinds that mark it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Tokenizer, owner: type) -> str | None:
+        found: str | None = instance.init_kwargs.get(self.name)
+        return found
+
+    def __set__(self, instance: Tokenizer, value: str | None) -> None:
+        instance._set_language(self.name, value)
 
 
 class Tokenizer(Vocabulary):
@@ -53,6 +68,8 @@ class Tokenizer(Vocabulary):
 
     Made by `Tokenizer.from_folder`, `Tokenizer.train`, or `AutoTokenizer.from_pretrained`.
     """
+
+    src_lang, tgt_lang = Language(), Language()
 
     def __init__(self, recipe: Recipe, assembly: Assembly, options: Options) -> None:
         super().__init__(recipe, assembly, options)
@@ -62,7 +79,8 @@ class Tokenizer(Vocabulary):
         self.truncation_side = check_side("truncation_side", options.get("truncation_side", "right"))
         self.model_input_names = read_names(options.get("model_input_names") or recipe.model_input_names)
         self.split_special_tokens: bool = bool(options.get("split_special_tokens", False))
-        self.pad_token_type_id = read_type(options.get("pad_token_type_id", 0))
+        self.pad_token_type_id: int = options.get("pad_token_type_id", 0)
+        check_whole("pad_token_type_id", self.pad_token_type_id, 0, 2**32 - 1)  # the Rust library has 32 bits for it
         self.name_or_path: str = options.get("name_or_path", "")
         self._notices = Notices()
 
@@ -203,11 +221,7 @@ class Tokenizer(Vocabulary):
         call = job.call
         if not job.texts:
             raise TokenizerError("The batch is empty: there is nothing to tokenize.")
-        if call.limits.padding and self.pad_token_id is None:
-            raise TokenizerError(
-                "Padding needs a pad token, and this tokenizer has none. Choose one, such as tokenizer.pad_token = "
-                "tokenizer.eos_token, or add one: tokenizer.add_special_tokens({'pad_token': '[PAD]'})."
-            )
+        self._check_pad_token(call.limits)
         if call.limits.truncation:
             paired = isinstance(job.texts[0], tuple) and not is_words(job.texts[0], call.presplit)
             specials = self.num_special_tokens_to_add(paired) if call.add_special_tokens else 0
@@ -221,29 +235,31 @@ class Tokenizer(Vocabulary):
         """The lists a call returns, and the length they were padded to."""
         ids = [encoding.ids for encoding in encodings]
         columns: dict[str, Any] = {"input_ids": ids}
-        fills: dict[str, Any] = {"input_ids": self.pad_token_id}
         if call.token_type_ids:
-            plain = self._assembly.splitter is not None and not call.add_special_tokens  # as in the reference
-            columns["token_type_ids"] = [[0] * len(e.ids) if plain else e.type_ids for e in encodings]
-            fills["token_type_ids"] = self.pad_token_type_id
+            # As in the reference, where the Python kinds have types for whole rows only.
+            plain = self._assembly.splitter is not None and not call.add_special_tokens
+            columns["token_type_ids"] = [[0] * len(row) for row in ids] if plain else [e.type_ids for e in encodings]
         if call.attention_mask:
             columns["attention_mask"] = [[1] * len(row) for row in ids]
-            fills["attention_mask"] = 0
         if call.special_tokens_mask:
             columns["special_tokens_mask"] = [encoding.special_tokens_mask for encoding in encodings]
-            fills["special_tokens_mask"] = 1
         if call.offsets:
             columns["offset_mapping"] = [encoding.offsets for encoding in encodings]
-            fills["offset_mapping"] = (0, 0)
-        length = None
-        if call.limits.padding:
-            length = call.limits.padded_length([len(row) for row in ids])
-            for key, value in fills.items():
-                columns[key] = [pad_row(row, length, value, call.pad_left) for row in columns[key]]
+        length = self._fill_up(columns, "input_ids", call.limits, call.pad_left)
         if call.length:
             rows = columns["input_ids"] if self.is_fast else ids  # the Python kinds count before they pad
             columns["length"] = [len(row) for row in rows]
         return columns, length
+
+    def _fill_up(self, columns: dict[str, Any], name: str, limits: Limits, left: bool) -> int | None:
+        """Fill the columns whose padding is known up to one length, where this is asked for; says which."""
+        if not limits.padding:
+            return None
+        length = limits.padded_length([len(row) for row in columns[name]])
+        for key, value in {**FILLS, "token_type_ids": self.pad_token_type_id, name: self.pad_token_id}.items():
+            if key in columns:
+                columns[key] = [pad_row(row, length, value, left) for row in columns[key]]
+        return length
 
     def _finish(self, encodings: list[Encoding] | None, job: Job, length: int | None) -> list[Encoding]:
         """Encodings for questions about words and characters, made or padded when first asked for."""
@@ -310,39 +326,32 @@ class Tokenizer(Vocabulary):
         if return_tensors is None:
             return_tensors = tensor_type_of(columns[name])
         columns = {key: plain(value) for key, value in columns.items()}
-        rows = columns[name]
-        if not rows:
+        if not columns[name]:
             return BatchEncoding({**columns, **({"attention_mask": []} if return_attention_mask else {})})
-        limits = settle(
-            padding, False, max_length, 0, pad_to_multiple_of, self.model_max_length, self._notices if verbose else None
-        )
-        if limits.padding and self.pad_token_id is None:
-            raise TokenizerError("Padding needs a pad token: set tokenizer.pad_token, for example to its eos_token.")
+        notices = self._notices if verbose else None
+        limits = settle(padding, False, max_length, 0, pad_to_multiple_of, self.model_max_length, notices)
+        self._check_pad_token(limits)
         left = check_side("padding_side", padding_side or self.padding_side) == "left"
-        single = not isinstance(rows[0], list | tuple)
+        single = not isinstance(columns[name][0], list | tuple)
         if single:
             columns = {key: [value] for key, value in columns.items()}
-        wanted = "attention_mask" in self.model_input_names if return_attention_mask is None else return_attention_mask
-        padded = self._pad_columns(columns, limits, left, wanted)
-        if single:
-            padded = {key: value[0] for key, value in padded.items()}
-        return BatchEncoding(padded, tensor_type=return_tensors)
-
-    def _pad_columns(self, columns: dict[str, Any], limits: Limits, left: bool, masked: bool) -> dict[str, Any]:
-        name = self.model_input_names[0]
         rows = columns[name]
         if any(isinstance(value, list) and len(value) != len(rows) for value in columns.values()):
             raise TokenizerError("The columns of a batch to pad differ in their number of rows.")
-        if masked and "attention_mask" not in columns:
+        wanted = "attention_mask" in self.model_input_names if return_attention_mask is None else return_attention_mask
+        if wanted and "attention_mask" not in columns:
             columns["attention_mask"] = [[1] * len(row) for row in rows]
-        if not limits.padding:
-            return columns
-        length = limits.padded_length([len(row) for row in rows])
-        fills = {**FILLS, "token_type_ids": self.pad_token_type_id, name: self.pad_token_id}
-        return {
-            key: [pad_row(list(row), length, fills[key], left) for row in value] if key in fills else value
-            for key, value in columns.items()
-        }
+        self._fill_up(columns, name, limits, left)
+        if single:
+            columns = {key: value[0] for key, value in columns.items()}
+        return BatchEncoding(columns, tensor_type=return_tensors)
+
+    def _check_pad_token(self, limits: Limits) -> None:
+        if limits.padding and self.pad_token_id is None:
+            raise TokenizerError(
+                "Padding needs a pad token, and this tokenizer has none. Choose one, such as tokenizer.pad_token = "
+                "tokenizer.eos_token, or add one: tokenizer.add_special_tokens({'pad_token': '[PAD]'})."
+            )
 
     def prepare_for_model(
         self,
@@ -454,24 +463,6 @@ class Tokenizer(Vocabulary):
                 encoder.targeting = False
                 encoder.switch(target=False)
 
-    @property
-    def src_lang(self) -> str | None:
-        """The language that texts are in, for the kinds that mark it."""
-        return self.init_kwargs.get("src_lang")
-
-    @src_lang.setter
-    def src_lang(self, value: str | None) -> None:
-        self._set_language("src_lang", value)
-
-    @property
-    def tgt_lang(self) -> str | None:
-        """The language that targets are in."""
-        return self.init_kwargs.get("tgt_lang")
-
-    @tgt_lang.setter
-    def tgt_lang(self, value: str | None) -> None:
-        self._set_language("tgt_lang", value)
-
     def _set_language(self, option: str, value: str | None) -> None:
         before = self.init_kwargs.get(option)
         self.init_kwargs[option] = value
@@ -480,23 +471,6 @@ class Tokenizer(Vocabulary):
         except TokenizerError:
             self.init_kwargs[option] = before
             raise
-
-    def translation_inputs(
-        self, text: Any, src_lang: str | None = None, tgt_lang: str | None = None, **options: Any
-    ) -> BatchEncoding:
-        """A call for translating; where the kind marks languages, with the `forced_bos_token_id` of the target's."""
-        languages = self.recipe.languages
-        if languages is None:
-            return self(text, **options)
-        if src_lang is None or tgt_lang is None:
-            raise TokenizerError(
-                f"Translating with this tokenizer needs src_lang and tgt_lang, such as {languages.usual!r}."
-            )
-        target = self.get_lang_id(tgt_lang)
-        self.src_lang = src_lang
-        found = self(text, **options)
-        found["forced_bos_token_id"] = target
-        return found
 
     def apply_chat_template(self, *_: Any, **__: Any) -> str:
         """Not offered: the models here were made before chat."""

@@ -13,24 +13,15 @@ from tokenizers import Tokenizer as Backend
 from lamina.errors import TokenizerError
 from lamina.files.shown import shown
 from lamina.tokenizers.files import MAX_VOCAB, backend_errors
+from lamina.tokenizers.limits import check_whole
 from lamina.tokenizers.recipe import BRACKETS, Assembly, Options, Recipe, surround
 from lamina.tokenizers.recipes import RECIPES, bytelevel, wordpiece
 from lamina.tokenizers.recipes.pieces import mark_spaces
 
 BRACKETED = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
-ROLE_OF = {
-    "[UNK]": "unk_token",
-    "[CLS]": "cls_token",
-    "[SEP]": "sep_token",
-    "[PAD]": "pad_token",
-    "[MASK]": "mask_token",
-    "<unk>": "unk_token",
-    "<pad>": "pad_token",
-    "<s>": "bos_token",
-    "</s>": "eos_token",
-    "<mask>": "mask_token",
-    "<eos>": "eos_token",
-    "<|endoftext|>": "eos_token",
+ROLE_OF = {f"[{role.upper()}]": f"{role}_token" for role in ("unk", "cls", "sep", "pad", "mask")} | {
+    **{f"<{role}>": f"{role}_token" for role in ("unk", "pad", "mask")},
+    **{"<s>": "bos_token", "</s>": "eos_token", "<eos>": "eos_token", "<|endoftext|>": "eos_token"},
 }
 
 
@@ -91,8 +82,7 @@ def settle(kind: str, chosen: Trainable, options: Options) -> Options:
 
 
 def check(kind: str, vocab_size: Any, specials: Sequence[Any]) -> None:
-    if isinstance(vocab_size, bool) or not isinstance(vocab_size, int) or not 0 < vocab_size <= MAX_VOCAB:
-        raise TokenizerError(f"vocab_size={shown(vocab_size)} should be a number from 1 to {MAX_VOCAB}.")
+    check_whole("vocab_size", vocab_size, 1, MAX_VOCAB)
     if not all(isinstance(token, str) and token for token in specials) or len(set(specials)) != len(specials):
         raise TokenizerError(f"special_tokens={shown(list(specials))} should be different strings.")
     if vocab_size <= len(specials):
@@ -148,13 +138,13 @@ def lines_of(path: Path) -> Iterator[str]:
 
 def make_wordpiece(settings: Options) -> Backend:
     backend = Backend(models.WordPiece(unk_token=settings["unk_token"]))
-    wordpiece.dress(backend, settings)
+    wordpiece.set_components(backend, settings)
     return backend
 
 
 def make_bpe(settings: Options) -> Backend:
     backend = Backend(models.BPE(continuing_subword_prefix="", end_of_word_suffix=""))
-    bytelevel.dress(backend, settings)
+    bytelevel.set_components(backend, settings)
     return backend
 
 
@@ -190,13 +180,7 @@ TRAINABLE: dict[str, Trainable] = {
         make_wordpiece,
         trainers.WordPieceTrainer,
         BRACKETED,
-        {
-            "min_frequency": 2,
-            "limit_alphabet": 1000,
-            "do_lower_case": True,
-            "tokenize_chinese_chars": True,
-            "strip_accents": None,
-        },
+        {"min_frequency": 2, "limit_alphabet": 1000, **wordpiece.OPTIONS},
         "bert",
     ),
     "bpe": Trainable(

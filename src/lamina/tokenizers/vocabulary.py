@@ -16,18 +16,9 @@ from lamina.tokenizers.recipe import Assembly, Options, Recipe, apply_template, 
 
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
-UNWANTED = (
-    (" .", "."),
-    (" ?", "?"),
-    (" !", "!"),
-    (" ,", ","),
-    (" ' ", "'"),
-    (" n't", "n't"),
-    (" 'm", "'m"),
-    (" 's", "'s"),
-    (" 've", "'ve"),
-    (" 're", "'re"),
-)
+# What is joined to the word before when decoded text is tidied: each loses its space, the single quote both.
+TIDIED = {f" {sign}": sign for sign in (".", "?", "!", ",")} | {" ' ": "'"}
+TIDIED |= {f" {ending}": ending for ending in ("n't", "'m", "'s", "'ve", "'re")}
 
 
 class SpecialToken:
@@ -388,17 +379,20 @@ class Vocabulary:
             raise TokenizerError(f"{self.recipe.class_name} marks no languages.")
         return self.recipe.languages.id_of(self._backend, lang)
 
+    def _laid_out(self, first: list[int], second: list[int] | None) -> list[list[int]]:
+        return fill_template(read_template(self._backend, second is not None), first, second)
+
     def build_inputs_with_special_tokens(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
         """Ids with the special tokens around them."""
-        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[0]
+        return self._laid_out(token_ids_0, token_ids_1)[0]
 
     def create_token_type_ids_from_sequences(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
         """The token types of the same row."""
-        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[1]
+        return self._laid_out(token_ids_0, token_ids_1)[1]
 
     def get_special_tokens_mask(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None, already_has_special_tokens: bool = False
@@ -407,7 +401,7 @@ class Vocabulary:
         if already_has_special_tokens:
             special = set(self.all_special_ids)
             return [int(index in special) for index in token_ids_0]
-        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[2]
+        return self._laid_out(token_ids_0, token_ids_1)[2]
 
 
 def named_tokens(options: Options) -> dict[str, str | AddedToken]:
@@ -443,6 +437,6 @@ def read_ids(value: Any) -> list[int]:
 
 def clean_up(text: str) -> str:
     """Remove the spaces before punctuation and English contractions."""
-    for spaced, wanted in UNWANTED:
+    for spaced, wanted in TIDIED.items():
         text = text.replace(spaced, wanted)
     return text

@@ -26,6 +26,7 @@ from ..errors import CheckpointError, LaminaError, TrainingError
 from ..files.atomic import staged
 from ..files.paths import inside
 from ..files.shown import cause, shown
+from ..sentences.transformer import SentenceTransformer
 from . import folders, sharding
 from .chance import random_state, restore, undisturbed
 from .lora import adapted, load_adapter, save_adapter
@@ -41,7 +42,7 @@ def save_model(model: nn.Module, folder: Path, tokenizer: Any = None) -> None:
     with staged(folder, CheckpointError) as new:
         if adapted(model):
             save_adapter(model, folder)
-        elif isinstance(model, PreTrainedModel):
+        elif isinstance(model, PreTrainedModel | SentenceTransformer):
             model.save_pretrained(folder)
         else:
             tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -62,6 +63,9 @@ def load_model(model: nn.Module, folder: Path) -> None:
     if isinstance(model, PreTrainedModel):
         with undisturbed():
             state = type(model).from_pretrained(folder, config=model.config, dtype=model.dtype).state_dict()
+    elif isinstance(model, SentenceTransformer):
+        with undisturbed():
+            state = SentenceTransformer(folder, device="cpu", model_kwargs={"dtype": model.dtype}).state_dict()
     else:
         with open_file(inside(folder, WEIGHTS)) as weights:
             state = {name: weights[name].clone() for name in weights}

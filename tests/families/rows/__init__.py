@@ -14,9 +14,17 @@ FAMILIES: dict[str, list[Row]] = {
     "distilbert": encoders.DISTILBERT,
     "electra": encoders.ELECTRA,
     "roberta": encoders.ROBERTA,
+    "camembert": encoders.CAMEMBERT,
+    "deberta-v2": encoders.DEBERTA,
+    "modernbert": encoders.MODERNBERT,
+    "mpnet": encoders.MPNET,
+    "xlm-roberta": encoders.XLM_ROBERTA,
     "ctrl": decoders.CTRL,
     "openai-gpt": decoders.GPT,
     "gpt2": decoders.GPT2,
+    "bloom": decoders.BLOOM,
+    "gpt_neo": decoders.GPT_NEO,
+    "gpt_neox": decoders.GPT_NEOX,
     "opt": decoders.OPT,
     "transfo-xl": decoders.TRANSFO_XL,
     "bart": seq2seq.BART,
@@ -26,6 +34,7 @@ FAMILIES: dict[str, list[Row]] = {
     "m2m_100": seq2seq.M2M100,
     "t5": seq2seq.T5,
     "mt5": seq2seq.MT5,
+    "umt5": seq2seq.UMT5,
 }
 
 ROWS: list[Row] = [row for rows in FAMILIES.values() for row in rows]

@@ -1,4 +1,4 @@
-"""CTRL, GPT, GPT-2, OPT, Transformer-XL."""
+"""BLOOM, CTRL, GPT, GPT-2, GPT-Neo, GPT-NeoX, OPT, Transformer-XL."""
 
 from __future__ import annotations
 
@@ -10,11 +10,35 @@ from ..inputs import (
     row_label,
     shifted_positions,
     source,
+    span,
     text,
     token_labels,
     types,
 )
 from .row import Row, classifying, common_heads, named
+
+BLOOM = [
+    *named(
+        "bloom",
+        "BloomModel",
+        plain=(text(), "attentions"),
+        right=(text("right"),),
+        left=(text("left"),),
+        holes=(text("holes"),),
+        embeds=(text("right"), embeds()),
+        six_heads=(text("right"), {"n_head": 6, "hidden_size": 36, "layer_norm_epsilon": 1e-4}),
+        one_head=(text(), {"n_head": 1}),
+    ),
+    *named(
+        "bloom",
+        "BloomForCausalLM",
+        labels=(text("right"), token_labels()),
+        untied=(text(), token_labels(), {"tie_word_embeddings": False}),
+    ),
+    *classifying("bloom", "BloomForSequenceClassification"),
+    *named("bloom", "BloomForSequenceClassification", left=(text("left"), row_label(), {"num_labels": 3})),
+    *common_heads("bloom", "Bloom", "TQ"),
+]
 
 CTRL = [
     *named(
@@ -90,6 +114,60 @@ GPT2 = [
     *classifying("gpt2", "GPT2ForSequenceClassification"),
     *named("gpt2", "GPT2ForSequenceClassification", left=(text("left"), row_label(), {"num_labels": 3})),
     *common_heads("gpt2", "GPT2", "TQ"),
+]
+
+GPT_NEO = [
+    *named(
+        "gpt_neo",
+        "GPTNeoModel",
+        plain=(text(), "attentions"),
+        right=(text("right"), types(90)),
+        left=(text("left"),),
+        holes=(text("holes"),),
+        positions=(text(), shifted_positions, {"layer_norm_epsilon": 1e-4}),
+        embeds=(text("right"), embeds()),
+        inner=(text(), {"intermediate_size": 45, "activation_function": "relu"}),
+        windows=(text("right", length=14), {"attention_types": [[["local"], 2], [["global"], 1]], "window_size": 3}),
+        single=(text("right"), {"attention_types": [[["local"], 3]], "window_size": 1}),
+    ),
+    *named(
+        "gpt_neo",
+        "GPTNeoForCausalLM",
+        labels=(text("right", length=12), token_labels()),
+        untied=(text(), token_labels(), {"tie_word_embeddings": False}),
+    ),
+    *classifying("gpt_neo", "GPTNeoForSequenceClassification"),
+    *named("gpt_neo", "GPTNeoForSequenceClassification", left=(text("left"), row_label(), {"num_labels": 3})),
+    *common_heads("gpt_neo", "GPTNeo", "T"),
+    # unpadded: what padding itself sees through a window counts among the scores of a span
+    *named("gpt_neo", "GPTNeoForQuestionAnswering", span=(text(), span)),
+]
+
+GPT_NEOX = [
+    *named(
+        "gpt_neox",
+        "GPTNeoXModel",
+        plain=(text(), "attentions"),
+        right=(text("right"),),
+        left=(text("left"),),
+        holes=(text("holes"),),
+        positions=(text(), shifted_positions, {"layer_norm_eps": 1e-4}),
+        embeds=(text("right"), embeds()),
+        whole=(text("right"), {"rotary_pct": 1.0, "rotary_emb_base": 500}),
+        unturned=(text("right"), {"rotary_pct": 0.1}),
+        in_turn=(text("right"), {"use_parallel_residual": False, "hidden_act": "gelu_new"}),
+        unbiased=(text("right"), {"attention_bias": False, "rotary_pct": 0.5}),
+    ),
+    *named(
+        "gpt_neox",
+        "GPTNeoXForCausalLM",
+        labels=(text("right"), token_labels()),
+        in_turn=(text("right"), token_labels(), {"use_parallel_residual": False}),
+        tied=(text(), token_labels(), {"tie_word_embeddings": True}),
+    ),
+    *classifying("gpt_neox", "GPTNeoXForSequenceClassification"),
+    *named("gpt_neox", "GPTNeoXForSequenceClassification", left=(text("left"), row_label(), {"num_labels": 3})),
+    *common_heads("gpt_neox", "GPTNeoX", "TQ"),
 ]
 
 _350M = {"do_layer_norm_before": False, "word_embed_proj_dim": 16}

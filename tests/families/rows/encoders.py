@@ -1,9 +1,23 @@
-"""ALBERT, BERT, DistilBERT, ELECTRA, RoBERTa."""
+"""ALBERT, BERT, CamemBERT, DeBERTa, DistilBERT, ELECTRA, ModernBERT, MPNet, RoBERTa, XLM-RoBERTa."""
 
 from __future__ import annotations
 
-from ..inputs import embeds, positions, replaced, row_label, source, text, token_labels, types
-from .row import classifying, common_heads, named
+from dataclasses import replace
+
+from ..inputs import (
+    choices,
+    embeds,
+    positions,
+    replaced,
+    row_flags,
+    row_label,
+    source,
+    span,
+    text,
+    token_labels,
+    types,
+)
+from .row import Row, classifying, common_heads, named
 
 CROSS = {"is_decoder": True, "add_cross_attention": True}
 
@@ -122,26 +136,143 @@ ELECTRA = [
     *common_heads("electra", "Electra", "TQM"),
 ]
 
-ROBERTA = [
+
+def roberta(family: str, stem: str) -> list[Row]:
+    """RoBERTa, and those that are RoBERTa under another name."""
+    return [
+        *named(
+            family,
+            f"{stem}Model",
+            plain=(text(), "attentions"),
+            right=(text("right"),),
+            left=(text("left"),),
+            holes=(text("holes"),),
+            one_type=(text("right"), {"type_vocab_size": 1, "layer_norm_eps": 1e-5}),
+            positions=(text(), positions),
+            embeds=(text("right"), embeds()),
+            cross=(text("right"), source, CROSS),
+        ),
+        *named(
+            family,
+            f"{stem}ForMaskedLM",
+            labels=(text("right"), token_labels()),
+            untied=(text(), token_labels(), {"tie_word_embeddings": False, "hidden_act": "relu"}),
+        ),
+        *named(family, f"{stem}ForCausalLM", labels=(text("right"), token_labels(), {"is_decoder": True})),
+        *classifying(family, f"{stem}ForSequenceClassification"),
+        *common_heads(family, stem, "TQM"),
+    ]
+
+
+ROBERTA = roberta("roberta", "Roberta")
+CAMEMBERT = roberta("camembert", "Camembert")
+XLM_ROBERTA = roberta("xlm-roberta", "XLMRoberta")
+
+MPNET = [
     *named(
-        "roberta",
-        "RobertaModel",
+        "mpnet",
+        "MPNetModel",
         plain=(text(), "attentions"),
-        right=(text("right"),),
+        far=(text("right", length=24),),
         left=(text("left"),),
         holes=(text("holes"),),
-        one_type=(text("right"), {"type_vocab_size": 1, "layer_norm_eps": 1e-5}),
+        relu=(text("right"), {"hidden_act": "relu", "layer_norm_eps": 1e-5}),
+        padding=(text("right"), {"pad_token_id": 0}),
         positions=(text(), positions),
         embeds=(text("right"), embeds()),
-        cross=(text("right"), source, CROSS),
     ),
     *named(
-        "roberta",
-        "RobertaForMaskedLM",
+        "mpnet",
+        "MPNetForMaskedLM",
         labels=(text("right"), token_labels()),
         untied=(text(), token_labels(), {"tie_word_embeddings": False, "hidden_act": "relu"}),
     ),
-    *named("roberta", "RobertaForCausalLM", labels=(text("right"), token_labels(), {"is_decoder": True})),
-    *classifying("roberta", "RobertaForSequenceClassification"),
-    *common_heads("roberta", "Roberta", "TQM"),
+    *classifying("mpnet", "MPNetForSequenceClassification"),
+    *common_heads("mpnet", "MPNet", "TQM"),
+]
+
+# As published: v3, v2, and what other options there are.
+V3 = {
+    "relative_attention": True,
+    "position_buckets": 6,
+    "max_relative_positions": -1,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+}
+CONV = {"conv_kernel_size": 3, "conv_act": "gelu", "conv_groups": 2}
+DEBERTA = [
+    *named(
+        "deberta-v2",
+        "DebertaV2Model",
+        plain=(text(), "attentions"),
+        v3=(text(length=13), V3, "attentions"),
+        right=(text("right", length=13), types(), {**V3, "type_vocab_size": 2}),
+        left=(text("left", length=13), V3),
+        holes=(text("holes", length=13), {**V3, "conv_kernel_size": 3}),
+        apart=(text("right", length=13), {**V3, "share_att_key": False, "norm_rel_ebd": "none"}),
+        content=(text("right", length=13), {**V3, "pos_att_type": ["c2p"]}),
+        distance=(text("right", length=13), {**V3, "pos_att_type": ["p2c"], "share_att_key": False}),
+        neither=(text(), {**V3, "pos_att_type": []}),
+        exact=(text("right", length=13), {**V3, "position_buckets": -1, "max_relative_positions": 5}),
+        convolution=(text("right", length=13), {**V3, **CONV}),
+        convolution_alone=(text(), {"conv_kernel_size": 5, "pos_att_type": ["c2p"], "hidden_act": "relu"}),
+        positions=(text(), positions, {**V3, "position_biased_input": True}),
+        embeds=(text("right"), embeds(), V3),
+    ),
+    *named(
+        "deberta-v2",
+        "DebertaV2ForMaskedLM",
+        labels=(text("right"), token_labels(), V3),
+        untied=(text(), token_labels(), {"tie_word_embeddings": False, "hidden_act": "relu"}),
+        newer=(text("right"), token_labels(), {**V3, "legacy": False, "tie_word_embeddings": False}),
+    ),
+    *(
+        replace(row, changes={**row.changes, "problem_type": "regression"}) if row.name == "regression" else row
+        for row in classifying("deberta-v2", "DebertaV2ForSequenceClassification", pooler_hidden_act="tanh", **V3)
+    ),  # a single score comes without an axis of its own where only the labels say that it is one
+    *named(
+        "deberta-v2",
+        "DebertaV2ForSequenceClassification",
+        many=(text(), row_flags(), {"num_labels": 3, "problem_type": "multi_label_classification"}),
+        apart=(text("right"), row_label(), {**V3, **CONV, "share_att_key": False, "num_labels": 3}),
+    ),
+    *common_heads("deberta-v2", "DebertaV2", "TQM"),
+]
+
+BIASED = {"attention_bias": True, "mlp_bias": True, "norm_bias": True, "classifier_bias": True, "decoder_bias": False}
+MODERNBERT = [
+    *named(
+        "modernbert",
+        "ModernBertModel",
+        plain=(text(), "attentions"),
+        right=(text("right", length=13),),
+        left=(text("left"),),
+        holes=(text("holes"),),
+        biased=(text("right"), BIASED),
+        one_base=(text("right"), {"local_rope_theta": None, "global_rope_theta": 50.0, "hidden_activation": "silu"}),
+        every=(text("right"), {"global_attn_every_n_layers": 1, "norm_eps": 1e-3}),
+        wide=(text(), {"local_attention": 64, "global_attn_every_n_layers": 2}),
+        positions=(text(), positions),
+        embeds=(text("right"), embeds()),
+    ),
+    *named(
+        "modernbert",
+        "ModernBertForMaskedLM",
+        labels=(text("right"), token_labels()),
+        untied=(text(), token_labels(), {**BIASED, "tie_word_embeddings": False}),
+        sparse=(text("right"), token_labels(), {"sparse_prediction": True, "classifier_activation": "relu"}),
+    ),
+    *classifying("modernbert", "ModernBertForSequenceClassification", **BIASED),
+    *named(
+        "modernbert",
+        "ModernBertForSequenceClassification",
+        mean=(text("right"), row_label(), {"num_labels": 3, "classifier_pooling": "mean"}),
+        left=(text("left"), row_label(), {"num_labels": 3, "classifier_pooling": "mean"}),
+    ),
+    *common_heads("modernbert", "ModernBert", "TM"),
+    # Padding far from any text sees nothing: its share of a loss is as in the reference, that of gradients is not.
+    *named("modernbert", "ModernBertForQuestionAnswering", span=(text(), span)),
+    *named("modernbert", "ModernBertForMultipleChoice", mean=(choices(), row_label(3), {"classifier_pooling": "mean"})),
 ]

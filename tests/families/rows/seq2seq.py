@@ -1,4 +1,4 @@
-"""BART, mBART, Marian, PEGASUS, M2M-100, T5, mT5."""
+"""BART, mBART, Marian, PEGASUS, M2M-100, T5, mT5, UMT5."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ _FLAN = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
 
 
 def _t5_kin(family: str, stem: str) -> list[Row]:
-    """The heads that T5 and mT5 share."""
+    """The heads that T5, mT5 and UMT5 share."""
     return [
         *_seq2seq_body(
             family,
@@ -190,4 +190,7 @@ def _t5_kin(family: str, stem: str) -> list[Row]:
 
 T5 = [row for row in _t5_kin("t5", "T5") if row.name != "tied"]
 
-MT5 = [row for row in _t5_kin("mt5", "MT5") if row.name not in ("gated", "flan", "labels")]  # which it is as it comes
+_AS_IT_COMES = ("MT5Model-gated", "MT5ForConditionalGeneration-labels", "MT5ForConditionalGeneration-flan")
+MT5 = [row for row in _t5_kin("mt5", "MT5") if row.id not in _AS_IT_COMES]
+
+UMT5 = [row for row in _t5_kin("umt5", "UMT5") if row.name not in ("gated", "tied")]

@@ -1,7 +1,8 @@
 """Asks a server through huggingface_hub's clients, whichever version this interpreter has: JSON in, JSON out.
 
-Standard input holds {"mode": "sync", "async", "stream" or "async stream", "requests": [...]}, a request {"url", "task",
-"inputs", "parameters", "token"}; each answer is {"found": ...} or {"error": class, "message": ..., "status": ...}.
+A line in holds {"mode": "sync", "async", "stream" or "async stream", "requests": [...]}, a request {"url", "task",
+"inputs", "parameters", "token"}; a line out holds the answers, each {"found": ...} or {"error": class, "message": ...,
+"status": ...}.
 """
 
 import asyncio
@@ -76,9 +77,10 @@ async def later_answers(given):
 
 def main():
     warnings.simplefilter("error", UserWarning)  # the clients warn where a server is not what they hoped for
-    given = json.load(sys.stdin)
-    found = asyncio.run(later_answers(given)) if "async" in given["mode"] else list(answers(given))
-    json.dump(found, sys.stdout)
+    for line in sys.stdin:
+        given = json.loads(line)
+        found = asyncio.run(later_answers(given)) if "async" in given["mode"] else list(answers(given))
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

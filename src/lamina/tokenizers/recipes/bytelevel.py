@@ -10,8 +10,19 @@ from pathlib import Path
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 
+from lamina.errors import TokenizerError
 from lamina.tokenizers.files import TokenizerFolder, backend_errors, read_merges, read_vocab_json
-from lamina.tokenizers.recipe import ENDS, Assembly, Options, Recipe, Template, list_sentinels, set_settings, token_id
+from lamina.tokenizers.recipe import (
+    ENDS,
+    Assembly,
+    Options,
+    Recipe,
+    Template,
+    list_sentinels,
+    set_settings,
+    surround,
+    token_id,
+)
 
 FILES = ("vocab.json", "merges.txt")
 # `encoder.json` and `vocab.bpe` are the names in OpenAI's own release.
@@ -41,11 +52,11 @@ def byte_level(folder: TokenizerFolder, options: Options) -> Backend:
     vocab, merges = read_vocab_json(vocab_path), read_merges(merges_path)
     with backend_errors(f"Building byte-level BPE from {vocab_path} and {merges_path}"):
         backend = Backend(models.BPE(vocab, merges, continuing_subword_prefix="", end_of_word_suffix=""))
-    dress(backend, options)
+    set_components(backend, options)
     return backend
 
 
-def dress(backend: Backend, options: Options) -> None:
+def set_components(backend: Backend, options: Options) -> None:
     """GPT-2's cutting of text, in bytes so that nothing is unknown, around a model."""
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=options["add_prefix_space"])
     backend.decoder = decoders.ByteLevel()
@@ -83,6 +94,17 @@ def adjust_roberta(backend: Backend, options: Options) -> None:
     set_settings(backend, "post_processor", processors.RobertaProcessing, **wanted)
 
 
+def surround_neox(backend: Backend, options: Options) -> None:
+    """Put around texts what `add_bos_token` and `add_eos_token` ask for, whatever the tokenizer.json says."""
+    first = "bos_token" if options["add_bos_token"] else ""
+    last = "eos_token" if options["add_eos_token"] else ""
+    for role in (first, last):
+        if role and options.get(role) is None:
+            raise TokenizerError(f"add_{role}=True needs a {role}, and this tokenizer has none.")
+    second = f"{first and first + ':1'} $B:1 {last and last + ':1'}"
+    surround(backend, options, (f"{first} $A {last}", f"{first} $A {last} {second}"))
+
+
 GPT2 = Recipe(
     name="gpt2",
     class_name="GPT2Tokenizer",
@@ -105,6 +127,17 @@ ROBERTA = Recipe(
     splits_words=False,
 )
 BART = replace(ROBERTA, name="bart", class_name="BartTokenizer", special_tokens={**BRACKETED, "mask_token": BART_MASK})
+
+
+GPT_NEOX = Recipe(
+    name="gpt_neox",
+    class_name="GPTNeoXTokenizer",
+    files=FILES,
+    build=build_gpt2,
+    special_tokens=dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>"),
+    options={"add_prefix_space": False, "add_bos_token": False, "add_eos_token": False},
+    adjust=surround_neox,
+)
 
 
 class Bytes:

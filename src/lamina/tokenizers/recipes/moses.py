@@ -116,19 +116,9 @@ ABBREVIATIONS = frozenset(
 BEFORE_NUMBERS = frozenset({"No", "Art", "pp"})
 
 # The CJK blocks of the Basic and Supplementary planes: such words are joined without a space.
-CJK_BLOCKS = (
-    (0x1100, 0x11FF),
-    (0x2E80, 0xA4CF),
-    (0xA840, 0xA87F),
-    (0xAC00, 0xD7AF),
-    (0xF900, 0xFAFF),
-    (0xFE30, 0xFE4F),
-    (0xFF65, 0xFFDC),
-    (0x16FE0, 0x16FFF),
-    (0x17000, 0x18AFF),
-    (0x1B000, 0x1B12F),
-    (0x1B170, 0x1B2FF),
-    (0x20000, 0x2FFFF),
+CJK = re.compile(
+    "[\u1100-\u11ff\u2e80-\ua4cf\ua840-\ua87f\uac00-\ud7af\uf900-\ufaff\ufe30-\ufe4f\uff65-\uffdc"
+    "\U00016fe0-\U00018aff\U0001b000-\U0001b12f\U0001b170-\U0001b2ff\U00020000-\U0002ffff]"
 )
 
 
@@ -225,23 +215,8 @@ def is_letter(char: str) -> bool:
     return letter_pattern().match(char) is not None
 
 
-def is_cjk(char: str) -> bool:
-    return any(first <= ord(char) <= last for first, last in CJK_BLOCKS)
-
-
-UNESCAPED = [
-    ("&bar;", "|"),
-    ("&#124;", "|"),
-    ("&lt;", "<"),
-    ("&gt;", ">"),
-    ("&bra;", "["),
-    ("&ket;", "]"),
-    ("&quot;", '"'),
-    ("&apos;", "'"),
-    ("&#91;", "["),
-    ("&#93;", "]"),
-    ("&amp;", "&"),
-]
+UNESCAPED = {"&bar;": "|", "&#124;": "|", "&lt;": "<", "&gt;": ">", "&bra;": "[", "&ket;": "]", "&quot;": '"'}
+UNESCAPED |= {"&apos;": "'", "&#91;": "[", "&#93;": "]", "&amp;": "&"}
 OPENING = re.compile(r"^[$¢-¥֏؋৲৳৻૱௹฿៛₠-₽﷼﹩＄￠￡￥￦(\[{¿¡]+$")
 CLOSING = re.compile(r"^[,.?!:;\\%}\])]+$")
 QUOTES = re.compile("^['\"„“`]+$")
@@ -250,7 +225,7 @@ QUOTES = re.compile("^['\"„“`]+$")
 def join_words(words: list[str]) -> str:
     """The text that words and signs make up, with spaces where English has them."""
     text = f" {' '.join(words)} ".replace(" @-@ ", "-")
-    for escaped, plain in UNESCAPED:
+    for escaped, plain in UNESCAPED.items():
         text = text.replace(escaped, plain)
     tokens = text.split()
     out: list[str] = []
@@ -259,8 +234,8 @@ def join_words(words: list[str]) -> str:
     for index, token in enumerate(tokens):
         before = tokens[index - 1] if index else ""
         lead, after = space, " "
-        if is_cjk(token[0]):
-            lead = "" if before and is_cjk(before[-1]) else space
+        if CJK.match(token):
+            lead = "" if before and CJK.match(before[-1]) else space
         elif OPENING.match(token):
             after = ""
         elif CLOSING.match(token) or (before and token[0] == "'" and len(token) > 1 and is_letter(token[1])):

@@ -1,4 +1,4 @@
-"""The seven recipes: one module each, with a `Settings` that says what may be asked and a `train` that does it."""
+"""The eight recipes: one module each, with a `Settings` that says what may be asked and a `train` that does it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ RECIPES = (
     "multiple-choice",
     "translation",
     "summarization",
+    "sentence-embeddings",
 )
 
 

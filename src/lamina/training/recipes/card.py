@@ -31,6 +31,8 @@ USES = {
     "multiple-choice": "from lamina import AutoModelForMultipleChoice\n\n"
     'model = AutoModelForMultipleChoice.from_pretrained("{folder}")',
     "translation": 'translator = pipeline("translation", "{folder}")\ntranslator("A text.")',
+    "sentence-similarity": "from lamina import SentenceTransformer\n\n"
+    'model = SentenceTransformer("{folder}")\nmodel.encode(["A text.", "Another."])',
     "summarization": 'summarizer = pipeline("summarization", "{folder}")\nsummarizer("A long text.")',
 }
 
