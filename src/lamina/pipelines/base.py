@@ -354,7 +354,7 @@ class Pipeline:
                     raise PipelineError(f"{name}{self.task}: the text has no tokens")
                 if limit is not None and len(row) > limit - self.reserved:
                     what = f"{name}{self.task}: the text has {len(row)} tokens and the model reads {limit} at most"
-                    what += f", {self.reserved} of them new" if self.reserved else ""
+                    what += ", what it writes included" if self.reserved else ""
                     raise AdvisedError(what, *self.advice, otherwise="shorten it, or split it")
 
     # What a server needs, which fills batches with the rows of several callers: `prepare` and `finish` on any thread,
