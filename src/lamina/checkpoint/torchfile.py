@@ -221,9 +221,10 @@ class _Resolver:
             return record
         if marks and any(args[marks : marks + 1]):  # such as {"neg": True}: it stands for other numbers than are stored
             raise CheckpointError(f"{self.path} marks a tensor in a way that is not understood: {shown(args[marks])}")
-        return self.stored(*args[:4], args[dtype] if dtype else None)
+        return self.stored((*args[:4], args[dtype] if dtype else None))
 
-    def stored(self, storage: Any, start: Any, shape: Any, strides: Any, dtype: Any) -> StoredTensor:
+    def stored(self, described: tuple[Any, ...]) -> StoredTensor:
+        storage, start, shape, strides, dtype = described
         shape, strides = (item.args[0] if isinstance(item, Record) and item.args else item for item in (shape, strides))
         sizes, steps = check_shape(shape, "of a pickle", self.path), check_shape(strides, "of a pickle", self.path)
         if not isinstance(storage, Persistent) or type(start) is not int or start < 0 or len(sizes) != len(steps):
