@@ -24,7 +24,7 @@ MACHINE = re.compile(
 ROOMS = {
     "(root)": (483, 4),
     "auto": (756, 3),
-    "checkpoint": (1_736, 8),
+    "checkpoint": (1_733, 8),
     "cli": (3_051, 15),
     "families": (4_251, 35),
     "files": (1_668, 8),

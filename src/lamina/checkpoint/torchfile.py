@@ -28,11 +28,8 @@ NUMBERS = ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char"
 STORAGES = {f"{name}Storage": getattr(torch, f"{name}Tensor").dtype for name in NUMBERS}
 STORAGES["UntypedStorage"] = torch.uint8
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in STORED_DTYPES.values()}
-
-
-REBUILDERS: dict[
-    str, tuple[int, int | None, int | None]
-] = {  # how many arguments each takes at least, and at which place its marks and its type stand
+# How many arguments each takes at least, and at which place its marks and its type stand.
+REBUILDERS: dict[str, tuple[int, int | None, int | None]] = {
     "_rebuild_tensor": (4, None, None),
     "_rebuild_tensor_v2": (4, 6, None),
     "_rebuild_tensor_v3": (7, 7, 6),
