@@ -25,6 +25,26 @@ REFUSED: list[tuple[str, str, Any]] = [
     ("mbart", "normalize_before", False),
     ("mbart", "add_final_layer_norm", False),
     ("marian", "static_position_embeddings", False),
+    ("mpnet", "relative_attention_num_buckets", 64),
+    ("deberta-v2", "pos_att_type", "c2p|p2p"),
+    ("deberta-v2", "pos_att_type", ["c2p", 3]),
+    ("deberta-v2", "norm_rel_ebd", "layer_norm"),
+    ("deberta-v2", "norm_rel_ebd", "batch_norm"),
+    ("deberta-v2", "embedding_size", 16),
+    ("deberta-v2", "pooler_hidden_size", 16),
+    ("deberta-v2", "attention_head_size", 16),
+    ("deberta-v2", "conv_kernel_size", 4),
+    ("deberta-v2", "conv_act", "mish"),
+    ("modernbert", "classifier_pooling", "max"),
+    ("modernbert", "sparse_pred_ignore_index", -1),
+    ("modernbert", "rope_scaling", {"rope_type": "yarn", "factor": 4.0}),
+    ("modernbert", "rope_parameters", {"rope_theta": 10000.0}),
+    ("modernbert", "rope_parameters", {"full_attention": {"rope_type": "linear"}}),
+    ("modernbert", "rope_parameters", {"full_attention": {"rope_theta": "fast"}}),
+    ("modernbert", "global_rope_theta", 0),
+    ("modernbert", "layer_types", ["full_attention"]),
+    ("modernbert", "layer_types", ["full_attention", "sliding_attention", "chunked_attention", "full_attention"]),
+    ("modernbert", "local_attention", -1),
     *((family, "tie_encoder_decoder", True) for family in ("bart", "mbart", "marian", "pegasus", "t5", "mt5")),
     ("pegasus", "normalize_embedding", True),
     ("pegasus", "static_position_embeddings", False),
@@ -117,3 +137,15 @@ def test_a_tied_table_that_does_not_fit_its_head_is_refused(tmp_path: Path) -> N
     lamina.MarianMTModel(lamina.MarianConfig(**{**TINY["marian"], **changes})).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match="decoder_vocab_size is 99, the target's token table has 130 rows"):
         lamina.MarianMTModel.from_pretrained(tmp_path, tie_word_embeddings=True)
+
+
+def test_rotary_positions_are_read_as_version_5_writes_them() -> None:
+    ids, sizes = torch.tensor([[5, 6, 7, 8]]), TINY["gpt_neox"]
+    found = []
+    for keys in (
+        {"rotary_pct": 1.0, "rotary_emb_base": 500},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 1.0}},
+    ):
+        torch.manual_seed(0)
+        found.append(lamina.GPTNeoXModel(lamina.GPTNeoXConfig(**sizes, **keys)).eval()(ids).last_hidden_state)
+    assert torch.equal(*found)

@@ -12,7 +12,8 @@ from torch import Tensor
 import lamina
 from lamina.errors import ConfigError
 from lamina.inference.compile import GraphedSteps
-from lamina.nn.layouts import KeyValueCache, PaddedBatch, TurningLayout
+from lamina.nn.distances import TurningLayout
+from lamina.nn.layouts import KeyValueCache, PaddedBatch
 from lamina.nn.model import SingleStackModel, read_packed
 from lamina.spec import (
     BlockSpec,

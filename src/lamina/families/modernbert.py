@@ -45,13 +45,17 @@ def bases(c: Config) -> dict[str, float]:
     return {kind: float(base) for kind, base in found.items()}
 
 
-def spec(c: Config) -> ModelSpec:
-    """The body; the first layer reads the embeddings' norm and has none of its own."""
-    seen, turning = kinds(c), bases(c)
-    norm = "layer" if c["norm_bias"] else "unbiased"
-    size = c["hidden_size"] // c["num_attention_heads"]
+def head_size(c: Config) -> int:
+    size: int = c["hidden_size"] // c["num_attention_heads"]
     if size % 2:
         raise ConfigError(f"hidden_size {c['hidden_size']}: rotary positions turn pairs, and a head has {size} numbers")
+    return size
+
+
+def spec(c: Config) -> ModelSpec:
+    """The body; the first layer reads the embeddings' norm and has none of its own."""
+    seen, turning, size = kinds(c), bases(c), head_size(c)
+    norm = "layer" if c["norm_bias"] else "unbiased"
     embedding = EmbeddingSpec(
         c["vocab_size"],
         c["hidden_size"],

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..spec import FanInInit, NormalInit, TruncatedInit
+from .embeddings import Embeddings
 from .objectives import Head
-from .stack import CrossAttention, Embeddings, FeedForward, SelfAttention, Stack
+from .stack import CrossAttention, FeedForward, SelfAttention, Stack
 
 
 def initialize(model: nn.Module, init: NormalInit | TruncatedInit | FanInInit, only: set[str] | None = None) -> None:

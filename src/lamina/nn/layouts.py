@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
-from ..spec import Rotary
 from .dropout import Dropping
 from .runtime import recording
 
 Kernel = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
 Pair = tuple[Tensor, Tensor]  # keys and values
+Scores = Callable[[int, Tensor, Tensor], Tensor]  # what a layer adds to the scores of these queries and keys
 Memory = list[Pair]  # of an encoded source, for every layer
 
 HIDDEN = -1e4  # what is added to a score to hide its key, at most: the least that half precision was given
@@ -172,7 +172,7 @@ class PaddedBatch:
         self.cache.reserve(self.tokens)
         return CachedLayout(self.cache, own)
 
-    def scored(self, scores: DistanceScores | None) -> Layout:
+    def scored(self, scores: Scores | None) -> Layout:
         """How they meet, all with all, where what is added to the scores is made of queries and keys."""
         seen, blind = visibility(self.mask, self.tokens, self.longest, False, self.device), None
         if seen is not None:
@@ -223,7 +223,7 @@ class PackedBatch:
         window = None if window is None or window >= self.longest - 1 else window
         return PackedLayout(choose(self.lengths, causal, bias, self.device, self.dtype, self.dropping, window))
 
-    def scored(self, scores: DistanceScores | None) -> Layout:
+    def scored(self, scores: Scores | None) -> Layout:
         return RunsLayout(runs_of(self.lengths), ScoredLayout(None, scores))
 
     def blanked(self) -> None:
@@ -299,7 +299,7 @@ class ScoredLayout:
     def __init__(
         self,
         visible: Tensor | None,
-        scores: DistanceScores | None,
+        scores: Scores | None,
         maps: list[Tensor] | None = None,
         blind: Tensor | None = None,
     ):
@@ -333,78 +333,10 @@ def sighted(seen: Tensor) -> Pair:
     return seen | blind, blind
 
 
-class DistanceScores:
-    """How content and distance score each other, both ways, before they are scaled (He et al., 2020)."""
-
-    def __init__(self, index: Tensor, far: list[tuple[Tensor | None, Tensor | None]]):
-        """`index` [queries, keys] says which distance stands between two tokens.
-
-        `far` are each layer's queries and keys of the distances, [distances, heads, head_dim] each.
-        """
-        self.index, self.far = index, far
-
-    def __call__(self, layer: int, q: Tensor, k: Tensor) -> Tensor:
-        """[rows, tokens, heads, head_dim] each to [rows, heads, queries, keys]."""
-        far_query, far_key = self.far[layer]
-        rows, tokens, heads, _ = q.shape
-        index = self.index[:tokens, :tokens].expand(rows, heads, -1, -1)
-        found = q.new_zeros(())
-        if far_key is not None:
-            found = found + torch.einsum("bqhd,nhd->bhqn", q, far_key).gather(-1, index)
-        if far_query is not None:
-            back = torch.einsum("bkhd,nhd->bhkn", k, far_query).gather(-1, index.transpose(-1, -2))
-            found = found + back.transpose(-1, -2)
-        return found.expand(rows, heads, tokens, tokens)
-
-
-class LayeredLayout:
-    """A layout for each layer, where they see differently."""
-
-    def __init__(self, layers: list[Layout]):
-        self.layers = layers
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        return self.layers[layer].attend(layer, q, k, v, scale, dropout)
-
-
-class TurningLayout:
-    """Queries and keys turned by their positions before they meet in `inner`."""
-
-    def __init__(self, inner: Layout, spec: Rotary, positions: Tensor):
-        """`positions` are [rows or 1, tokens]."""
-        self.inner, self.spec, self.positions = inner, spec, positions
-        self.waves: dict[float, Pair] = {}
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        bases = self.spec.bases
-        base = bases[layer if len(bases) > 1 else 0]
-        if base not in self.waves:
-            self.waves[base] = self.made(base, q.dtype)
-        cos, sin = self.waves[base]
-        return self.inner.attend(layer, self.turned(q, cos, sin), self.turned(k, cos, sin), v, scale, dropout)
-
-    def made(self, base: float, dtype: torch.dtype) -> Pair:
-        """Cosines and sines [rows or 1, tokens, 1, size / 2], computed in single precision whatever the model's."""
-        exponents = torch.arange(0, self.spec.size, 2, dtype=torch.float32, device=self.positions.device)
-        angles = self.positions[..., None, None].float() * (1.0 / base ** (exponents / self.spec.size))
-        return angles.cos().to(dtype), angles.sin().to(dtype)
-
-    def turned(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """[rows, tokens, heads, head_dim] to the same; what lies past the size stays as it is."""
-        size = self.spec.size
-        if self.spec.interleaved:
-            first, second = x[..., :size:2], x[..., 1:size:2]
-            turned = torch.stack([first * cos - second * sin, second * cos + first * sin], -1).flatten(-2)
-        else:
-            first, second = x[..., :size].chunk(2, -1)
-            turned = torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
-        return turned if size == x.shape[-1] else torch.cat([turned, x[..., size:]], -1)
-
-
 class CachedLayout:
     """Decoding: new keys join those of earlier steps before any query looks."""
 
-    def __init__(self, cache: KeyValueCache, inner: DenseLayout):
+    def __init__(self, cache: KeyValueCache, inner: Layout):
         self.cache, self.inner = cache, inner
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:

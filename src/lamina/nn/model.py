@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..spec import IGNORED, KINDS, ModelSpec
 from .decoding import DecodingState, SourceLayout, StepBatch, StepOutput
+from .embeddings import check_rows, counted, given_rows
 from .initialization import initialize
 from .layouts import KeyValueCache, Memory, PackedBatch, PaddedBatch, visibility
 from .objectives import OBJECTIVES, Head, PoolerLayer, States
 from .outputs import BaseModelOutput, ModelOutput, filled
 from .runtime import keeps_no_cache, recording
-from .stack import Stack, check_rows, counted, given_rows
+from .stack import Stack
 
 PACKAGE = __name__.partition(".")[0]
 

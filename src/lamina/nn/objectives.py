@@ -17,8 +17,9 @@ from ..errors import InputError
 from ..spec import IGNORED, KINDS, HeadSpec, Pooler
 from . import outputs
 from .dropout import Dropout
+from .embeddings import norm
 from .runtime import recording
-from .stack import activation, norm
+from .stack import activation
 
 Targets = Mapping[str, Tensor | None]
 

@@ -5,7 +5,6 @@ How queries meet keys is the layout's business, which `Stack.layout` makes of wh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,178 +16,16 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import ConfigError, InputError
-from ..files.shown import shown
-from ..spec import (
-    BlockSpec,
-    Convolution,
-    Disentangled,
-    EmbeddingSpec,
-    LearnedPositions,
-    MaskAwarePositions,
-    PaddingAwarePositions,
-    PaddingAwareSinusoids,
-    Positions,
-    RelativeBuckets,
-    SinusoidalPositions,
-    Slopes,
-    StackSpec,
-    room,
-)
+from ..spec import BlockSpec, Convolution, Disentangled, RelativeBuckets, Slopes, StackSpec
+from .distances import Distances, Far, LayeredLayout, LinearBias, RelativeBias, TurningLayout
 from .dropout import Dropout
-from .layouts import (
-    Batch,
-    DistanceScores,
-    LayeredLayout,
-    Layout,
-    Memory,
-    PackedBatch,
-    PaddedBatch,
-    TurningLayout,
-)
-from .runtime import keeps_no_cache, recording, require_pairs
+from .embeddings import Embeddings, norm, table_rows
+from .layouts import Batch, Layout, Memory, PackedBatch, PaddedBatch
+from .runtime import keeps_no_cache
 
 Attend = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
 Attention = Callable[[BlockSpec], nn.Module]
 Joined = Callable[[Tensor], Tensor]
-LARGEST_TABLE = 1 << 26  # numbers; CTRL's longest, of 50,000 positions, fits
-AT_ONCE = 1 << 20  # numbers that a table is computed by, so that little memory is taken beside it
-
-
-def sinusoids(size: int, width: int, single_precision: bool = False) -> Tensor:
-    """Sines, then cosines, of `size` positions: [size, width]. The device is named so that a meta build keeps it."""
-    dtype = torch.float32 if single_precision else torch.float64
-    return waves(size, width, 1 / torch.pow(10000.0, torch.arange(0, width, 2, dtype=dtype, device="cpu") / width))
-
-
-def spread_sinusoids(size: int, width: int, padding_id: int) -> Tensor:
-    """As tensor2tensor: the slowest wave is exactly 10,000 times the fastest, and nothing stands at the padding id."""
-    half = width // 2
-    rates = torch.exp(torch.arange(half, device="cpu").float() * -(math.log(10000) / max(half - 1, 1)))
-    found = waves(size, width, rates)
-    found[padding_id] = 0
-    return found
-
-
-def waves(size: int, width: int, rates: Tensor) -> Tensor:
-    """Sines and cosines of `size` positions times `rates`, in the precision of those; the last of an odd width is 0.
-
-    ConfigError for a table that no model has: it is computed, so that no file's size stands against it.
-    """
-    if size * width > LARGEST_TABLE:
-        raise ConfigError(f"a table of {size:,} positions of {width:,} numbers is larger than any model's")
-    found = torch.zeros(size, width, device="cpu")
-    for rows in torch.arange(size, dtype=rates.dtype, device="cpu").split(max(1, AT_ONCE // width)):
-        angles = rows[:, None] * rates
-        place = found[int(rows[0]) : int(rows[0]) + len(rows)]
-        place[:, : len(rates)].copy_(angles.sin())
-        place[:, len(rates) : len(rates) + width // 2].copy_(angles[:, : width // 2].cos())
-    return found
-
-
-def table(rows: int, width: int, padding_id: int | None = None) -> nn.Embedding:
-    """A table of vectors that `initialize` has still to draw.
-
-    Torch would draw it at once, and on the meta device that alone imports its compiler: two seconds of every start.
-    """
-    return nn.Embedding(rows, width, padding_id, _weight=torch.empty(rows, width))
-
-
-class Embeddings(nn.Module):
-    """Tokens + positions + token types, then norm, dropout and projection."""
-
-    def __init__(self, spec: EmbeddingSpec, tokens: nn.Embedding | None = None):
-        super().__init__()
-        self.spec, self.room = spec, room(spec.positions)
-        narrow = spec.projected_from or spec.hidden_size
-        width = spec.hidden_size if spec.projected == "tokens" else narrow
-        fits = spec.padding_id is not None and -spec.vocab_size <= spec.padding_id < spec.vocab_size
-        padding = spec.padding_id if fits else None
-        self.tokens = tokens or table(spec.vocab_size, narrow, padding)
-        match spec.positions:
-            case LearnedPositions(size, _):
-                self.positions = table(size, width)
-            case PaddingAwarePositions(size, padding_id):
-                if not isinstance(padding_id, int) or not 0 <= padding_id < size:
-                    raise ConfigError(f"pad_token_id is {shown(padding_id)}; positions count from it: 0 to {size - 1}")
-                if isinstance(spec.positions, PaddingAwareSinusoids):
-                    self.register_buffer("waves", spread_sinusoids(size, width, padding_id), persistent=False)
-                else:
-                    self.positions = table(size, width, padding_id)
-            case SinusoidalPositions(size, single_precision, stored):
-                self.register_buffer("waves", sinusoids(size, width, single_precision), persistent=stored)
-        self.types = table(spec.token_types, width) if isinstance(spec.token_types, int) and spec.token_types else None
-        self.norm = norm(spec.norm, width, spec.eps) if spec.norm else None
-        self.dropout = Dropout(spec.dropout)
-        self.projection = nn.Linear(narrow, spec.hidden_size, spec.projected == "sum") if spec.projected_from else None
-
-    @property
-    def type_table(self) -> nn.Embedding | None:
-        """Where token types are looked up, be it among the tokens; None where none are read."""
-        return self.tokens if self.spec.token_types == "tokens" else self.types
-
-    def check_room(self, tokens: int) -> None:
-        """Raise InputError where there are fewer positions than tokens."""
-        if self.room is not None and tokens > self.room:
-            raise InputError(
-                f"the input is {tokens} tokens long, the model has positions for {self.room}: "
-                "shorten it, or let the tokenizer do so with truncation=True"
-            )
-
-    def check(self, token_types: Tensor | None, positions: Tensor | None) -> None:
-        """Raise InputError for types and positions of a call that the tables have no row for."""
-        types = self.type_table
-        if token_types is not None and types is not None and self.spec.token_types != 1:
-            check_rows("token_type_ids", token_types, types.num_embeddings)
-        if positions is not None and self.spec.positions is not None:
-            check_rows("position_ids", positions, self.spec.positions.size)
-
-    def forward(
-        self, input_ids: Tensor | None, positions: Tensor, token_types: Tensor | None, inputs_embeds: Tensor | None
-    ) -> Tensor:
-        """[batch, tokens] ids (or their vectors) and positions (rows of the table) to [batch, tokens, hidden]."""
-        if inputs_embeds is None:
-            x = self.tokens(input_ids) * self.spec.scale if self.spec.scale != 1 else self.tokens(input_ids)
-        else:
-            x = inputs_embeds * self.spec.scale if self.spec.scale_given else inputs_embeds
-        if self.projection is not None and self.spec.projected == "tokens":
-            x = self.projection(x)
-        if self.types is not None:
-            # A model of one type tells no texts apart, and says nothing of the ids that a tokenizer gives them.
-            untyped = token_types is None or self.spec.token_types == 1
-            x = x + (self.types.weight[0] if untyped else self.types(token_types))
-        elif self.spec.token_types == "tokens" and token_types is not None:
-            x = x + self.tokens(token_types) * self.spec.scale
-        if self.spec.positions is not None:
-            x = x + (
-                cast(Tensor, self.waves)[positions].to(x.dtype) if hasattr(self, "waves") else self.positions(positions)
-            )
-        if self.norm is not None:
-            x = self.norm(x)
-        x = self.dropout(x)
-        return x if self.projection is None or self.spec.projected == "tokens" else self.projection(x)
-
-
-def check_rows(name: str, rows: Tensor, size: int) -> None:
-    """Raise InputError where `rows` index no row of a table, or count from its end; an accelerator's are not read."""
-    if recording():
-        return
-    if rows.is_floating_point() or rows.dtype == torch.bool:
-        raise InputError(f"{name} must be whole numbers, got {rows.dtype}")
-    if rows.device.type == "cpu" and rows.numel():
-        low, high = int(rows.min()), int(rows.max())
-        if low < 0 or high >= size:
-            raise InputError(f"{name} run from {low} to {high}, the model has 0 to {size - 1}")
-
-
-def counted(positions: Positions, ids: Tensor | None, mask: Tensor | None, past: int) -> Tensor | None:
-    """Rows of the position table where real tokens alone are counted; None where all are, or nothing tells them."""
-    if isinstance(positions, PaddingAwarePositions) and ids is not None:
-        real = (ids != positions.padding_id).int()
-        return (real.cumsum(1) + past) * real + positions.padding_id
-    if isinstance(positions, MaskAwarePositions) and mask is not None and mask.dim() == 2:
-        real = mask.to(torch.long)
-        return (real.cumsum(1) * real - 1)[:, past:] + positions.offset
-    return None
 
 
 def check_reading(x: Tensor) -> None:
@@ -197,21 +34,6 @@ def check_reading(x: Tensor) -> None:
         raise InputError("swapped layers cannot be traced or exported: load the model with precision='fp32' for that")
     if x.requires_grad and torch.is_grad_enabled():
         raise InputError("swapped layers have no gradients: load the model with precision='fp32' to ask for them")
-
-
-def given_rows(kind: Positions, position_ids: Tensor) -> Tensor:
-    """Rows of the position table for a caller's own `position_ids`: counted from zero, or rows already (RoBERTa)."""
-    return position_ids + kind.offset if isinstance(kind, LearnedPositions) and kind.offset else position_ids
-
-
-def table_rows(kind: Positions, steps: Tensor) -> Tensor:
-    """Rows of the position table for tokens counted from zero."""
-    match kind:
-        case LearnedPositions(_, offset):
-            return steps + offset
-        case PaddingAwarePositions(_, padding_id):
-            return steps + padding_id + 1
-    return steps
 
 
 def linear(x: Tensor) -> Tensor:
@@ -303,11 +125,6 @@ class CrossAttention(nn.Module):
         return self.out(attend(q, *memory, self.scale, self.dropout if self.training else 0.0).flatten(-2))
 
 
-def norm(kind: str, size: int, eps: float) -> nn.Module:
-    """Layer norm, the same without a bias, or T5's root mean square without mean and bias."""
-    return nn.RMSNorm(size, eps) if kind == "rms" else nn.LayerNorm(size, eps, bias=kind == "layer")
-
-
 def saturated(x: Tensor) -> Tensor:
     """Half precision overflows to infinity where training in bfloat16 did not: hold it at the largest number."""
     if x.dtype != torch.float16:
@@ -366,63 +183,6 @@ class ParallelBlock(Block):
         return saturated(x + mixed + self.ffn_dropout(self.ffn(self.ffn_norm(x))))
 
 
-class RelativeBias(nn.Module):
-    """Learned scores of distance: T5's one table for all layers of a stack, or UMT5's for each."""
-
-    def __init__(self, spec: RelativeBuckets, num_heads: int, causal: bool, num_layers: int):
-        super().__init__()
-        self.spec, self.causal = spec, causal
-        self.tables = nn.ModuleList(table(spec.buckets, num_heads) for _ in range(num_layers if spec.per_layer else 1))
-
-    def forward(self, queries: Tensor, keys: Tensor) -> list[Tensor]:
-        """Steps [..., queries] and [..., keys] to scores [..., heads, queries, keys] by each table.
-
-        InputError where they would be too many for the memory.
-        """
-        if queries.shape[-1] > 1:
-            first = cast(nn.Embedding, self.tables[0])
-            scores = len(self.tables) * first.embedding_dim * first.weight.element_size()
-            pairs = queries.numel() * keys.shape[-1]
-            require_pairs(pairs, 2 * scores + 2 * keys.element_size(), keys.shape[-1], queries.device)
-        buckets = self.bucket(keys[..., None, :] - queries[..., None])
-        return [table(buckets).movedim(-1, -3) for table in self.tables]
-
-    def bucket(self, ahead: Tensor) -> Tensor:
-        """Buckets of distances: near ones exact, far ones by their logarithm, all beyond max_distance together."""
-        count, start = self.spec.buckets, torch.zeros_like(ahead)
-        if self.causal:
-            away = (-ahead).clamp(min=0)
-        else:
-            count //= 2
-            start, away = (ahead > 0) * count, ahead.abs()
-        exact = count // 2
-        steps = torch.log(away.float().clamp(min=1) / exact) / math.log(self.spec.max_distance / exact)
-        coarse = (exact + (steps * (count - exact)).long()).clamp(max=count - 1)
-        return start + torch.where(away < exact, away, coarse)
-
-
-class LinearBias(nn.Module):
-    """Scores that fall by a head's slope with each token of distance: ALiBi, which has no weights."""
-
-    def __init__(self, num_heads: int):
-        super().__init__()
-        self.num_heads = num_heads
-
-    def forward(self, queries: Tensor, keys: Tensor) -> list[Tensor]:
-        """As RelativeBias: steps [..., queries] and [..., keys] to one set of scores for all layers."""
-        if queries.shape[-1] > 1:
-            pairs = queries.numel() * keys.shape[-1]
-            require_pairs(pairs, 8 * self.num_heads + 2 * keys.element_size(), keys.shape[-1], queries.device)
-        ahead = (keys[..., None, :] - queries[..., None]).unsqueeze(-3)
-        return [ahead * self.slopes(ahead.device)[:, None, None]]
-
-    def slopes(self, device: torch.device) -> Tensor:
-        """A geometric row of slopes; between its terms lie those of heads beyond a power of two."""
-        whole = 1 << (self.num_heads.bit_length() - 1)
-        steps = torch.cat([torch.arange(1, whole + 1), torch.arange(self.num_heads - whole) + 0.5])
-        return torch.exp2(-8 * steps / whole).to(device)
-
-
 class DisentangledAttention(SelfAttention):
     """Self-attention that also projects vectors of distance."""
 
@@ -433,7 +193,7 @@ class DisentangledAttention(SelfAttention):
             if kind in relative.kinds and not relative.shared:
                 self.add_module(name, nn.Linear(spec.hidden_size, self.out.in_features))
 
-    def far(self, vectors: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def far(self, vectors: Tensor) -> Far:
         """[distances, hidden] to the queries that keys meet and the keys that queries meet."""
         if self.shared:
             q, k, _ = self.qkv(vectors).chunk(3, -1)
@@ -443,41 +203,6 @@ class DisentangledAttention(SelfAttention):
             x.unflatten(-1, (self.num_heads, -1)) if kind in self.kinds else None
             for kind, x in (("p2c", q), ("c2p", k))
         )
-
-
-class Distances(nn.Module):
-    """DeBERTa's vectors of distance, one table for all layers of a stack."""
-
-    def __init__(self, spec: Disentangled, block: BlockSpec):
-        super().__init__()
-        self.spec = spec
-        self.table = table(2 * spec.span, block.hidden_size)
-        self.norm = norm("layer", block.hidden_size, block.eps) if spec.norm else None
-        self.dropout = Dropout(spec.dropout)
-
-    def forward(self, steps: Tensor, attentions: list[DisentangledAttention]) -> DistanceScores:
-        """How tokens at `steps` [tokens] score each other's distance in each layer; only vectors in reach are read."""
-        tokens, low, high = len(steps), 0, 2 * self.spec.span - 1
-        scores = 3 * attentions[0].num_heads * self.table.weight.element_size() if attentions else 0
-        require_pairs(tokens * tokens, scores + 2 * steps.element_size(), tokens, steps.device)
-        if not recording():
-            low, high = self.index(torch.tensor([1 - tokens, tokens - 1])).tolist()
-        index = self.index(steps[:, None] - steps)
-        vectors = self.table.weight[low : high + 1]
-        if self.norm is not None:
-            vectors = self.norm(vectors)
-        return DistanceScores(index - low, [attention.far(self.dropout(vectors)) for attention in attentions])
-
-    def index(self, behind: Tensor) -> Tensor:
-        """Rows of the table for distances: near ones exact, far ones by their logarithm where they share buckets."""
-        span, far = self.spec.span, self.spec.max_distance
-        if far is not None:
-            exact = span // 2
-            away = behind.abs().clamp(min=exact)
-            widest = torch.log(torch.tensor((far - 1) / exact))  # rounded as the reference rounds it
-            coarse = torch.ceil(torch.log(away / exact) / widest * (exact - 1)) + exact
-            behind = torch.where(away <= exact, behind, (coarse * behind.sign()).long())
-        return (behind + span).clamp(0, 2 * span - 1)
 
 
 class Neighbors(nn.Module):
@@ -565,7 +290,9 @@ class Stack(nn.Module):
             assert isinstance(batch, PaddedBatch | PackedBatch)
             scores = None
             if isinstance(self.relative, Distances):
-                scores = self.relative(batch.pairs()[1], self._attentions())
+                blocks = (cast(Block, self.layers[layer[0]]) for layer in self.schedule)
+                ways = [cast(DisentangledAttention, block.attn).far for block in blocks]
+                scores = self.relative(batch.pairs()[1], ways, spec.block.num_heads)
             layout = batch.scored(scores)
         else:
             linear = isinstance(self.relative, LinearBias)
@@ -591,9 +318,6 @@ class Stack(nn.Module):
             return made[key]
 
         return LayeredLayout([own(layer) for layer in range(self.spec.num_layers)])
-
-    def _attentions(self) -> list[DisentangledAttention]:
-        return [cast(DisentangledAttention, cast(Block, self.layers[layer[0]]).attn) for layer in self.schedule]
 
     def read(
         self,

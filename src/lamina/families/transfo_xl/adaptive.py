@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...nn.stack import table
+from ...nn.embeddings import table
 from .spec import AdaptiveVocabulary
 
 
