@@ -166,3 +166,15 @@ def test_bases_of_a_newer_file_default_where_it_says_none() -> None:
     for said in ({}, {"full_attention": {}}, {"sliding_attention": None}):
         model = lamina.ModernBertModel(lamina.ModernBertConfig(**{**TINY["modernbert"], "rope_parameters": said}))
         assert set(model.spec.encoder.rotary.bases) == {160000.0, 10000.0}
+
+
+def test_rotary_positions_are_read_as_version_5_writes_them() -> None:
+    ids, sizes = torch.tensor([[5, 6, 7, 8]]), TINY["gpt_neox"]
+    found = []
+    for keys in (
+        {"rotary_pct": 1.0, "rotary_emb_base": 500},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 1.0}},
+    ):
+        torch.manual_seed(0)
+        found.append(lamina.GPTNeoXModel(lamina.GPTNeoXConfig(**sizes, **keys)).eval()(ids).last_hidden_state)
+    assert torch.equal(*found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ..errors import ConfigError
 from ..files.shown import shown
@@ -13,15 +14,16 @@ from .names import Table, under
 
 def rotary(c: Config) -> Rotary | None:
     """What part of each head is turned, as files of versions 4 and 5 say it; angles that are scaled are refused."""
+    stated: Mapping[str, Any] = {}
     for key in ("rope_scaling", "rope_parameters"):
         stated = c.get(key) or {}
         if not isinstance(stated, Mapping) or stated.get("rope_type", stated.get("type", "default")) != "default":
             raise ConfigError(f'{key} is {shown(stated)}: rotary positions are known only with rope_type "default"')
-    stated = c.get("rope_parameters") or {}
     base, part = stated.get("rope_theta", c["rotary_emb_base"]), stated.get("partial_rotary_factor", c["rotary_pct"])
-    if not all(type(value) in (int, float) for value in (base, part)) or not (base > 0 and 0 <= part <= 1):
+    plain = type(base) in (int, float) and type(part) in (int, float)
+    if not plain or not (0 < base < 1e30 and 0 <= part <= 1):
         raise ConfigError(
-            f"rope_parameters {shown(stated)}: rope_theta is a number above 0, partial_rotary_factor a share"
+            f"rope_parameters is {shown(stated)}: rope_theta is a number above 0, partial_rotary_factor a share"
         )
     size = int(c["hidden_size"] // c["num_attention_heads"] * part)
     if size % 2:

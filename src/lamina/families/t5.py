@@ -18,7 +18,8 @@ def activation(c: Config) -> tuple[str, bool]:
     return str(bend or ("gelu_new" if gated and plain == "gelu" else plain)), gated if own is None else bool(own)
 
 
-def spec(c: Config) -> ModelSpec:
+def spec(c: Config, *, per_layer: bool = False) -> ModelSpec:
+    """Both sides; UMT5 has a table of distances `per_layer`."""
     bend, gated = activation(c)
     rate = c["dropout_rate"]
     block = BlockSpec(
@@ -42,7 +43,9 @@ def spec(c: Config) -> ModelSpec:
         "block": block,
         "final_norm": True,
         "final_dropout": rate,
-        "relative": RelativeBuckets(c["relative_attention_num_buckets"], c["relative_attention_max_distance"]),
+        "relative": RelativeBuckets(
+            c["relative_attention_num_buckets"], c["relative_attention_max_distance"], per_layer
+        ),
     }
     return ModelSpec(
         encoder=StackSpec(num_layers=c["num_layers"], **shared),

@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from ..spec import ModelSpec, RelativeBuckets, StackSpec
 from . import mt5, t5
 from .family import Config, renamed
 from .names import Table
-
-
-def spec(c: Config) -> ModelSpec:
-    relative = RelativeBuckets(
-        c["relative_attention_num_buckets"], c["relative_attention_max_distance"], per_layer=True
-    )
-    plain = t5.spec(c)
-    sides: dict[str, StackSpec | None] = {
-        side: stack and replace(stack, relative=relative)
-        for side, stack in (("encoder", plain.encoder), ("decoder", plain.decoder))
-    }
-    return replace(plain, **sides)
 
 
 def names(c: Config) -> Table:
@@ -31,7 +19,7 @@ def names(c: Config) -> Table:
 
 FAMILY = replace(
     renamed(mt5.FAMILY, "umt5", "MT5", "UMT5", tie_word_embeddings=True),
-    spec=spec,
+    spec=partial(t5.spec, per_layer=True),
     names=names,
     ignored=("decoder.block.*.layer.1.EncDecAttention.relative_attention_bias.weight",),
 )
