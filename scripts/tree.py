@@ -26,7 +26,7 @@ ROOMS = {
     "auto": (756, 3),
     "checkpoint": (1_736, 8),
     "cli": (3_051, 15),
-    "families": (4_255, 35),
+    "families": (4_355, 36),
     "files": (1_668, 8),
     "generation": (3_266, 10),
     "inference": (1_711, 7),
