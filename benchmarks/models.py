@@ -50,6 +50,34 @@ BART = MARIAN | {
     "decoder_start_token_id": 2,
 }
 T5: dict[str, Any] = {"vocab_size": 32128, "num_layers": 6, "decoder_start_token_id": 0}
+XLM_R = {"vocab_size": 250002, "max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+DEBERTA: dict[str, Any] = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "vocab_size": 128100,
+    "type_vocab_size": 0,
+    "relative_attention": True,
+    "max_relative_positions": -1,
+    "position_buckets": 256,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "layer_norm_eps": 1e-7,
+}
+NLLB: dict[str, Any] = {
+    "vocab_size": 256206,
+    "d_model": 1024,
+    "encoder_layers": 12,
+    "decoder_layers": 12,
+    "encoder_ffn_dim": 4096,
+    "decoder_ffn_dim": 4096,
+    "encoder_layerdrop": 0,
+    "decoder_layerdrop": 0,
+    "decoder_start_token_id": 2,
+}
 THIN = {"n_embd": 48, "n_layer": 12, "n_head": 12, "vocab_size": 64, "bos_token_id": 63, "eos_token_id": 63}
 SHAPES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bert-base": ("BertConfig", "BertModel", {}),
@@ -59,12 +87,18 @@ SHAPES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "marian": ("MarianConfig", "MarianMTModel", MARIAN),
     "t5-small": ("T5Config", "T5ForConditionalGeneration", T5),
     "bart-base": ("BartConfig", "BartForConditionalGeneration", BART),
+    "xlm-roberta-base": ("XLMRobertaConfig", "XLMRobertaModel", XLM_R),
+    "deberta-v3-base": ("DebertaV2Config", "DebertaV2Model", DEBERTA),
+    "nllb-600m": ("M2M100Config", "M2M100ForConditionalGeneration", NLLB),
 }
 TINY: dict[str, dict[str, Any]] = {  # what a smoke run changes
     "BertConfig": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128},
     "GPT2Config": {"n_embd": 64, "n_layer": 2, "n_head": 4},
     "MarianConfig": {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 128},
     "BartConfig": {"d_model": 48, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 96},
+    "XLMRobertaConfig": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128},
+    "DebertaV2Config": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128},
+    "M2M100Config": {"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "decoder_ffn_dim": 128},
     "T5Config": {"d_model": 64, "num_layers": 2, "d_kv": 8, "d_ff": 128},
 }
 

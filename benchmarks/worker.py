@@ -24,6 +24,8 @@ PACKAGES = (
     "lamina",
     "torch",
     "transformers",
+    "sentence_transformers",
+    "fastembed",
     "tokenizers",
     "ctranslate2",
     "onnxruntime",

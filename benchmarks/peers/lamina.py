@@ -59,6 +59,20 @@ def read_one(case: dict[str, Any], precision: str | None = None) -> Work:
     return Work(run, lambda found: {"vectors": found.tolist()})
 
 
+def embed(case: dict[str, Any], precision: str | None = None) -> Work:
+    """Texts through SentenceTransformer's `encode`."""
+    torch.set_num_threads(case["threads"])
+    model, texts = lamina.SentenceTransformer(case["folder"], precision=precision), case["texts"]
+    return Work(lambda: model.encode(texts, show_progress_bar=False), lambda found: {"vectors": found.tolist()})
+
+
+def pool(case: dict[str, Any], precision: str | None = None) -> Work:
+    """The same texts through the pipeline that compares sentences."""
+    torch.set_num_threads(case["threads"])
+    embedder, texts = lamina.pipeline("sentence-similarity", model=case["folder"], precision=precision), case["texts"]
+    return Work(lambda: embedder.embed(texts), lambda found: {"vectors": torch.as_tensor(found).tolist()})
+
+
 def generate(
     case: dict[str, Any], kind: str, precision: str | None = None, dtype: str = "float32", size: int = 64
 ) -> Work:

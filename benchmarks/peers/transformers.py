@@ -26,7 +26,7 @@ def wait(case: dict[str, Any]) -> None:
         torch.cuda.synchronize()
 
 
-def encode(case: dict[str, Any], policy: str = "arrival", dtype: str = "float32") -> Work:
+def encode(case: dict[str, Any], policy: str = "arrival", dtype: str = "float32", filler: int = 0) -> Work:
     """First token's vector of every row of ids."""
     model, rows = load(case, "AutoModel", dtype), case["ids"]
 
@@ -34,7 +34,7 @@ def encode(case: dict[str, Any], policy: str = "arrival", dtype: str = "float32"
         found: dict[int, torch.Tensor] = {}
         with torch.inference_mode():
             for batch in arrange(rows, policy):
-                ids, mask = (torch.tensor(each, device=model.device) for each in padded(rows, batch))
+                ids, mask = (torch.tensor(each, device=model.device) for each in padded(rows, batch, filler))
                 states = model(input_ids=ids, attention_mask=mask).last_hidden_state
                 found.update(zip(batch, states[:, 0], strict=True))
         wait(case)

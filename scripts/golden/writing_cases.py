@@ -13,6 +13,7 @@ ARTICLE = "The Apollo program was designed to land humans on the Moon. Six of th
 GREEDY = {"do_sample": False, "max_new_tokens": 12}
 BEAMS = {**GREEDY, "num_beams": 3}
 SHORT = {"max_new_tokens": 14}
+IDS = {**SHORT, "return_tensors": True}  # where the reference shows tokens of languages that no file calls special
 
 
 def text_generation() -> list[Case]:
@@ -97,6 +98,8 @@ def summarization() -> list[Case]:
         case("bart", ARTICLE, **SHORT, num_return_sequences=3, no_repeat_ngram_size=0),
         case("bart", ARTICLE * 3, **SHORT, truncation=True),
         case("bart", ARTICLE * 9, **SHORT),
+        *(case(name, [ARTICLE, PROMPTS[0]], **SHORT, num_beams=3) for name in ("pegasus", "mt5")),
+        case("pegasus", ARTICLE * 3, truncation=True, num_beams=3),
     ]
 
 
@@ -115,6 +118,13 @@ def translation() -> list[Case]:
         case("mbart", PROMPTS[0], **romanian, **SHORT, return_tensors=True),
         case("mbart", PROMPTS[0], **SHORT),
         case("mbart", PROMPTS[0], src_lang="en_XX", **SHORT),
+        case("mbart50", PROMPTS, **romanian, **SHORT),
+        case("m2m_100", PROMPTS, src_lang="en", tgt_lang="ro", **IDS),
+        case("m2m_100", PROMPTS[0], init={"src_lang": "en", "tgt_lang": "ro"}, tgt_lang="ko", **IDS),
+        case("m2m_100", PROMPTS[0], src_lang="en", tgt_lang="eng_Latn", **SHORT),
+        case("nllb", PROMPTS, src_lang="eng_Latn", tgt_lang="ron_Latn", **SHORT),
+        case("nllb", PROMPTS[0], init={"src_lang": "eng_Latn", "tgt_lang": "kor_Hang"}, **SHORT),
+        case("nllb", PROMPTS[0], tgt_lang="kor_Hang", **SHORT),
         case("t5", PROMPTS[0], **SHORT),
         case("bart", PROMPTS[0], **SHORT),
         case("bart", PROMPTS[0], **romanian, **SHORT),
@@ -127,6 +137,7 @@ def translation_en_to_fr() -> list[Case]:
         case("t5", PROMPTS[0], **SHORT),
         case("t5", PROMPTS[:2], **SHORT, num_beams=1),
         case("bart", PROMPTS[0], **SHORT),
+        case("m2m_100", PROMPTS[0], **IDS),
     ]
 
 

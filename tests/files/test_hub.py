@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from lamina.checkpoint.files import weight_patterns
 from lamina.errors import CheckpointError, HubError
-from lamina.files.hub import cache_root, choose, resolve
+from lamina.files.hub import cache_root, choose, resolve, unreachable
 from lamina.files.paths import inside
 
 from .fake_hub import COMMIT, Hub, serving
@@ -231,6 +232,26 @@ def test_without_network_a_partial_snapshot_is_better_than_none(tmp_path: Path) 
     assert resolve("org/tiny", MODEL) == snapshot
     with pytest.raises(HubError, match=r"http://127\.0\.0\.1:9 cannot be reached for 'org/none'.*not in the cache"):
         resolve("org/none", MODEL)
+
+
+@pytest.mark.parametrize(
+    ("problem", "silent"),
+    [
+        (httpx.ConnectError("no such host"), True),
+        (httpx.RemoteProtocolError("the server hung up"), True),
+        (httpx.ProxyError("refused"), True),
+        (httpx.PoolTimeout("too slow"), True),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (httpx.InvalidURL("x"), False),
+        (httpx.HTTPStatusError("no", request=httpx.Request("GET", "http://x"), response=httpx.Response(503)), False),
+        (ValueError("x"), False),
+        (None, False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_a_hub_that_does_not_answer_is_told_from_one_that_refuses(problem: Exception | None, silent: bool) -> None:
+    assert unreachable(problem) is silent
 
 
 def test_a_file_cut_off_midway_is_taken_up_where_it_broke(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ OPENS = {  # files that open something, or ask whether it is there, and why each
     "cli/view.py": "opens a browser",
     "cli/resuming.py": "what an earlier run wrote",
     "files/atomic.py": "flushes what was written, holds locks",
+    "cli/embed.py": "writes",
     "files/formats.py": "asks which names of a pattern are files",
     "files/hub.py": "says that a file is not a folder; names and commits in the cache",
     "files/jsonfile.py": "files.paths.read_bytes",

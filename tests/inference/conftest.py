@@ -12,8 +12,10 @@ from torch import Tensor
 from lamina.inference import capabilities
 from lamina.inference.linears import Int8Linear
 
+KINDS = ("kernels", "plain operators", "exact products")
 
-@pytest.fixture(params=["kernels", "plain operators", "exact products"])
+
+@pytest.fixture(params=KINDS)
 def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """With the private operators of this machine, as if it had none, and as if it had full 8-bit products of many rows.
 

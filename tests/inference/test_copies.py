@@ -48,24 +48,23 @@ def test_a_copy_is_swapped_as_its_original_is(name: str) -> None:
 
 
 class Scores(Dataset[Any]):
-    """Rows scored by a model that travels to each worker."""
+    """Rows scored by models that travel to each worker."""
 
-    def __init__(self, model: Any):
-        self.model = model
+    def __init__(self, models: list[Any]):
+        self.models = models
 
     def __len__(self) -> int:
-        return 3
+        return len(self.models)
 
-    def __getitem__(self, row: int) -> torch.Tensor:
-        return answer(self.model)[row]
+    def __getitem__(self, number: int) -> torch.Tensor:
+        return answer(self.models[number])
 
 
-@pytest.mark.parametrize("precision", ["int8", "bf16"])
-def test_workers_that_are_spawned(precision: str) -> None:
-    model = make("BertForMaskedLM").quantize(precision)
+def test_workers_that_are_spawned() -> None:
+    models = [make("BertForMaskedLM").quantize(precision) for precision in ("int8", "bf16")]
     context = multiprocessing.get_context("spawn")
-    found = torch.cat(list(DataLoader(Scores(model), num_workers=1, multiprocessing_context=context)))
-    torch.testing.assert_close(found, answer(model))
+    found = torch.cat(list(DataLoader(Scores(models), num_workers=1, multiprocessing_context=context)))
+    torch.testing.assert_close(found, torch.stack(list(map(answer, models))))
 
 
 @each

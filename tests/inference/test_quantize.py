@@ -23,6 +23,8 @@ from lamina.inference.quantize import PRECISIONS, find_linears, settle_precision
 from lamina.nn.model import read_packed
 from tests.assets import asset
 
+from .conftest import KINDS
+
 SWAPPED = [name for name in PRECISIONS if name not in ("fp32", "auto")]
 NEAR = {"fp32-packed": 1e-5, "bf16": 0.03, "int8": 0.05, "int8-accurate": 0.05, "int8-weights": 0.03, "int4": 0.3}
 BERT = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
@@ -258,17 +260,27 @@ def vectors(model: Any, rows: list[list[int]]) -> Tensor:
     return states[starts]
 
 
+@pytest.fixture(scope="module")
+def exact(sentences: list[list[int]]) -> Tensor:
+    """Their vectors by the weights as published."""
+    assert len(sentences) == 32
+    return vectors(AutoModel.from_pretrained(asset("minilm")), sentences)
+
+
+MEANS = {"fp32-packed": 0.999999, "bf16": 0.999, "int8": 0.994, "int8-accurate": 0.998, "int4": 0.97}
+BYTES = ("int8", "int8-accurate")  # the precisions that have products of bytes
+
+
 @pytest.mark.parametrize(
-    ("precision", "mean"),
-    [("fp32-packed", 0.999999), ("bf16", 0.999), ("int8", 0.994), ("int8-accurate", 0.998), ("int4", 0.97)],
+    ("either", "precision"),
+    [(kind, name) for kind in KINDS for name in (BYTES if kind == "exact products" else MEANS)],
+    indirect=["either"],
 )
 def test_published_weights_keep_their_meaning(
-    precision: str, mean: float, sentences: list[list[int]], either: str
+    precision: str, sentences: list[list[int]], exact: Tensor, either: str
 ) -> None:
-    plain = vectors(AutoModel.from_pretrained(asset("minilm")), sentences)
     swapped = vectors(AutoModel.from_pretrained(asset("minilm"), precision=precision), sentences)
-    assert len(sentences) == 32
-    assert torch.cosine_similarity(plain, swapped.float()).mean() >= mean
+    assert torch.cosine_similarity(exact, swapped.float()).mean() >= MEANS[precision]
 
 
 def test_an_accurate_answer_does_not_depend_on_its_batch(sentences: list[list[int]], either: str) -> None:
@@ -289,17 +301,23 @@ def test_precision_auto_never_lets_texts_that_share_a_batch_meet(monkeypatch: py
     assert settle_precision("int8", shared=True) == "int8"
 
 
+TEXTS = [
+    "I've been waiting for a HuggingFace course my whole life.",
+    "I hate this so much!",
+    "This course is amazing!",
+    "We are very happy to introduce pipeline to the transformers repository.",
+    "The plot is thin, and the ending is worse.",
+    "A warm, funny film that I would watch again.",
+]
+
+
+@pytest.fixture(scope="module")
+def labels() -> list[str]:
+    return [found["label"] for found in pipeline("sentiment-analysis", device="cpu")(TEXTS)]
+
+
 @pytest.mark.parametrize("precision", ["int8", "int8-accurate", "bf16", "fp32-packed"])
-def test_the_built_in_model_changes_no_label(precision: str) -> None:
-    texts = [
-        "I've been waiting for a HuggingFace course my whole life.",
-        "I hate this so much!",
-        "This course is amazing!",
-        "We are very happy to introduce pipeline to the transformers repository.",
-        "The plot is thin, and the ending is worse.",
-        "A warm, funny film that I would watch again.",
-    ]
-    plain = [found["label"] for found in pipeline("sentiment-analysis", device="cpu")(texts)]
+def test_the_built_in_model_changes_no_label(precision: str, labels: list[str]) -> None:
     swapped = pipeline("sentiment-analysis", device="cpu", precision=precision)
     assert swapped.model.precision == precision
-    assert [found["label"] for found in swapped(texts)] == plain
+    assert [found["label"] for found in swapped(TEXTS)] == labels

@@ -24,6 +24,8 @@ BERT = {
 GPT = {"vocab_size": 61, "n_embd": 16, "n_layer": 2, "n_head": 4, "n_positions": 40, "initializer_range": 0.3}
 T5 = {"vocab_size": 61, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2, "num_heads": 4}
 ALBERT = {"embedding_size": 8, "num_hidden_groups": 2, "inner_group_num": 2}
+DEBERTA = {"relative_attention": True, "position_buckets": 4, "pos_att_type": "p2c|c2p", "share_att_key": True}
+MODERN = {"local_attention": 4, "classifier_pooling": "mean", "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 ROWS = [
     ("BertModel", BERT),
     ("BertForMaskedLM", BERT),
@@ -44,6 +46,15 @@ ROWS = [
     ("OpenAIGPTLMHeadModel", GPT),
     ("CTRLLMHeadModel", GPT | {"dff": 24}),
     ("T5EncoderModel", T5),
+    ("XLMRobertaForTokenClassification", BERT | {"pad_token_id": 1}),
+    ("CamembertForSequenceClassification", BERT | {"pad_token_id": 1}),
+    ("MPNetModel", BERT | {"pad_token_id": 1}),
+    ("DebertaV2Model", BERT | DEBERTA),
+    ("DebertaV2ForSequenceClassification", BERT | DEBERTA | {"conv_kernel_size": 3, "share_att_key": False}),
+    ("DebertaV2ForQuestionAnswering", BERT | {"num_labels": 2, "conv_kernel_size": 3}),
+    ("ModernBertForMaskedLM", BERT | MODERN),
+    ("ModernBertForSequenceClassification", BERT | MODERN),
+    ("ModernBertForTokenClassification", BERT | MODERN | {"global_attn_every_n_layers": 2}),
     ("T5ForTokenClassification", T5),
 ]
 PER_ROW = ("SequenceClassification",)

@@ -49,7 +49,6 @@ BERT_JSON = {"tokenizer.json": "asset:minilm/tokenizer.json"}
 ROBERTA_JSON = {"tokenizer.json": "fixture:roberta_saved/tokenizer.json"}
 SPIECE = {"spiece.model": "fixture:t5/spiece.model"}
 BPE_JA = {"sentencepiece.bpe.model": "asset:sentencepiece_ja"}
-GPT2_FILES = {"vocab.json": "asset:gpt2_vocab/encoder.json", "merges.txt": "asset:gpt2_vocab/vocab.bpe"}
 KO_TOKENS = {
     "bos_token": "<s>",
     "eos_token": "</s>",
@@ -141,8 +140,8 @@ LAYOUTS: dict[str, Layout] = {
     "bart-xlm-r": Layout("bart", "XLMRobertaTokenizerFast", made("xlm-r")),
     "bart-columns": Layout("bart", "BartTokenizer", ROBERTA_FILES, {"model_input_names": ["input_ids"]}),
     # GPT-2
-    "gpt2": Layout("gpt2", files=GPT2_FILES),
-    "gpt2-bos": Layout("gpt2", "GPT2Tokenizer", GPT2_FILES, {"add_bos_token": True, "pad_token": "<|endoftext|>"}),
+    "gpt2": Layout("gpt2", files=ROBERTA_FILES),
+    "gpt2-bos": Layout("gpt2", "GPT2Tokenizer", ROBERTA_FILES, {"add_bos_token": True, "pad_token": "<|endoftext|>"}),
     "gpt2-bert": Layout("gpt2", "BertTokenizer", BERT_FILES),
     "gpt2-fast": Layout("gpt2", FAST, made("ko"), {"eos_token": "</s>", "pad_token": "<pad>"}),
     "gpt2-fast-prefix": Layout("gpt2", FAST, made("bytes")),
@@ -319,7 +318,7 @@ LAYOUTS: dict[str, Layout] = {
         "gpt2", "GPT2Tokenizer", ROBERTA_FILES | made("bytes"), options={"add_bos_token": True, "use_fast": False}
     ),
     "python-no-class": Layout("gpt2", FAST, made("ko"), options={"use_fast": False}),
-    "other-tokens": Layout("gpt2", "GPT2Tokenizer", GPT2_FILES, options={"pad_token": "!", "bos_token": "<s>"}),
+    "other-tokens": Layout("gpt2", "GPT2Tokenizer", ROBERTA_FILES, options={"pad_token": "!", "bos_token": "<s>"}),
 }
 
 # What neither library takes, and what the error names.

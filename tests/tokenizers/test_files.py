@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina.errors import TokenizerError
-from lamina.tokenizers import Tokenizer, files
+from lamina.tokenizers import Tokenizer, files, sentencepiece
 from lamina.tokenizers.sentencepiece import CharacterMap, SentencePieceModel, read_sentencepiece
 from tests.assets import asset
 from tests.tokenizers.kinds import FIXTURES
@@ -49,6 +50,23 @@ def test_sentencepiece_of_another_algorithm(tmp_path: Path) -> None:
     (tmp_path / "spiece.model").write_bytes(data + b"\x12\x02\x18\x03")  # trainer_spec { model_type: WORD }
     with pytest.raises(TokenizerError, match="algorithm 3"):
         Tokenizer.from_folder(tmp_path, "t5")
+
+
+def test_pieces_of_bpe_that_are_too_long_to_be_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentencepiece, "MAX_CUTS", 100)
+    for name in ("sentencepiece.bpe.model", "vocab.json"):
+        shutil.copy(FIXTURES / "m2m_100" / name, tmp_path)
+    for kind in ("nllb", "m2m_100"):
+        with pytest.raises(TokenizerError, match="too long to be cut"):
+            Tokenizer.from_folder(tmp_path, kind)
+
+
+def test_sentencepiece_of_bpe_with_pieces_that_are_not_plain(tmp_path: Path) -> None:
+    data = (FIXTURES / "m2m_100" / "sentencepiece.bpe.model").read_bytes()
+    (tmp_path / "sentencepiece.bpe.model").write_bytes(data + b"\x0a\x0a\x0a\x01x\x15\0\0\0\0\x18\x04")
+    shutil.copy(FIXTURES / "m2m_100" / "vocab.json", tmp_path)
+    with pytest.raises(TokenizerError, match="pieces of kind 4"):
+        Tokenizer.from_folder(tmp_path, "m2m_100")
 
 
 def test_sentencepiece_fields() -> None:

@@ -477,6 +477,11 @@ BOMBS: dict[str, tuple[str, Callable[[], dict[str, bytes]], str]] = {
     ),
     "many pieces": ("json", lambda: {"tokenizer.json": many_pieces().encode()}, "250000 tokens"),
     "many merges": ("json", lambda: {"tokenizer.json": many_merges().encode()}, "256510 tokens"),
+    "many merges of SentencePiece": (
+        "nllb",
+        lambda: {"sentencepiece.bpe.model": merged_pieces(60_000) + b"\x12\x02\x18\x02"},
+        "60204 tokens",
+    ),
     "many SentencePiece pieces": ("t5", lambda: {"spiece.model": named_pieces(250_000)}, "250100 tokens"),
 }
 
@@ -489,6 +494,16 @@ def named_pieces(count: int) -> bytes:
         )
         + b"\x0a\x06\x0a\x04</s>\x0a\x07\x0a\x05<pad>"
     )
+
+
+def merged_pieces(count: int) -> bytes:
+    """`<unk>`, letters and pairs of them, as BPE has them."""
+    letters = [chr(0x4E00 + number) for number in range(300)]
+    texts = [*letters, *(first + second for first in letters for second in letters)][: count - 3]
+    rows = [
+        b"\x0a" + bytes([len(text)]) + text + b"\x15\0\0\x80\xbf" for text in map(str.encode, ["<s>", "</s>", *texts])
+    ]
+    return b"\x0a\x09\x0a\x05<unk>\x18\x02" + b"".join(b"\x0a" + bytes([len(row)]) + row for row in rows)
 
 
 @pytest.mark.parametrize("case", BOMBS)

@@ -163,12 +163,10 @@ def test_mbart_languages(tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match="not a language"):
         mbart.src_lang = "xx_YY"
     assert mbart.src_lang == "fr_XX"
-    found = mbart.translation_inputs(["a"], src_lang="de_DE", tgt_lang="ro_RO", return_tensors="pt")
-    assert found["forced_bos_token_id"] == mbart.lang_code_to_id["ro_RO"]
-    assert found["input_ids"][0, -1] == mbart.lang_code_to_id["de_DE"]
-    for languages in ({}, {"src_lang": "de_DE", "tgt_lang": "xx_YY"}):
-        with pytest.raises(TokenizerError):
-            mbart.translation_inputs("a", **languages)
+    for wrong in ("xx_YY", None):
+        with pytest.raises(TokenizerError, match="not a language"):
+            mbart.get_lang_id(wrong)
+    assert mbart.get_lang_id("ro_RO") == mbart.lang_code_to_id["ro_RO"]
     mbart50 = Tokenizer.from_folder(tmp_path, "mbart50")
     assert mbart50("a")["input_ids"][0] == mbart50.lang_code_to_id["en_XX"]
     assert len(mbart50.lang_code_to_id) == 52
@@ -185,7 +183,8 @@ def test_control_codes(bert: Tokenizer) -> None:
     assert set(ctrl.control_codes) == {"Links", "Wikipedia", "Books"}
     assert ctrl.convert_ids_to_tokens(ctrl.control_codes["Links"]) == "Links"
     assert bert.control_codes == {}
-    assert bert.translation_inputs("hello") == bert("hello")
+    with pytest.raises(TokenizerError, match="no languages"):
+        bert.get_lang_id("en")
 
 
 @pytest.mark.parametrize("kind", ["roberta", "ctrl", "marian", "transfo_xl", "t5"])

@@ -177,8 +177,11 @@ class AutoModelFactory:
                 if task.kind == kind:
                     return model_class(task.architecture)
         able = sorted(name for name in MODULES if any(task.kind in cls.kinds for task in family(name).tasks))
+        has = {task.kind for task in config.family.tasks}
         raise ConfigError(
-            f"{cls.__name__}: {config.family.model_type} has no such head; families that do: {', '.join(able)}"
+            f"{cls.__name__}: {config.family.model_type} has no such head, but those of "
+            f"{', '.join(name for name, kinds in AUTO_MODELS.items() if has & {*kinds})}; "
+            f"families that do: {', '.join(able)}"
         )
 
     @classmethod

@@ -30,6 +30,15 @@ STORAGES["UntypedStorage"] = torch.uint8
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in STORED_DTYPES.values()}
 
 
+REBUILDERS: dict[
+    str, tuple[int, int | None, int | None]
+] = {  # how many arguments each takes at least, and at which place its marks and its type stand
+    "_rebuild_tensor": (4, None, None),
+    "_rebuild_tensor_v2": (4, 6, None),
+    "_rebuild_tensor_v3": (7, 7, 6),
+}
+
+
 @dataclass(frozen=True)
 class _Storage:
     """Numbers in the file: `count` of them from byte `offset` on."""
@@ -207,20 +216,12 @@ class _Resolver:
         kind, args = record.what.name, record.args
         if kind in ("_rebuild_parameter", "_rebuild_parameter_with_state") and args and depth < 16:
             return self.resolve(args[0], depth + 1)
-        if kind == "_rebuild_tensor_v2" and len(args) >= 4:
-            self.refuse_marks(args[6:7])
-            return self.stored(args[0], args[1], args[2], args[3], None)
-        if kind == "_rebuild_tensor" and len(args) >= 4:
-            return self.stored(args[0], args[1], args[2], args[3], None)
-        if kind == "_rebuild_tensor_v3" and len(args) >= 7:
-            self.refuse_marks(args[7:8])
-            return self.stored(args[0], args[1], args[2], args[3], args[6])
-        return record
-
-    def refuse_marks(self, marks: tuple[Any, ...]) -> None:
-        """A tensor may be marked, such as {"neg": True}, as standing for other numbers than those that are stored."""
-        if any(marks):
-            raise CheckpointError(f"{self.path} marks a tensor in a way that is not understood: {shown(marks[0])}")
+        least, marks, dtype = REBUILDERS.get(kind, (0, None, None))
+        if not least or len(args) < least:
+            return record
+        if marks and any(args[marks : marks + 1]):  # such as {"neg": True}: it stands for other numbers than are stored
+            raise CheckpointError(f"{self.path} marks a tensor in a way that is not understood: {shown(args[marks])}")
+        return self.stored(*args[:4], args[dtype] if dtype else None)
 
     def stored(self, storage: Any, start: Any, shape: Any, strides: Any, dtype: Any) -> StoredTensor:
         shape, strides = (item.args[0] if isinstance(item, Record) and item.args else item for item in (shape, strides))
@@ -241,12 +242,4 @@ class _Resolver:
         if last >= source.count or stored.count > source.count:
             raise CheckpointError(f"{self.path} is damaged: a tensor of shape {list(sizes)} reaches past its storage")
         plain = StoredTensor(stored.offset, stored.dtype, sizes)
-        return plain if steps == _plain_strides(sizes) else stored
-
-
-def _plain_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    strides, step = [], 1
-    for size in reversed(shape):
-        strides.append(step)
-        step *= max(size, 1)
-    return tuple(reversed(strides))
+        return plain if steps == torch.empty(sizes, device="meta").stride() else stored

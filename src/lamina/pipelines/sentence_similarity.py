@@ -149,7 +149,7 @@ class EmbeddingPipeline(SentenceSimilarityPipeline):
         if limit is None:
             return None
         prompt = self.tokenizer(settings.prompt, add_special_tokens=False)["input_ids"]
-        return max(limit - self.tokenizer.num_special_tokens_to_add() - len(prompt), 1)
+        return max(int(limit) - self.tokenizer.num_special_tokens_to_add() - len(prompt), 1)
 
     @property
     def pooling(self) -> str:

@@ -21,7 +21,7 @@ from .text_to_text import Text2TextGenerationPipeline
 MARK = re.compile(r">>(.+?)<<")
 MARK_BEFORE = re.compile(MARK.pattern + r"\s*")
 TASK = re.compile(r"translation_(.+)_to_(.+)")
-SHOWN = 60  # codes listed in a message
+SHOWN = 250  # codes listed in a message
 
 
 def task_languages(task: str) -> tuple[str | None, str | None]:

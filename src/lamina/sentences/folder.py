@@ -135,7 +135,8 @@ def _comparing(folder: Path, wanted: str) -> dict[str, Any]:
         raise PipelineError(f"{path}: similarity_fn_name is {shown(similarity)}; known are {', '.join(SIMILARITIES)}")
     if dimensions is not None:
         dimensions = _count(dimensions, f"{path}: truncate_dim")
-    found = {"prompts": {name: text or "" for name, text in prompts.items()}, "default_prompt": default}
+    found: dict[str, Any] = {"default_prompt": default}
+    found["prompts"] = {name: text or "" for name, text in prompts.items()}
     found |= {"similarity": similarity, "dimensions": dimensions}
     return {**found, "activation": None if wanted == VECTORS or function is None else activation(function, path)}
 

@@ -291,15 +291,15 @@ class Dense(Module):
 
     @classmethod
     def described(cls, config: Mapping[str, Any], path: Path) -> Any:
-        shape = (config.get("in_features"), config.get("out_features"))
-        if not all(type(size) is int and size > 0 for size in shape):
+        size, to = config.get("in_features"), config.get("out_features")
+        if not (isinstance(size, int) and isinstance(to, int) and min(size, to) > 0):
             raise PipelineError(f"{path} must say in_features and out_features as whole numbers")
         source = config.get("module_input_name") or VECTOR
         target = config.get("module_output_name") or source
         if source not in (VECTOR, STATES) or target != source:
             raise PipelineError(f"{path}: a Dense from {shown(source)} to {shown(target)} is not known here")
         function = activation(config.get("activation_function", "torch.nn.Tanh"), path)
-        return cls(*shape, config.get("bias", True) is not False, function, module_input_name=source)
+        return cls(size, to, config.get("bias", True) is not False, function, module_input_name=source)
 
     def config(self) -> dict[str, Any]:
         own = {"in_features": self.linear.in_features, "out_features": self.linear.out_features}
@@ -429,11 +429,12 @@ class Transformer(nn.Module):
 
     def prompted(self, text: str, prompt: str = "") -> str:
         """A text as the tokenizer gets it: after its prompt, and in lower case where the folder says so."""
-        return self._lower(prompt + text) if self.do_lower_case else prompt + text
+        text = prompt + text
+        return self._lower(text) if self.do_lower_case else text
 
     def _lower(self, text: str) -> str:
         marks = [token for token in self.tokenizer.all_special_tokens if token != token.lower()]
-        mark = next((mark for mark in marks if mark in text), None)
+        mark: str | None = next((mark for mark in marks if mark in text), None)
         if mark is not None:
             return mark.join(self._lower(part) for part in text.split(mark))
         lowered: str = Lowercase().normalize_str(text)

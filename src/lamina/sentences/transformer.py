@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ IDLE = {
     "trust_remote_code": False,
     "backend": "torch",
 }  # what else there is, and the one value
+
+Made = TypeVar("Made", bound="SentenceTransformer")
 
 
 class SentenceBase(nn.Sequential):
@@ -225,6 +227,8 @@ class SentenceTransformer(SentenceBase):
     is what the model's linear layers compute in: see `model.quantize`.
     """
 
+    truncate_dim: int | None
+
     def __init__(
         self,
         model_name_or_path: str | Path | None = None,
@@ -284,17 +288,18 @@ class SentenceTransformer(SentenceBase):
         for module in cast(Sequence[Module], chain[1:]):
             width = module.width(width)
         super().__init__(*chain)
-        self._width, self._similarity, self.truncate_dim = width, folder.similarity, folder.dimensions
+        self._width, self._similarity = width, folder.similarity
+        self.truncate_dim = folder.dimensions
 
     @classmethod
-    def around(cls, model: Any, tokenizer: Any, folder: SentenceFolder | None = None) -> SentenceTransformer:
+    def around(cls: type[Made], model: Any, tokenizer: Any, folder: SentenceFolder | None = None) -> Made:
         """One of a model that is loaded already; without what a folder says, the mean of its states is the vector."""
         made = cls.__new__(cls)
         folder = SentenceFolder() if folder is None else folder
         nn.Module.__init__(made)
         made._assemble([Transformer(model, tokenizer, folder.max_length, folder.lower_case), *folder.modules], folder)
         made._set_prompts(None, None, folder)
-        return cast(SentenceTransformer, made.eval())
+        return made.eval()
 
     def encode(
         self,

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import PipelineError
+from ..pipelines.base import VECTORS
 from .answering import Question
 from .dialects import EMBEDDINGS, Dialect
 from .errors import Invalid
-from .models import VECTORS, Served
+from .models import Served
 from .texts import last_tokens
 
 Vector = npt.NDArray[np.float32]

@@ -16,9 +16,9 @@ import torch
 from ..errors import LaminaError, ServingError
 from ..files.hub import resolve
 from ..inference.quantize import settle_precision
-from ..inference.rows import truncation_length
+from ..inference.rows import choose_device, truncation_length
 from ..pipelines import Pipeline, pipeline
-from ..pipelines.base import VECTORS, choose_device, refuse_untrained
+from ..pipelines.base import VECTORS, refuse_untrained
 from ..pipelines.create import ALIASES, EMBEDDED, TASKS, find_task
 from ..pipelines.sentence_similarity import EmbeddingPipeline, SentenceSimilarityPipeline
 from ..pipelines.translation import task_languages

@@ -21,6 +21,7 @@ logger = logging.getLogger("lamina.tokenizers")
 Options = dict[str, Any]
 
 Template = tuple[str, str]
+Tokens = Mapping[str, str | AddedToken | list[str]]  # by role, with `additional_special_tokens`
 
 PLAIN_INPUTS = ("input_ids", "attention_mask")
 BERT_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
@@ -78,7 +79,7 @@ class Recipe:
     class_name: str
     files: tuple[str, ...]
     build: Callable[[TokenizerFolder, Options], Assembly]
-    special_tokens: Mapping[str, str | AddedToken | list[str]]
+    special_tokens: Tokens
     model_input_names: tuple[str, ...] = PLAIN_INPUTS
     options: Mapping[str, Any] = field(default_factory=dict)
     # Components of a tokenizer.json that the options override, as the reference's classes do.

@@ -472,23 +472,6 @@ class Tokenizer(Vocabulary):
             self.init_kwargs[option] = before
             raise
 
-    def translation_inputs(
-        self, text: Any, src_lang: str | None = None, tgt_lang: str | None = None, **options: Any
-    ) -> BatchEncoding:
-        """A call for translating; where the kind marks languages, with the `forced_bos_token_id` of the target's."""
-        languages = self.recipe.languages
-        if languages is None:
-            return self(text, **options)
-        if src_lang is None or tgt_lang is None:
-            raise TokenizerError(
-                f"Translating with this tokenizer needs src_lang and tgt_lang, such as {languages.usual!r}."
-            )
-        target = self.get_lang_id(tgt_lang)
-        self.src_lang = src_lang
-        found = self(text, **options)
-        found["forced_bos_token_id"] = target
-        return found
-
     def apply_chat_template(self, *_: Any, **__: Any) -> str:
         """Not offered: the models here were made before chat."""
         raise TokenizerError(

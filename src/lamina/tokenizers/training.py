@@ -138,13 +138,13 @@ def lines_of(path: Path) -> Iterator[str]:
 
 def make_wordpiece(settings: Options) -> Backend:
     backend = Backend(models.WordPiece(unk_token=settings["unk_token"]))
-    wordpiece.dress(backend, settings)
+    wordpiece.set_components(backend, settings)
     return backend
 
 
 def make_bpe(settings: Options) -> Backend:
     backend = Backend(models.BPE(continuing_subword_prefix="", end_of_word_suffix=""))
-    bytelevel.dress(backend, settings)
+    bytelevel.set_components(backend, settings)
     return backend
 
 

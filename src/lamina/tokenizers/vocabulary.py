@@ -379,17 +379,20 @@ class Vocabulary:
             raise TokenizerError(f"{self.recipe.class_name} marks no languages.")
         return self.recipe.languages.id_of(self._backend, lang)
 
+    def _laid_out(self, first: list[int], second: list[int] | None) -> list[list[int]]:
+        return fill_template(read_template(self._backend, second is not None), first, second)
+
     def build_inputs_with_special_tokens(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
         """Ids with the special tokens around them."""
-        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[0]
+        return self._laid_out(token_ids_0, token_ids_1)[0]
 
     def create_token_type_ids_from_sequences(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
         """The token types of the same row."""
-        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[1]
+        return self._laid_out(token_ids_0, token_ids_1)[1]
 
     def get_special_tokens_mask(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None, already_has_special_tokens: bool = False
@@ -398,7 +401,7 @@ class Vocabulary:
         if already_has_special_tokens:
             special = set(self.all_special_ids)
             return [int(index in special) for index in token_ids_0]
-        return fill_template(read_template(self._backend, token_ids_1 is not None), token_ids_0, token_ids_1)[2]
+        return self._laid_out(token_ids_0, token_ids_1)[2]
 
 
 def named_tokens(options: Options) -> dict[str, str | AddedToken]:

@@ -28,8 +28,9 @@ class TrainedSentences(SentenceTransformer):
     of anchors and of texts that belong to them, wherever in the data: none of them is taken for a negative.
     """
 
-    loss = "negatives"
-    scale, margin = 20.0, 0.3
+    loss: str = "negatives"
+    scale: float = 20.0
+    margin: float = 0.3
     related: Set[tuple[int, int]] = frozenset()
 
     def forward(  # type: ignore[override]  # a batch of the trainer, not one of sentence-transformers

@@ -6,24 +6,19 @@ class adds its usual special tokens and says which columns a call returns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from tokenizers import AddedToken
-
 from lamina.errors import TokenizerError
 from lamina.tokenizers.files import TokenizerFolder
-from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe
+from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe, Tokens
 from lamina.tokenizers.recipes.bytelevel import BART, BYT5, GPT2, GPT_NEOX, ROBERTA
 from lamina.tokenizers.recipes.fastbpe import CTRL, GPT
 from lamina.tokenizers.recipes.marian import M2M100, MARIAN
 from lamina.tokenizers.recipes.moses import TRANSFO_XL
 from lamina.tokenizers.recipes.pieces import ALBERT_TOKENS, DEBERTA_TOKENS, KINDS, T5, XLM_R_TOKENS
 from lamina.tokenizers.recipes.wordpiece import BERT, DISTILBERT, ELECTRA, MPNET
-
-Tokens = Mapping[str, str | AddedToken | list[str]]
 
 
 def stored(name: str, class_name: str, special_tokens: Tokens, inputs: tuple[str, ...], **more: Any) -> Recipe:
@@ -47,8 +42,7 @@ STORED = stored("json", "PreTrainedTokenizerFast", {}, BERT_INPUTS, options=PREF
 # What Transformers 5 calls the same class, there without token types.
 BACKEND = replace(STORED, name="backend", model_input_names=PLAIN_INPUTS)
 BLOOM_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-HERBERT_TOKENS = {**XLM_R_TOKENS, "mask_token": "<mask>"}
-del HERBERT_TOKENS["bos_token"], HERBERT_TOKENS["eos_token"]
+HERBERT_TOKENS = {role: XLM_R_TOKENS[role] for role in ("unk_token", "sep_token", "pad_token", "cls_token")}
 
 LIKE_BERT = ("ConvBert", "DPRContextEncoder", "DPRQuestionEncoder", "LayoutLM", "Lxmert", "MobileBert", "SqueezeBert")
 OWN = (
@@ -76,7 +70,7 @@ NAMED = (
     stored("big_bird", "BigBirdTokenizer", {**ALBERT_TOKENS, "bos_token": "<s>", "eos_token": "</s>"}, PLAIN_INPUTS),
     stored("bloom", "BloomTokenizer", BLOOM_TOKENS, PLAIN_INPUTS, options=PREFIX),
     stored("deberta", "DebertaTokenizer", DEBERTA_TOKENS, DEBERTA_INPUTS, options=PREFIX, splits_words=False),
-    stored("herbert", "HerbertTokenizer", HERBERT_TOKENS, BERT_INPUTS),
+    stored("herbert", "HerbertTokenizer", {**HERBERT_TOKENS, "mask_token": "<mask>"}, BERT_INPUTS),
     stored("rembert", "RemBertTokenizer", ALBERT_TOKENS, BERT_INPUTS),
 )
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*OWN, *NAMED, STORED, BACKEND)}

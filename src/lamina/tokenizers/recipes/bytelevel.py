@@ -52,11 +52,11 @@ def byte_level(folder: TokenizerFolder, options: Options) -> Backend:
     vocab, merges = read_vocab_json(vocab_path), read_merges(merges_path)
     with backend_errors(f"Building byte-level BPE from {vocab_path} and {merges_path}"):
         backend = Backend(models.BPE(vocab, merges, continuing_subword_prefix="", end_of_word_suffix=""))
-    dress(backend, options)
+    set_components(backend, options)
     return backend
 
 
-def dress(backend: Backend, options: Options) -> None:
+def set_components(backend: Backend, options: Options) -> None:
     """GPT-2's cutting of text, in bytes so that nothing is unknown, around a model."""
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=options["add_prefix_space"])
     backend.decoder = decoders.ByteLevel()

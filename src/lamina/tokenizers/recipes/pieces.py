@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from tokenizers import Tokenizer as Backend
 
 from lamina.errors import TokenizerError
 from lamina.tokenizers.files import TokenizerFolder, backend_errors
-from lamina.tokenizers.recipe import BERT_INPUTS, Assembly, Languages, Options, Recipe, Template, list_sentinels
+from lamina.tokenizers.recipe import BERT_INPUTS, Assembly, Languages, Options, Recipe, Template, Tokens, list_sentinels
 from lamina.tokenizers.recipes.languages import FIFTY, LANGUAGES, NLLB_CODES, list_codes, speak, speak_nllb
 from lamina.tokenizers.sentencepiece import (
     BPE,
@@ -187,7 +187,7 @@ def kind(
     name: str,
     stem: str,
     file: str,
-    special_tokens: Mapping[str, str | AddedToken | list[str]],
+    special_tokens: Tokens,
     template: Template | None,
     pieces: Pieces = stored_pieces,
     steps: Steps = trimmed,
@@ -202,22 +202,28 @@ FAIRSEQ_FILE, FILE = "sentencepiece.bpe.model", "spiece.model"
 ALBERT_BRACKETS = ("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1")
 XLM_R_BRACKETS = ("<s> $A </s>", "<s> $A </s> </s> $B </s>")
 
-T5_TOKENS = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-XLM_R_TOKENS = {**T5_TOKENS, "bos_token": "<s>", "sep_token": "</s>", "cls_token": "<s>", "mask_token": mask("<mask>")}
-MBART50_TOKENS = {role: token for role, token in XLM_R_TOKENS.items() if role != "bos_token"}
-DEBERTA_TOKENS = {
+T5_TOKENS: Tokens = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+XLM_R_TOKENS: Tokens = {
+    **T5_TOKENS,
+    "bos_token": "<s>",
+    "sep_token": "</s>",
+    "cls_token": "<s>",
+    "mask_token": mask("<mask>"),
+}
+MBART50_TOKENS: Tokens = {role: token for role, token in XLM_R_TOKENS.items() if role != "bos_token"}
+DEBERTA_TOKENS: Tokens = {
     **{"bos_token": "[CLS]", "eos_token": "[SEP]", "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]"},
     **{"cls_token": "[CLS]", "mask_token": "[MASK]"},
 }
-ALBERT_TOKENS = {**DEBERTA_TOKENS, "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": mask("[MASK]")}
-XLNET_TOKENS = {**XLM_R_TOKENS, "sep_token": "<sep>", "cls_token": "<cls>"}
+ALBERT_TOKENS: Tokens = {**DEBERTA_TOKENS, "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": mask("[MASK]")}
+XLNET_TOKENS: Tokens = {**XLM_R_TOKENS, "sep_token": "<sep>", "cls_token": "<cls>"}
 FOLDING = {"do_lower_case": True, "remove_space": True, "keep_accents": False}
 
 MBART_LANGUAGES, MBART50_LANGUAGES = Languages(FIFTY[:25], "en_XX"), Languages(FIFTY, "en_XX")
 NLLB_LANGUAGES = Languages(NLLB_CODES, "eng_Latn")
 
 
-def mbart(name: str, stem: str, tokens: Mapping[str, Any], languages: Languages, before: bool) -> Recipe:
+def mbart(name: str, stem: str, tokens: Tokens, languages: Languages, before: bool) -> Recipe:
     """A kind with the languages' codes among the pieces: `before` the text, else behind it."""
     return kind(
         name,

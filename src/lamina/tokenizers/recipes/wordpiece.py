@@ -17,6 +17,7 @@ from lamina.tokenizers.recipe import (
     Options,
     Recipe,
     Template,
+    Tokens,
     set_settings,
     surround,
 )
@@ -28,7 +29,7 @@ SPECIAL = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
-MPNET_SPECIAL: dict[str, str | AddedToken] = {
+MPNET_SPECIAL: Tokens = {
     "bos_token": "<s>",
     "eos_token": "</s>",
     "unk_token": "[UNK]",
@@ -45,14 +46,14 @@ def build(template: Template, folder: TokenizerFolder, options: Options) -> Asse
     vocab = read_vocab_txt(path)
     with backend_errors(f"Building WordPiece from {path}"):
         backend = Backend(models.WordPiece(vocab, unk_token=str(options["unk_token"])))
-    dress(backend, options)
+    set_components(backend, options)
     # The reference's classes tidy decoded text only when they start from vocab.txt.
     options.setdefault("clean_up_tokenization_spaces", True)
     surround(backend, options, template)  # now, since the vocabulary should have these tokens
     return Assembly(backend)
 
 
-def dress(backend: Backend, options: Options) -> None:
+def set_components(backend: Backend, options: Options) -> None:
     """BERT's rules of text and `##` pieces around a model."""
     backend.normalizer = normalizers.BertNormalizer(
         clean_text=True,

@@ -48,7 +48,7 @@ def train(settings: Settings) -> dict[str, float]:
     numbers = [numbered(table, names) for table in tables]
 
     tokenizer = load_tokenizer(settings)
-    if "add_prefix_space" in tokenizer.recipe.adjustable:
+    if "add_prefix_space" in tokenizer.recipe.options:
         # Byte-level pieces carry the space before a word, which words alone have lost.
         tokenizer = load_tokenizer(settings, add_prefix_space=True)
     model = load_model(settings, "AutoModelForTokenClassification", id2label=dict(enumerate(names)))
