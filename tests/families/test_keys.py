@@ -140,6 +140,35 @@ def test_a_tied_table_that_does_not_fit_its_head_is_refused(tmp_path: Path) -> N
         lamina.MarianMTModel.from_pretrained(tmp_path, tie_word_embeddings=True)
 
 
+def test_newer_files_of_modernbert_say_windows_and_bases_layer_by_layer(tmp_path: Path) -> None:
+    plain = {**TINY["modernbert"], "global_rope_theta": 50.0, "local_rope_theta": 20.0, "global_attn_every_n_layers": 2}
+    whole, near = "full_attention", "sliding_attention"
+    newer = {
+        **TINY["modernbert"],
+        "layer_types": [whole, near, whole, near],
+        "rope_parameters": {
+            whole: {"rope_type": "default", "rope_theta": 50.0},
+            near: {"rope_type": "default", "rope_theta": 20.0},
+        },
+    }
+    models = []
+    for config in (plain, newer, TINY["modernbert"]):
+        torch.manual_seed(0)
+        models.append(lamina.ModernBertModel(lamina.ModernBertConfig(**config)).eval())
+    ids = torch.arange(5, 20)[None]
+    first, second, other = (model(ids).last_hidden_state for model in models)
+    torch.testing.assert_close(first, second)
+    assert not torch.allclose(first, other, atol=1e-3)
+    models[1].save_pretrained(tmp_path)
+    assert torch.equal(lamina.AutoModel.from_pretrained(tmp_path)(ids).last_hidden_state, second)
+
+
+def test_bases_of_a_newer_file_default_where_it_says_none() -> None:
+    for said in ({}, {"full_attention": {}}, {"sliding_attention": None}):
+        model = lamina.ModernBertModel(lamina.ModernBertConfig(**{**TINY["modernbert"], "rope_parameters": said}))
+        assert set(model.spec.encoder.rotary.bases) == {160000.0, 10000.0}
+
+
 def test_rotary_positions_are_read_as_version_5_writes_them() -> None:
     ids, sizes = torch.tensor([[5, 6, 7, 8]]), TINY["gpt_neox"]
     found = []
