@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,35 @@ def test_a_tied_table_that_does_not_fit_its_head_is_refused(tmp_path: Path) -> N
         lamina.MarianMTModel.from_pretrained(tmp_path, tie_word_embeddings=True)
 
 
+def test_newer_files_of_modernbert_say_windows_and_bases_layer_by_layer(tmp_path: Path) -> None:
+    plain = {**TINY["modernbert"], "global_rope_theta": 50.0, "local_rope_theta": 20.0, "global_attn_every_n_layers": 2}
+    whole, near = "full_attention", "sliding_attention"
+    newer = {
+        **TINY["modernbert"],
+        "layer_types": [whole, near, whole, near],
+        "rope_parameters": {
+            whole: {"rope_type": "default", "rope_theta": 50.0},
+            near: {"rope_type": "default", "rope_theta": 20.0},
+        },
+    }
+    models = []
+    for config in (plain, newer, TINY["modernbert"]):
+        torch.manual_seed(0)
+        models.append(lamina.ModernBertModel(lamina.ModernBertConfig(**config)).eval())
+    ids = torch.arange(5, 20)[None]
+    first, second, other = (model(ids).last_hidden_state for model in models)
+    torch.testing.assert_close(first, second)
+    assert not torch.allclose(first, other, atol=1e-3)
+    models[1].save_pretrained(tmp_path)
+    assert torch.equal(lamina.AutoModel.from_pretrained(tmp_path)(ids).last_hidden_state, second)
+
+
+def test_bases_of_a_newer_file_default_where_it_says_none() -> None:
+    for said in ({}, {"full_attention": {}}, {"sliding_attention": None}):
+        model = lamina.ModernBertModel(lamina.ModernBertConfig(**{**TINY["modernbert"], "rope_parameters": said}))
+        assert set(model.spec.encoder.rotary.bases) == {160000.0, 10000.0}
+
+
 def test_rotary_positions_are_read_as_version_5_writes_them() -> None:
     ids, sizes = torch.tensor([[5, 6, 7, 8]]), TINY["gpt_neox"]
     found = []
@@ -149,3 +179,23 @@ def test_rotary_positions_are_read_as_version_5_writes_them() -> None:
         torch.manual_seed(0)
         found.append(lamina.GPTNeoXModel(lamina.GPTNeoXConfig(**sizes, **keys)).eval()(ids).last_hidden_state)
     assert torch.equal(*found)
+
+
+def test_what_a_key_stands_for_is_not_written_as_null(tmp_path: Path) -> None:
+    config = lamina.GPTNeoConfig(**TINY["gpt_neo"])
+    assert config.attention_layers == ["global", "local", "global"]
+    config.save_pretrained(tmp_path)
+    assert "attention_layers" not in json.loads((tmp_path / "config.json").read_text())  # null breaks the reference
+
+
+def test_sines_of_pegasus_are_made_where_a_file_lacks_them(tmp_path: Path) -> None:
+    model = lamina.PegasusModel(lamina.PegasusConfig(**TINY["pegasus"])).eval()
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if "embed_positions" not in name}
+    assert len(kept) == len(tensors) - 2
+    save_file(kept, tmp_path / "model.safetensors", {"format": "pt"})
+    again, report = lamina.PegasusModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report.values())
+    ids = torch.tensor([[5, 6, 7]])
+    assert torch.equal(again(ids, decoder_input_ids=ids)[0], model(ids, decoder_input_ids=ids)[0])

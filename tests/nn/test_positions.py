@@ -209,3 +209,17 @@ def test_one_layout_serves_layers_that_see_alike() -> None:
     layout = made.encoder.layout(PaddedBatch(torch.zeros(1, 9, dtype=torch.long)))
     assert layout.layers[1] is layout.layers[2] is not layout.layers[0]
     assert type(model(False).encoder.layout(PaddedBatch(torch.zeros(1, 9, dtype=torch.long)))).__name__ == "DenseLayout"
+
+
+def test_recomputed_layers_have_the_same_gradients() -> None:
+    found: list[list[Tensor]] = []
+    for checkpointing in (False, True):
+        made = model(False, **BOTH_WAYS["content to distance, others"])
+        made.train()
+        if checkpointing:
+            made.gradient_checkpointing_enable()
+        rows = texts(4, 4, 7)
+        read_packed(made, torch.cat(rows), [4, 4, 7]).logits.square().sum().backward()
+        found.append([parameter.grad for parameter in made.parameters() if parameter.grad is not None])
+    for plain, again in zip(*found, strict=True):
+        near(again, plain)

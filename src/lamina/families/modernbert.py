@@ -26,23 +26,27 @@ def kinds(c: Config) -> list[str]:
 
 def bases(c: Config) -> dict[str, float]:
     """How fast positions turn where a layer sees all and where it sees a window; newer files say both in one key."""
-    stated = c.get("rope_parameters")
-    scaled = c.get("rope_scaling")
     near = c["global_rope_theta"] if c["local_rope_theta"] is None else c["local_rope_theta"]
-    found = {WHOLE: c["global_rope_theta"], NEAR: near}
-    ways = {"rope_scaling": scaled or {}}
-    if stated is not None:
-        if not isinstance(stated, dict) or not set(stated) <= {WHOLE, NEAR}:
-            raise ConfigError(f"rope_parameters must say {WHOLE} and {NEAR}, not {shown(stated)}")
-        ways |= {kind: stated[kind] or {} for kind in stated}
-        found = {kind: (stated.get(kind) or {}).get("rope_theta", base) for kind, base in found.items()}
-    for name, way in ways.items():
-        if not isinstance(way, dict) or way.get("rope_type", way.get("type", "default")) != "default":
-            raise ConfigError(f"{name} is {shown(way)}: only the default kind of rotary positions is known")
-    for kind, base in found.items():
+    found = {WHOLE: ("global_rope_theta", c["global_rope_theta"]), NEAR: ("local_rope_theta", near)}
+    stated = c.get("rope_parameters") or {}
+    if not isinstance(stated, dict) or not set(stated) <= {WHOLE, NEAR}:
+        raise ConfigError(f"rope_parameters must say {WHOLE} and {NEAR}, not {shown(stated)}")
+    for kind, way in stated.items():
+        where = f"rope_parameters of {kind}"
+        found[kind] = (where, plain(where, way).get("rope_theta", found[kind][1]))
+    plain("rope_scaling", c.get("rope_scaling"))
+    for where, base in found.values():
         if type(base) not in (int, float) or not 1 <= base <= 1e12:
-            raise ConfigError(f"rope_theta of {kind} is {shown(base)}; a number from 1 to 1e12 is wanted")
-    return {kind: float(base) for kind, base in found.items()}
+            raise ConfigError(f"{where} is {shown(base)}; a number from 1 to 1e12 is wanted")
+    return {kind: float(base) for kind, (_, base) in found.items()}
+
+
+def plain(where: str, way: Any) -> dict[str, Any]:
+    """What a file says of rotary positions; ConfigError where it asks for a kind of scaling."""
+    way = way or {}
+    if not isinstance(way, dict) or way.get("rope_type", way.get("type", "default")) != "default":
+        raise ConfigError(f"{where} is {shown(way)}: only the default kind of rotary positions is known")
+    return way
 
 
 def head_size(c: Config) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import torch
@@ -96,7 +97,7 @@ class Distances(nn.Module):
         vectors = self.table.weight[low : high + 1]
         if self.norm is not None:
             vectors = self.norm(vectors)
-        return DistanceScores(index - low, [far(self.dropout(vectors)) for far in ways])
+        return DistanceScores(index - low, lambda layer: ways[layer](self.dropout(vectors)))
 
     def index(self, behind: Tensor) -> Tensor:
         """Rows of the table for distances: near ones exact, far ones by their logarithm where they share buckets."""
@@ -113,16 +114,20 @@ class Distances(nn.Module):
 class DistanceScores:
     """How content and distance score each other, both ways, before they are scaled (He et al., 2020)."""
 
-    def __init__(self, index: Tensor, far: list[Far]):
+    def __init__(self, index: Tensor, far: Callable[[int], Far]):
         """`index` [queries, keys] says which distance stands between two tokens.
 
-        `far` are each layer's queries and keys of the distances.
+        `far` gives a layer's queries and keys of the distances. It is called while that layer runs, whose weights may
+        be there at no other time.
         """
         self.index, self.far = index, far
 
-    def __call__(self, layer: int, q: Tensor, k: Tensor) -> Tensor:
-        """[rows, tokens, heads, head_dim] each to [rows, heads, queries, keys]."""
-        far_query, far_key = self.far[layer]
+    def __call__(self, layer: int) -> Callable[[Tensor, Tensor], Tensor]:
+        """How queries and keys score each other in a layer."""
+        return partial(self.scored, *self.far(layer))
+
+    def scored(self, far_query: Tensor | None, far_key: Tensor | None, q: Tensor, k: Tensor) -> Tensor:
+        """[rows, tokens, heads, head_dim] queries and keys to [rows, heads, queries, keys]."""
         rows, tokens, heads, _ = q.shape
         index = self.index[:tokens, :tokens].expand(rows, heads, -1, -1)
         found = q.new_zeros(())

@@ -22,7 +22,7 @@ from .runtime import recording
 
 Kernel = Callable[[Tensor, Tensor, Tensor, float | None, float], Tensor]
 Pair = tuple[Tensor, Tensor]  # keys and values
-Scores = Callable[[int, Tensor, Tensor], Tensor]  # what a layer adds to the scores of these queries and keys
+Scores = Callable[[int], Callable[[Tensor, Tensor], Tensor]]  # what a layer adds to the scores of queries and keys
 Memory = list[Pair]  # of an encoded source, for every layer
 
 HIDDEN = -1e4  # what is added to a score to hide its key, at most: the least that half precision was given
@@ -224,7 +224,7 @@ class PackedBatch:
         return PackedLayout(choose(self.lengths, causal, bias, self.device, self.dtype, self.dropping, window))
 
     def scored(self, scores: Scores | None) -> Layout:
-        return RunsLayout(runs_of(self.lengths), ScoredLayout(None, scores))
+        return RunsLayout(runs_of(self.lengths), scores)
 
     def blanked(self) -> None:
         """There is no padding here."""
@@ -308,9 +308,24 @@ class ScoredLayout:
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         bias = None
         if self.scores is not None:
-            bias = self.scores(layer, q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)
+            bias = self.scores(layer)(q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)
             bias = bias if self.blind is None else bias.masked_fill(self.blind, 0)
         return dense(self.visible, bias, False, self.maps).attend(layer, q, k, v, scale, dropout)
+
+
+class RunsLayout:
+    """The same for sequences end to end, where neighbors of one length meet as rows of their own."""
+
+    def __init__(self, runs: list[tuple[int, int]], scores: Scores | None):
+        self.runs, self.sizes, self.scores = runs, [count * length for count, length in runs], scores
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
+        found, own = [], None if self.scores is None else self.scores(layer)
+        inner = ScoredLayout(None, None if own is None else lambda _: own)
+        for run, *parts in zip(self.runs, *(t[0].split(self.sizes) for t in (q, k, v)), strict=True):
+            a, b, c = (part.unflatten(0, run) for part in parts)
+            found.append(inner.attend(layer, a, b, c, scale, dropout).flatten(0, 1))
+        return torch.cat(found)[None]
 
 
 class BlindLayout:
@@ -353,20 +368,6 @@ class PackedLayout:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
         return self.kernel(q, k, v, scale, dropout)
-
-
-class RunsLayout:
-    """Sequences end to end, where neighbors of one length meet in `inner` as rows of their own."""
-
-    def __init__(self, runs: list[tuple[int, int]], inner: Layout):
-        self.runs, self.sizes, self.inner = runs, [count * length for count, length in runs], inner
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, dropout: float) -> Tensor:
-        found = []
-        for run, *parts in zip(self.runs, *(t[0].split(self.sizes) for t in (q, k, v)), strict=True):
-            a, b, c = (part.unflatten(0, run) for part in parts)
-            found.append(self.inner.attend(layer, a, b, c, scale, dropout).flatten(0, 1))
-        return torch.cat(found)[None]
 
 
 def runs_of(lengths: list[int]) -> list[tuple[int, int]]:
