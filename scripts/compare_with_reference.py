@@ -2,8 +2,8 @@
 
 `python scripts/compare_with_reference.py PYTHON [--families NAME ...] [--bin] [--json FILE]`, where PYTHON is an
 interpreter that has transformers (4.57.6 or 5.x; 4.37.2 for Transformer-XL). For every row of `tests/families/rows`
-Lamina saves a model that the reference loads and answers with, and the reference saves one that Lamina loads and answers
-with: as safetensors, or with --bin as `.bin` in shards, which hold tied tensors under each of their names.
+Lamina saves a model that the reference loads and answers with, and the reference one that Lamina does the same with,
+as safetensors, or with --bin as `.bin` in shards, which hold tied tensors under each of their names.
 """
 
 from __future__ import annotations
