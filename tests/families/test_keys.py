@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +179,23 @@ def test_rotary_positions_are_read_as_version_5_writes_them() -> None:
         torch.manual_seed(0)
         found.append(lamina.GPTNeoXModel(lamina.GPTNeoXConfig(**sizes, **keys)).eval()(ids).last_hidden_state)
     assert torch.equal(*found)
+
+
+def test_what_a_key_stands_for_is_not_written_as_null(tmp_path: Path) -> None:
+    config = lamina.GPTNeoConfig(**TINY["gpt_neo"])
+    assert config.attention_layers == ["global", "local", "global"]
+    config.save_pretrained(tmp_path)
+    assert "attention_layers" not in json.loads((tmp_path / "config.json").read_text())  # null breaks the reference
+
+
+def test_sines_of_pegasus_are_made_where_a_file_lacks_them(tmp_path: Path) -> None:
+    model = lamina.PegasusModel(lamina.PegasusConfig(**TINY["pegasus"])).eval()
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if "embed_positions" not in name}
+    assert len(kept) == len(tensors) - 2
+    save_file(kept, tmp_path / "model.safetensors", {"format": "pt"})
+    again, report = lamina.PegasusModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report.values())
+    ids = torch.tensor([[5, 6, 7]])
+    assert torch.equal(again(ids, decoder_input_ids=ids)[0], model(ids, decoder_input_ids=ids)[0])

@@ -116,7 +116,6 @@ FAMILY = Family(
         "num_heads": 16,
         "intermediate_size": None,
         "attention_types": [[["global", "local"], 12]],
-        "attention_layers": None,
         "window_size": 256,
         "activation_function": "gelu_new",
         "resid_dropout": 0.0,
@@ -133,5 +132,6 @@ FAMILY = Family(
     tokenizer="gpt2",
     aliases={"num_attention_heads": "num_heads", "num_hidden_layers": "num_layers"},
     derived=lambda c: {"attention_layers": kinds(c)},
+    optional=("attention_layers",),  # the reference writes it beside the types, and breaks on a null
     ignored=("h.*.attn.attention.bias", "h.*.attn.attention.masked_bias"),
 )
