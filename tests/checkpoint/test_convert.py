@@ -151,6 +151,16 @@ def test_a_tied_tensor_is_found_under_its_other_name(tmp_path: Path) -> None:
     assert not load(tmp_path, tensors)[1], "a copy of a tied tensor is nothing unexpected"
 
 
+def test_two_of_ours_that_read_one_of_theirs_share_no_memory(tmp_path: Path) -> None:
+    save_weights(tmp_path, theirs())
+    model = on_meta()
+    model.head.weight = nn.Parameter(torch.empty(6, 4, device="meta"))
+    with open_weights(tmp_path) as weights:
+        load_into(model, TABLE | {"head": "lm_head | body.wte"}, weights, prefix="body.")
+    assert torch.equal(model.head.weight, model.tokens.weight)
+    assert model.head.weight.data_ptr() != model.tokens.weight.data_ptr()
+
+
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("wanted", [torch.float32, torch.bfloat16, None])
 def test_types_are_cast_to_the_model_s(tmp_path: Path, stored: torch.dtype, wanted: torch.dtype | None) -> None:

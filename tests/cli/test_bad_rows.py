@@ -188,7 +188,7 @@ WORDS: list[tuple[str, LaminaError, str]] = [
     ("fill-mask", ADVISED, "too long; go"),
     ("translation", PipelineError("pass src_lang= and tgt_lang="), "pass --from and --to"),
     ("text-generation", PipelineError("pass max_new_tokens=20 please"), "pass --max-new-tokens 20 please"),
-    ("fill-mask", PipelineError("device='x'; pass device='cpu'"), "device='x'; pass --device cpu"),
+    ("fill-mask", PipelineError("device='x'; pass device='cpu'"), "--device 'x'; pass --device cpu"),
     ("fill-mask", PipelineError("no model is usual; pass model="), "no model is usual; pass --model"),
     ("fill-mask", PipelineError("pass token=... or set HF_TOKEN"), "set HF_TOKEN"),
 ]

@@ -78,3 +78,13 @@ def test_wrong_precisions_and_empty_files_are_refused(lamina: Lamina, checkpoint
 def test_a_process_of_its_own(checkpoint: Checkpoint) -> None:
     found = bench.in_own_process(bench.Trial(checkpoint("bert-body"), "int8", [[5, 6, 7], [8, 9]], 1, "cpu"))
     assert len(found["vectors"]) == 2 and found["peak_bytes"] > 1e7
+
+
+@pytest.mark.parametrize(("name", "usual"), [("gpt2", bench.WRITING_DEFAULTS), ("bert-mask", bench.DEFAULTS)])
+def test_what_is_measured_unless_named_is_for_the_kind_of_model(
+    lamina: Lamina, writer: Checkpoint, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, name: str, usual: Any
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(bench, "run_all", lambda trial, precisions, shown: asked.append(precisions) or [{}])
+    assert lamina("bench", (writer if name == "gpt2" else checkpoint)(name), "--json").status == 0
+    assert asked == [usual]

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from lamina.cli import output
+from lamina import pipeline
+from lamina.cli import output, run
 from lamina.files.tables import open_rows
 from tests.cli.conftest import Finished
 
@@ -133,6 +134,13 @@ def test_several_answers_are_one_cell(lamina: Lamina, checkpoint: Checkpoint, pl
     assert [row["input"] for row in rows] == ["x", "y"] and len(json.loads(rows[0]["output"])) == 3
 
 
+@pytest.fixture
+def loaded(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is there already, for tests that run the command again and again and are about its files."""
+    pipe = pipeline("text-classification", model=checkpoint("bert-moods"), device="cpu")
+    monkeypatch.setattr(run, "load", lambda *_, **__: pipe)
+
+
 class Killed(BaseException):
     """What no handler of errors sees."""
 
@@ -164,6 +172,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]
         yield steps
 
 
+@pytest.mark.usefixtures("loaded")
 @pytest.mark.parametrize("existing", [False, True])
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_kill_at_any_step_loses_no_row_and_repeats_none(
@@ -197,6 +206,7 @@ def test_a_kill_at_any_step_loses_no_row_and_repeats_none(
     assert len(steps) > len(TEXTS)
 
 
+@pytest.mark.usefixtures("loaded")
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_full_or_broken_disk_is_said_and_gone_on_from(

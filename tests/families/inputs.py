@@ -99,7 +99,9 @@ def embeds(side: str = "") -> Part:
     """`inputs_embeds` in place of `input_ids`."""
 
     def part(random: np.random.RandomState, arrays: dict[str, Array], config: Mapping[str, Any]) -> None:
-        width = config.get("embedding_size", config.get("d_model", 32))
+        width = next(
+            (config[key] for key in ("embedding_size", "input_embedding_size", "d_model") if key in config), 32
+        )
         shape = (*arrays.pop(side + "input_ids").shape, width)
         arrays[side + "inputs_embeds"] = (random.random_sample(shape) - 0.5).astype(np.float32)
 

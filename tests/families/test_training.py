@@ -28,6 +28,7 @@ DROPOUTS = {
     "deberta-v2": _BERT,
     "modernbert": ("attention_dropout", "embedding_dropout", "mlp_dropout"),
     "mpnet": _BERT,
+    "rembert": _BERT,
     "roberta": _BERT,
     "xlm-roberta": _BERT,
     "ctrl": ("resid_pdrop", "embd_pdrop"),
@@ -65,6 +66,10 @@ HEAD_DROPOUTS = {
         f"{stem}For{task}": "classifier_dropout"
         for stem in ("Camembert", "XLMRoberta", "ModernBert")
         for task in ("SequenceClassification", "TokenClassification")
+    },
+    **{
+        f"RemBertFor{task}": "classifier_dropout_prob"
+        for task in ("SequenceClassification", "TokenClassification", "MultipleChoice")
     },
     "DebertaV2ForSequenceClassification": "cls_dropout",
     "DebertaV2ForMultipleChoice": "pooler_dropout",

@@ -99,6 +99,7 @@ def test_odd_values_that_mean_something() -> None:
     [
         ({"temperature": 0.5}, "temperature"),
         ({"length_penalty": 2.0}, "length_penalty"),
+        ({"typical_p": 0.01}, "typical_p"),
         ({"negative_prompt_ids": IDS}, "negative_prompt_ids"),
         ({"temperature": 0.5, "do_sample": True}, ""),
         ({"length_penalty": 2.0, "num_beams": 2}, ""),
@@ -106,7 +107,8 @@ def test_odd_values_that_mean_something() -> None:
     ],
 )
 def test_options_without_effect_are_told(options: dict[str, Any], named: str, caplog: pytest.LogCaptureFixture) -> None:
-    generate(Standin(), IDS, max_new_tokens=2, **options)
+    ids = generate(Standin(), IDS, max_new_tokens=5, **options)
+    assert torch.equal(ids, generate(Standin(), IDS, max_new_tokens=5)) or not named
     assert (f"no effect: {named}" in caplog.text) is bool(named)
 
 

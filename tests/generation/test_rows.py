@@ -139,8 +139,8 @@ def test_what_is_streamed_is_what_is_returned(row: Row, models: Any) -> None:
         put, end = list.append, staticmethod(lambda: None)
 
     taken = Kept()
-    out = write(models(row.model), row, 0, streamer=taken)
-    assert torch.cat([taken[0][0], *taken[1:]]).tolist() == out[0].tolist()
+    out = write(models(row.model), row, streamer=taken)
+    assert torch.cat([taken[0], *(tokens[:, None] for tokens in taken[1:])], 1).tolist() == out.tolist()
 
 
 @table(*(row for row in FEWER if "num_beam_groups" not in row.options and "penalty_alpha" not in row.options))

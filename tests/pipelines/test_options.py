@@ -193,6 +193,9 @@ ODD = [  # an option given in a form of NumPy, pandas or an enumeration, and the
     ("token-classification", {"ignore_labels": np.array(["O", "MISC"])}, {"ignore_labels": ("O", "MISC")}),
     ("feature-extraction", {**CUT, "return_tensors": "pt"}, {**CUT, "return_tensors": True}),
     ("text-generation", {"return_full_text": np.False_}, {"return_full_text": False}),
+    ("text-generation", {"return_type": 0}, {"return_type": "tensors"}),
+    ("text-generation", {"return_type": 1}, {"return_type": "NEW_TEXT"}),
+    ("summarization", {"return_type": 0}, {"return_tensors": True}),
 ]
 
 

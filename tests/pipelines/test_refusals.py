@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from lamina.errors import LaminaError, PipelineError
 from lamina.pipelines import pipeline
+from lamina.pipelines.inputs import AdvisedError
 from tests.pipelines.tasks import TASKS
 
 Made = Callable[..., Any]
@@ -213,6 +215,15 @@ def test_no_answer_is_longer_than_asked_for(made: Made) -> None:
     pipe = made("question-answering", "bert-qa")
     answers = pipe(question="who?", context="A a B b", max_answer_len=1, top_k=9)
     assert sorted(answer["answer"].lower() for answer in answers) == ["a", "b"]
+
+
+def test_a_refusal_passes_between_processes_with_its_advice(made: Made) -> None:
+    with pytest.raises(AdvisedError) as refused:
+        made("text-classification", "bert-moods")(["ok", LONG])
+    passed = pickle.loads(pickle.dumps(refused.value))
+    assert str(passed) == str(refused.value)
+    assert passed.said(lambda name, value: None) == refused.value.said(lambda name, value: None)
+    assert str(passed).startswith("input 1: ")
 
 
 def test_every_refusal_is_also_a_value_error() -> None:

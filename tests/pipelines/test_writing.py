@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -157,8 +158,28 @@ def test_a_prompt_with_little_room_ends_with_the_positions(greedy: Greedy) -> No
 def test_a_prompt_that_leaves_no_position_is_refused(greedy: Greedy) -> None:
     pipe = greedy("text-generation", "gpt2", max_new_tokens=9)
     length = next(size for size in range(200) if len(pipe.tokenizer("a" * size)["input_ids"]) == 64)
-    with pytest.raises(LaminaError, match='the model reads 64 at most, 1 of them new; pass handle_long_generation="'):
+    with pytest.raises(
+        LaminaError, match='the model reads 64 at most, what it writes included; pass handle_long_generation="'
+    ):
         pipe("a" * length)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"), [(3, [[[2, 2]], [[2, 5, 2]], [[2, 5, 6, 7]]]), (1, [[[2, 2, 1, 1], [2, 5, 2, 1], [2, 5, 6, 7]]])]
+)
+def test_padding_behind_the_end_is_left_out(greedy: Greedy, rows: int, kept: list[list[list[int]]]) -> None:
+    pipe = greedy("text2text-generation", "bart")  # begins with token 2, which also ends a text; 1 is padding
+    written = torch.tensor([[2, 2, 1, 1], [2, 5, 2, 1], [2, 5, 6, 7]])
+    found = pipe.select(written, SimpleNamespace(rows=[None] * rows), pipe.settings)
+    assert [one.sequences for one in found] == kept
+
+
+def test_models_that_write_are_given_no_token_types(checkpoint: Callable[[str], Path]) -> None:
+    pipe = pipeline("text2text-generation", model=checkpoint("bart"), device="cpu")
+    expected = pipe.prepare(PROMPTS, pipe.settings).rows
+    pipe.tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]  # as tokenizers of BERT's kind
+    rows = pipe.prepare(PROMPTS, pipe.settings).rows
+    assert [dict(row.inputs) for row in rows] == [dict(row.inputs) for row in expected]
 
 
 def test_the_embedding_prefix_is_read_and_not_shown(greedy: Greedy) -> None:

@@ -255,6 +255,9 @@ LAYOUTS: dict[str, Layout] = {
     "bloom-by-model": Layout("bloom", files=made("ko")),
     "modernbert": Layout("modernbert", FAST, made("modernbert"), MODERN_TOKENS),
     "modernbert-by-model": Layout("modernbert", files=made("modernbert")),
+    "blenderbot": Layout("blenderbot", "BlenderbotTokenizer", ROBERTA_FILES, {"add_prefix_space": True}),
+    "blenderbot-json": Layout("blenderbot", "BlenderbotTokenizer", made("bytes")),
+    "roberta-bytes": Layout("roberta", "RobertaTokenizer", made("bytes"), {"add_prefix_space": True}),
     # klue/roberta
     "roberta-klue": Layout("roberta", files=BERT_FILES, model={"tokenizer_class": "BertTokenizer"}),
     # families to come, by their tokenizer.json

@@ -25,6 +25,8 @@ FILES: dict[str, tuple[str | None, str]] = {
     "vocab.txt": (None, "tokenizer.json"),
     "spiece.model": ("t5", "tokenizer.json"),
     "source.spm": ("marian", ""),
+    "sentencepiece.bpe.model": ("m2m_100", ""),
+    "spm.model": ("deberta_v2", "tokenizer.json"),
     "vocab.json": ("roberta", "tokenizer.json"),
     "merges.txt": ("gpt", "tokenizer.json"),
 }

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,28 @@ def special(name: str) -> dict[str, Any]:
     return {"SpecialToken": {"id": name, "type_id": 0}}
 
 
+ENDLESS = {"pattern": {"Regex": "(a+)+$"}, "content": ""}
+NESTED: dict[str, Any] = reduce(lambda inner, _: {"a": inner}, range(100), {})
+
 HOSTILE_PARTS: dict[str, tuple[dict[str, Any], str]] = {
+    "an endless expression to split at": (
+        {"pre_tokenizer": sequence("pretokenizers", {"type": "Split", **ENDLESS})},
+        "regular expression",
+    ),
+    "an endless expression to replace": (
+        {"normalizer": sequence("normalizers", {"type": "Replace", **ENDLESS})},
+        "regular expression",
+    ),
+    "an endless expression to decode": (
+        {"decoder": sequence("decoders", {"type": "Replace", **ENDLESS})},
+        "regular expression",
+    ),
+    **{f"a {part} nested deeply": ({part: NESTED}, "deeply") for part in ("pre_tokenizer", "normalizer", "decoder")},
+    "a template of one text": (
+        {"post_processor": {"type": "TemplateProcessing", "single": [special("<zz>")]}},
+        "single holds the texts",
+    ),
+    "a merge of unknown tokens": ({"model": {**stored()["model"], "merges": [["no", "such"]]}}, "Reading"),
     "doubled 28 times": ({"normalizer": sequence("normalizers", *[DOUBLING] * 28)}, "bytes of one byte"),
     "doubled by nested sequences": (
         {"normalizer": sequence("normalizers", *[sequence("normalizers", *[DOUBLING] * 7)] * 4)},
@@ -224,23 +245,6 @@ BAD_FILES: list[tuple[str | None, dict[str, Any], str]] = [
     ("nllb", {}, "No sentencepiece.bpe.model"),
     ("gpt_neox", {}, "No vocab.json"),
 ]
-NESTED: Any = {}
-for _ in range(100):
-    NESTED = {"a": NESTED}
-EXPRESSION = {"pattern": {"Regex": "(a+)+$"}, "content": ""}
-for _part, _inner, _kind in (
-    ("pre_tokenizer", "pretokenizers", "Split"),
-    ("normalizer", "normalizers", "Replace"),
-    ("decoder", "decoders", "Replace"),
-):
-    HOSTILE_PARTS[f"an expression without end, {_part}"] = (
-        {_part: sequence(_inner, {"type": _kind, **EXPRESSION})},
-        "regular expression",
-    )
-    HOSTILE_PARTS[f"nested without end, {_part}"] = ({_part: NESTED}, "deeply")
-PANICS = {"type": "TemplateProcessing", "single": [special("<zz>")]}
-HOSTILE_PARTS["a template of one part"] = ({"post_processor": PANICS}, "single holds the texts")
-
 REFUSED: dict[str, tuple[str | None, dict[str, Any], str]] = {
     **{case: ("json", {"tokenizer_json": stored(**changes)}, says) for case, (changes, says) in HOSTILE_PARTS.items()},
     **{

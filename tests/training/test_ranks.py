@@ -40,7 +40,7 @@ def forked_pair(folder: Path, kind: str) -> list[int]:
         two_ranks.main(folder, kind)
 
     children = [forked(partial(work, rank)) for rank in range(2)]
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    return [ended(child) for child in children]
 
 
 def torchrun(folder: Path, kind: str) -> None:

@@ -417,16 +417,6 @@ class PreTrainedModel(Model):
         return transition_scores(sequences, scores, beam_indices, normalize_logits)
 
     @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Floating-point type of the weights."""
-        return next(p.dtype for p in self.parameters() if p.is_floating_point())
-
-    @property
     def base_model_prefix(self) -> str:
         """What stands before the body's names in a checkpoint, without its dot."""
         return self.family.prefix.rstrip(".")

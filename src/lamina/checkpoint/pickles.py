@@ -27,8 +27,7 @@ INERT_BUILTINS = {"bool", "bytearray", "bytes", "complex", "dict", "float", "fro
 INERT_BUILTINS |= {"object", "set", "slice", "str", "tuple", "unicode"}
 BUILTINS = ("builtins", "__builtin__")
 
-DAMAGES = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
-DAMAGES += (pickle.UnpicklingError, struct.error)
+DAMAGES = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, pickle.PickleError)
 MOST_OPCODES = 5_000_000
 FLOOR = 48 << 20  # bytes that the value of any pickle may take; of larger files `TIMES` their size
 TIMES = 3
@@ -92,7 +91,7 @@ def read_pickle(file: Any, where: str, allowed: int = FLOOR, references: list[An
         raise
     except EOFError:
         raise CheckpointError(f"{where} is a damaged pickle: it has no end") from None
-    except DAMAGES as problem:
+    except (*DAMAGES, struct.error) as problem:
         raise CheckpointError(f"{where} is a damaged pickle: {cause(problem)}") from None
 
 

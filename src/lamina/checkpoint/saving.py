@@ -30,7 +30,7 @@ class Naming(NamedTuple):
     """How the files of one form of weights are called; "*" stands for the number of a shard."""
 
     single: str
-    index: str
+    index_file: str
     shards: str
     older_shards: str  # the variant behind the number
 
@@ -77,11 +77,11 @@ def save_weights(
             total = sum(tensor.numel() * tensor.element_size() for tensor in items.values())
             weight_map = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
             index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
-            names.append(naming.index)
+            names.append(naming.index_file)
             new(names[-1]).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
         for older in (safe, naming):  # safetensors would be read before a `.bin`
             numbered = re.compile(re.escape(older.shards).replace(r"\*", r"\d{5}-of-\d{5}"), re.ASCII)
-            for name in (older.single, older.index, *filter(numbered.fullmatch, os.listdir(folder))):
+            for name in (older.single, older.index_file, *filter(numbered.fullmatch, os.listdir(folder))):
                 new.drop(name)
     return [folder / name for name in names]
 

@@ -28,11 +28,8 @@ NUMBERS = ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char"
 STORAGES = {f"{name}Storage": getattr(torch, f"{name}Tensor").dtype for name in NUMBERS}
 STORAGES["UntypedStorage"] = torch.uint8
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in STORED_DTYPES.values()}
-
-
-REBUILDERS: dict[
-    str, tuple[int, int | None, int | None]
-] = {  # how many arguments each takes at least, and at which place its marks and its type stand
+# How many arguments each takes at least, and at which place its marks and its type stand.
+REBUILDERS: dict[str, tuple[int, int | None, int | None]] = {
     "_rebuild_tensor": (4, None, None),
     "_rebuild_tensor_v2": (4, 6, None),
     "_rebuild_tensor_v3": (7, 7, 6),
@@ -221,9 +218,10 @@ class _Resolver:
             return record
         if marks and any(args[marks : marks + 1]):  # such as {"neg": True}: it stands for other numbers than are stored
             raise CheckpointError(f"{self.path} marks a tensor in a way that is not understood: {shown(args[marks])}")
-        return self.stored(*args[:4], args[dtype] if dtype else None)
+        return self.stored((*args[:4], args[dtype] if dtype else None))
 
-    def stored(self, storage: Any, start: Any, shape: Any, strides: Any, dtype: Any) -> StoredTensor:
+    def stored(self, described: tuple[Any, ...]) -> StoredTensor:
+        storage, start, shape, strides, dtype = described
         shape, strides = (item.args[0] if isinstance(item, Record) and item.args else item for item in (shape, strides))
         sizes, steps = check_shape(shape, "of a pickle", self.path), check_shape(strides, "of a pickle", self.path)
         if not isinstance(storage, Persistent) or type(start) is not int or start < 0 or len(sizes) != len(steps):

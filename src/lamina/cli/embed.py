@@ -6,7 +6,6 @@ import base64
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +18,7 @@ from ..files.shown import shown
 from ..files.tables import open_rows
 from .inputs import FILE_KINDS, find_sources
 from .options import AS_JSON, LOADING, model_name, option, our_words, switch, with_options
-from .output import BATCH, Columns, Row, Rows, Writers, find_output, json_line, parquet_cells, parquet_schema
+from .output import Columns, Row, Rows, Writers, find_output, json_line, parquet_schema, write_cells
 from .run import Answered, Job, model_files
 from .tasks import Asked, CommandTask, Given, score_rows, show_vectors, text_of
 
@@ -128,17 +127,13 @@ def _write_npy(rows: Rows, path: Path) -> None:
 def _write_parquet(rows: Rows, path: Path) -> None:
     """The columns of the input, and "vector"."""
     import pyarrow
-    from pyarrow import parquet
 
     columns = Columns(lambda: ({"input": row["input"]} for row in rows()))
-    own, found = parquet_schema(columns), rows()
     first = next(rows(), None)
     width = 0 if first is None else len(vector_of(first))
-    schema = own.append(pyarrow.field("vector", pyarrow.list_(pyarrow.float32(), width)))
-    with parquet.ParquetWriter(path, schema) as writer:
-        while held := list(islice(found, BATCH)):
-            cells = [{**parquet_cells(columns, own, {"input": row["input"]}), "vector": vector_of(row)} for row in held]
-            writer.write_table(pyarrow.Table.from_pylist(cells, schema))
+    vectors = pyarrow.field("vector", pyarrow.list_(pyarrow.float32(), width))
+    cells = ({**columns.cells({"input": row["input"]}), "vector": vector_of(row)} for row in rows())
+    write_cells(path, parquet_schema(columns).append(vectors), cells)
 
 
 WRITERS: Writers = {

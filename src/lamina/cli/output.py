@@ -345,27 +345,24 @@ def parquet_schema(columns: Columns) -> Any:
     return pyarrow.schema([(name, kind(kinds - {type(None)})) for name, kinds in columns.kinds.items()])
 
 
-def parquet_cells(columns: Columns, schema: Any, row: Row) -> Row:
-    """One row as the columns of `schema` hold it."""
-    import pyarrow
-
-    texts = {field.name for field in schema if field.type == pyarrow.string()}
-    cells = columns.cells(row).items()
-    return {name: _text(value) if name in texts and value is not None else value for name, value in cells}
-
-
-def _write_parquet(rows: Rows, path: Path) -> None:
+def write_cells(path: Path, schema: Any, cells: Iterator[Row]) -> None:
+    """Rows of cells as Parquet, some at a time."""
     import pyarrow
     from pyarrow import parquet
 
-    columns, found = Columns(rows), rows()
-    schema = parquet_schema(columns)
+    texts = {field.name for field in schema if field.type == pyarrow.string()}
+
+    def held(row: Row) -> Row:
+        return {name: _text(value) if name in texts and value is not None else value for name, value in row.items()}
+
     with parquet.ParquetWriter(path, schema) as writer:
-        while True:
-            held = [parquet_cells(columns, schema, each) for each in islice(found, BATCH)]
-            writer.write_table(pyarrow.Table.from_pylist(held, schema))
-            if len(held) < BATCH:
-                return
+        while part := [held(row) for row in islice(cells, BATCH)]:
+            writer.write_table(pyarrow.Table.from_pylist(part, schema))
+
+
+def _write_parquet(rows: Rows, path: Path) -> None:
+    columns = Columns(rows)
+    write_cells(path, parquet_schema(columns), map(columns.cells, rows()))
 
 
 WRITERS: Writers = {

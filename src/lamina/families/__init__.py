@@ -30,6 +30,7 @@ MODULES = {
     "openai-gpt": "gpt",
     "opt": "opt",
     "pegasus": "pegasus",
+    "rembert": "rembert",
     "roberta": "roberta",
     "t5": "t5",
     "transfo-xl": "transfo_xl",

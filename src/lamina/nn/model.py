@@ -172,6 +172,16 @@ class Model(nn.Module):
         return self.spec.writing_room
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the weights."""
+        return next(p.dtype for p in self.parameters() if p.is_floating_point())
+
+    @property
     def writing_vocabulary(self) -> int:
         """How many tokens the head chooses from."""
         return self.head.project.out_features if self.head is not None else 0

@@ -303,8 +303,14 @@ class Pipeline:
 
     def compute(self, rows: list[Row], settings: Any, batch_size: int | None) -> list[Any]:
         """What `select` keeps of every row, in their order, computed in batches of like length."""
-        most = batch_size if reads_packed(self.model, rows) else self._most_rows(batch_size)
-        return read_rows(self.model, self.tokenizer, rows, self._selecting(settings), most, **self._uncached)
+        if not self.pads and not reads_packed(self.model, rows):
+            if batch_size not in (None, 1):
+                raise PipelineError(
+                    f"{self.task}: batch_size={batch_size} needs a padding token, and this tokenizer has none; "
+                    "set tokenizer.pad_token, or leave batch_size out"
+                )
+            batch_size = 1
+        return read_rows(self.model, self.tokenizer, rows, self._selecting(settings), batch_size, **self._uncached)
 
     def _selecting(self, settings: Any) -> Select:
         return lambda output, batch: self.select(output, batch, settings)
@@ -314,17 +320,6 @@ class Pipeline:
         kept = iter(found)
         for item, group in zip(prepared.items, prepared.groups, strict=True):
             yield self.answer(item, group, [next(kept) for _ in group], prepared.settings)
-
-    def _most_rows(self, asked: int | None) -> int | None:
-        """The most rows of a batch: one for a tokenizer that cannot pad."""
-        if self.pads:
-            return asked
-        if asked not in (None, 1):
-            raise PipelineError(
-                f"{self.task}: batch_size={asked} needs a padding token, and this tokenizer has none; "
-                "set tokenizer.pad_token, or leave batch_size out"
-            )
-        return 1
 
     @property
     def pads(self) -> bool:
@@ -359,7 +354,7 @@ class Pipeline:
                     raise PipelineError(f"{name}{self.task}: the text has no tokens")
                 if limit is not None and len(row) > limit - self.reserved:
                     what = f"{name}{self.task}: the text has {len(row)} tokens and the model reads {limit} at most"
-                    what += f", {self.reserved} of them new" if self.reserved else ""
+                    what += ", what it writes included" if self.reserved else ""
                     raise AdvisedError(what, *self.advice, otherwise="shorten it, or split it")
 
     # What a server needs, which fills batches with the rows of several callers: `prepare` and `finish` on any thread,

@@ -54,7 +54,15 @@ class GeneratingPipeline(Pipeline):
     judging: ClassVar[tuple[str, ...]] = ()  # options of generation that look at what is read, to which padding counts
 
     def defaults(self) -> Settings:
-        return super().defaults().with_values(config=None, given={}, arguments={}, base=None, tensors=False)
+        own = {
+            "config": None,
+            "given": {},
+            "arguments": {},
+            "base": None,
+            "tensors": False,
+            "skip_special_tokens": True,
+        }
+        return super().defaults().with_values(**own)
 
     def other_options(self, options: dict[str, Any]) -> dict[str, Any]:
         for name in options:
@@ -125,6 +133,13 @@ class GeneratingPipeline(Pipeline):
 
     def tokenizer_call(self, settings: Any) -> dict[str, Any]:
         return {**super().tokenizer_call(settings), "return_token_type_ids": False}  # models that write are given none
+
+    def decoded(self, ids: Ids, settings: Any) -> str:
+        return self.tokenizer.decode(
+            ids,
+            skip_special_tokens=settings.skip_special_tokens,
+            clean_up_tokenization_spaces=settings.clean_up_tokenization_spaces,
+        )
 
     def _judged(self, config: GenerationConfig) -> bool:
         defaults = config.defaults()

@@ -88,7 +88,7 @@ class TextGenerationPipeline(GeneratingPipeline):
             call["max_length"] = self._cut(call["max_length"], settings)
         rows = encode_texts(self.tokenizer, [prefix + item for item in items], None, call)
         if settings.handle_long_generation:
-            rows = [self._holed(row, settings) for row in rows]
+            rows = [self._shortened(row, settings) for row in rows]
         most = settings.config.max_length if settings.config.max_new_tokens is None else None
         for item, row in zip(items, rows, strict=True):
             if "max_length" in settings.given and most is not None and len(row) >= most:
@@ -96,7 +96,7 @@ class TextGenerationPipeline(GeneratingPipeline):
                     f"{self.task}: the prompt {shown(item, 50)} has {len(row)} tokens, and max_length is {most}, which "
                     "counts the prompt; raise it, or set max_new_tokens"
                 )
-        return [[self._begun(row, settings)] for row in rows]
+        return [[self._remembered(row, settings)] for row in rows]
 
     def _cut(self, limit: int | None, settings: Any) -> int | None:
         """How long a truncated prompt may be: what the model reads less what it is to write."""
@@ -105,7 +105,7 @@ class TextGenerationPipeline(GeneratingPipeline):
         rest = limit - (settings.config.max_new_tokens or 1)
         return rest if rest > 0 else limit - 1
 
-    def _holed(self, row: Row, settings: Any) -> Row:
+    def _shortened(self, row: Row, settings: Any) -> Row:
         """The row without as much of its beginning as it takes to make room for the answer."""
         limit = truncation_length(self.tokenizer, self.model)
         config = settings.config
@@ -120,19 +120,12 @@ class TextGenerationPipeline(GeneratingPipeline):
             )
         return Row({name: values[-keep:] for name, values in row.inputs.items()})
 
-    def _begun(self, row: Row, settings: Any) -> Row:
+    def _remembered(self, row: Row, settings: Any) -> Row:
         """The row with what decoding it gives; an empty one begins with the model's first token."""
         ids = row.inputs["input_ids"]
         if not ids and settings.config.bos_token_id is not None:
             return Row({"input_ids": [settings.config.bos_token_id], "attention_mask": [1]}, "")
-        return Row(row.inputs, self._decoded(ids, settings))
-
-    def _decoded(self, ids: list[int], settings: Any) -> str:
-        return self.tokenizer.decode(
-            ids,
-            skip_special_tokens=settings.skip_special_tokens,
-            clean_up_tokenization_spaces=settings.clean_up_tokenization_spaces,
-        )
+        return Row(row.inputs, self.decoded(ids, settings))
 
     def batch_key(self, row: Row, settings: Any) -> Hashable:
         """Prompts with as much room for an answer; equally long ones where an option judges the prompt."""
@@ -156,6 +149,6 @@ class TextGenerationPipeline(GeneratingPipeline):
             if settings.tensors:
                 records.append({"generated_token_ids": [*prompt, *new]})
                 continue
-            text = self._decoded([*prompt, *new], settings)
+            text = self.decoded([*prompt, *new], settings)
             records.append({"generated_text": before + text[len(rows[0].memory) :], **more})
         return records

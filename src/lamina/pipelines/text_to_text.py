@@ -103,16 +103,12 @@ class Text2TextGenerationPipeline(GeneratingPipeline):
                 ids = torch.tensor([token for part in parts for token in part])
                 records.append({f"{self.written_as}_token_ids": ids})
             else:
-                texts = [self._decoded(part, settings) for part in parts]
+                texts = [self.decoded(part, settings) for part in parts]
                 text = texts[0] if len(texts) == 1 else join_windows(texts, [row.memory for row in rows])
                 records.append({f"{self.written_as}_text": text, **(found[0].more[number] if len(parts) == 1 else {})})
             if len(parts) > 1:
                 records[-1]["chunks"] = len(parts)
         return records
-
-    def _decoded(self, ids: list[int], settings: Any) -> str:
-        clean = settings.clean_up_tokenization_spaces
-        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=clean)
 
 
 class SummarizationPipeline(Text2TextGenerationPipeline):

@@ -1,4 +1,4 @@
-"""A text in another language: mBART's codes, Marian's marks in the text, and the pairs of a model's config."""
+"""A text in another language: codes of the tokenizer, Marian's marks in the text, the pairs of a model's config."""
 
 from __future__ import annotations
 
@@ -65,10 +65,11 @@ def configured_pairs(config: Any) -> dict[tuple[str, str], str]:
 class TranslationPipeline(Text2TextGenerationPipeline):
     """A translation: `[{"translation_text": ...}]`; options as in Text2TextGenerationPipeline.
 
-    The task may name the languages (`translation_en_to_fr`), as may `src_lang` and `tgt_lang`: mBART needs both, Marian
-    models with several targets take `tgt_lang` or a text that begins with `>>fra<<`, T5 the pairs in its config. Models
-    for one pair read neither. `chunk="sentences"` translates a text that is longer than the model, or than
-    `chunk_length` tokens, window by window; the answer then says in `chunks` how many there were.
+    The task may name the languages (`translation_en_to_fr`), as may `src_lang` and `tgt_lang`. Models with a code for
+    each language (mBART, M2M-100, NLLB) need both; Marian models with several targets take `tgt_lang` or a text that
+    begins with `>>fra<<`, T5 the pairs in its config. Models for one pair read neither. `chunk="sentences"` translates
+    a text that is longer than the model, or than `chunk_length` tokens, window by window; the answer then says in
+    `chunks` how many there were.
     """
 
     options = OPTIONS["translation"]

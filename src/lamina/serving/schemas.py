@@ -94,8 +94,8 @@ def maybe(kind: Any, help: str) -> Any:
     return kind | None, Field(None, description=help)
 
 
-def number(kind: type, **limits: float) -> Any:
-    return Annotated[kind, Field(**limits), NUMBER]  # type: ignore[arg-type]
+def number(kind: type, **limits: Any) -> Any:
+    return Annotated[kind, Field(**limits), NUMBER]
 
 
 def declared(task: str, *names: str, base: Any = Parameters, **own: Any) -> Any:

@@ -203,30 +203,23 @@ class BatchEncoding(dict[str, Any]):
 def tensor_maker(tensor_type: str) -> Callable[[Any], Any]:
     """The function that makes tensors of this type out of lists."""
     name = getattr(tensor_type, "value", tensor_type)
-    if name == "pt":
-        import numpy
-        import torch
+    if name not in ("pt", "np"):
+        raise TokenizerError(f"return_tensors={shown(tensor_type)} is unknown: use 'pt' (torch) or 'np' (numpy).")
+    import numpy
 
-        def make(value: Any) -> Any:
-            array = numpy.array(value)  # several times faster than torch.tensor on nested lists
-            if array.size == 0:
-                return torch.zeros(array.shape, dtype=torch.int64)
-            return (
-                torch.from_numpy(array.astype(numpy.int64, copy=False))
-                if array.dtype.kind in "iu"
-                else torch.tensor(value)
-            )
+    def as_array(value: Any) -> Any:
+        array = numpy.array(value)  # several times faster than torch.tensor on nested lists
+        return array.astype(numpy.int64, copy=False) if array.size == 0 or array.dtype.kind in "iu" else array
 
-        return make
     if name == "np":
-        import numpy
-
-        def as_array(value: Any) -> Any:
-            array = numpy.array(value)
-            return array.astype(numpy.int64) if array.size == 0 else array
-
         return as_array
-    raise TokenizerError(f"return_tensors={shown(tensor_type)} is unknown: use 'pt' (torch) or 'np' (numpy).")
+    import torch
+
+    def as_tensor(value: Any) -> Any:
+        array = as_array(value)
+        return torch.from_numpy(array) if array.dtype == numpy.int64 else torch.tensor(value)
+
+    return as_tensor
 
 
 def as_columns(encoded: Any) -> dict[str, Any]:

@@ -24,39 +24,15 @@ from lamina.tokenizers.vocabulary import ROLES, named_tokens
 
 CONFIG, MAP, PLAIN_NAME = "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json"
 # What tokenizer_config.json holds for others than this library.
-IGNORED = {
-    "added_tokens_decoder",
-    "tokenizer_class",
-    "auto_map",
-    "fast_tokenizer_files",
-    "init_inputs",
-    "merges_file",
-    "name_or_path",
-    "special_tokens_map_file",
-    "tokenizer_file",
-    "vocab_file",
-}
-FLAGS = {"content", "single_word", "lstrip", "rstrip", "normalized", "special"}
+IGNORED = {"added_tokens_decoder", "tokenizer_class", "auto_map", "fast_tokenizer_files", "init_inputs", "name_or_path"}
+IGNORED |= {"merges_file", "special_tokens_map_file", "tokenizer_file", "vocab_file"}
+FLAGS = {"single_word", "lstrip", "rstrip", "normalized", "special"}
 FILE_VERSION = re.compile(r"tokenizer\.(\d+(?:\.\d+)*)\.json")
 REFERENCE = (4, 57, 6)  # files made for later versions of Transformers are not for us
 
-COMMON = {
-    *ROLES,
-    "additional_special_tokens",
-    "chat_template",
-    "clean_up_tokenization_spaces",
-    "extra_special_tokens",
-    "max_len",
-    "model_input_names",
-    "model_max_length",
-    "model_specific_special_tokens",
-    "name_or_path",
-    "pad_token_type_id",
-    "padding_side",
-    "split_special_tokens",
-    "truncation_side",
-    "verbose",
-}
+COMMON = {*ROLES, "additional_special_tokens", "chat_template", "clean_up_tokenization_spaces", "extra_special_tokens"}
+COMMON |= {"max_len", "model_input_names", "model_max_length", "model_specific_special_tokens", "name_or_path"}
+COMMON |= {"pad_token_type_id", "padding_side", "split_special_tokens", "truncation_side", "verbose"}
 # What only the reference's Python classes read, with the values that change nothing.
 PYTHON_ONLY: dict[str, tuple[Any, ...]] = {
     "do_basic_tokenize": (True, None),
@@ -315,16 +291,15 @@ def token_like(value: Any, default: Any, known: Mapping[str, AddedToken], where:
     if value in known:
         return known[value]
     if isinstance(default, AddedToken):
-        return AddedToken(
-            value, lstrip=default.lstrip, rstrip=default.rstrip, normalized=default.normalized, special=True
-        )
+        flags = {name: getattr(default, name) for name in ("lstrip", "rstrip", "normalized")}
+        return AddedToken(value, **flags, special=True)
     return value
 
 
 def added_token(value: Any, where: object) -> AddedToken:
     if not isinstance(value, dict) or not isinstance(value.get("content"), str) or not value["content"]:
         raise TokenizerError(f"{where}: {shown(value)} is not an added token; it needs a content that is text.")
-    flags = {key: bool(value[key]) for key in FLAGS & value.keys() if key != "content"}
+    flags = {key: bool(value[key]) for key in FLAGS & value.keys()}
     return AddedToken(value["content"], **flags)
 
 

@@ -140,7 +140,7 @@ def apply_template(recipe: Recipe, backend: Backend, options: Options) -> None:
         surround(backend, options, template)
 
 
-def set_settings(backend: Backend, part: str, kind: type, **wanted: Any) -> None:
+def set_settings(backend: Backend, part: str, kind: type | tuple[type, ...], **wanted: Any) -> None:
     """Change settings of a part of the library's object where it is of this kind; others do not have them."""
     component = getattr(backend, part)
     if isinstance(component, kind):

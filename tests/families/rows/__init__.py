@@ -18,6 +18,7 @@ FAMILIES: dict[str, list[Row]] = {
     "deberta-v2": encoders.DEBERTA,
     "modernbert": encoders.MODERNBERT,
     "mpnet": encoders.MPNET,
+    "rembert": encoders.REMBERT,
     "xlm-roberta": encoders.XLM_ROBERTA,
     "ctrl": decoders.CTRL,
     "openai-gpt": decoders.GPT,

@@ -191,6 +191,25 @@ MPNET = [
     *common_heads("mpnet", "MPNet", "TQM"),
 ]
 
+REMBERT = [
+    *named(
+        "rembert",
+        "RemBertModel",
+        plain=(text(), "attentions"),
+        right=(text("right"), types()),
+        left=(text("left"),),
+        holes=(text("holes"),),
+        relu=(text(), {"hidden_act": "relu", "type_vocab_size": 1, "layer_norm_eps": 1e-5}),
+        positions=(text(), positions),
+        embeds=(text("right"), embeds()),
+        cross=(text("right"), source, CROSS),
+    ),
+    *named("rembert", "RemBertForMaskedLM", labels=(text("right"), types(), token_labels())),
+    *named("rembert", "RemBertForCausalLM", labels=(text("right"), token_labels(), {"is_decoder": True})),
+    *classifying("rembert", "RemBertForSequenceClassification"),
+    *common_heads("rembert", "RemBert", "TQM"),
+]
+
 # As published: v3, v2, and what other options there are.
 V3 = {
     "relative_attention": True,

@@ -61,6 +61,7 @@ TINY: Mapping[str, Mapping[str, Any]] = {
     "roberta": {**_ENCODER, "pad_token_id": 1},
     "camembert": {**_ENCODER, "pad_token_id": 1},
     "deberta-v2": _ENCODER,
+    "rembert": {**_ENCODER, "input_embedding_size": 16, "output_embedding_size": 24},
     "modernbert": {
         **_ENCODER,
         "num_hidden_layers": 4,

@@ -13,7 +13,7 @@ from typing import Any
 from lamina.errors import TokenizerError
 from lamina.tokenizers.files import TokenizerFolder
 from lamina.tokenizers.recipe import BERT_INPUTS, PLAIN_INPUTS, Assembly, Options, Recipe, Tokens
-from lamina.tokenizers.recipes.bytelevel import BART, BYT5, GPT2, GPT_NEOX, ROBERTA
+from lamina.tokenizers.recipes.bytelevel import BART, BLENDERBOT, BYT5, GPT2, GPT_NEOX, ROBERTA
 from lamina.tokenizers.recipes.fastbpe import CTRL, GPT
 from lamina.tokenizers.recipes.marian import M2M100, MARIAN
 from lamina.tokenizers.recipes.moses import TRANSFO_XL
@@ -46,21 +46,8 @@ HERBERT_TOKENS = {role: XLM_R_TOKENS[role] for role in ("unk_token", "sep_token"
 
 LIKE_BERT = ("ConvBert", "DPRContextEncoder", "DPRQuestionEncoder", "LayoutLM", "Lxmert", "MobileBert", "SqueezeBert")
 OWN = (
-    BART,
-    BERT,
-    BYT5,
-    CTRL,
-    DISTILBERT,
-    ELECTRA,
-    GPT,
-    GPT2,
-    GPT_NEOX,
-    M2M100,
-    MARIAN,
-    MPNET,
-    ROBERTA,
-    TRANSFO_XL,
-    *KINDS,
+    *(BART, BERT, BLENDERBOT, BYT5, CTRL, DISTILBERT, ELECTRA, GPT, GPT2, GPT_NEOX, M2M100, MARIAN, MPNET, ROBERTA),
+    *(TRANSFO_XL, *KINDS),
 )
 NAMED = (
     *(as_class(BERT, stem.lower(), stem) for stem in LIKE_BERT),
@@ -70,8 +57,8 @@ NAMED = (
     stored("big_bird", "BigBirdTokenizer", {**ALBERT_TOKENS, "bos_token": "<s>", "eos_token": "</s>"}, PLAIN_INPUTS),
     stored("bloom", "BloomTokenizer", BLOOM_TOKENS, PLAIN_INPUTS, options=PREFIX),
     stored("deberta", "DebertaTokenizer", DEBERTA_TOKENS, DEBERTA_INPUTS, options=PREFIX, splits_words=False),
-    stored("herbert", "HerbertTokenizer", {**HERBERT_TOKENS, "mask_token": "<mask>"}, BERT_INPUTS),
     stored("rembert", "RemBertTokenizer", ALBERT_TOKENS, BERT_INPUTS),
+    stored("herbert", "HerbertTokenizer", {**HERBERT_TOKENS, "mask_token": "<mask>"}, BERT_INPUTS),
 )
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*OWN, *NAMED, STORED, BACKEND)}
 

@@ -91,7 +91,7 @@ def build_roberta(folder: TokenizerFolder, options: Options) -> Assembly:
 def adjust_roberta(backend: Backend, options: Options) -> None:
     """Let `add_prefix_space` and `trim_offsets` decide, whatever the tokenizer.json says."""
     wanted = {name: options[name] for name in ("add_prefix_space", "trim_offsets")}
-    set_settings(backend, "post_processor", processors.RobertaProcessing, **wanted)
+    set_settings(backend, "post_processor", (processors.RobertaProcessing, processors.ByteLevel), **wanted)
 
 
 def surround_neox(backend: Backend, options: Options) -> None:
@@ -129,6 +129,13 @@ ROBERTA = Recipe(
 BART = replace(ROBERTA, name="bart", class_name="BartTokenizer", special_tokens={**BRACKETED, "mask_token": BART_MASK})
 
 
+BLENDERBOT = replace(
+    ROBERTA,
+    name="blenderbot",
+    class_name="BlenderbotTokenizer",
+    build=build_gpt2,
+    template=("$A eos_token", "$A $B:1"),
+)
 GPT_NEOX = Recipe(
     name="gpt_neox",
     class_name="GPTNeoXTokenizer",
