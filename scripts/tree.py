@@ -31,7 +31,7 @@ ROOMS = {
     "generation": (3_266, 10),
     "inference": (1_711, 7),
     "legacy": (458, 4),
-    "nn": (3_195, 13),
+    "nn": (3_198, 13),
     "pipelines": (3_119, 15),
     "scale": (124, 2),
     "sentences": (1_794, 6),
