@@ -21,7 +21,9 @@ EXPECTED = {
     "AutoModelForSequenceClassification",
     "AutoModelForTokenClassification",
     "AutoTokenizer",
+    "CrossEncoder",
     "LaminaError",
+    "SentenceTransformer",
     "Tokenizer",
     "pipeline",
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import DataError
+from ...files.shown import shown
 from ...sentences.folder import find_folder
 from ..collators import DataCollatorForMultipleChoice
 from ..retrieval import PairMetric, RetrievalMetric, TrainedSentences
@@ -89,7 +90,7 @@ def loss_of(settings: Settings) -> str:
     """The loss that is asked for, or that suits the columns; DataError where the columns lack what it needs."""
     loss = settings.loss or ("cosine" if settings.label_column else "negatives")
     if loss not in LOSSES:
-        raise DataError(f"loss={loss!r} is unknown: one of {', '.join(LOSSES)}")
+        raise DataError(f"loss={shown(loss)} is unknown: one of {', '.join(LOSSES)}")
     if (loss == "cosine") != (settings.label_column is not None):
         raise DataError("the loss 'cosine' is for pairs with scores: give label_column, and only for it")
     if loss == "margin" and settings.negative_column is None:
@@ -111,7 +112,9 @@ def scores(table: Table, settings: Settings) -> list[float]:
     for place, value in enumerate(table.column(settings.label_column)):
         number = float(value) if is_number(value) else 2.0
         if not -1 <= number <= 1:
-            table.refuse(place, f"the label {value!r:.60} is not a number from -1 to 1: divide scores by the largest")
+            table.refuse(
+                place, f"the label {shown(value, 60)} is not a number from -1 to 1: divide scores by the largest"
+            )
         found.append(number)
     return found
 
