@@ -54,7 +54,7 @@ class GeneratingPipeline(Pipeline):
     judging: ClassVar[tuple[str, ...]] = ()  # options of generation that look at what is read, to which padding counts
 
     def defaults(self) -> Settings:
-        own = {
+        own: dict[str, Any] = {
             "config": None,
             "given": {},
             "arguments": {},
