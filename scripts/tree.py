@@ -32,7 +32,7 @@ ROOMS = {
     "inference": (1_711, 7),
     "legacy": (458, 4),
     "nn": (3_198, 13),
-    "pipelines": (3_119, 15),
+    "pipelines": (3_120, 15),
     "scale": (124, 2),
     "sentences": (1_794, 6),
     "serving": (5_630, 37),
