@@ -1,8 +1,9 @@
 """Exchange checkpoints with an installed reference, both ways, and print how far the answers lie apart.
 
-`python scripts/compare_with_reference.py PYTHON [--families NAME ...] [--json FILE]`, where PYTHON is an interpreter
-that has transformers (4.57.6 or 5.x; 4.37.2 for Transformer-XL). For every row of `tests/families/rows` Lamina saves a
-model that the reference loads and answers with, and the reference saves one that Lamina loads and answers with.
+`python scripts/compare_with_reference.py PYTHON [--families NAME ...] [--bin] [--json FILE]`, where PYTHON is an
+interpreter that has transformers (4.57.6 or 5.x; 4.37.2 for Transformer-XL). For every row of `tests/families/rows`
+Lamina saves a model that the reference loads and answers with, and the reference one that Lamina does the same with,
+as safetensors, or with --bin as `.bin` in shards, which hold tied tensors under each of their names.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 OURS, THEIRS = "saved-by-lamina", "saved-by-reference"
+PICKLED = {"safe_serialization": False, "max_shard_size": "10KB"}
 
 
-def answer(folder: Path) -> None:
+def answer(folder: Path, form: dict[str, Any]) -> None:
     """The reference's part: load what Lamina saved, save models of its own, and answer with both."""
     import torch
     import transformers
@@ -47,7 +49,7 @@ def answer(folder: Path) -> None:
                 torch.manual_seed(7)
                 config = transformers.AutoConfig.for_model(row.family, **row.config)
                 config.initializer_range = config.init_std = 0.2  # wide enough to tell tokens apart
-                kind(config).save_pretrained(place)
+                kind(config).save_pretrained(place, **form)
             model, report = kind.from_pretrained(place, output_loading_info=True, attn_implementation="eager")
             with torch.no_grad():
                 _, found = call(row, model.eval(), row.inputs())
@@ -98,19 +100,20 @@ def distance(row: Any, place: Path) -> tuple[float, str]:
     return gap, "; ".join(complaints + ([f"only the reference returns {', '.join(lacking)}"] if lacking else []))
 
 
-def exchange(rows: list[Any], reference: str, work: Path) -> Iterator[dict[str, Any]]:
+def exchange(rows: list[Any], reference: str, work: Path, form: dict[str, Any]) -> Iterator[dict[str, Any]]:
     import lamina
     from tests.families.goldens import golden, write_checkpoint
 
     for row in rows:
         source = write_checkpoint(golden(row), work / "source" / row.id)
-        getattr(lamina, row.architecture).from_pretrained(source).save_pretrained(work / "swap" / OURS / row.id)
+        getattr(lamina, row.architecture).from_pretrained(source).save_pretrained(work / "swap" / OURS / row.id, **form)
         (work / "swap" / THEIRS / row.id).mkdir(parents=True)
     shutil.rmtree(work / "source")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [reference, __file__, "--answer", str(work / "swap")], env=environment, capture_output=True, text=True
-    )
+        [reference, __file__, "--answer", str(work / "swap"), *(["--bin"] if form else [])],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
     if done.returncode != 0:
         raise SystemExit(f"the reference did not answer:\n{done.stderr[-3000:]}")
     version = (work / "swap" / "version").read_text()
@@ -143,11 +146,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("python", nargs="?", help="an interpreter that has the reference")
     parser.add_argument("--families", nargs="*", help="model types; all that Lamina has unless given")
+    parser.add_argument("--bin", action="store_true", help="exchange .bin in shards in place of safetensors")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    form = PICKLED if options.bin else {}
     if options.answer is not None:
-        answer(options.answer)
+        answer(options.answer, form)
         return 0
     if options.python is None:
         parser.error("which interpreter has the reference?")
@@ -157,7 +162,7 @@ def main() -> int:
     wanted = options.families or sorted({row.family for row in ACTIVE} - {"transfo-xl"})
     rows = [row for row in ACTIVE if row.family in wanted]
     with tempfile.TemporaryDirectory() as work:
-        found = list(exchange(rows, options.python, Path(work)))
+        found = list(exchange(rows, options.python, Path(work), form))
     print_table(found)
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -18,7 +18,7 @@ ALLOWED = {  # file and call -> why it needs no staging
     ("checkpoint/saving.py", "torch.save"): "into a file at the place that staged gives",
     ("viewer/statistics.py", "write_bytes"): "at the place that keeping.written gives",
     ("tokenizers/files.py", "write_text"): "at the place that staged gives",
-    ("cli/embed.py", "open"): "at the place that make_file, which stages, gives",
+    ("cli/embed.py", "open"): "at the place that the job's output gives",
     ("cli/output.py", "open"): "a device or pipe; rows that are added to what a stopped run has left",
 }
 MODE = re.compile(r"[rbt]*[wax+][wax+bt]*")

@@ -135,7 +135,7 @@ def test_the_class_follows_the_config():
         (
             lambda: lamina.AutoModelForCausalLM.from_config(lamina.DistilBertConfig()),
             ConfigError,
-            "distilbert has no such head, but those of AutoModel, .*Choice.*; families that do: bart, bert, ctrl",
+            "distilbert has no such head, but those of AutoModel, .*Choice.*; families that do: bart, bert, .*ctrl",
         ),
         (lambda: lamina.AutoModel(), ConfigError, r"use AutoModel.from_pretrained"),
         (lambda: lamina.BertModel("bert-base-uncased"), ConfigError, "wants a BertConfig, got str"),

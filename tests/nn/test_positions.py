@@ -12,7 +12,7 @@ from torch import Tensor
 import lamina
 from lamina.errors import ConfigError
 from lamina.inference.compile import GraphedSteps
-from lamina.nn.distances import TurningLayout
+from lamina.nn.distances import DistanceScores, TurningLayout
 from lamina.nn.layouts import KeyValueCache, PaddedBatch
 from lamina.nn.model import SingleStackModel, read_packed
 from lamina.spec import (
@@ -167,6 +167,17 @@ def test_turning_is_a_product_of_complex_numbers() -> None:
             turned = torch.view_as_real(torch.view_as_complex(part.contiguous()) * turn[:, None])
             near(asked[name][..., :6], (turned if interleaved else turned.transpose(-1, -2)).flatten(-2))
             assert torch.equal(asked[name][..., 6:], given[..., 6:])
+
+
+def test_content_meets_the_distance_from_query_to_key() -> None:
+    q, k = torch.randn(2, 2, 5, HEADS, 4)
+    far_query, far_key = torch.randn(2, 9, HEADS, 4)
+    steps = torch.arange(5)
+    found = DistanceScores(steps[:, None] - steps + 4, lambda layer: (far_query, far_key))(0)(q, k)
+    for i in range(5):
+        for j in range(5):
+            content = (q[:, i] * far_key[i - j + 4]).sum(-1)
+            near(found[:, :, i, j], content + (k[:, j] * far_query[i - j + 4]).sum(-1))
 
 
 @pytest.mark.parametrize("causal", [False, True])

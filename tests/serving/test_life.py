@@ -123,7 +123,7 @@ def test_health_asks_the_model_itself_after_a_failure(
     async def ask() -> list[Any]:
         app = create_app(ServeSettings(), {"moods": Served.from_pipeline("moods", pipe)})
         async with started(app) as client:
-            monkeypatch.setattr("lamina.pipelines.base.read_packed", broken)
+            monkeypatch.setattr("lamina.inference.rows.read_packed", broken)
             monkeypatch.setattr(pipe.model, "forward", broken)
             failed = await client.post("/", {"inputs": "a"})
             during = await client.get("/health")

@@ -69,8 +69,7 @@ def is_special(value: Any) -> bool:
 
 
 def is_list(value: Any) -> bool:
-    """Several values that can be looked at more than once."""
-    return isinstance(value, (Sequence, Set)) and not isinstance(value, (str, bytes, bytearray))
+    return isinstance(value, (Sequence, Set)) and not isinstance(value, (str, bytes, bytearray))  # not an iterator
 
 
 def is_list_of(holds: Callable[[Any], bool], value: Any) -> bool:
@@ -90,8 +89,7 @@ def several(tokens: int | Iterable[int] | None) -> tuple[int, ...]:
 
 
 def _forced(value: Any) -> bool:
-    ours = isinstance(value, (list, tuple))
-    return ours and all(is_word(word) or is_list_of(is_word, word) for word in value)
+    return isinstance(value, (list, tuple)) and all(is_word(word) or is_list_of(is_word, word) for word in value)
 
 
 def _stops(value: Any) -> bool:
@@ -214,6 +212,7 @@ class WatermarkingConfig:
         return cls(**options)
 
     def to_dict(self) -> dict[str, Any]:
+        """The fields as a mapping."""
         return asdict(self)
 
 
@@ -398,6 +397,7 @@ class GenerationConfig:
         return next(mode for mode, wanted in asked.items() if wanted)
 
     def copy(self) -> GenerationConfig:
+        """A copy that can be changed alone."""
         return copy.deepcopy(self)
 
     def with_defaults_of(self, other: GenerationConfig, every: bool | None = None) -> GenerationConfig:
@@ -432,8 +432,8 @@ class GenerationConfig:
         defaults = self.defaults()
         every = self.to_dict() | {"transformers_version": self.transformers_version}
         usual = [name for name in defaults if every[name] == defaults[name] and name != "transformers_version"]
-        made = {MADE_OF_CONFIG: True} if self._from_model_config else {}
-        return made | {name: value for name, value in every.items() if name not in usual}
+        found = {name: value for name, value in every.items() if name not in usual}
+        return {MADE_OF_CONFIG: True, **found} if self._from_model_config else found
 
     def to_json_string(self, use_diff: bool = True) -> str:
         """JSON, of the options that differ from the defaults unless told otherwise."""

@@ -164,7 +164,10 @@ class PaddedBatch:
         blind = None
         if window is not None and window < self.longest - 1:
             near = nearby(*self.pairs(), window, causal)[:, None]
-            seen, blind = (near, None) if seen is None or causal else sighted(seen & near)
+            if seen is None or causal:
+                seen = near if seen is None else seen & near
+            else:
+                seen, blind = sighted(seen & near)
         own: Layout = dense(seen, bias, causal and self.past == 0, self.maps)
         own = own if blind is None else BlindLayout(own, blind)
         if self.cache is None:

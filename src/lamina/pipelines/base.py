@@ -208,6 +208,7 @@ class Pipeline:
         return [[row] for row in encode_texts(self.tokenizer, items, None, self.tokenizer_call(settings))]
 
     def tokenizer_call(self, settings: Any) -> dict[str, Any]:
+        """The keywords of the tokenizer's call for rows of this model."""
         return tokenizer_call(self.tokenizer, self.model, settings.tokenizer)
 
     def select(self, output: Any, batch: Batch, settings: Any) -> Sequence[Any]:

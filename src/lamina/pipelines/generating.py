@@ -54,7 +54,7 @@ class GeneratingPipeline(Pipeline):
     judging: ClassVar[tuple[str, ...]] = ()  # options of generation that look at what is read, to which padding counts
 
     def defaults(self) -> Settings:
-        own = {
+        own: dict[str, Any] = {
             "config": None,
             "given": {},
             "arguments": {},
@@ -135,6 +135,7 @@ class GeneratingPipeline(Pipeline):
         return {**super().tokenizer_call(settings), "return_token_type_ids": False}  # models that write are given none
 
     def decoded(self, ids: Ids, settings: Any) -> str:
+        """The text that ids stand for, as the settings say."""
         return self.tokenizer.decode(
             ids,
             skip_special_tokens=settings.skip_special_tokens,

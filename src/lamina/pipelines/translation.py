@@ -150,7 +150,7 @@ class TranslationPipeline(Text2TextGenerationPipeline):
 
     def parse(self, item: Any, settings: Any) -> str:
         """A text, if it is known what language it is to be translated to."""
-        text = super().parse(item, settings)
+        text: str = super().parse(item, settings)
         if self._codes and not (settings.src_lang and settings.tgt_lang):
             missing = "tgt_lang" if settings.src_lang else "src_lang"
             raise PipelineError(
