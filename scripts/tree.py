@@ -26,7 +26,7 @@ ROOMS = {
     "auto": (746, 3),
     "checkpoint": (1_733, 8),
     "cli": (3_043, 15),
-    "families": (4_355, 36),
+    "families": (4_384, 36),
     "files": (1_668, 8),
     "generation": (3_266, 10),
     "inference": (1_711, 7),

@@ -29,6 +29,10 @@ class T5Config(PretrainedConfig):
     family = family("t5")
 
 
+class MT5Config(PretrainedConfig):
+    family = family("mt5")
+
+
 class BartConfig(PretrainedConfig):
     family = family("bart")
 
@@ -181,6 +185,13 @@ def test_an_untied_head_of_t5_is_said_in_words_all_versions_read() -> None:
     written = json.loads(newer.to_json_string())
     assert written["tie_word_embeddings"] is False and written["scale_decoder_outputs"] is False
     assert json.loads(T5Config().to_json_string())["tie_word_embeddings"] is True
+
+
+@pytest.mark.parametrize(("version", "tied"), [("4.57.6", True), ("5.23.0", False), (None, True), ("unknown", True)])
+def test_version_5_says_of_every_mt5_that_its_head_is_tied(version: str | None, tied: bool) -> None:
+    """It never scales what the head reads there, and reads a head of its own where the file has one."""
+    said = {"model_type": "mt5", "tie_word_embeddings": True, "transformers_version": version}
+    assert MT5Config.from_dict(said).tie_word_embeddings is tied
 
 
 def test_written_files_have_all_of_the_family_s_keys_and_few_others() -> None:

@@ -24,6 +24,11 @@ def stack(c: Config, side: str, embedding: EmbeddingSpec, order: str, **more: An
     return StackSpec(embedding, block, c[f"{side}_layers"], final_norm=final, layerdrop=drop, **more)
 
 
+def meant(c: Config) -> Config:
+    """Distilled files keep their teacher's number of layers under `num_hidden_layers`."""
+    return {key: value for key, value in c.items() if key != "num_hidden_layers" or "encoder_layers" not in c}
+
+
 def spec(c: Config, *, order: str = "post-norm", shift: Shift | None = None, **changes: Any) -> ModelSpec:
     """Both sides; mBART and Marian change the norms, the positions and the shift."""
     fields = {
@@ -188,6 +193,7 @@ FAMILY = Family(
     DEFAULTS,
     tokenizer="bart",
     aliases=ALIASES,
+    meant=meant,
     fixed=FIXED,
     optional=("force_bos_token_to_be_generated",),
     fitted=fitted,

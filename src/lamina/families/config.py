@@ -121,10 +121,8 @@ class PretrainedConfig:
         labels: dict[str, Any] = {
             key: values.pop(key) for key in ("num_labels", "id2label", "label2id") if key in values
         }
-        if values.get("scale_decoder_outputs") is False:
-            values["tie_word_embeddings"] = False  # newer T5 files tell an untied head in this way only
-        if "encoder_layers" in values and self.family.aliases.get("num_hidden_layers") == "encoder_layers":
-            values.pop("num_hidden_layers", None)  # distilled files keep their teacher's number under this name
+        if self.family.meant is not None:
+            values = dict(self.family.meant(values))
         for key in ("torch_dtype", "dtype"):  # the newer spelling last: it wins
             if values.get(key, 0) is None:
                 del values[key]

@@ -54,6 +54,7 @@ class Family:
     defaults: Mapping[str, Any]  # what a config.json may leave out
     tokenizer: str  # a recipe of tokenizers/recipes.py
     aliases: Mapping[str, str] = field(default_factory=dict)  # hidden_size -> n_embd: both spellings answer
+    meant: Callable[[Config], Mapping[str, Any]] | None = None  # a config.json in the words that `spec` reads
     derived: Callable[[Config], Mapping[str, Any]] | None = None  # what a key that is absent or null stands for
     fixed: Mapping[str, Any] = field(default_factory=dict)  # keys that may say one thing, since no other is known
     optional: tuple[str, ...] = ()  # keys without a default that are read where a config has them

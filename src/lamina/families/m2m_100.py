@@ -39,6 +39,7 @@ FAMILY = Family(
     tokenizer="m2m_100",
     tokenizers={"NllbTokenizer": "nllb"},
     aliases=bart.ALIASES,
+    meant=bart.meant,
     fixed={
         **bart.FIXED,
         "normalize_before": True,

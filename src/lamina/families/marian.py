@@ -89,6 +89,7 @@ FAMILY = Family(
     },
     tokenizer="marian",
     aliases=bart.ALIASES,
+    meant=bart.meant,
     fixed={**bart.FIXED, "normalize_embedding": False, "static_position_embeddings": True},
     fitted=fitted,
     derived=lambda c: {"decoder_vocab_size": c["vocab_size"]},

@@ -22,6 +22,7 @@ FAMILY = Family(
     tokenizer="mbart",
     tokenizers={"MBart50Tokenizer": "mbart50"},
     aliases=bart.ALIASES,
+    meant=bart.meant,
     fixed={**bart.FIXED, "normalize_before": True, "add_final_layer_norm": True},
     fitted=bart.fitted,
     ignored=bart.IGNORED[:2],

@@ -31,6 +31,7 @@ FAMILY = Family(
     },
     tokenizer="pegasus",
     aliases=bart.ALIASES,
+    meant=bart.meant,
     fixed={
         **bart.FIXED,
         "normalize_before": True,

@@ -61,6 +61,11 @@ def tied(c: Config) -> bool:
     return bool(c["tie_word_embeddings"] if scaled is None else scaled)
 
 
+def meant(c: Config) -> Config:
+    """Newer files tell an untied head by `scale_decoder_outputs` alone."""
+    return {**c, "tie_word_embeddings": False} if c.get("scale_decoder_outputs") is False else c
+
+
 def lm(c: Config) -> HeadSpec:
     """A tied head reads scaled states (v1.0), one of its own reads them plain (v1.1, Flan)."""
     scale = c["d_model"] ** -0.5 if tied(c) else 1.0
@@ -168,6 +173,7 @@ FAMILY = Family(
     tokenizer="t5",
     tokenizers={"ByT5Tokenizer": "byt5"},
     aliases={"hidden_size": "d_model", "num_attention_heads": "num_heads", "num_hidden_layers": "num_layers"},
+    meant=meant,
     derived=lambda c: {
         "num_decoder_layers": c["num_layers"],
         "dense_act_fn": activation(c)[0],

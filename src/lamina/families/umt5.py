@@ -21,5 +21,6 @@ FAMILY = replace(
     renamed(mt5.FAMILY, "umt5", "MT5", "UMT5", tie_word_embeddings=True),
     spec=partial(t5.spec, per_layer=True),
     names=names,
+    meant=t5.meant,
     ignored=("decoder.block.*.layer.1.EncDecAttention.relative_attention_bias.weight",),
 )
