@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import gc
 import io
 import os
 import signal
@@ -83,6 +84,7 @@ def forked(work: Callable[[], Any]) -> int:
         return child
     code = 1
     try:
+        gc.freeze()  # what libraries with threads left behind cannot be collected where these threads are not
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         work()
         code = 0

@@ -270,6 +270,7 @@ ELSEWHERE = {  # writers that are not of this table, and why
     "sharding.write": "fills a folder that publish makes whole; tests/training/test_ranks.py",
     "Job.write": "adds rows to a file that a stopped run goes on with; tests/cli/test_nothing_lost.py",
     "Output.write": "the same",
+    "output.write_cells": "fills a file that make_file makes whole; tests/cli/test_nothing_lost.py",
     "cli.generate.write": "prints",
     "RowSearch.written": "tensors in memory",
     "KeyValueCache.write": "tensors in memory",
