@@ -26,7 +26,7 @@ ROOMS = {
     "auto": (746, 3),
     "checkpoint": (1_733, 8),
     "cli": (3_043, 15),
-    "families": (4_384, 36),
+    "families": (4_437, 37),
     "files": (1_668, 8),
     "generation": (3_266, 10),
     "inference": (1_711, 7),
@@ -37,7 +37,7 @@ ROOMS = {
     "sentences": (1_794, 6),
     "serving": (5_630, 37),
     "tokenizers": (4_756, 21),
-    "training": (7_071, 52),
+    "training": (7_077, 52),
     "viewer": (6_058, 46),
 }
 VAGUE_NAMES = {"utils.py", "helpers.py", "util.py", "helper.py", "misc.py", "common.py"}

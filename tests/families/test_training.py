@@ -39,6 +39,7 @@ DROPOUTS = {
     "mbart": _BART,
     "marian": _BART,
     "pegasus": _BART,
+    "blenderbot": _BART,
     "m2m_100": _BART,
     "t5": ("dropout_rate",),
     "mt5": ("dropout_rate",),

@@ -39,6 +39,7 @@ ARCHITECTURES: dict[
     "MT5ForConditionalGeneration": ("mt5", {"num_decoder_layers": 2}),
     "UMT5ForConditionalGeneration": ("umt5", {"num_decoder_layers": 2}),
     "PegasusForConditionalGeneration": ("pegasus", {"scale_embedding": True, "activation_function": "relu"}),
+    "BlenderbotForConditionalGeneration": ("blenderbot", {"scale_embedding": True}),
     "M2M100ForConditionalGeneration": ("m2m_100", {"scale_embedding": False}),
     "BloomForCausalLM": ("bloom", {}),
     "GPTNeoForCausalLM": ("gpt_neo", {}),

@@ -38,6 +38,7 @@ POSITIONS: dict[str, tuple[str, int | None]] = {  # a class of each family and t
     "mbart": ("MBartForConditionalGeneration", 40),
     "marian": ("MarianMTModel", 40),
     "pegasus": ("PegasusForConditionalGeneration", 40),
+    "blenderbot": ("BlenderbotForConditionalGeneration", 40),
     "m2m_100": ("M2M100ForConditionalGeneration", 40),
     "t5": ("T5ForConditionalGeneration", None),
     "mt5": ("MT5ForConditionalGeneration", None),

@@ -76,6 +76,7 @@ ROWS = {
     "mbart": ("MBartForConditionalGeneration", BART),
     "marian": ("MarianMTModel", BART | {"pad_token_id": 60, "decoder_start_token_id": 60}),
     "pegasus": ("PegasusForConditionalGeneration", BART | {"pad_token_id": 0}),
+    "blenderbot": ("BlenderbotForConditionalGeneration", BART | {"pad_token_id": 0}),
     "m2m_100": ("M2M100ForConditionalGeneration", BART),
     "opt": ("OPTForCausalLM", OPT),
     "opt-350m": ("OPTForCausalLM", OPT | {"do_layer_norm_before": False, "word_embed_proj_dim": 12}),

@@ -12,6 +12,7 @@ MODULES = {
     "albert": "albert",
     "bart": "bart",
     "bert": "bert",
+    "blenderbot": "blenderbot",
     "bloom": "bloom",
     "camembert": "camembert",
     "ctrl": "ctrl",

@@ -237,7 +237,7 @@ def _place(module: Mapping[str, Any], path: Path) -> str:
     """The folder of a module, which a downloaded file must not lead out of."""
     place = str(module.get("path", ""))
     if place and not all(PLAIN_NAME.fullmatch(part) for part in place.split("/")):
-        raise PipelineError(f"{path} names {shown(place)}, which lies outside of its folder or is no plain name")
+        raise PipelineError(f"{path} names {shown(place)}, which lies outside of its folder or is not a plain name")
     return place
 
 

@@ -88,6 +88,9 @@ class PairMetric:
     """How the cosines of scored pairs follow their scores: Spearman's and Pearson's correlation."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
         self.found: list[float] = []
         self.wanted: list[float] = []
 
@@ -99,7 +102,7 @@ class PairMetric:
     def compute(self) -> dict[str, float]:
         """The scores of all pairs since the last time."""
         found, wanted = np.array(self.found), np.array(self.wanted)
-        self.__init__()  # type: ignore[misc]
+        self.forget()
         return {"spearman": spearman(found, wanted), "pearson": pearson(found, wanted)}
 
 
@@ -107,6 +110,9 @@ class RetrievalMetric:
     """How well anchors find the texts that belong to them among all texts: recall at 1 and 10, nDCG and MRR at 10."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
         self.anchors: dict[int, Any] = {}
         self.texts: dict[int, Any] = {}
         self.related: dict[int, set[int]] = {}
@@ -124,7 +130,7 @@ class RetrievalMetric:
         for anchor, found in zip(self.anchors, semantic_search(queries, corpus, top_k=LOOKED_AT), strict=True):
             related = self.related[anchor]
             scores.append(ranking_scores([texts[each["corpus_id"]] in related for each in found], len(related)))
-        self.__init__()  # type: ignore[misc]
+        self.forget()
         return {name: float(np.mean([one[name] for one in scores])) for name in scores[0]}
 
 

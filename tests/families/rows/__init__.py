@@ -32,6 +32,7 @@ FAMILIES: dict[str, list[Row]] = {
     "mbart": seq2seq.MBART,
     "marian": seq2seq.MARIAN,
     "pegasus": seq2seq.PEGASUS,
+    "blenderbot": seq2seq.BLENDERBOT,
     "m2m_100": seq2seq.M2M100,
     "t5": seq2seq.T5,
     "mt5": seq2seq.MT5,

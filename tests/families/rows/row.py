@@ -99,6 +99,7 @@ TINY: Mapping[str, Mapping[str, Any]] = {
         "forced_eos_token_id": 0,
         "decoder_vocab_size": 99,
     },
+    "blenderbot": {**_BART, "pad_token_id": 0},
     "pegasus": {**_BART, "pad_token_id": 0},
     "m2m_100": _BART,
     "t5": _T5,

@@ -1,4 +1,4 @@
-"""BART, mBART, Marian, PEGASUS, M2M-100, T5, mT5, UMT5."""
+"""BART, mBART, Marian, PEGASUS, Blenderbot, M2M-100, T5, mT5, UMT5."""
 
 from __future__ import annotations
 
@@ -114,6 +114,28 @@ PEGASUS = [
     *named(
         "pegasus",
         "PegasusForCausalLM",
+        labels=(text("right"), token_labels()),
+        cross=(text("right"), source, token_labels(), {"scale_embedding": True}),
+    ),
+]
+
+BLENDERBOT = [
+    *_seq2seq_body(
+        "blenderbot",
+        "BlenderbotModel",
+        scaled=(*_SCALED, {"scale_embedding": True}),
+        relu=(text(), text(side="decoder_", length=6), {"activation_function": "relu"}),
+    ),
+    *named(
+        "blenderbot",
+        "BlenderbotForConditionalGeneration",
+        labels=(text("right"), target_labels(0)),
+        published=(text("right"), target_labels(0), {"scale_embedding": True, "encoder_no_repeat_ngram_size": 3}),
+        untied=(text("right"), target_labels(0), {"tie_word_embeddings": False}),
+    ),
+    *named(
+        "blenderbot",
+        "BlenderbotForCausalLM",
         labels=(text("right"), token_labels()),
         cross=(text("right"), source, token_labels(), {"scale_embedding": True}),
     ),

@@ -106,7 +106,7 @@ def text_columns(settings: Settings) -> list[str]:
 
 
 def scores(table: Table, settings: Settings) -> list[float]:
-    """How alike the texts of each row are; refuses what is no cosine."""
+    """How alike the texts of each row are: DataError for numbers that cannot be a cosine."""
     assert settings.label_column is not None
     found = []
     for place, value in enumerate(table.column(settings.label_column)):
