@@ -24,7 +24,7 @@ def kinds(of: type[LaminaError] = LaminaError) -> Iterator[type[LaminaError]]:
 
 
 for module in pkgutil.walk_packages(lamina.__path__, "lamina."):
-    if module.name.rpartition(".")[2] in ("errors", "guards", "hub"):
+    if module.name.rpartition(".")[2] in ("errors", "guards", "hub", "tables"):
         importlib.import_module(module.name)
 KINDS = sorted({kind for kind in kinds() if kind.__module__.startswith("lamina.")}, key=lambda kind: kind.__qualname__)
 

@@ -22,7 +22,7 @@ Row = dict[str, Any]
 class ColumnError(DataError):
     """A row has nothing of use in a column; `column` is its name, which another option may choose."""
 
-    def __init__(self, message: str, column: str):
+    def __init__(self, message: str, column: str = ""):
         super().__init__(message)
         self.column = column
 
