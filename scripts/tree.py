@@ -19,6 +19,8 @@ MACHINE = re.compile(
     r"[/]work[/]|[/]farm[/]|[/]root[/]|[.]library|package[-]lists|files[.]pythonhosted|registry[.]npmjs|deb[.]debian"
 )
 # Lines and files that a room of src/lamina may have. They only sink: a change that needs more says why in its commit.
+# Raised last for fifteen families and what their attention needs (families, nn, root, tokenizers), for sentence models
+# (sentences, a recipe in training, embed and search in cli), and for rows read once below pipelines (inference).
 # The core (all but cli, inference, scale, serving, training, viewer) is to have 15,500 lines in 95 files: what it still
 # says twice has to go.
 ROOMS = {
@@ -26,7 +28,7 @@ ROOMS = {
     "auto": (746, 3),
     "checkpoint": (1_733, 8),
     "cli": (3_043, 15),
-    "families": (4_437, 37),
+    "families": (4_421, 37),
     "files": (1_668, 8),
     "generation": (3_266, 10),
     "inference": (1_711, 7),

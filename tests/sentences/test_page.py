@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ def test_the_python_runs(
     minilm = str(asset("minilm"))
     block = block.replace("cross-encoder/ms-marco-MiniLM-L6-v2", str(checkpoint("bert-spam")))
     block = block.replace("sentence-transformers/all-MiniLM-L6-v2", minilm).replace("all-MiniLM-L6-v2", minilm)
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(compile(block, "sentences.md", "exec"), names)
     if "hits" in names:
-        assert names["hits"][0][0]["corpus_id"] == 0  # type: ignore[index]
+        assert names["hits"][0][0]["corpus_id"] == 0
         assert SentenceTransformer("small", device="cpu").get_embedding_dimension() == 64

@@ -183,6 +183,7 @@ FIXED = {  # what files of early versions say of the family's own build
     "static_position_embeddings": False,
     "tie_encoder_decoder": False,
 }
+PRE_NORM = {**FIXED, "normalize_before": True, "normalize_embedding": False, "add_final_layer_norm": True}
 IGNORED = ("encoder.version", "decoder.version", "encoder.embed_positions.weight", "decoder.embed_positions.weight")
 FAMILY = Family(
     "bart",

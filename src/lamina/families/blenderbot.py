@@ -40,12 +40,7 @@ FAMILY = Family(
     tokenizer="blenderbot",
     aliases=bart.ALIASES,
     meant=bart.meant,
-    fixed={
-        **bart.FIXED,
-        "normalize_before": True,
-        "normalize_embedding": False,
-        "add_final_layer_norm": True,
-    },
+    fixed=bart.PRE_NORM,
     fitted=bart.fitted,
     ignored=bart.IGNORED[:2],
     paired=True,

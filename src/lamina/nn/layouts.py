@@ -230,7 +230,7 @@ class PackedBatch:
         return RunsLayout(runs_of(self.lengths), scores)
 
     def blanked(self) -> None:
-        """There is no padding here."""
+        """Packed rows hold real tokens only: nothing is blanked."""
 
     def by_sequence(self, change: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         runs = runs_of(self.lengths)
